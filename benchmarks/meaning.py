@@ -19,8 +19,8 @@ from benchmarks.database import migrated_server
 from benchmarks.measuring import machine, table
 from crm_pipeline_tests.meaning.answers import DEMO, OTHERS, Login
 from crm_pipeline_tests.meaning.compare import Difference
+from crm_pipeline_tests.meaning.comparison import Comparison
 from crm_pipeline_tests.meaning.faults import FAULTS, caught
-from crm_pipeline_tests.meaning.judged import Judged
 from crm_pipeline_tests.meaning.pending import PENDING
 from crm_pipeline_tests.meaning.prepared import kept, make
 
@@ -37,20 +37,20 @@ def report(contacts: int = 2_000, only: str = "") -> str:
             # Tokens in a database belong to one world.
             with migrated_server() as (folder, url):
                 make(folder / name, url, seed=seed, contacts=contacts, logins=logins)
-                parts.append(_compared(Judged(kept(folder / name, logins))))
+                parts.append(_compared(Comparison(kept(folder / name, logins))))
     if only in "faults":
         with migrated_server() as (folder, url):
             make(folder / "faults", url, seed=13, contacts=200, logins=DEMO)
-            parts.append(_planted(Judged(kept(folder / "faults"))))
+            parts.append(_planted(Comparison(kept(folder / "faults"))))
     head = f"{time.perf_counter() - started_s:,.0f} s; {machine()}"
     return "\n\n".join([head, *parts])
 
 
-def _compared(judged: Judged) -> str:
+def _compared(comparison: Comparison) -> str:
     rows, wrong = [], []
-    for connection, facts in judged.cases:
-        expected = judged.truth(connection)[facts]
-        found = judged.differences(connection, facts)
+    for connection, facts in comparison.cases:
+        expected = comparison.truth(connection)[facts]
+        found = comparison.differences(connection, facts)
         late = [d for d in found if (connection, facts, d.column) in PENDING]
         wrong += [d for d in found if d not in late]
         columns = {column for row in expected.values() for column in row}
@@ -59,20 +59,20 @@ def _compared(judged: Judged) -> str:
         print(
             rows[-1], *wrong[-len(found) :] if found else (), sep="\n", file=sys.stderr, flush=True
         )
-    judged.world.close()
+    comparison.world.close()
     listed = "\n".join(f"* {one}" for one in wrong)
     names = ("connection", "facts", "rows", "columns", "columns that differ", "of them pending")
     return f"{table(names, rows)}\n\n{listed}"
 
 
-def _planted(judged: Judged) -> str:
+def _planted(comparison: Comparison) -> str:
     rows = []
     for name, fault in FAULTS.items():
         with tempfile.TemporaryDirectory(prefix="crm-") as folder:
-            found = caught(fault, judged, Path(folder) / "spoilt")
+            found = caught(fault, comparison, Path(folder) / "spoilt")
         rows.append((name, fault.connection, ", ".join(map(_short, found)) or "**nobody**"))
         print(rows[-1], file=sys.stderr, flush=True)
-    judged.world.close()
+    comparison.world.close()
     return table(("fault", "planted in", "caught by (rows of all)"), rows)
 
 

@@ -61,7 +61,7 @@ PATIENCE_S = 120
 
 @dataclass(frozen=True)
 class Left:
-    """What a killed `up` left: its mark, and a run that was at work."""
+    """The state that a killed `up` leaves: its pid file, and an active run."""
 
     mark: str
     run_id: str
@@ -86,9 +86,9 @@ def launch(url: str, job: str, first: str, last: str) -> str:
         "runConfigData": {},
         "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
     }
-    told = ask(url, LAUNCH, {"of": params})["launchRun"]
-    assert told["__typename"] == "LaunchRunSuccess", told
-    return str(told["run"]["runId"])
+    response = ask(url, LAUNCH, {"of": params})["launchRun"]
+    assert response["__typename"] == "LaunchRunSuccess", response
+    return str(response["run"]["runId"])
 
 
 def ended(url: str, run_id: str) -> str | None:
@@ -191,8 +191,8 @@ class Project:
         """Start again: no orphan, no ghost run, no place held; a run lands all; then all is gone."""
         data = self.settings.data
         with Stack(self.settings, self.options) as stack:
-            told = ask(self.url, STATUS, {"id": left.run_id})
-            assert told["runOrError"]["status"] in {"FAILURE", "CANCELED"}
+            response = ask(self.url, STATUS, {"id": left.run_id})
+            assert response["runOrError"]["status"] in {"FAILURE", "CANCELED"}
             assert holders(self.settings) == set()
             orphans = [one for one in of_this_stack(data, left.mark) if one.name() != "postgres"]
             assert orphans == []

@@ -39,10 +39,10 @@ _OTHER_MEANING: Mapping[str, frozenset[str]] = {
     "products": frozenset({"family", "currency"}),
     "users": frozenset({"full_name"}),
 }
-"""Columns that say more, or something else, where landed records are built by this version."""
+"""Columns that have more or other values when this version builds the landed records."""
 _CAME = {"associations": "role = 'participant'", "users": "NOT is_active"}
 _LEFT = {"users_deleted": "true"}
-"""Rows that this version makes more of, or less: participants of activities; users who left are live."""
+"""Tables with more or fewer rows in this version: participants of activities; users who left are live."""
 STATES = sorted((Path(__file__).parent.parent / "state").glob("*.tar.xz"))
 
 
@@ -55,7 +55,7 @@ def older(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 
 def test_what_an_older_version_wrote_gives_the_same_tables(older: Settings) -> None:
-    """Every row that it published comes out again from its own tables; built anew, but for what columns mean by now."""
+    """Every row that it published is published again from its own tables; built again, except for columns that have changed their meaning."""
     expected = [path.rename(path.with_suffix(".expected")) for path in published(older)]
     publish_from(older)
     assert changed(expected) == {}
@@ -94,8 +94,8 @@ def build(older: Settings) -> None:
 
 def changed(expected: list[Path], *, is_built: bool = False) -> dict[str, list[str]]:
     """Return what differs, by table."""
-    found = {path.stem: list(differences(path, is_built=is_built)) for path in expected}
-    return {name: told for name, told in found.items() if told}
+    by_table = {path.stem: list(differences(path, is_built=is_built)) for path in expected}
+    return {name: differing for name, differing in by_table.items() if differing}
 
 
 def differences(before: Path, *, is_built: bool) -> Iterator[str]:
@@ -135,7 +135,7 @@ def rows_of_users(path: Path, key: str) -> dict[str, dict[str, Any]]:
 
 
 def shared(value: str, other: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return two texts of `custom` by the fields that both have: some stand in columns by now."""
+    """Return two texts of `custom` by the fields that both have: some have columns by now."""
     one, two = json.loads(value), json.loads(other)
     names = one.keys() & two.keys()
     return {name: one[name] for name in names}, {name: two[name] for name in names}

@@ -111,7 +111,7 @@ def test_refreshes_without_changes_do_nothing(org: Harness, instance: dg.Dagster
 def test_a_renamed_field_keeps_the_last_good_table(
     org: Harness, instance: dg.DagsterInstance
 ) -> None:
-    """The run fails with the field's name and what to write; analysts keep what they had."""
+    """The run fails with the field's name and the line to write; analysts keep the earlier table."""
     backfilled(org, instance)
     before = published(org, "Contact")
     org.org.rename_field("Contact", "Email", "Email_Address__c")
@@ -143,7 +143,7 @@ def test_a_renamed_field_keeps_the_last_good_table(
 def test_one_lost_object_does_not_keep_the_others_back(
     org: Harness, instance: dg.DagsterInstance
 ) -> None:
-    """A run in which one object cannot be read fails by its name, and publishes what is good."""
+    """A run in which one object cannot be read fails with its name, and publishes the other tables."""
     backfilled(org, instance)
     org.org.hide_object("Lead")
     org.advance()

@@ -76,7 +76,7 @@ OTHERS: Mapping[str, Login] = {
     "pipedrive_other": Login("pipedrive", {"token": f"{_PIPEDRIVE}2"}),
     "zoho_other": Login("zoho", _ZOHO["second"]),
 }
-"""The sandbox's other accounts: their zones, currencies and stages differ, but Salesforce has one org."""
+"""The sandbox's other accounts, with other zones, currencies and stages; Salesforce has only one org."""
 
 _HUBSPOT_OBJECTS = [
     "contacts",
@@ -216,13 +216,13 @@ class Answers:
         return Facts(*self._once(f"{connection} facts", lambda api: [*astuple(api.facts())]))
 
     def labels(self, connection: str, obj: str, field: str) -> dict[str, str]:
-        """Return what people see for each stored value of a pick list."""
+        """Return the label of each stored value of a pick list."""
         key = f"{connection} labels {obj} {field}"
         labels: dict[str, str] = self._once(key, lambda api: api.labels(obj, field))
         return labels
 
     def read_all(self) -> None:
-        """Ask for all there is, so that it can be saved."""
+        """Request all records, so that they can be saved."""
         for connection in self.connections:
             vendor = self.vendor(connection)
             self.facts(connection)
@@ -234,12 +234,12 @@ class Answers:
                 self.labels(connection, obj, field)
 
     def save(self, path: Path) -> None:
-        """Write down what was answered, for `Answers.saved`."""
+        """Save the responses, for `Answers.saved`."""
         path.write_text(json.dumps(self._known))
 
     @classmethod
     def saved(cls, path: Path, logins: Mapping[str, Login] = DEMO) -> Self:
-        """Return what was answered, of a sandbox that has ended."""
+        """Return saved responses, of a sandbox that has ended."""
         found = cls("", logins)
         found._known = json.loads(path.read_text())
         return found

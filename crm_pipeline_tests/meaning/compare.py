@@ -1,4 +1,4 @@
-"""Facts expected and shown, row by row: what differs, told so that it can be looked up."""
+"""Compare expected and shown facts row by row, and describe differences so that they can be looked up."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from crm_pipeline_tests.meaning.facts import Table
 from crm_pipeline_tests.meaning.shown import plain
 
 ROWS = "(rows)"
-"""Stands for a column where rows are missing, or nobody expects them."""
+"""The name used instead of a column where rows are missing or unexpected."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class _Crm:
         return self.rng.random() < part
 
     def moment(self, days: float = 500) -> datetime:
-        """Draw a moment of the last days, most of them beside a midnight of one of the zones."""
+        """Draw an instant of the last days, mostly near midnight in one of the zones."""
         midnight = datetime(2026, 11, 23, self.rng.choice((8, 13, 18, 23)), tzinfo=UTC)
         nearby = timedelta(minutes=self.rng.randrange(-90, 90))
         # Ends of months, and the end of the day 90 days ago, are more likely than other days.
@@ -99,7 +99,7 @@ class _Crm:
         return {"owner_key": key, "owner_source_id": f"{number}"}
 
     def _pipelines(self) -> None:
-        """Two pipelines with the same names of stages, in another order and of other chances."""
+        """Two pipelines with the same names of stages, in another order and with other probabilities."""
         for pipeline in ("first", "second"):
             key = self.key("P", pipeline)
             row = self.row(pipeline_key=key, label=f"The {pipeline}", for_table="deals")
@@ -261,7 +261,7 @@ class _Crm:
     def _history(
         self, number: int, pipeline: str, outcome: str, changes: list[datetime]
     ) -> Iterator[Row]:
-        """Yield a deal's history; some rows change an amount only, some deals change their pipeline."""
+        """Yield a deal's history; some rows only change an amount, some deals change their pipeline."""
         stage = self.rng.choice(_STAGES)
         for step, changed_at in enumerate(changes):
             if self.chance(0.7):

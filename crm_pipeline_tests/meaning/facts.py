@@ -67,7 +67,7 @@ def joined(*names: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Stay:
-    """A deal in a stage: from when, until when; None where it stands there."""
+    """A deal's stay in a stage, with start and end; no end while it is in the stage."""
 
     stage: str
     entered_at: datetime | None
@@ -75,7 +75,7 @@ class Stay:
 
 
 def stays_of(moves: Sequence[tuple[datetime, str]]) -> list[Stay]:
-    """Return the stays of moves in their order; what changes beside the stage starts no new one."""
+    """Return the stays of moves in order; other changes than of the stage start no new one."""
     entered = [one for at, one in enumerate(moves) if at == 0 or moves[at - 1][1] != one[1]]
     ends = [*(later[0] for _, later in pairwise(entered)), None]
     return [Stay(stage, at, end) for (at, stage), end in zip(entered, ends, strict=True)]
@@ -130,5 +130,5 @@ def by_id(records: Iterable[Mapping[str, Any]], key: str = "id") -> dict[str, Ma
 
 
 def absent(obj: str, ids: Iterable[Any]) -> Table:
-    """Return what is to be seen of deleted records: nothing among the live ones."""
+    """Return the expected rows of deleted records: none among the live ones."""
     return {f"{obj}:{one}": {"is_live": False} for one in ids}

@@ -16,7 +16,7 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.model.mapping import RECORD, FieldMap, ObjectMap
 from crm_pipeline.store import files
 from crm_pipeline_tests.meaning.compare import Difference
-from crm_pipeline_tests.meaning.judged import Judged
+from crm_pipeline_tests.meaning.comparison import Comparison
 from crm_pipeline_tests.meaning.prepared import Prepared, landed_again
 
 Maps = Sequence[ObjectMap]
@@ -49,7 +49,7 @@ class Fault:
 
 
 class _KeepsDeleted:
-    """The keys of records as they are, but for deletions."""
+    """The keys of records, except for deletions."""
 
     def __init__(self, keys: RecordKeys) -> None:
         self._keys = keys
@@ -97,7 +97,7 @@ def _fed(obj: str, table: str, column: str, source: str) -> Callable[[Maps], Map
 def _told(
     obj: str, table: str, column: str, values: Mapping[str, str], otherwise: str | None = None
 ) -> Callable[[Maps], Maps]:
-    """Take values of a field for others."""
+    """Replace values of a field by others."""
     wrong = tuple(values.items())
     return _each(
         obj,
@@ -240,9 +240,9 @@ FAULTS: Mapping[str, Fault] = {
 """By name."""
 
 
-def caught(fault: Fault, judged: Judged, root: Path) -> list[Difference]:
-    """Build a world with a fault, and return what differs for it alone."""
-    spoilt = landed_again(judged.world, root)
+def caught(fault: Fault, comparison: Comparison, root: Path) -> list[Difference]:
+    """Build a world with a fault, and return the differences that the fault causes."""
+    spoilt = landed_again(comparison.world, root)
     vendor = spoilt.answers.vendor(fault.connection)
     if fault.zone:
         _take_zone(spoilt, fault)
@@ -250,10 +250,10 @@ def caught(fault: Fault, judged: Judged, root: Path) -> list[Difference]:
     keys = _KeepsDeleted(connector(vendor).keys) if fault.keeps_deleted else None
     spoilt.build(maps, (fault.connection,), {*_PARTS, *fault.tables}, keys)
     spoilt.publish()
-    wrong = Judged(spoilt)
+    wrong = Comparison(spoilt)
     found = []
     for table in fault.facts:
-        before = {d.column: d.count for d in judged.differences(fault.connection, table)}
+        before = {d.column: d.count for d in comparison.differences(fault.connection, table)}
         after = wrong.differences(fault.connection, table)
         found += [d for d in after if d.count > before.get(d.column, 0)]
     spoilt.close()

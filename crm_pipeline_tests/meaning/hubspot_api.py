@@ -31,8 +31,8 @@ class HubSpot(VendorApi):
                 "client_secret": client_secret,
                 "refresh_token": refresh_token,
             }
-            answer = self.session.post(f"{url}/oauth/v1/token", data=form, timeout=60)
-            token = answer.json()["access_token"]
+            response = self.session.post(f"{url}/oauth/v1/token", data=form, timeout=60)
+            token = response.json()["access_token"]
         self.session.headers["Authorization"] = f"Bearer {token}"
 
     def live(self, obj: str) -> list[Record]:
@@ -49,7 +49,7 @@ class HubSpot(VendorApi):
 
     def labels(self, obj: str, field: str) -> dict[str, str]:
         options = self.get(f"/crm/v3/properties/{obj}/{field}")["options"]
-        return {one["value"]: one["label"] for one in options}
+        return {option["value"]: option["label"] for option in options}
 
     def _records(self, obj: str, *, archived: str) -> list[Record]:
         if obj == "owners":
@@ -59,7 +59,7 @@ class HubSpot(VendorApi):
             pipelines: list[Record] = self.get(f"/crm/v3/pipelines/{moved}")["results"]
             return pipelines
         names = [one["name"] for one in self.get(f"/crm/v3/properties/{obj}")["results"]]
-        ids = [one["id"] for one in self._pages(f"/crm/v3/objects/{obj}", archived)]
+        ids = [page["id"] for page in self._pages(f"/crm/v3/objects/{obj}", archived)]
         records: list[Record] = []
         for start in range(0, len(ids), _BATCH // 2):
             inputs = [{"id": one} for one in ids[start : start + _BATCH // 2]]
@@ -87,8 +87,8 @@ class HubSpot(VendorApi):
         for start in range(0, len(ids), _BATCH):
             inputs = [{"id": record} for record in ids[start : start + _BATCH]]
             body = {"inputs": inputs}
-            answer = self.post(f"/crm/v4/associations/{one}/{other}/batch/read", body)
-            for result in answer["results"]:
+            response = self.post(f"/crm/v4/associations/{one}/{other}/batch/read", body)
+            for result in response["results"]:
                 assert "paging" not in result, "more links than one page holds"
                 links += [
                     {"from": result["from"]["id"], "to": str(to["toObjectId"]), **kind}

@@ -38,10 +38,12 @@ class Pipedrive(VendorApi):
             if asked.status_code == requests.codes.not_found:
                 return []
         if obj in _V1:
-            found = list(self._offsets(f"/v1/{obj}"))
-            return found + list(self._offsets("/v1/leads/archived")) if obj == "leads" else found
-        found = list(self._cursor(f"/api/v2/{obj}", **_OPTIONAL.get(obj, {})))
-        return found + list(self._cursor("/api/v2/deals/archived")) if obj == "deals" else found
+            records = list(self._offsets(f"/v1/{obj}"))
+            return (
+                records + list(self._offsets("/v1/leads/archived")) if obj == "leads" else records
+            )
+        records = list(self._cursor(f"/api/v2/{obj}", **_OPTIONAL.get(obj, {})))
+        return records + list(self._cursor("/api/v2/deals/archived")) if obj == "deals" else records
 
     def gone(self, obj: str) -> list[Record]:
         # Only deals are listed when they are deleted, for 30 days.

@@ -12,7 +12,7 @@ Record = Mapping[str, Any]
 
 
 class Asked(Protocol):
-    """Whoever asks the vendors: `meaning.answers.Answers`."""
+    """The interface of `meaning.answers.Answers`."""
 
     def of(self, connection: str, obj: str) -> list[dict[str, Any]]:
         """Return the live records of an object, or the links below one as `deals/contacts`."""
@@ -63,7 +63,7 @@ class Source:
         return None if record in (None, "") else f"{self.account.connection}:{table}:{record}"
 
     def own(self, obj: str, column: str, record: Record) -> Any:
-        """Return what a column gets from an own field that somebody mapped to it."""
+        """Return the value of a column to which the user has mapped a custom field."""
         mapped = self.mapping.get(obj, {})
         return next((record.get(name) for name, to in mapped.items() if to == column), None)
 
@@ -97,7 +97,7 @@ def yes(value: object) -> bool | None:
 
 
 def in_main(source: Source, amount: Decimal | None, currency: str | None) -> Decimal | None:
-    """Return an amount in the account's main currency, where that is the amount itself."""
+    """Return an amount that is in the account's main currency already; else None."""
     return amount if currency in (None, "", source.account.currency) else None
 
 

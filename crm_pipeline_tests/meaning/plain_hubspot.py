@@ -92,27 +92,32 @@ def _user(source: Source, owner: Record, *, is_active: bool) -> Row:
 
 
 def _any(values: Iterable[Any]) -> bool | None:
-    """Return whether one of several properties says more than no; None where none says anything."""
+    """Return whether any of several properties is set to something other than no; None where none is set."""
     said = [str(value) for value in values if value not in (None, "")]
     return any(value.lower() not in {"false", "0"} for value in said) if said else None
 
 
 def _contact(source: Source, record: Record) -> Row:
-    told = record["properties"]
-    others = [part.strip() for part in (told.get("hs_additional_emails") or "").split(";") if part]
-    outs = (value for name, value in told.items() if name.startswith("hs_email_optout"))
-    bounces = (told.get("hs_email_bounce"), told.get("hs_email_hard_bounce_reason_enum"))
+    properties = record["properties"]
+    others = [
+        part.strip() for part in (properties.get("hs_additional_emails") or "").split(";") if part
+    ]
+    outs = (value for name, value in properties.items() if name.startswith("hs_email_optout"))
+    bounces = (
+        properties.get("hs_email_bounce"),
+        properties.get("hs_email_hard_bounce_reason_enum"),
+    )
     return {
         "contact_key": source.key("contacts", record["id"]),
-        "full_name": name_of(told["firstname"], told["lastname"]),
-        "title": told["jobtitle"] or None,
-        "email": told["email"] or next(iter(others), None),
+        "full_name": name_of(properties["firstname"], properties["lastname"]),
+        "title": properties["jobtitle"] or None,
+        "email": properties["email"] or next(iter(others), None),
         "emails": [{"value": other, "label": "other", "is_primary": False} for other in others],
         "email_opt_out": _any(outs),
         "email_bounced": _any(bounces) or False,
-        "is_quarantined": yes(told["hs_email_quarantined"]),
-        "lawful_basis": told["hs_legal_basis"] or None,
-        "company_key": source.key("companies", told["associatedcompanyid"]),
+        "is_quarantined": yes(properties["hs_email_quarantined"]),
+        "lawful_basis": properties["hs_legal_basis"] or None,
+        "company_key": source.key("companies", properties["associatedcompanyid"]),
     }
 
 
@@ -126,7 +131,7 @@ def _lead(source: Source, record: Record) -> Row:
 
 
 def _first(links: Iterable[Record]) -> dict[str, str]:
-    """Return the primary one of the records that each is linked to, else the first."""
+    """Return the primary one of the records that each record is linked to, else the first."""
     first: dict[str, str] = {}
     for link in links:
         if link["label"] == "Primary":
@@ -136,30 +141,30 @@ def _first(links: Iterable[Record]) -> dict[str, str]:
 
 
 def _deal(source: Source, record: Record, company: str | None) -> Row:
-    told = record["properties"]
-    amount, currency = money(told["amount"]), told["deal_currency_code"] or None
-    main: Decimal | None = money(told["amount_in_home_currency"])
-    closing = moment(told["closedate"])
-    probability = told["hs_deal_stage_probability"]
+    properties = record["properties"]
+    amount, currency = money(properties["amount"]), properties["deal_currency_code"] or None
+    main: Decimal | None = money(properties["amount_in_home_currency"])
+    closing = moment(properties["closedate"])
+    probability = properties["hs_deal_stage_probability"]
     return {
         "deal_key": source.key("deals", record["id"]),
-        "name": told["dealname"],
-        "owner_key": source.key("users", told["hubspot_owner_id"]),
-        "owner_source_id": told["hubspot_owner_id"] or None,
+        "name": properties["dealname"],
+        "owner_key": source.key("users", properties["hubspot_owner_id"]),
+        "owner_source_id": properties["hubspot_owner_id"] or None,
         "company_key": source.key("companies", company),
-        "pipeline_key": source.key("pipelines", told["pipeline"]),
-        "stage": told["dealstage"],
+        "pipeline_key": source.key("pipelines", properties["pipeline"]),
+        "stage": properties["dealstage"],
         "amount": amount,
         "currency": currency,
         "amount_main": in_main(source, amount, currency) if main is None else main,
         "probability": float(probability) * _PERCENT if probability else None,
         "close_date": closing and source.account.day(closing),
-        "is_closed": yes(told["hs_is_closed"]),
-        "is_won": yes(told["hs_is_closed_won"]),
-        "lost_reason": told["closed_lost_reason"],
-        "source": told["hs_analytics_source"] or None,
+        "is_closed": yes(properties["hs_is_closed"]),
+        "is_won": yes(properties["hs_is_closed_won"]),
+        "lost_reason": properties["closed_lost_reason"],
+        "source": properties["hs_analytics_source"] or None,
         "created_at": moment(record["createdAt"]),
-        "stage_changed_at": moment(told["hs_v2_date_entered_current_stage"]),
+        "stage_changed_at": moment(properties["hs_v2_date_entered_current_stage"]),
     }
 
 
@@ -175,12 +180,12 @@ def _history(source: Source, record: Record) -> Iterable[Row]:
         }
 
 
-def _is_over(told: Row) -> bool | None:
-    """Say whether nothing is left to do; None where the status says nothing of it."""
-    if "hs_task_status" in told:
-        return bool(told["hs_task_status"] == "COMPLETED")
+def _is_over(properties: Row) -> bool | None:
+    """Say whether nothing is left to do; None where the status does not say."""
+    if "hs_task_status" in properties:
+        return bool(properties["hs_task_status"] == "COMPLETED")
     named = ("hs_meeting_outcome", "hs_call_status", "hs_email_status")
-    said = next((told[name] for name in named if told.get(name)), "")
+    said = next((properties[name] for name in named if properties.get(name)), "")
     if said in {
         "COMPLETED",
         "CANCELED",
@@ -212,19 +217,21 @@ def _activities(source: Source, obj: str) -> None:
             if (other := source.key(table, link["to"])) not in others:
                 others.append(other)
     for record in source.of(obj):
-        told = record["properties"]
-        is_task, status = obj == "tasks", told.get(_STATUS.get(obj, ""))
+        properties = record["properties"]
+        is_task, status = obj == "tasks", properties.get(_STATUS.get(obj, ""))
         done = status == "COMPLETED"
         row = {
             "activity_key": source.key(obj, record["id"]),
             "activity_type": _KINDS[obj],
-            "is_closed": _is_over(told),
-            "completed_at": moment(told["hs_task_completion_date"]) if is_task and done else None,
-            "starts_at": moment(told.get(_STARTS.get(obj, ""))),
+            "is_closed": _is_over(properties),
+            "completed_at": moment(properties["hs_task_completion_date"])
+            if is_task and done
+            else None,
+            "starts_at": moment(properties.get(_STARTS.get(obj, ""))),
             "created_at": moment(record["createdAt"]),
             "status": status,
-            "call_direction": told.get("hs_call_direction"),
-            "email_direction": _DIRECTIONS.get(told.get("hs_email_direction") or ""),
+            "call_direction": properties.get("hs_call_direction"),
+            "email_direction": _DIRECTIONS.get(properties.get("hs_email_direction") or ""),
             **{table: links.get(record["id"]) for table, links in linked_to.items()},
         }
         source.add("activities", [row])

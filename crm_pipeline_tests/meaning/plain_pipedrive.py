@@ -188,7 +188,7 @@ _STATE = ("stage_id", "value", "currency")
 
 
 def _history(source: Source) -> None:
-    """Add what each deal was made as, and its state after each change of stage, amount or currency."""
+    """Add each deal's first state, and its state after each change of stage, amount or currency."""
     stages = {stage["name"]: stage["pipeline_key"] for stage in source.rows.of("stages")}
     changes: dict[str, list[Record]] = {}
     for change in source.of("deals/changelog"):  # newest first

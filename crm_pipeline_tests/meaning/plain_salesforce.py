@@ -92,7 +92,7 @@ def _lead(source: Source, record: Record) -> Row:
 
 
 def _rates(source: Source) -> list[tuple[str, str, str, Decimal]]:
-    """Return `(currency, first day, day after the last, rate)`, those that hold for some days first."""
+    """Return `(currency, first day, day after the last, rate)`, dated rates first."""
     dated, plain = (
         list(source.of(obj)) if obj in source.objects else []
         for obj in ("DatedConversionRate", "CurrencyType")
@@ -109,7 +109,7 @@ def _rates(source: Source) -> list[tuple[str, str, str, Decimal]]:
 def _converted(
     source: Source, record: Record, rates: list[tuple[str, str, str, Decimal]]
 ) -> tuple[Decimal | None, str | None]:
-    """Return what an amount is worth in the main currency, and the first day of the rate."""
+    """Return an amount in the main currency, and the first day of the rate."""
     amount, currency = money(record["Amount"]), record.get("CurrencyIsoCode")
     if currency in (None, "", source.account.currency):
         return amount, None

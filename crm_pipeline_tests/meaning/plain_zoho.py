@@ -81,7 +81,7 @@ def _pipelines(source: Source) -> None:
 
 
 def _opted_out(record: Record) -> bool | None:
-    """Return whether somebody wants no e-mail; who gave consent says so by channel."""
+    """Return whether a person opted out of e-mail; consent is given by channel."""
     basis = record.get("Data_Processing_Basis_Details") or {}
     asked = basis.get("Contact_Through_Email")
     out: bool | None = record.get("Email_Opt_Out")
@@ -153,7 +153,7 @@ def _deal(source: Source, record: Record) -> Row:
 
 
 def _history(source: Source) -> None:
-    """Add the stays; a row's stamp says when its stage was entered, and a stage of one pipeline only names that."""
+    """Add the stays; a row's time is that of entering its stage, and a stage of one pipeline gives the pipeline."""
     pipelines: dict[str, set[str]] = {}
     for stage in source.rows.of("stages"):
         if stage["connection"] == source.account.connection:

@@ -79,7 +79,7 @@ class Prepared:
         self._sessions.clear()
 
     def read(self) -> None:
-        """Land every object of every connection, and keep what the vendors answer."""
+        """Land every object of every connection, and keep the vendors' responses."""
         with ThreadPoolExecutor() as threads:
             jobs = [threads.submit(self._land, name) for name in self.connections]
             self.answers.read_all()
@@ -159,7 +159,7 @@ def connections_text(
 
 
 def _lift_ceilings(sandbox: SandboxServer) -> None:
-    """Let clients ask as fast as they can: what they wait for is proven elsewhere."""
+    """Let clients send requests as fast as they can: rate limits are tested elsewhere."""
     emulators: Any = sandbox.emulations
     if "hubspot" not in emulators:
         return
@@ -184,7 +184,7 @@ def make(
     logins: Mapping[str, Login] = DEMO,
     without: Collection[str] = (),
 ) -> None:
-    """Read a world of its own seed and publish it, so that `kept` finds it without its sandbox.
+    """Read a world with a seed of its own and publish it, so that `kept` finds it without its sandbox.
 
     Args:
         root: a folder for it.
@@ -226,7 +226,7 @@ def kept(root: Path, logins: Mapping[str, Login] = DEMO) -> Prepared:
 
 
 def landed_again(made: Prepared, root: Path) -> Prepared:
-    """Return a copy of what a world has landed, of which nothing is built yet."""
+    """Return a copy of a world's landing, without built tables."""
     (root / "data").mkdir(parents=True)
     shutil.copy(made.data.parent / "connections.yaml", root)
     shutil.copy(made.data.parent / _ANSWERS, root)

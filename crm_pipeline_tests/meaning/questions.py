@@ -34,7 +34,7 @@ ANSWERS: dict[str, Answer] = {
     "19_pipeline_on_a_past_day.sql": questions_work.past_pipeline,
     "21_who_may_be_written_to.sql": questions_people.not_refusing,
 }
-"""What is asked of schema `crm`, by file; two more are about `ops`, which no CRM knows."""
+"""Queries over schema `crm`, by file; two more are about `ops`, which no CRM has."""
 
 _CLOSE = 1e-3
 """Queries round; so much may two ways of rounding differ, in parts of the value or, below one, in whole."""

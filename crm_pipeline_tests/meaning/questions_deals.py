@@ -27,25 +27,25 @@ def share(part: float, whole: float, places: int = 3) -> float | None:
 
 
 def total(values: Iterable[Any]) -> Any:
-    """Add up what is known; None if nothing is."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    """Return the sum of the values that are not None; None if there are none."""
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) if numbers else None
 
 
 def mean(values: Iterable[Any]) -> float | None:
-    """Return the mean of what is known."""
-    known = [float(value) for value in values if value is not None]
-    return fmean(known) if known else None
+    """Return the mean of the values that are not None."""
+    numbers = [float(value) for value in values if value is not None]
+    return fmean(numbers) if numbers else None
 
 
 def middle(values: Iterable[Any]) -> float | None:
-    """Return the median of what is known."""
-    known = [float(value) for value in values if value is not None]
-    return median(known) if known else None
+    """Return the median of the values that are not None."""
+    numbers = [float(value) for value in values if value is not None]
+    return median(numbers) if numbers else None
 
 
 def owner_of(rows: Rows, row: Row) -> tuple[str, bool | None]:
-    """Return what an owner is called, and whether they left."""
+    """Return an owner's name, and whether they left."""
     for table in ("users", "users_deleted"):
         for user in rows.of(table):
             if user["user_key"] == row.get("owner_key"):
@@ -78,7 +78,7 @@ def days_to_close(rows: Rows, deal: Row) -> int | None:
 
 
 def by_owner(deal: Row) -> tuple[str, Any, Any]:
-    """Return whose deal it is; queues are owners, too, though no users."""
+    """Return a deal's owner; queues are owners, too, but no users."""
     return deal["connection"], deal.get("owner_key"), deal.get("owner_source_id")
 
 

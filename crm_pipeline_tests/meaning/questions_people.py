@@ -13,7 +13,7 @@ from crm_pipeline_tests.meaning.questions_deals import (
     rounded,
     share,
 )
-from crm_pipeline_tests.meaning.questions_work import happened, told
+from crm_pipeline_tests.meaning.questions_work import happened, text_of
 from crm_pipeline_tests.meaning.rows import Row, Rows
 
 
@@ -30,7 +30,7 @@ def _answered(rows: Rows) -> dict[str, list[tuple[str, date]]]:
 
 
 def _earned(rows: Rows) -> dict[tuple[str, str], list[tuple[Row, int]]]:
-    """Return of which won deals each campaign gets a part, and among how many."""
+    """Return the won deals that each campaign shares in, and among how many campaigns."""
     answers = _answered(rows)
     people = rows.grouped("deal_contacts", lambda link: link["deal_key"])
     earned: dict[tuple[str, str], list[tuple[Row, int]]] = {}
@@ -87,18 +87,18 @@ _REACHED_NOBODY = {"busy", "no_answer", "missed"}
 
 
 def _touched(rows: Rows) -> dict[str, list[Any]]:
-    """Return when somebody of ours turned to each lead, itself or by its contact."""
+    """Return when a user first contacted each lead, itself or through its contact."""
     leads_of = rows.grouped("leads", lambda lead: lead.get("contact_key"))
     leads_of.pop(None, None)
     touched: dict[str, list[Any]] = {}
     for activity, moment in happened(rows):
-        directions = {told(activity, name) for name in ("call_direction", "email_direction")}
-        if directions & _FROM_OUTSIDE or told(activity, "status") in _REACHED_NOBODY:
+        directions = {text_of(activity, name) for name in ("call_direction", "email_direction")}
+        if directions & _FROM_OUTSIDE or text_of(activity, "status") in _REACHED_NOBODY:
             continue
         meant = set(activity.get("leads") or ())
         if not meant:
             contacts = activity.get("contacts") or ()
-            meant = {lead["lead_key"] for one in contacts for lead in leads_of.get(one, ())}
+            meant = {lead["lead_key"] for contact in contacts for lead in leads_of.get(contact, ())}
         for lead in meant:
             touched.setdefault(lead, []).append(moment)
     return touched

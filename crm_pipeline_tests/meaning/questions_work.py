@@ -1,4 +1,4 @@
-"""Answers about the way of deals: stages, stays, activities, the past."""
+"""Answers about the course of deals: stages, stays, activities, the past."""
 
 from collections.abc import Iterator
 from datetime import datetime, time, timedelta
@@ -21,15 +21,15 @@ _DAY = timedelta(days=1)
 _CAME_TO_NOTHING = {"scheduled", "canceled", "rescheduled", "no_show", "failed", "bounced"}
 
 
-def told(activity: Row, name: str) -> str:
-    """Return what an activity says, in lower case."""
+def text_of(activity: Row, name: str) -> str:
+    """Return a text of an activity, in lower case."""
     return (activity.get(name) or "").lower()
 
 
 def happened(rows: Rows) -> Iterator[tuple[Row, datetime]]:
     """Yield the activities that took place until now, and when."""
     for activity in rows.of("activities"):
-        if activity.get("is_closed") is False or told(activity, "status") in _CAME_TO_NOTHING:
+        if activity.get("is_closed") is False or text_of(activity, "status") in _CAME_TO_NOTHING:
             continue
         for name in ("completed_at", "starts_at", "created_at"):
             if activity.get(name) is not None:
@@ -56,8 +56,8 @@ def stage_conversion(rows: Rows) -> Lines:
         for step in [*steps, (own, deal["stage"])]:
             stage = stages.get(step)
             if stage is not None and not stage["is_closed"]:
-                place = deal["deal_key"], step[0]
-                reached[place] = max(reached.get(place, -1), stage["position"])
+                stay_key = deal["deal_key"], step[0]
+                reached[stay_key] = max(reached.get(stay_key, -1), stage["position"])
         if deal.get("is_won"):
             reached[deal["deal_key"], own] = float("inf")
     pipelines = rows.by("pipelines", "pipeline_key")
@@ -169,7 +169,7 @@ def time_in_stage(rows: Rows) -> Lines:
 
 
 def _then(deal: Row, history: list[Row], ended: datetime) -> tuple[Any, str | None, Row]:
-    """Return in which pipeline and stage a deal stood at a moment, and the row of the history that says so."""
+    """Return pipeline and stage of a deal at a moment, and the row of the history with them."""
     last: Row = max(
         (row for row in history if row["changed_at"] < ended),
         key=lambda row: (row["changed_at"], len(row["source_id"]), row["source_id"]),
@@ -182,7 +182,7 @@ def _then(deal: Row, history: list[Row], ended: datetime) -> tuple[Any, str | No
 
 
 def _worth(deal: Row, last: Row) -> tuple[Any, Any, bool]:
-    """Return amount and currency of then, else of today, and whether they are today's."""
+    """Return amount and currency of that time, else the present ones, and whether they are the present ones."""
     if last.get("amount") is not None:
         return last["amount"], last.get("currency") or deal.get("currency"), False
     return deal.get("amount"), deal.get("currency"), deal.get("amount") is not None

@@ -30,13 +30,13 @@ class Account:
     currency: str
 
     def day(self, moment: datetime) -> date:
-        """Return the day on which people of the account saw a moment."""
+        """Return the day of an instant in the account's time zone."""
         return moment.astimezone(ZoneInfo(self.zone)).date()
 
 
 @dataclass
 class Rows:
-    """All that the questions are asked about.
+    """The rows that the questions are about.
 
     Attributes:
         accounts: by connection.
@@ -67,7 +67,7 @@ class Rows:
     def grouped(
         self, table: str, key: Callable[[Row], Any], keep: Callable[[Row], Any] = bool
     ) -> dict[Any, list[Row]]:
-        """Return the rows of a table that are to be kept, by what `key` says of them."""
+        """Return the rows of a table for which `key` returns a key, by that key."""
         groups: dict[Any, list[Row]] = {}
         for row in self.of(table):
             if keep(row):
@@ -119,7 +119,7 @@ _QUARANTINED = json.dumps({"hs_email_quarantined": "true", "hs_other": "false"})
 
 
 def write(rows: Rows, file: duckdb.DuckDBPyConnection) -> None:
-    """Make schemas `crm` and `ops` of a database as a publish would shape them."""
+    """Create schemas `crm` and `ops` of a database as a publish creates them."""
     file.execute("SET TimeZone = 'UTC'; CREATE SCHEMA crm; CREATE SCHEMA ops;" + _OPS)
     for account in rows.accounts.values():
         values = [account.connection, account.vendor, True, account.zone, account.currency, None]

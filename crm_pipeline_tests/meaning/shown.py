@@ -153,7 +153,7 @@ def _bridge(file: File, table: str) -> str:
 
 
 def _on_days(file: File, connection: str, ends: Iterable[str], zone: str) -> Table:
-    """Return where deals stood at some moments, by the stays that the file tells."""
+    """Return the stages of deals at some moments, by the stays in the file."""
     found: Table = {}
     for end in sorted(ends):
         sql = f"""
@@ -179,7 +179,7 @@ def _keyed(rows: list[Row]) -> Table:
 
 
 def plain(value: Any) -> Any:
-    """One form for what is expected and what is shown."""
+    """Return a value in the form in which expected and shown values are compared."""
     match value:
         case "" | None:
             return None

@@ -24,7 +24,7 @@ def plain(world: Any) -> Rows:
 
 @pytest.mark.parametrize("name", sorted(ANSWERS))
 def test_answer_is_that_of_the_vendors(world, plain, name):
-    """A documented query gives for all accounts what plain Python makes of the vendors' records, in any session."""
+    """A documented query returns for all accounts what plain Python computes from the vendors' records, in any session."""
     sql = (FOLDER / name).read_text(encoding="utf-8")
     expected = list(ANSWERS[name](plain))
     # No deal of a small world has been left alone for long; the drawn world has such.

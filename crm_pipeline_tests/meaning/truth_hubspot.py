@@ -83,7 +83,7 @@ class _Portal:
         return {"owner": _name(owner), "created_by": _name(maker)}
 
     def _linked(self, obj: str, other: str) -> dict[str, str]:
-        """The record that another is linked to: the primary one, else the first."""
+        """Return the record that another is linked to: the primary one, else the first."""
         chosen: dict[str, Row] = {}
         for link in self._of(f"{obj}/{other}"):
             known = chosen.get(link["from"])
@@ -94,8 +94,10 @@ class _Portal:
 
     def _stages(self, obj: str) -> tuple[dict[str, str], dict[str, str]]:
         pipelines = self._of(f"{obj}_pipelines")
-        names = {one["id"]: one["label"] for one in pipelines}
-        return names, {stage["id"]: stage["label"] for one in pipelines for stage in one["stages"]}
+        names = {pipeline["id"]: pipeline["label"] for pipeline in pipelines}
+        return names, {
+            stage["id"]: stage["label"] for pipeline in pipelines for stage in pipeline["stages"]
+        }
 
     def deals(self) -> Table:
         pipelines, stages = self._stages("deal")
@@ -129,8 +131,8 @@ class _Portal:
         _, stages = self._stages("deal")
         stays = {}
         for one in self._of("deals"):
-            told = one["propertiesWithHistory"]["dealstage"][::-1]
-            moves: Any = [(instant(row["timestamp"]), stages[row["value"]]) for row in told]
+            changes = one["propertiesWithHistory"]["dealstage"][::-1]
+            moves: Any = [(instant(row["timestamp"]), stages[row["value"]]) for row in changes]
             stays[f"deals:{one['id']}"] = stays_of(moves)
         return history(stays, self.facts.zone)
 

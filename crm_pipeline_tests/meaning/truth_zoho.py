@@ -59,7 +59,10 @@ class _Org:
             for one in self._of("Pipelines")
             for stage in one["maps"]
         }
-        self.rates = {one["iso_code"]: number(one["exchange_rate"]) for one in self._currencies()}
+        self.rates = {
+            currency["iso_code"]: number(currency["exchange_rate"])
+            for currency in self._currencies()
+        }
 
     def _of(self, obj: str) -> list[Row]:
         return self._answers.of(self._name, obj)

@@ -1,4 +1,4 @@
-"""One account at a vendor, asked by plain HTTP: what the four vendors' readers have in common."""
+"""One account at a vendor, read by plain HTTP: the common part of the four vendors' readers."""
 
 import time
 from dataclasses import dataclass
@@ -50,18 +50,18 @@ class VendorApi:
         raise NotImplementedError
 
     def get(self, path: str, **query: Any) -> Any:
-        """Return the JSON of an answer, None where there is no body."""
+        """Return the JSON of a response; None where there is no body."""
         return self._ask("GET", path, params=query)
 
     def post(self, path: str, body: Any) -> Any:
-        """Return the JSON of an answer to a question that needs a body."""
+        """Return the JSON of the response to a request with a body."""
         return self._ask("POST", path, json=body)
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         for _ in range(60):
-            answer = self.session.request(method, self.url + path, timeout=60, **options)
-            if answer.status_code != requests.codes.too_many_requests:
+            response = self.session.request(method, self.url + path, timeout=60, **options)
+            if response.status_code != requests.codes.too_many_requests:
                 break
             time.sleep(0.25)  # the sandbox counts its rolling windows in real seconds
-        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:300]}"
-        return answer.json() if answer.content else None
+        assert response.ok, f"{method} {path}: {response.status_code} {response.text[:300]}"
+        return response.json() if response.content else None

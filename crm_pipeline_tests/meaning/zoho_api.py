@@ -60,12 +60,12 @@ class Zoho(VendorApi):
 
     def _pipelines(self) -> list[Record]:
         [layout] = self.get(f"{_V8}/settings/layouts", module="Deals")["layouts"]
-        answer = self.get(f"{_V8}/settings/pipeline", layout_id=layout["id"])
-        pipelines: list[Record] = answer["pipeline"]
+        response = self.get(f"{_V8}/settings/pipeline", layout_id=layout["id"])
+        pipelines: list[Record] = response["pipeline"]
         return pipelines
 
     def _module(self, module: str) -> list[Record]:
-        names = [one["api_name"] for one in self._fields(module)] + ["$se_module"]
+        names = [field["api_name"] for field in self._fields(module)] + ["$se_module"]
         whole: dict[str, Record] = {}
         for start in range(0, len(names), _MOST_FIELDS):
             part = ",".join(names[start : start + _MOST_FIELDS])

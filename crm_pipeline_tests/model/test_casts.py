@@ -43,7 +43,7 @@ def read(text: str | None, kind: str, form: Form, zone: str = "") -> Any:
     ],
 )
 def test_instants_are_read_as_they_are_written(form: Form, text: str | None, expected: str) -> None:
-    """Milliseconds, zones and their absence mean one instant, whatever the session's zone."""
+    """Milliseconds, texts with and without a zone mean one instant, whatever the session's zone."""
     assert read(text, "TIMESTAMPTZ", form) == expected
 
 
@@ -88,7 +88,7 @@ def test_days_are_read_as_they_are_written(form: Form, text: str, expected: str)
 def test_an_instant_becomes_the_day_of_a_zone(
     form: Form, text: str | None, zone: str, expected: str | None
 ) -> None:
-    """The day is the one that people in the zone call it; a day without a time stays what it is."""
+    """An instant becomes the day in the given zone; a day without a time stays."""
     assert read(text, "DATE", form, zone) == expected
 
 
@@ -105,7 +105,7 @@ def test_a_clock_is_whole_minutes(text: str, minutes: str | None) -> None:
 @pytest.mark.parametrize("form", ["", "epoch_ms", "date_epoch_ms", "local"])
 @pytest.mark.parametrize("zone", ["", "America/New_York"])
 def test_words_and_years_before_the_first_are_no_days(form: Form, kind: str, zone: str) -> None:
-    """DuckDB would take words for days at the end of time and for the first of computers."""
+    """Words that DuckDB accepts as days, such as `infinity` and `epoch`, are no days."""
     texts = ["infinity", "-infinity", "INFinity", "inf", "-inf", "epoch", " epoch", "0000-01-01"]
     early = ["0001-01-01 (BC)", "2026-01-01 (BC)", "-2026-01-01", "-0001-11-30T00:00:00+00:00"]
     assert {text: read(text, kind, form, zone) for text in (*texts, *early)} == dict.fromkeys(
@@ -115,6 +115,6 @@ def test_words_and_years_before_the_first_are_no_days(form: Form, kind: str, zon
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "1-01-01T00:00:00Z"])
 def test_a_zone_leads_to_no_year_before_the_first(text: str) -> None:
-    """The last day before our era would be shown as one at the end of the first year."""
+    """Days before year 1 are NULL, because DuckDB would show them as days of year 1."""
     assert read(text, "DATE", "", "America/New_York") is None
     assert read("0001-01-02T00:00:00Z", "DATE", "", "America/New_York") == "0001-01-01"

@@ -69,7 +69,7 @@ def test_sql_and_pandera_agree(seed):
         relation = rows(seed, 12)
         ours = database.execute(count_sql(TABLE, relation)).fetchall()[0][2:]
         frame = database.sql(f"SELECT * FROM {relation}").to_arrow_table()
-    found: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
     try:
         pandera_schema(TABLE, ("error", "warning")).validate(
             frame.to_pandas(types_mapper=pd.ArrowDtype), lazy=True
@@ -83,31 +83,31 @@ def test_sql_and_pandera_agree(seed):
             }.get(str(case["check"]), str(case["check"]))
             if (name, case["index"]) not in seen:
                 seen.add((name, case["index"]))
-                found[name] += 1
+                failures[name] += 1
     expected = {
         rule.name: count
         for rule, count in zip(TABLE.rules, ours, strict=True)
         if count and rule.kind != "unique"
     }
-    unique = found.pop("thing_key is not unique", 0)
-    assert dict(found) == expected
+    unique = failures.pop("thing_key is not unique", 0)
+    assert dict(failures) == expected
     assert bool(unique) == bool(ours[[r.kind for r in TABLE.rules].index("unique")])
 
 
 def test_deleted_rows_break_only_what_every_row_needs():
-    """A rule of the table's own is asked of live rows, and of those that do not say; keys of all."""
+    """A table's own rules apply to live rows and to rows without a deletion mark; rules of keys to all."""
     row = "SELECT NULL AS thing_key, 'c' AS kind, {} AS is_deleted"
     relation = f"({' UNION ALL '.join(row.format(flag) for flag in ('true', 'false', 'NULL'))})"
     with duckdb.connect() as database:
         empty = ", ".join(f"CAST(NULL AS {c.type}) AS {c.name}" for c in TABLE.columns)
         rows = f"(SELECT {empty} WHERE false UNION ALL BY NAME FROM {relation})"
         counted = database.execute(count_sql(TABLE, rows)).fetchall()[0][2:]
-    found = {rule.name: count for rule, count in zip(TABLE.rules, counted, strict=True)}
-    assert (found["thing_key is empty"], found["kind is not one of a, b"]) == (3, 2)
+    failures = {rule.name: count for rule, count in zip(TABLE.rules, counted, strict=True)}
+    assert (failures["thing_key is empty"], failures["kind is not one of a, b"]) == (3, 2)
 
 
 def test_rules_are_called_by_what_is_wrong():
-    """In words that read well behind a table's name, and no two alike in any table."""
+    """Names of rules read well after a table's name, and are unique in each table."""
     names = [
         *("kind is empty", "kind is not one of a, b", "email is not an address"),
         *("share is not between 0 and 100", "ends_on before starts_on", "is_won but not is_closed"),

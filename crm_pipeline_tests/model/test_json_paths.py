@@ -26,7 +26,7 @@ def test_every_key_is_read():
 
 
 def test_a_key_that_is_not_there_is_null():
-    """Another key in another case is not meant."""
+    """A key in another case is another key."""
     assert read({"a": 1, "B": 2}, [("A",), ("b",), ("b", ""), ("", "")]) == [None] * 4
 
 
@@ -44,7 +44,7 @@ def test_a_text_and_what_is_in_it():
 
 
 def test_lists_behind_odd_keys():
-    """Lists are split into elements wherever they stand."""
+    """Lists are split into elements at any path."""
     document = {"A": [1, {"b": 2}], "a": ["x"], "": [], "n": None}
     found = read(document, [], [("A",), ("a",), ("",), ("n",)])
     assert found == [["1", '{"b":2}'], ['"x"'], [], None]

@@ -45,7 +45,7 @@ def test_every_map_feeds_columns_that_exist(entry):
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_references_name_what_they_point_to(entry):
-    """An id without a key of ours joins nothing: maps of ids say what the id belongs to."""
+    """Every mapped id has a key: maps of ids name the object that the id belongs to."""
     plain = {"source_id", "role_source_id", "price_book_source_id"}
     references = [
         f for f in entry.fields if f.column.endswith("_source_id") and f.column not in plain
@@ -60,7 +60,7 @@ def test_references_name_what_they_point_to(entry):
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_references_point_to_objects_that_are_mapped(vendor):
-    """The object in a key is one whose records have a table of the kind that the column joins."""
+    """The object in a key has its records in the table that the column joins."""
     maps = VENDORS[vendor].MAPPING
     own = {entry.object: entry.table for entry in maps if entry.table and entry.is_own}
     wrong = [
@@ -103,7 +103,7 @@ def overridden(wanted):
 
 
 def test_a_users_field_replaces_what_fed_the_column():
-    """One column has one source; the replaced field goes to custom."""
+    """A column has one source: a field that the user's mapping replaces goes to custom."""
     entry = overridden({"Net_Amount__c": "amount"})
     assert entry.feeding("amount").source == "Net_Amount__c"
     assert "Amount" not in [field.source for field in entry.fields]

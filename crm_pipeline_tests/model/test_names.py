@@ -14,7 +14,7 @@ def database():
 
 
 def test_texts_survive_sql(database):
-    """A text in SQL is that text, NUL, quotes and all; it never ends SQL early."""
+    """A literal keeps its text, including NUL and quotes, and never ends SQL early."""
     texts = [*hostile.NAMES, *hostile.TEXTS]
     sql = f"SELECT {', '.join(map(literal, texts))}"
     assert "\0" not in sql
@@ -23,7 +23,7 @@ def test_texts_survive_sql(database):
 
 
 def test_half_a_surrogate_pair_is_replaced(database):
-    """What is no character cannot be written anywhere; a replacement stands for it."""
+    """Half a surrogate pair cannot be encoded, and is replaced."""
     half = "a\ud83db\ude00"
     assert encodable(half) == "a\ufffdb\ufffd"
     assert database.execute(f"SELECT {literal(half)}").fetchall() == [("a\ufffdb\ufffd",)]
@@ -38,7 +38,7 @@ def test_inner_names_are_plain_and_differ(names):
 
 
 def test_plain_names_stay_readable():
-    """Whoever debugs SQL recognises a field."""
+    """A field is recognizable in SQL."""
     assert [inner("hs_object_id"), inner("Ext_Id__c")] == ["hs_object_id", "^ext_^id__c"]
 
 

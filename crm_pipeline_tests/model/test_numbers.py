@@ -1,4 +1,4 @@
-"""Numbers as SQL reads them, against Python's decimal."""
+"""Numbers as SQL reads them, compared with Python's decimal."""
 
 import decimal
 import random
@@ -86,7 +86,7 @@ def test_a_number_is_exact_or_null(kind: str, digits: int, scale: int) -> None:
 
 
 def test_a_double_is_the_nearest_to_its_text() -> None:
-    """It is the one that Python reads, also where a double was written in full; whole numbers keep every digit."""
+    """A double is the one that Python reads, even if it was written with many places; whole numbers keep every digit."""
     texts = ["0.1", "1e300", "123456789.12345678", "-1.7976931348623157e308", "1e999", "nan", "1_0"]
     many = [
         "0.200000000000000011102230246251565404236316680908203125",

@@ -37,7 +37,7 @@ BASE = Schema("Opportunity", "Opportunity", (NAME, STAGE))
 
 @given(SCHEMAS)
 def test_a_schema_survives_its_file(schema: Schema) -> None:
-    """What is stored beside the records is read back equal, fingerprint included."""
+    """A stored schema is read back equal, including its fingerprint."""
     back = Schema.from_json(schema.to_json())
     assert back == schema
     assert back.fingerprint == schema.fingerprint
@@ -112,7 +112,7 @@ def test_changes_are_said_in_words() -> None:
 
 
 def test_no_change_is_no_words() -> None:
-    """The same schema has nothing to say, in whatever order its fields come."""
+    """Equal schemas have no changes, whatever the order of their fields."""
     turned = Schema("Opportunity", "Opportunity", (STAGE, NAME))
     assert changes(BASE, BASE) == changes(BASE, turned) == []
 
@@ -130,7 +130,7 @@ def test_a_field_that_comes_twice_is_kept_once() -> None:
 
 
 def test_one_name_in_two_places_is_two_fields() -> None:
-    """The later one is marked with its place, whoever has that name already; nothing is dropped."""
+    """The later of two fields with one name is marked with its path, whatever names exist; no field is dropped."""
     inside = Field("archived", "Archived", "string", path=("properties", "archived"))
     beside = Field("archived", "Archived", "bool")
     marked = Field("archived (record)", "Mine", "string", path=("properties", "archived (record)"))
@@ -147,7 +147,7 @@ def test_names_may_differ_in_case_only() -> None:
 
 
 def test_half_a_surrogate_pair_can_be_stored() -> None:
-    """Labels come from JSON that may hold what no file can: a replacement is kept."""
+    """Labels may have half a surrogate pair, which is replaced."""
     label = json.loads('"Emoji \\ud83d"')
     made = Schema("o", label, (Field(label, label, label, options=((label, label),)),))
     made.to_json().encode()

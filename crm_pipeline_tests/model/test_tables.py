@@ -46,7 +46,7 @@ def test_every_key_column_has_its_source_id(table):
 
 @ALL
 def test_references_name_tables(table):
-    """What a key joins exists."""
+    """Every key column refers to an existing table."""
     assert {c.refers_to for c in table.columns if c.refers_to} <= set(TABLES)
 
 
@@ -163,7 +163,7 @@ def test_columns_of_custom_objects_for_any_names():
 
 
 def test_objects_with_names_alike_have_tables_and_views_apart():
-    """Whatever is left of their names, no two objects share a table or a view."""
+    """No two objects share a table or a view, whatever their names become."""
     objects = [
         "Foo-Bar",
         "Foo_Bar",

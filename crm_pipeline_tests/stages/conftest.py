@@ -53,7 +53,7 @@ def schema(obj: str, *specs: str) -> Schema:
 
 @cache
 def _in_utc() -> duckdb.DuckDBPyConnection:
-    """Return a database to ask about files; to open one takes longer than to ask."""
+    """Return a database for queries over files; it is shared, because opening one takes longer than a query."""
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
     return database
@@ -92,7 +92,7 @@ class Org:
 
     def land(
         self,
-        described: Schema,
+        object_schema: Schema,
         rows: Sequence[Mapping[str, Any]],
         *,
         shape: str = "csv",
@@ -102,12 +102,12 @@ class Org:
     ) -> None:
         """Land one window with one batch, a minute after the one before."""
         self.clock.advance(60)
-        self.objects.setdefault(connection, set()).add(described.object)
+        self.objects.setdefault(connection, set()).add(object_schema.object)
         window = Window(None, self.clock.now())
-        writer = self.landing.begin(connection, described.object, window, described)
+        writer = self.landing.begin(connection, object_schema.object, window, object_schema)
         with writer:
             if rows:
-                names = list(columns or described.names)
+                names = list(columns or object_schema.names)
                 writer.write(
                     [_batch(names, rows, shape)],
                     shape=shape,
@@ -118,7 +118,7 @@ class Org:
 
     def land_records(
         self,
-        described: Schema,
+        object_schema: Schema,
         records: Sequence[Mapping[str, Any]],
         *,
         key: str = "id",
@@ -129,7 +129,7 @@ class Org:
     ) -> None:
         """Land one window with one batch of records as a vendor's JSON shows them, ids as text."""
         self.clock.advance(60)
-        self.objects.setdefault(connection, set()).add(described.object)
+        self.objects.setdefault(connection, set()).add(object_schema.object)
         window = Window(None, self.clock.now())
         stamps = [record.get(stamp) for record in records]
         batch = {
@@ -138,7 +138,7 @@ class Org:
             "_deleted": pa.array([record.get(deleted) is True for record in records], pa.bool_()),
             "record": pa.array([json.dumps(r, ensure_ascii=False) for r in records], pa.string()),
         }
-        with self.landing.begin(connection, described.object, window, described) as writer:
+        with self.landing.begin(connection, object_schema.object, window, object_schema) as writer:
             if records:
                 writer.write(
                     [pa.RecordBatch.from_pydict(batch)],
@@ -230,6 +230,6 @@ def make_schema() -> Any:
 
 
 @pytest.fixture
-def described() -> Any:
-    """Make schemas in tests: `described("Contact", "Email:email:Email")`."""
+def schema_of() -> Any:
+    """Return a function that makes schemas: `schema_of("Contact", "Email:email:Email")`."""
     return schema

@@ -1,4 +1,4 @@
-"""Names and values that nobody means well, and what Python's own JSON makes of them: the oracle of hostile tests."""
+"""Hostile names and values, and what Python's own JSON makes of them: the oracle of hostile tests."""
 
 import json
 import math
@@ -102,7 +102,7 @@ def written(value: Any) -> str:
 
 
 def is_same(found: str | None, value: Any) -> bool:
-    """Say whether a text that was read is what the vendor sent: an empty text is no value."""
+    """Say whether a text that was read is what the vendor sent; an empty text counts as no value."""
     if found is None or value is None or value == "":
         return found is None and (value is None or value == "")
     if isinstance(value, str):

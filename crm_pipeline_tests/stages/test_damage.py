@@ -1,4 +1,4 @@
-"""Files that a disk, or somebody, has damaged: named with a cure that works, or made anew."""
+"""Damaged files are named with a cure that works, or made again."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, new_org: Any, make_schema: A
 
 @pytest.fixture
 def published(whole: Any, tmp_path: Path, new_org: Any) -> Any:
-    """The same in a folder that may be damaged."""
+    """A copy of the org in a folder that may be damaged."""
     org = new_org(copied(whole.data, tmp_path / "data"))
     org.schema, org.rows_landed, org.objects = whole.schema, whole.rows_landed, whole.objects
     org.clock.advance(60)
@@ -38,7 +38,7 @@ def published(whole: Any, tmp_path: Path, new_org: Any) -> Any:
 
 
 def restarted(org: Any) -> Any:
-    """Let the stages begin anew, as a process does that knows nothing of any file."""
+    """Forget which files were checked, as a new process has."""
     org.landing = type(org.landing)(org.data, org.clock)
     org.tables = type(org.tables)(org.data)
     return org
@@ -85,7 +85,7 @@ def test_a_landed_batch(published: Any, how: str) -> None:
 @pytest.mark.parametrize("file", ["base-00000.parquet", "version.json"])
 @pytest.mark.parametrize("how", ["flipped", "cut off", "gone"])
 def test_a_table(published: Any, file: str, how: str) -> None:
-    """A damaged version is built again from landing, though nothing new has landed, and it is said."""
+    """A damaged version is built again from landing, though nothing new has landed, and the result says so."""
     path = one(published, f"tables/normalized/acme/contacts/*/{file}")
     damage(path, how)
     restarted(published)
@@ -102,7 +102,7 @@ def test_a_table(published: Any, file: str, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["flipped", "garbled"])
 def test_a_table_that_is_damaged_before_a_publish(published: Any, how: str) -> None:
-    """It is not published: the error names the file and what builds the table again, which it does."""
+    """A damaged table is not published: the error names the file and a command that builds the table again."""
     path = one(published, "tables/normalized/acme/contacts/*/base-00000.parquet")
     damage(path, how)
     with pytest.raises(CorruptFile) as caught:
@@ -116,7 +116,7 @@ def test_a_table_that_is_damaged_before_a_publish(published: Any, how: str) -> N
 
 
 def test_a_table_of_an_earlier_version_that_is_damaged_in_the_middle(published: Any) -> None:
-    """Without checksums it is read to its end by a publish and by the build that makes it again."""
+    """A file without a checksum is read to its end by a publish, and by the build that makes it again."""
     path = one(published, "tables/normalized/acme/contacts/*/base-00000.parquet")
     record = path.with_name("version.json")
     older = {key: value for key, value in files.read_json(record).items() if key != "files"}
@@ -135,7 +135,7 @@ def test_a_table_of_an_earlier_version_that_is_damaged_in_the_middle(published: 
 
 @pytest.mark.parametrize("how", ["empty", "gone"])
 def test_a_snapshot(published: Any, how: str) -> None:
-    """The error says what makes it again, and that does so although its release is published."""
+    """The error names the command that makes the snapshot again, even if its release is published."""
     damage(one(published, "snapshots/*.duckdb"), how)
     with pytest.raises(StoreError, match="crm-pipeline refresh"):
         published.query("SELECT 1")
@@ -159,17 +159,17 @@ def test_a_bit_of_what_is_published(published: Any, pattern: str) -> None:
     assert not restarted(published).publish().changed
 
 
-def test_a_snapshot_object_is_not_compared_with_damaged_bytes(org: Any, described: Any) -> None:
+def test_a_snapshot_object_is_not_compared_with_damaged_bytes(org: Any, schema_of: Any) -> None:
     """A complete read that finds its predecessor damaged is refused by name, not taken for unchanged."""
     from crm_pipeline.kernel.clock import Window
     from crm_pipeline.stages.raw.snapshot import evaluate_snapshot
 
-    org.land(described(*FIELDS), [{"Id": "003A", "LastName": "Ng"}], complete=True)
+    org.land(schema_of(*FIELDS), [{"Id": "003A", "LastName": "Ng"}], complete=True)
     path = one(org, "landing/*/*/????-??/*.parquet")
     damage(path, "flipped")
     landing = restarted(org).landing
     window = Window(None, org.clock.now())
-    with landing.begin("acme", "Contact", window, described(*FIELDS)) as writer:
+    with landing.begin("acme", "Contact", window, schema_of(*FIELDS)) as writer:
         writer.manifests = [*landing.batches("acme", "Contact")]
         with pytest.raises(CorruptFile, match=path.name):
             evaluate_snapshot(SimpleNamespace(landing=landing), None, writer)  # type: ignore[arg-type]
@@ -177,7 +177,7 @@ def test_a_snapshot_object_is_not_compared_with_damaged_bytes(org: Any, describe
 
 @pytest.mark.parametrize("how", ["flipped", "cut off", "gone"])
 def test_a_published_file(published: Any, how: str) -> None:
-    """It is written again with the next publish."""
+    """A damaged Parquet file is written again by the next publish."""
     path = published.data / "published" / "contacts_deleted.parquet"
     damage(path, how)
     restarted(published)
@@ -188,9 +188,9 @@ def test_a_published_file(published: Any, how: str) -> None:
         assert other.execute(f"SELECT count(*) FROM '{path}'").fetchall() == [(0,)]
 
 
-def test_rows_that_a_build_set_aside(org: Any, described: Any) -> None:
+def test_rows_that_a_build_set_aside(org: Any, schema_of: Any) -> None:
     """Quarantined rows have their checksum recorded, and a damaged file is written by the next build."""
-    org.land(described(*FIELDS), [{"Id": "", "LastName": "Nobody"}, {"Id": "003A"}])
+    org.land(schema_of(*FIELDS), [{"Id": "", "LastName": "Nobody"}, {"Id": "003A"}])
     org.normalize("contacts")
     path = one(org, "quarantine/acme/Contact/normalized/*.parquet")
     kept, written_at = path.read_bytes(), path.stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""Whatever vendors call their fields, and whatever stands in them, arrives under its own name."""
+"""Values arrive under the names of their fields, whatever vendors name them and whatever the values are."""
 
 import json
 from collections import Counter
@@ -44,7 +44,7 @@ Values = dict[str, Any]
 
 @st.composite
 def things(draw: Any, *path: str, values: Any = hostile.values) -> tuple[Schema, list[Values]]:
-    """Draw an object whose fields differ in name, if in case only, and a few of its records."""
+    """Draw an object whose fields differ in name, possibly in case only, and a few of its records."""
     named = draw(st.lists(hostile.names, min_size=1, max_size=40, unique=True))
     fields = [
         Field(name, draw(hostile.labels), "x", draw(st.sampled_from(KINDS)), path=(*path, name))
@@ -142,7 +142,7 @@ def check(org: Any, table: str, schema: Schema, expected: dict[str, Values]) -> 
 def test_fields_below_a_key(
     new_org: Any, thing: tuple[Schema, list[Values]], one: ObjectMap
 ) -> None:
-    """Properties may be called as what stands beside them; a fact beside them is never one of theirs."""
+    """Properties may have the names of facts beside them; a fact is never taken for a property."""
     schema, values = thing
     envelope = (Field("id", "Id", "x"), Field("archived", "Gone", "x", "boolean"))
     texts = [
@@ -164,7 +164,7 @@ def test_fields_below_a_key(
 @FEW
 @given(things(), st.data())
 def test_fields_at_the_root(new_org: Any, thing: tuple[Schema, list[Values]], data: Any) -> None:
-    """Fields at a record's root arrive under their names, in whatever schema they were described last."""
+    """Fields at a record's root arrive under their names, whichever schema described them last."""
     schema, values = thing
     older = data.draw(st.permutations(schema.fields))
     with org_of(new_org, FROM_CSV) as org:
@@ -186,7 +186,7 @@ def test_fields_at_the_root(new_org: Any, thing: tuple[Schema, list[Values]], da
 @FEW
 @given(things(values=hostile.texts), st.data())
 def test_columns_of_csv(new_org: Any, thing: tuple[Schema, list[Values]], data: Any) -> None:
-    """So do columns of CSV, in whatever order files have them."""
+    """Columns of CSV arrive under their names, in whatever order files have them."""
     schema, values = thing
     names = [name for name in schema.names if name != "Id"]
     other = data.draw(st.permutations(names))

@@ -9,10 +9,10 @@ from crm_pipeline.kernel.errors import CommitConflict
 from crm_pipeline.stages.normalized import build, tables_for
 
 
-def test_every_source_field_is_mapped_or_in_custom(org, described):
-    """Nothing that the vendor sends is dropped, mapped fields apart."""
+def test_every_source_field_is_mapped_or_in_custom(org, schema_of):
+    """Every field that the vendor sends is in a column or in `custom`."""
     names = [f"F{n}__c" for n in range(30)]
-    contact = described("Contact", "LastName", "Email:email:Email", *names)
+    contact = schema_of("Contact", "LastName", "Email:email:Email", *names)
     row = {"Id": "003A", "LastName": "Ng", "Email": "a@b.co", **{n: f"v {n}" for n in names}}
     org.land(contact, [row])
     org.normalize("contacts")
@@ -20,9 +20,9 @@ def test_every_source_field_is_mapped_or_in_custom(org, described):
     assert json.loads(custom) == {n: f"v {n}" for n in names}
 
 
-def test_types_of_a_bulk_answer(org, described):
+def test_types_of_a_bulk_answer(org, schema_of):
     """Text of a Bulk page becomes typed values, the odd spellings included."""
-    account = described(
+    account = schema_of(
         "Account",
         "Name",
         "NumberOfEmployees:int",
@@ -54,18 +54,18 @@ def test_types_of_a_bulk_answer(org, described):
     ]
 
 
-def test_whole_numbers_are_not_rounded(org, described):
+def test_whole_numbers_are_not_rounded(org, schema_of):
     """7.5 does not fit a whole number and is not turned into 8."""
     org.land(
-        described("Account", "NumberOfEmployees:int"), [{"Id": "1", "NumberOfEmployees": "7.5"}]
+        schema_of("Account", "NumberOfEmployees:int"), [{"Id": "1", "NumberOfEmployees": "7.5"}]
     )
     assert org.normalize("companies").unconverted == {"Account.NumberOfEmployees": 1}
 
 
-def test_references_carry_id_and_key(org, described):
+def test_references_carry_id_and_key(org, schema_of):
     """A look-up keeps the vendor's id and gains the key that joins the other table."""
     org.land(
-        described("Contact", "AccountId", "OwnerId"),
+        schema_of("Contact", "AccountId", "OwnerId"),
         [
             {"Id": "003A", "AccountId": "001A", "OwnerId": "005A"},
             {"Id": "003B", "AccountId": "", "OwnerId": "00GQ"},
@@ -80,10 +80,10 @@ def test_references_carry_id_and_key(org, described):
     ]
 
 
-def test_contact_points_become_lists(org, described):
-    """Phones are a list with labels; the first that is filled is the primary one."""
+def test_contact_points_become_lists(org, schema_of):
+    """Phones become a list with labels; the first that is filled is the primary one."""
     org.land(
-        described("Contact", "Email", "Phone", "MobilePhone", "HomePhone"),
+        schema_of("Contact", "Email", "Phone", "MobilePhone", "HomePhone"),
         [
             {"Id": "003A", "Email": "a@b.co", "MobilePhone": "2", "HomePhone": "3"},
             {"Id": "003B"},
@@ -104,17 +104,17 @@ def test_contact_points_become_lists(org, described):
     ]
 
 
-def test_tasks_and_events_are_activities(org, described):
+def test_tasks_and_events_are_activities(org, schema_of):
     """Two objects feed one table and keep their kinds, people and deals."""
     org.land(
-        described("Task", "Subject", "TaskSubtype", "WhoId", "WhatId"),
+        schema_of("Task", "Subject", "TaskSubtype", "WhoId", "WhatId"),
         [
             {"Id": "00TA", "TaskSubtype": "Call", "WhoId": "00QA", "WhatId": ""},
             {"Id": "00TB", "TaskSubtype": "Cadence", "WhoId": "003A", "WhatId": "006A"},
             {"Id": "00TC", "TaskSubtype": "", "WhatId": "a00X"},
         ],
     )
-    org.land(described("Event", "Subject", "WhatId"), [{"Id": "00UA", "WhatId": "001A"}])
+    org.land(schema_of("Event", "Subject", "WhatId"), [{"Id": "00UA", "WhatId": "001A"}])
     org.normalize("activities")
     columns = (
         "source_id, activity_type, lead_key, contact_key, deal_key, what_key, what_source_id, "
@@ -137,15 +137,15 @@ def test_tasks_and_events_are_activities(org, described):
     ]
 
 
-def test_one_pipeline_for_the_stages_of_an_org(org, described):
+def test_one_pipeline_for_the_stages_of_an_org(org, schema_of):
     """Salesforce's stages form one pipeline that deals and stages refer to."""
-    stage = described(
+    stage = schema_of(
         "OpportunityStage", "ApiName", "MasterLabel", "SortOrder:int", "IsWon:boolean"
     )
     org.land(
         stage, [{"Id": "01J", "ApiName": "Won", "SortOrder": "9", "IsWon": "true"}], complete=True
     )
-    org.land(described("Opportunity", "Name", "StageName"), [{"Id": "006A", "StageName": "Won"}])
+    org.land(schema_of("Opportunity", "Name", "StageName"), [{"Id": "006A", "StageName": "Won"}])
     for table in ("pipelines", "stages", "deals"):
         org.normalize(table)
     assert org.rows("pipelines", "pipeline_key, name, is_default") == [
@@ -157,9 +157,9 @@ def test_one_pipeline_for_the_stages_of_an_org(org, described):
     assert org.rows("deals", "pipeline_key, stage") == [("acme:Pipeline:default", "Won")]
 
 
-def test_a_custom_object_gets_typed_columns_of_its_own(org, described):
+def test_a_custom_object_gets_typed_columns_of_its_own(org, schema_of):
     """Any object without a mapping becomes a table by its name, typed by its schema."""
-    invoice = described(
+    invoice = schema_of(
         "Invoice__c",
         "Name:string:Invoice Number",
         "Total__c:currency",
@@ -203,9 +203,9 @@ def test_a_custom_object_gets_typed_columns_of_its_own(org, described):
     ]
 
 
-def test_unchanged_inputs_keep_the_version(org, described):
+def test_unchanged_inputs_keep_the_version(org, schema_of):
     """The same batches, mapping and code give no new version; a new batch or mapping does."""
-    contact = described("Contact", "LastName", "Region__c")
+    contact = schema_of("Contact", "LastName", "Region__c")
     org.land(contact, [{"Id": "003A", "LastName": "Ng", "Region__c": "EMEA"}])
     first = org.normalize("contacts")
     again = org.normalize("contacts")
@@ -218,9 +218,9 @@ def test_unchanged_inputs_keep_the_version(org, described):
     assert org.normalize("contacts").rows == 2
 
 
-def test_both_shapes_make_one_table(org, described):
+def test_both_shapes_make_one_table(org, schema_of):
     """REST and Bulk reads of one object fold together, whatever fields each carries."""
-    contact = described("Contact", "LastName", "MailingAddress:address", "Score__c:double")
+    contact = schema_of("Contact", "LastName", "MailingAddress:address", "Score__c:double")
     org.land(
         contact,
         [{"Id": "003A", "LastName": "bulk", "Score__c": "1.0"}],
@@ -238,23 +238,23 @@ def test_both_shapes_make_one_table(org, described):
     assert json.loads(json.loads(rest[1])["MailingAddress"]) == address
 
 
-def test_an_object_without_records_makes_an_empty_table(org, described):
-    """Read and found empty is not the same as never read."""
-    org.land(described("Lead", "LastName"), [])
+def test_an_object_without_records_makes_an_empty_table(org, schema_of):
+    """An object that was read and is empty has an empty table, unlike one that was never read."""
+    org.land(schema_of("Lead", "LastName"), [])
     result = org.normalize("leads")
     assert (result.changed, result.rows) == (True, 0)
 
 
-def test_a_table_whose_objects_were_never_read_is_left_alone(org, described):
-    """Before the first read there is nothing to build and nothing to complain about."""
+def test_a_table_whose_objects_were_never_read_is_left_alone(org, schema_of):
+    """Before the first read nothing is built, and that is no error."""
     org.objects["acme"] = {"Lead"}
     result = org.normalize("leads")
     assert (result.changed, result.version) == (False, None)
 
 
-def test_connections_do_not_collide(org, described):
+def test_connections_do_not_collide(org, schema_of):
     """The same vendor ids in two accounts are two records with two keys."""
-    contact = described("Contact", "LastName")
+    contact = schema_of("Contact", "LastName")
     for name in ("acme", "globex"):
         org.land(contact, [{"Id": "003A", "LastName": name}], connection=name)
         org.normalize("contacts", name)
@@ -266,19 +266,19 @@ def test_connections_do_not_collide(org, described):
     assert org.query('SELECT "LastName" FROM crm_globex.contact') == [("globex",)]
 
 
-def test_merged_records_point_to_their_master(org, described):
-    """The loser of a merge is deleted and names its winner by key."""
+def test_merged_records_point_to_their_master(org, schema_of):
+    """The loser of a merge is deleted and has the key of its winner."""
     org.land(
-        described("Contact", "MasterRecordId"),
+        schema_of("Contact", "MasterRecordId"),
         [{"Id": "003A", "IsDeleted": "true", "MasterRecordId": "003B"}],
     )
     org.normalize("contacts")
     assert org.rows("contacts", "is_deleted, merged_into") == [(True, "acme:Contact:003B")]
 
 
-def test_a_build_that_was_overtaken_does_not_undo_the_other(org, described, monkeypatch):
-    """Landing as it was before another build's commit never replaces what that one committed."""
-    contact = described("Contact", "LastName")
+def test_a_build_that_was_overtaken_does_not_undo_the_other(org, schema_of, monkeypatch):
+    """A build that read landing before another build's commit does not replace that commit."""
+    contact = schema_of("Contact", "LastName")
     org.land(contact, [{"Id": "003A", "LastName": "first"}])
     collect = build.collect
 

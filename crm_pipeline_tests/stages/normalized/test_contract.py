@@ -8,8 +8,8 @@ from crm_pipeline.stages.normalized.contract import verify
 
 
 @pytest.fixture
-def deals(org, described):
-    org.schema = described(
+def deals(org, schema_of):
+    org.schema = schema_of(
         "Opportunity",
         "Name",
         "StageName",
@@ -33,7 +33,7 @@ def deal(number, **more):
 
 
 def test_values_that_do_not_fit_become_null_and_keep_their_text(deals):
-    """One odd value costs neither the row nor the text, and is counted."""
+    """A value that does not fit keeps its row and its text, and is counted."""
     deals.land(deals.schema, [deal(1), deal(2, Amount="1;000.5", CloseDate="soon")])
     result = deals.normalize("deals")
     assert result.unconverted == {"Opportunity.Amount": 1, "Opportunity.CloseDate": 1}
@@ -74,7 +74,7 @@ def test_broken_warnings_are_counted_and_committed(deals):
 
 
 def test_rows_without_id_go_to_quarantine(deals):
-    """A row that names no record cannot be kept in a table; it is kept aside and counted."""
+    """A row without an id goes to quarantine and is counted."""
     deals.land(deals.schema, [deal(1), {**deal(2), "Id": ""}])
     result = deals.normalize("deals")
     assert (result.rows, result.quarantined) == (1, 1)
@@ -114,7 +114,7 @@ def test_pandera_alone_refuses_a_wrong_type(deals):
 
 
 def test_an_unknown_table_is_named(deals):
-    """Asking for a table that the connection does not have lists those it has."""
+    """The error about an unknown table lists the connection's tables."""
     deals.land(deals.schema, [deal(1)])
     with pytest.raises(UnknownName, match="known: deals"):
         deals.normalize("contacts")

@@ -153,7 +153,7 @@ def test_a_new_version_replaces_all_rows(crm):
 
 
 def test_a_version_without_the_list_says_nothing(crm):
-    """A read that did not ask for the links keeps those that are known; an empty list ends them."""
+    """A read without the list keeps the known links; an empty list ends them."""
     crm.land_records(DEALS, [deal(n, 1, associations=[link("7")]) for n in ("1", "2", "3")])
     crm.land_records(
         DEALS, [deal("1", 2), deal("2", 2, associations=[]), deal("3", 2, associations=None)]
@@ -163,7 +163,7 @@ def test_a_version_without_the_list_says_nothing(crm):
 
 @pytest.mark.parametrize("way", ["archived", "archived without links", "absent", "merged"])
 def test_rows_of_a_deleted_record_are_deleted(crm, way):
-    """Whatever ends a record ends its links, and leaves them to be looked up."""
+    """The links of a deleted record are deleted rows, whatever deleted it."""
     first = [deal("1", associations=[link("7")]), deal("2", associations=[link("7")])]
     crm.land_records(DEALS, first, complete=True)
     if way == "archived":
@@ -190,13 +190,13 @@ def test_elements_that_repeat_are_one_row(crm):
 
 @pytest.mark.parametrize("odd", ["text", {"results": []}, 7])
 def test_what_is_no_list_is_no_rows(crm, odd):
-    """A value of another kind does not stop the table."""
+    """A value that is no list gives no rows, and does not stop the table."""
     crm.land_records(DEALS, [deal("1", associations=odd), deal("2", associations=[link("7")])])
     assert links(crm) == [("2:companies:7:5", False)]
 
 
 def test_an_object_without_records_has_an_empty_table(crm):
-    """Read and found empty, and a window of another shape, are no errors."""
+    """An empty object, or a window of another shape, gives an empty table."""
     crm.land_records(DEALS, [])
     assert links(crm) == []
     crm.land(DEALS, [{"Id": "1", "id": "1", "dealname": "from CSV"}])
@@ -204,7 +204,7 @@ def test_an_object_without_records_has_an_empty_table(crm):
 
 
 def test_exploded_tables_have_no_view_and_no_overrides(crm):
-    """What users map concerns the records; the views show records."""
+    """Users' mappings and views concern records, not exploded tables."""
     crm.land_records(DEALS, [deal("1", associations=[link("7")])])
     crm.mappings = {"deals": {"currency": "currency"}}
     for table in ("deals", "associations", "deal_stage_history"):
@@ -216,7 +216,7 @@ def test_exploded_tables_have_no_view_and_no_overrides(crm):
 
 
 def test_every_table_of_an_object_is_listed(crm):
-    """One object feeds several tables, and a connection knows them all."""
+    """The tables of a connection include all tables that an object feeds."""
     crm.objects["acme"] = {"deals", "p1_car"}
     assert crm.table_names() == ["deals", "associations", "deal_stage_history", "p1_car"]
 
@@ -234,7 +234,7 @@ WINNER = deal("3", 2, properties={"merged": "1; 2;", "vids": "2:1767225600123;4:
     "order", ["losers first", "winner first", "winner archived", "winner twice"]
 )
 def test_losers_of_a_merge_point_to_the_winner(crm, order):
-    """The winner names its losers; they are deleted in whatever order the versions came."""
+    """Losers that a winner names are deleted, whatever the order of versions."""
     parts = [LOSERS, [WINNER]] if order != "winner first" else [[WINNER], LOSERS]
     for part in parts:
         crm.land_records(DEALS, part)
@@ -252,7 +252,7 @@ def test_losers_of_a_merge_point_to_the_winner(crm, order):
 
 
 def test_a_winner_that_loses_later_is_passed_over(crm):
-    """Of two winners that name a loser, the one that lives on is its survivor."""
+    """Of two winners that name a loser, the one that was not merged itself counts."""
     rotation = [
         deal("1"),
         deal("2", 3, properties={"merged": "1"}),
@@ -267,7 +267,7 @@ def test_a_winner_that_loses_later_is_passed_over(crm):
 
 
 def test_merges_of_two_accounts_do_not_mix(crm):
-    """The same ids elsewhere are other records."""
+    """Merges concern records of their own account only."""
     crm.land_records(DEALS, [*LOSERS, WINNER])
     crm.land_records(DEALS, LOSERS, connection="other")
     crm.normalize("deals", "other")
@@ -284,7 +284,7 @@ def live_links(crm) -> int:
 
 
 def test_a_read_that_empties_many_lists_is_not_believed(crm):
-    """The links of a dozen records do not go within one read: they stay, however often that is read again, and
+    """Links of a dozen records that one read emptied stay, however often that is read again, and
     follow the next list that is none of nothing."""
     crm.land_records(DEALS, many(1, associations=[link("7"), link("8")]))
     for stamp in (2, 3):
@@ -303,7 +303,7 @@ def test_a_read_that_empties_many_lists_is_not_believed(crm):
     ("emptied", "is_believed"), [(1, True), (4, True), (5, False), (12, False)]
 )
 def test_how_many_lists_are_too_many(crm, emptied, is_believed):
-    """Five records that lost their list, and a fifth of those that were read with one, are too many at once."""
+    """Emptied lists are not believed from five records and a fifth of those that had one."""
     crm.land_records(DEALS, many(1, associations=[link("7")]))
     crm.land_records(
         DEALS,
@@ -313,7 +313,7 @@ def test_how_many_lists_are_too_many(crm, emptied, is_believed):
 
 
 def test_each_kind_of_a_list_counts_by_itself(crm):
-    """A login that may not see deals any more tells the other links as before: those follow, and these stay."""
+    """If a login may no longer see deals, links to deals stay, and other links follow the vendor."""
     both = [link("7"), link("8", "tickets")]
     crm.objects["acme"] = {"tickets"}
     crm.land_records(DEALS, many(1, associations=both))
@@ -325,7 +325,7 @@ def test_each_kind_of_a_list_counts_by_itself(crm):
 
 
 def test_few_of_many_lists_may_go(crm):
-    """Where most of the records that were read with a list keep one, the others really lost it."""
+    """If most of the records that were read with a list keep one, emptied lists are believed."""
     crm.land_records(DEALS, many(1, 60, associations=[link("7")]))
     crm.land_records(
         DEALS, [deal(str(n), 2, associations=[] if n <= 10 else [link("7")]) for n in range(1, 61)]
@@ -334,7 +334,7 @@ def test_few_of_many_lists_may_go(crm):
 
 
 def test_a_whole_read_counts_its_rows(crm):
-    """One pipeline with all its stages is one record: of a whole read the rows that go are counted."""
+    """In a whole read missing rows are counted: one pipeline with all its stages is one record."""
     stages = [link(str(n)) for n in range(8)]
     for stamp, lists in ((1, [stages, stages[:1]]), (2, [[], stages[:1]])):
         records = [deal(str(n), stamp, associations=one) for n, one in enumerate(lists)]
@@ -343,7 +343,7 @@ def test_a_whole_read_counts_its_rows(crm):
 
 
 def test_a_person_may_believe_it(crm):
-    """Accepting the read takes the rows; its deletion takes them in any case."""
+    """A person's acceptance of the read deletes the rows."""
     crm.land_records(DEALS, many(1, associations=[link("7")]))
     crm.land_records(DEALS, many(2, associations=[]))
     [doubt] = crm.normalize("associations").doubts
@@ -354,7 +354,7 @@ def test_a_person_may_believe_it(crm):
 
 
 def test_rows_that_stay_end_with_their_record(crm):
-    """A record that is deleted takes its links along, whether its empty list is believed or not."""
+    """The links of a deleted record are deleted, whether its empty list is believed or not."""
     crm.land_records(DEALS, many(1, associations=[link("7")]))
     crm.land_records(DEALS, many(2, associations=[]))
     crm.land_records(DEALS, [deal("1", 3, archived=True)])

@@ -1,4 +1,4 @@
-"""Fields through schemas, oldest first, written as `name=path.to.value`."""
+"""Return fields from schemas, oldest first, written as `name=path.to.value`."""
 
 import pytest
 
@@ -14,11 +14,11 @@ def schema(text: str) -> Schema:
 
 
 def linked(*schemas: str, ignores_case: bool = False) -> dict[str, str]:
-    """Return where each field stood, newest first, and whether it is gone."""
-    found = Fields([schema(text) for text in schemas], ignores_case=ignores_case).all
+    """Return the paths of each field, newest first, and whether it is gone."""
+    linked_fields = Fields([schema(text) for text in schemas], ignores_case=ignores_case).all
     return {
         f.name: " ".join(".".join(p) for p in f.paths) + ("" if f.is_live else " gone")
-        for f in found
+        for f in linked_fields
     }
 
 
@@ -37,7 +37,7 @@ def linked(*schemas: str, ignores_case: bool = False) -> dict[str, str]:
     ],
 )
 def test_a_field_is_known_again(schemas: list[str], expected: dict[str, str]) -> None:
-    """By its name, wherever it moves; but never as another that has taken its name."""
+    """A field is recognized by its name when it moves, and not confused with another that takes its name."""
     assert linked(*schemas) == expected
 
 
@@ -51,12 +51,12 @@ def test_a_field_is_known_again(schemas: list[str], expected: dict[str, str]) ->
     ],
 )
 def test_spelling_is_nothing_to_some_vendors(schemas: list[str], expected: dict[str, str]) -> None:
-    """Where case makes no difference, a name spelled anew is the same field, with both paths."""
+    """If the vendor ignores case, a field whose spelling changes is the same field, with both paths."""
     assert linked(*schemas, ignores_case=True) == expected
 
 
 def test_mappings_mean_fields_as_they_are_spelled() -> None:
-    """Sources, and what goes with them, are found in whatever case; keys of elements are left alone."""
+    """Sources of mappings are found in any case; keys of elements are not changed."""
     fields = Fields([schema("OLD Abc Def Ghi Jkl Mno")], ignores_case=True)
     entry = FieldMap(
         "abc",
@@ -67,9 +67,17 @@ def test_mappings_mean_fields_as_they_are_spelled() -> None:
         when=("jkl", "v"),
         object_in="mno",
     )
-    [found] = fields.resolved(ObjectMap("o", "t", (entry,))).fields
-    assert (found.source, found.former, found.fallback) == ("Abc", ("OLD",), ("Def",))
-    assert (found.joined, found.when, found.object_in) == (("Ghi",), ("Jkl", "v"), "Mno")
+    [linked_fields] = fields.resolved(ObjectMap("o", "t", (entry,))).fields
+    assert (linked_fields.source, linked_fields.former, linked_fields.fallback) == (
+        "Abc",
+        ("OLD",),
+        ("Def",),
+    )
+    assert (linked_fields.joined, linked_fields.when, linked_fields.object_in) == (
+        ("Ghi",),
+        ("Jkl", "v"),
+        "Mno",
+    )
     each = ObjectMap("o", "t", (FieldMap("abc", "x"), FieldMap("record.abc", "y")), each=("list",))
     assert [f.source for f in fields.resolved(each).fields] == ["abc", "record.Abc"]
 
@@ -84,6 +92,6 @@ def test_mappings_mean_fields_as_they_are_spelled() -> None:
     ],
 )
 def test_facts_beside_the_fields_are_found_by_their_place(schemas: str, source: str) -> None:
-    """A mapping that says where it reads never means a field that is called so."""
+    """A mapping with a path (`at`) does not use a field of the same name."""
     entry = ObjectMap("o", "t", beside("id=source_id"))
     assert Fields([schema(schemas)]).resolved(entry).fields[0].source == source

@@ -13,8 +13,8 @@ def contact(name, stamp=BEFORE, **more):
 
 
 @pytest.fixture
-def contacts(org, described):
-    org.schema = described("Contact", "LastName")
+def contacts(org, schema_of):
+    org.schema = schema_of("Contact", "LastName")
     return org
 
 
@@ -31,14 +31,14 @@ def test_the_newest_stamp_wins_whatever_was_read_last(contacts):
 
 
 def test_of_equal_stamps_the_later_read_wins(contacts):
-    """A formula changes without a stamp; the record as read last is the truth."""
+    """Of equal modification times the later read wins, because formulas change without them."""
     contacts.land(contacts.schema, [contact("first")])
     contacts.land(contacts.schema, [contact("second")], shape="json")
     assert state(contacts) == [("second", False)]
 
 
 def test_a_record_twice_in_one_batch_is_one_row(contacts):
-    """Overlapping pages repeat records; the later line of equal stamps wins."""
+    """A record twice in one batch is one row: the later line wins."""
     contacts.land(contacts.schema, [contact("one"), contact("two")])
     assert state(contacts) == [("two", False)]
 
@@ -51,21 +51,21 @@ def test_a_deleted_record_stays_as_a_deleted_row(contacts):
 
 
 def test_a_restored_record_lives_again(contacts):
-    """A live read with a newer stamp than the deletion brings the record back."""
+    """A live read with a newer modification time than the deletion restores the record."""
     contacts.land(contacts.schema, [contact("x", BEFORE, IsDeleted="true")])
     contacts.land(contacts.schema, [contact("x", AFTER)])
     assert state(contacts) == [("x", False)]
 
 
 def test_a_tombstone_without_stamp_ends_what_was_read_before(contacts):
-    """Seen gone later than read alive means deleted, though the tombstone has no stamp."""
+    """A later tombstone without a modification time deletes the record."""
     contacts.land(contacts.schema, [contact("x", AFTER)])
     contacts.land(contacts.schema, [contact(None, "", IsDeleted="true")])
     assert state(contacts) == [(None, True)]
 
 
 def test_a_later_live_read_supersedes_a_tombstone_without_stamp(contacts):
-    """Restored records may come back with their old stamp."""
+    """A live read after a tombstone without a modification time restores the record, even with its old time."""
     contacts.land(contacts.schema, [contact("x", AFTER)])
     contacts.land(contacts.schema, [contact(None, "", IsDeleted="true")])
     contacts.land(contacts.schema, [contact("older stamp", BEFORE)])
@@ -80,28 +80,28 @@ def test_absence_from_a_complete_read_is_a_deletion(contacts):
 
 
 def test_absence_from_an_incomplete_read_is_nothing(contacts):
-    """A window of changes says nothing about the records outside it."""
+    """Absence from a window of changes deletes nothing."""
     contacts.land(contacts.schema, [contact("x"), {"Id": "003B", "LastName": "y"}])
     contacts.land(contacts.schema, [{"Id": "003B", "LastName": "y2", "SystemModstamp": AFTER}])
     assert state(contacts) == [("x", False), ("y2", False)]
 
 
 def test_a_complete_read_of_nothing_deletes_all(contacts):
-    """An object emptied in the CRM is empty here."""
+    """A complete read without records deletes all."""
     contacts.land(contacts.schema, [contact("x")], complete=True)
     contacts.land(contacts.schema, [], complete=True)
     assert state(contacts) == [("x", True)]
 
 
 def test_ids_that_differ_in_case_are_different_records(contacts):
-    """Vendors' short ids are case-sensitive."""
+    """Ids that differ in case only are different records."""
     rows = [{"Id": "003a", "LastName": "low"}, {"Id": "003A", "LastName": "high"}]
     contacts.land(contacts.schema, rows)
     assert state(contacts) == [("high", False), ("low", False)]
 
 
 def test_a_complete_read_with_quarantined_rows_deletes_nothing(contacts):
-    """The record that is missing may be the one that could not land."""
+    """A complete read with quarantined rows deletes nothing, because the missing record may be among them."""
     contacts.land(contacts.schema, [contact("kept"), {**contact("other"), "Id": "003B"}])
     window = Window(None, contacts.clock.now())
     with contacts.landing.begin("acme", "Contact", window, contacts.schema) as writer:

@@ -23,7 +23,7 @@ def portal(org):
 
 
 def test_pipelines_and_their_stages(portal):
-    """Nested stages are rows; their metadata are texts, chances become percent."""
+    """Nested stages become rows; their metadata are texts, probabilities become percent."""
     fields = (
         Field("label", "Label", "string"),
         Field("displayOrder", "Order", "number", "integer"),
@@ -153,7 +153,7 @@ def test_line_items_and_products(portal):
 
 
 def test_owners_are_users(portal):
-    """Owners join by their id, not by the login's; archived ones are not active, and stay."""
+    """Owners join by their own id, not by the login's; archived ones stay, and are not active."""
     fields = (
         *ROOT,
         *(
@@ -183,7 +183,7 @@ def test_owners_are_users(portal):
 
 
 def test_who_made_it_and_in_which_pipeline(portal):
-    """Logins and stages lead to users and pipelines in what is published; what names none, finds none."""
+    """Published rows have the users of logins and the pipelines of stages; unknown ones stay NULL."""
     fields = (*ROOT, Field("userId", "User ID", "number", "integer"))
     owners = [{"id": "7001", "userId": 42}, {"id": "7002", "userId": None}]
     portal.land_records(Schema("owners", "Owners", fields), owners)
@@ -220,7 +220,7 @@ def test_who_made_it_and_in_which_pipeline(portal):
 
 @pytest.mark.parametrize("is_winner_first", [True, False])
 def test_a_merge_makes_a_new_record(portal, is_winner_first):
-    """Both old contacts point to the new one, though no list names them any more."""
+    """Both merged contacts refer to the new one, though no list has them any more."""
     old = [record("1", email="a@b.co"), record("2")]
     new = [record("3", hs_merged_object_ids="1;2", hs_calculated_merged_vids="1:1767225600123")]
     for part in (new, old) if is_winner_first else (old, new):
@@ -233,7 +233,7 @@ def test_a_merge_makes_a_new_record(portal, is_winner_first):
 
 
 def test_ids_that_were_merged_before_the_first_read(portal):
-    """Those whose records nobody has read are listed too, each with the record that stands for it at last."""
+    """Merged ids whose records were never read are listed as well, each with its present record."""
     portal.land_records(
         CONTACT,
         [
@@ -255,7 +255,7 @@ def test_ids_that_were_merged_before_the_first_read(portal):
 
 
 def test_no_merges_are_no_rows(portal):
-    """A portal that never merged anything has the table, empty; so have own objects theirs."""
+    """A portal without merges has an empty table of merges, for custom objects as well."""
     portal.land_records(CONTACT, [record("5")])
     machine = schema("p44_machines", "serial hs_merged_object_ids")
     portal.land_records(machine, [record("12", hs_merged_object_ids="11")])

@@ -130,7 +130,7 @@ def test_a_contact(portal):
 
 
 def test_cleared_properties_are_no_values(portal):
-    """Null, an empty text and a missing property are the same: nothing is known."""
+    """Null, an empty text and a missing property are all NULL."""
     portal.land_records(
         CONTACT,
         [
@@ -159,7 +159,7 @@ def test_cleared_properties_are_no_values(portal):
     ],
 )
 def test_consent_is_that_of_all_subscriptions(portal, optout, marketing, news, wanted):
-    """Whoever left one kind of mail has opted out; NULL is somebody of whom the portal says nothing."""
+    """A person who left any kind of mail has opted out; NULL if the portal has no statement."""
     names = ("hs_email_optout", "hs_email_optout_1", "hs_email_optout_22")
     said = dict(zip(names, (optout, marketing, news), strict=True))
     portal.land_records(
@@ -175,7 +175,7 @@ def test_consent_is_that_of_all_subscriptions(portal, optout, marketing, news, w
     [("1", None, True), (None, "SPAM", True), ("0", None, False), (None, None, False)],
 )
 def test_bounces_are_one_fact(portal, count, reason, wanted):
-    """A count or a reason says that mail came back; a portal that names neither has seen none."""
+    """A count or a reason means a bounce; a contact with neither has none."""
     names = "hs_email_bounce:number hs_email_hard_bounce_reason_enum"
     said = {"hs_email_bounce": count, "hs_email_hard_bounce_reason_enum": reason}
     portal.land_records(schema("contacts", names), [record("1", **said)])
@@ -183,7 +183,7 @@ def test_bounces_are_one_fact(portal, count, reason, wanted):
 
 
 def test_bounces_are_unknown_where_the_login_sees_none_of_them(portal):
-    """A portal whose properties are hidden says nothing."""
+    """Bounces are NULL if the properties are hidden from the login."""
     portal.land_records(schema("contacts", "email"), [record("1", email="a@b.co")])
     assert built(portal, "contacts", "email_bounced, email_opt_out") == [(None, None)]
 
@@ -198,7 +198,7 @@ def test_bounces_are_unknown_where_the_login_sees_none_of_them(portal):
     ],
 )
 def test_the_first_of_all_addresses_is_the_main_one(portal, email, more, wanted):
-    """Further addresses stand in where the main one is empty, and none comes twice."""
+    """The first further address is used if the main one is empty, and no address is listed twice."""
     portal.land_records(CONTACT, [record("1", email=email, hs_additional_emails=more)])
     ((main, points, custom),) = built(portal, "contacts", "email, emails, custom")
     assert [point["value"] for point in points] == wanted
@@ -208,7 +208,7 @@ def test_the_first_of_all_addresses_is_the_main_one(portal, email, more, wanted)
 
 
 def test_views_show_what_people_see(portal):
-    """Labels of options, lists of labels, typed values; stored values stay in the tables."""
+    """Views show labels, lists of labels and typed values; tables keep stored values."""
     portal.land_records(
         CONTACT, [record("1", lifecyclestage="1044001", kanaele="tel;fax;mail", punkte="7")]
     )
@@ -222,7 +222,7 @@ def test_views_show_what_people_see(portal):
 
 
 def test_a_company(portal):
-    """The portal's own domain goes before the website's."""
+    """The portal's own domain takes precedence over the website's."""
     company = schema(
         "companies", "name domain website numberofemployees:number annualrevenue:number industry"
     )
@@ -249,7 +249,7 @@ DEAL = schema(
 
 
 def test_a_deal(portal):
-    """Money keeps its currency and exact cents, chances become percent, links become references."""
+    """Money keeps its currency and exact cents, probabilities become percent, links become references."""
     deal = record(
         "3001",
         dealname="Rahmenvertrag",
@@ -299,7 +299,7 @@ def test_a_deal(portal):
 
 
 def test_money_that_is_no_number_is_kept(portal):
-    """An amount that cannot be read is named, not dropped and not zero."""
+    """An amount that cannot be read is listed in `unconverted` and kept, and is not zero."""
     portal.land_records(DEAL, [record("1", amount="about 1.500,10")])
     columns = "amount, unconverted, custom ->> 'amount'"
     assert built(portal, "deals", columns) == [(None, ["amount"], "about 1.500,10")]

@@ -146,7 +146,7 @@ def test_further_addresses_come_behind_the_main_one(crm):
 
 
 def test_a_derived_column_can_be_fed(crm):
-    """The CRM's own domain goes before the one read from the website."""
+    """The CRM's own domain takes precedence over the one derived from the website."""
     land(
         crm,
         "companies",
@@ -190,7 +190,7 @@ def test_values_depend_on_their_neighbours(crm):
 
 
 def test_a_condition_on_a_field_that_is_not_there_is_false(crm):
-    """What cannot be known is NULL."""
+    """A condition on a source that does not exist is false, so the value is NULL."""
     land(crm, "persons", "consent", {"consent": "true"})
     crm.normalize("contacts")
     assert crm.rows("contacts", "email_opt_out") == [(None,)]

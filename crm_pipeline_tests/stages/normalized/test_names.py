@@ -1,4 +1,4 @@
-"""Fields whose names collide: with each other but for case, and with what stands beside them in a record."""
+"""Fields whose names collide: with each other except for case, and with facts beside them in a record."""
 
 import importlib
 import json
@@ -20,15 +20,15 @@ def contact(number: int, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def respelled(org, described):
+def respelled(org, schema_of):
     """An admin spells `Ext_id__c` as `Ext_Id__c` between two windows, of CSV and of JSON."""
 
     def land(first: str, second: str):
         org.land(
-            described("Contact", "LastName", "Ext_id__c"), [contact(1, Ext_id__c="a")], shape=first
+            schema_of("Contact", "LastName", "Ext_id__c"), [contact(1, Ext_id__c="a")], shape=first
         )
         row = contact(2, Ext_Id__c="b")
-        org.land(described("Contact", "LastName", "Ext_Id__c"), [row], shape=second)
+        org.land(schema_of("Contact", "LastName", "Ext_Id__c"), [row], shape=second)
         return org
 
     return land
@@ -41,7 +41,7 @@ SHAPES = pytest.mark.parametrize(
 
 @SHAPES
 def test_a_name_spelled_anew_is_one_field(respelled, first, second):
-    """Salesforce takes no notice of case: both values stand under the name as it is now."""
+    """Salesforce ignores case: both values are under the present name."""
     org = respelled(first, second)
     org.normalize("contacts")
     assert org.rows("contacts", "custom") == [('{"Ext_Id__c":"a"}',), ('{"Ext_Id__c":"b"}',)]
@@ -49,37 +49,37 @@ def test_a_name_spelled_anew_is_one_field(respelled, first, second):
 
 @pytest.mark.parametrize("spelled", ["Ext_id__c", "Ext_Id__c", "EXT_ID__C"])
 def test_a_mapping_finds_a_name_in_any_case(respelled, spelled):
-    """What the user mapped stays mapped, however the admin or the user spells it."""
+    """A user's mapping stays valid, whatever the case in the CRM or in the mapping."""
     org = respelled("csv", "json")
     org.mappings = {"Contact": {spelled: "department"}}
     org.normalize("contacts")
     assert org.rows("contacts", "department, custom") == [("a", "{}"), ("b", "{}")]
 
 
-def test_a_mapped_field_is_not_gone_when_it_is_spelled_anew(org, described):
+def test_a_mapped_field_is_not_gone_when_it_is_spelled_anew(org, schema_of):
     """The contract about mapped fields does not mistake another spelling for a field that vanished."""
-    org.land(described("Contact", "LastName", "Email"), [contact(1, Email="a@b.co")], shape="json")
+    org.land(schema_of("Contact", "LastName", "Email"), [contact(1, Email="a@b.co")], shape="json")
     row = contact(2, EMail="c@d.co")
-    org.land(described("Contact", "LastName", "EMail"), [row], shape="json")
+    org.land(schema_of("Contact", "LastName", "EMail"), [row], shape="json")
     org.normalize("contacts")
     assert org.rows("contacts", "email") == [("a@b.co",), ("c@d.co",)]
-    org.land(described("Contact", "LastName"), [contact(3)])
+    org.land(schema_of("Contact", "LastName"), [contact(3)])
     with pytest.raises(ContractError, match=r"Contact\.EMail .* is gone"):
         org.normalize("contacts")
 
 
 @pytest.mark.parametrize("shape", ["csv", "json"])
 @pytest.mark.parametrize("obj", ["Contact", "Thing"])
-def test_names_that_differ_in_case_only_are_two_fields(org, described, shape, obj):
-    """To a vendor that takes notice of case they are two: two columns, two keys, each with its value."""
+def test_names_that_differ_in_case_only_are_two_fields(org, schema_of, shape, obj):
+    """If case counts for the vendor they are two fields: two columns, two keys, each with its value."""
     org.maps = (
         ObjectMap("Contact", "contacts", same("LastName=last_name")),
         ObjectMap(ANY_OBJECT, "", ()),
     )
-    described_so = described(obj, "LastName", "Abc", "aBC", "EMAIL")
+    described_so = schema_of(obj, "LastName", "Abc", "aBC", "EMAIL")
     row = {**contact(1), "Abc": "1", "aBC": "2", "EMAIL": "3"}
     org.land(described_so, [row], shape=shape)
-    org.land(described(obj, "LastName", "email"), [contact(2) | {"email": "4"}], shape=shape)
+    org.land(schema_of(obj, "LastName", "email"), [contact(2) | {"email": "4"}], shape=shape)
     table = "contacts" if obj == "Contact" else "thing"
     org.normalize(table)
     org.publish()
@@ -92,7 +92,7 @@ def test_names_that_differ_in_case_only_are_two_fields(org, described, shape, ob
     ]
     if obj == "Contact":
         customs = [json.loads(text) for (text,) in org.rows(table, "custom")]
-        assert [[one[name] for name in names] for one in customs] == [
+        assert [[custom[name] for name in names] for custom in customs] == [
             ["1", "2", "3", None],
             [None, None, None, "4"],
         ]
@@ -119,7 +119,7 @@ def portal_schema(obj: str, *names: str) -> Schema:
 
 
 def as_stored_before(schema: Schema) -> Schema:
-    """Return the schema as it was when a property took the place of what stands beside it."""
+    """Return an older schema, in which a property replaced the fact with its name."""
     kept = [
         f for f in schema.fields if f.path or f.name.lower() not in {*OURS, "archived (record)"}
     ]
@@ -129,7 +129,7 @@ def as_stored_before(schema: Schema) -> Schema:
 @pytest.mark.parametrize("is_old", [False, True], ids=["described now", "described before"])
 @pytest.mark.parametrize("obj", ["contacts", "2-77"])
 def test_properties_called_as_what_stands_beside_them(org, is_old, obj):
-    """The record is live and was created then; the account's own three values have their own names."""
+    """Facts of the record keep their columns; the account's own three properties have their own names."""
     org.maps = MAPPING
     schema = portal_schema(obj, "email", *OURS)
     org.land_records(as_stored_before(schema) if is_old else schema, [RECORD])
@@ -146,8 +146,8 @@ def test_properties_called_as_what_stands_beside_them(org, is_old, obj):
     values = {name: RECORD["properties"][name] for name in OURS}
     for name, value in values.items():
         column, shown = fields[name]
-        place = f'"{column}"' if column else f"custom ->> '{name}'"
-        assert org.query(f"SELECT {place} FROM crm.{table}") == [(value,)]
+        expression = f'"{column}"' if column else f"custom ->> '{name}'"
+        assert org.query(f"SELECT {expression} FROM crm.{table}") == [(value,)]
         assert org.query(f'SELECT "{shown}" FROM crm_acme."{table}"') == [(value,)]
     assert org.query(f"SELECT count(*) FROM crm.{table}_deleted") == [(0,)]
 
@@ -169,7 +169,7 @@ def test_a_property_that_comes_later_is_no_fact_of_older_records(org):
 
 
 def test_a_property_called_associations_is_no_list_of_links(org):
-    """Links are read beside the properties."""
+    """Links are read from beside the properties, not from a property of that name."""
     org.maps = MAPPING
     link = {"to_object": "contacts", "to_id": 7, "label": None}
     properties = {"associations": "many", "dealname": "Big"}
@@ -191,7 +191,7 @@ def test_the_user_takes_a_property_and_not_the_fact_beside_it(org):
 
 
 def test_a_field_of_the_root_that_is_called_like_ours(org):
-    """A field may have the name of a column of ours, or of one of landing: it stands where fields stand."""
+    """A field may have the name of our columns or of landing's; its value is where fields' values are."""
     names = (
         "custom",
         "connection",

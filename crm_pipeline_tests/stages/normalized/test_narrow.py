@@ -1,4 +1,4 @@
-"""Records of any length are built within the memory of a stage."""
+"""Records of any length are normalized within the memory limit."""
 
 from typing import Any
 

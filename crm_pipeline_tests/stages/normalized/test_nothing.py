@@ -1,4 +1,4 @@
-"""Texts that stand for no value: databases without NULL write them, and nobody can correct them."""
+"""Texts that mean no value, as databases without NULL write them."""
 
 import json
 from typing import Any
@@ -52,7 +52,7 @@ def test_a_day_that_is_none_refuses_no_table(org: Any) -> None:
 
 @pytest.mark.parametrize("is_in_schema", [True, False])
 def test_a_vendors_own_sign_for_nothing(org: Any, is_in_schema: bool) -> None:
-    """The first instant of computers means never only in a field of which that is said."""
+    """1970-01-01 means no value only in fields that are declared so."""
     build(org, [NEVER])
     assert org.rows("users", "epoch_ms(last_login_at), unconverted") == [(0, None)]
     mapped = (

@@ -1,4 +1,4 @@
-"""Numbers that do not fit, numbers that are none, and numbers as people write them."""
+"""Numbers that do not fit, texts that are no numbers, and numbers as people write them."""
 
 import json
 from decimal import Decimal
@@ -25,7 +25,7 @@ def build(org: Any, texts: list[Any], *, obj: str = "p", kind: Any = "decimal") 
     return org.normalize("products" if obj == "p" else obj)
 
 
-def told(org: Any, table: str) -> list[tuple[Any, Any, Any]]:
+def shown_numbers(org: Any, table: str) -> list[tuple[Any, Any, Any]]:
     rows = org.rows(table, "source_id, price, custom, unconverted")
     return [(price, json.loads(custom).get("price"), bad) for _, price, custom, bad in rows]
 
@@ -49,9 +49,11 @@ NUMBERS = {
 
 @pytest.mark.parametrize(("obj", "table", "place"), [("q", "q", 0), ("p", "products", 1)])
 def test_a_decimal_is_exact_or_marked(org: Any, obj: str, table: str, place: int) -> None:
-    """Money has six places, prices twelve; a number that needs more is NULL, named, and kept as it came."""
+    """Money has six places, prices twelve; a number that needs more is NULL, listed in `unconverted`, and kept as text."""
     build(org, list(NUMBERS), obj=obj)
-    for (text, results), (price, kept, bad) in zip(NUMBERS.items(), told(org, table), strict=True):
+    for (text, results), (price, kept, bad) in zip(
+        NUMBERS.items(), shown_numbers(org, table), strict=True
+    ):
         if results[place] is None:
             assert (price, bad) == (None, ["price"])
             assert kept == text if isinstance(text, str) else float(kept) == text
@@ -74,7 +76,7 @@ WAYS: dict[str, tuple[list[str], list[str | None]]] = {
 
 
 def test_separators_are_read_where_all_values_agree(org: Any) -> None:
-    """One way for a whole field, or none: what could mean two numbers is marked, and said."""
+    """A whole field has one format or none: numbers that could mean two things are marked, and reported."""
     org.maps = (OWN,)
     fields = tuple(Field(name, name, "number", "decimal") for name in WAYS)
     records = [
@@ -96,28 +98,28 @@ def test_separators_are_read_where_all_values_agree(org: Any) -> None:
 
 
 def test_the_way_is_that_of_all_that_landed(org: Any) -> None:
-    """A later value decides what an earlier one meant, and one that does not agree takes it back."""
+    """A later value decides the format of earlier ones, and one that contradicts it makes them unclear again."""
     build(org, ["1,800", "5"])
     org.land_records(SCHEMA, [{"id": "100", "name": "x", "price": "2,500.75"}])
     org.normalize("products")
-    prices = [price for price, *_ in told(org, "products")]
+    prices = [price for price, *_ in shown_numbers(org, "products")]
     assert prices == [Decimal(1800), Decimal(5), Decimal("2500.75")]
     org.land_records(SCHEMA, [{"id": "101", "name": "x", "price": "2.500,75"}])
     org.normalize("products")
-    assert [price for price, *_ in told(org, "products")] == [None, Decimal(5), None, None]
+    assert [price for price, *_ in shown_numbers(org, "products")] == [None, Decimal(5), None, None]
 
 
 def test_a_record_that_is_corrected_changes_no_other(org: Any) -> None:
-    """The way of a field is noted: what would mean another number without it is marked, and comes back with it."""
+    """The format of a field is stored: numbers that would change without it are marked, and come back with it."""
 
     def after(text: str) -> list[Any]:
         org.land_records(SCHEMA, [{"id": "002", "name": "x", "price": text}])
         org.normalize("products")
-        return [price for price, *_ in told(org, "products")]
+        return [price for price, *_ in shown_numbers(org, "products")]
 
     build(org, ["1.234", "5.000", "1.234,50", "7"])
     thousands = [Decimal(1234), Decimal(5000), Decimal("1234.5"), Decimal(7)]
-    assert [price for price, *_ in told(org, "products")] == thousands
+    assert [price for price, *_ in shown_numbers(org, "products")] == thousands
     assert after("1.235") == [Decimal(1234), Decimal(5000), Decimal(1235), Decimal(7)]
     assert after("1235.25") == [None, None, Decimal("1235.25"), Decimal(7)]
     assert after("1,235.25") == [None, None, None, Decimal(7)]
@@ -126,11 +128,16 @@ def test_a_record_that_is_corrected_changes_no_other(org: Any) -> None:
     rows = [{"id": f"{n:03}", "name": "x", "price": text} for n, text in enumerate(texts)]
     org.land_records(SCHEMA, rows)
     org.normalize("products")
-    assert [price for price, *_ in told(org, "products")] == [1234, 5000, Decimal("1234.5"), 7.5]
+    assert [price for price, *_ in shown_numbers(org, "products")] == [
+        1234,
+        5000,
+        Decimal("1234.5"),
+        7.5,
+    ]
 
 
 def test_a_first_load_is_not_refused_for_one_field(org: Any) -> None:
-    """Values that never fitted are told and do not hold a table back; such as did fit until now do."""
+    """Values that never fitted are reported and do not hold a table back; values that fitted before do."""
     result = build(org, ["soon" if n % 3 else "1" for n in range(99)])
     assert (result.rows, result.unconverted) == (99, {"p.price": 66})
     org.land_records(SCHEMA, [{"id": "200", "name": "x", "price": "later"}])

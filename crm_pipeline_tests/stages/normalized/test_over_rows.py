@@ -1,4 +1,4 @@
-"""Columns that SQL over rows makes, and what the user maps to them."""
+"""Columns that SQL over rows fills, and values that the user maps to them."""
 
 import importlib
 from decimal import Decimal
@@ -41,7 +41,7 @@ OWN: dict[str, tuple[Any, str]] = {
 def test_what_the_user_maps_goes_before_what_is_made(
     org: Any, vendor: str, entry: ObjectMap
 ) -> None:
-    """No column that SQL over rows makes overwrites a value that connections.yaml puts there."""
+    """SQL over rows does not overwrite a value that connections.yaml maps to a column."""
     table = TABLES[entry.table]
     bound = {rule.column for rule in table.rules if rule.kind == "one_of"}
     columns = [n for n in table.mappable if n not in bound and not table.by_name[n].expression]
@@ -69,13 +69,13 @@ def test_what_the_user_maps_goes_before_what_is_made(
         assert Decimal(value) == 7 if is_number else value == expected, name
 
 
-def test_a_field_called_url_keeps_its_value(org: Any, described: Any) -> None:
-    """The address of a record's page stands only where no field of the vendor's or the user's feeds `url`."""
+def test_a_field_called_url_keeps_its_value(org: Any, schema_of: Any) -> None:
+    """`url` is computed only if no field of the vendor or the user feeds it."""
     note_facts(org.landing, "acme", AccountFacts(web_address="https://acme.example"))
     org.mappings = {"Contact": {"Link__c": "url"}}
-    org.land(described("Invoice__c", "Url__c"), [{"Id": "1", "Url__c": "https://pay.example"}])
+    org.land(schema_of("Invoice__c", "Url__c"), [{"Id": "1", "Url__c": "https://pay.example"}])
     org.land(
-        described("Contact", "LastName", "Link__c"), [{"Id": "2", "Link__c": "https://me.example"}]
+        schema_of("Contact", "LastName", "Link__c"), [{"Id": "2", "Link__c": "https://me.example"}]
     )
     org.normalize("invoice")
     org.normalize("contacts")
@@ -84,7 +84,7 @@ def test_a_field_called_url_keeps_its_value(org: Any, described: Any) -> None:
 
 
 def test_moves_without_a_deal_are_no_deal(org: Any) -> None:
-    """Rows of a history that name no deal are not taken for moves of one and the same."""
+    """Rows of a history without a deal are not taken for moves of one deal."""
     org.maps = MAPS["zoho"]
     named = [Field(name, name, "x") for name in ("id", "Stage")]
     at = Field("Modified_Time", "at", "x", "timestamp")
@@ -112,11 +112,11 @@ def test_moves_without_a_deal_are_no_deal(org: Any) -> None:
     ]
 
 
-def test_a_day_made_of_an_instant_is_the_same_everywhere(org: Any, described: Any) -> None:
-    """A view takes the account's day of an instant as tables do, and other facts build no table again."""
+def test_a_day_made_of_an_instant_is_the_same_everywhere(org: Any, schema_of: Any) -> None:
+    """A view uses the account's day of an instant as tables do; other facts do not rebuild tables."""
     note_facts(org.landing, "acme", AccountFacts("America/New_York"))
     for obj, table in (("Thing__c", "thing"), ("Account", "companies")):
-        landed = described(obj, "Name:string:Name", "Day__c:date:Day")
+        landed = schema_of(obj, "Name:string:Name", "Day__c:date:Day")
         org.land(landed, [{"Id": "1", "Name": "n", "Day__c": "2026-01-01T02:00:00Z"}])
         org.normalize(table)
     org.publish()

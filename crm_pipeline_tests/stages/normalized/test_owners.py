@@ -1,4 +1,4 @@
-"""Columns keep the field whose value they hold, whatever fields come later."""
+"""Columns keep their field, whatever fields come later."""
 
 import shutil
 from typing import Any
@@ -34,7 +34,7 @@ EXPECTED = {"Status__c": ("status", "Status"), "Status": ("status_2", "Status (S
 
 @pytest.mark.parametrize("is_built_between", [True, False])
 def test_a_newcomer_takes_nobodys_name(org: Any, is_built_between: bool) -> None:
-    """`status` stays the field that had it first, and the newcomer's other name is said."""
+    """`status` stays with the field that had it first, and the new field's other name is logged."""
     land(org, OWN, Status__c="own")
     if is_built_between:
         org.normalize("order")
@@ -53,7 +53,7 @@ def test_a_newcomer_takes_nobodys_name(org: Any, is_built_between: bool) -> None
 
 
 def test_names_are_the_same_when_all_is_built_again(org: Any) -> None:
-    """A field that goes and comes back, and another in between: a build from nothing gives the same names."""
+    """A build from scratch gives the same names, even if a field went and came back with another in between."""
     land(org, OWN, Status__c="own")
     org.normalize("order")
     land(org, NEW, Status="Draft")
@@ -87,7 +87,7 @@ def test_names_are_given_schema_by_schema(org: Any, is_built_between: bool) -> N
 
 
 def test_only_names_that_somebody_had_are_said(org: Any) -> None:
-    """New fields that share a label, or have none, or one that is no name, took no older field's name."""
+    """Only new fields that an older field's name was taken from are logged, not others without a usable label."""
     land(org, OWN, Status__c="own")
     org.normalize("order")
     labels = {"A__c": "Twin", "B__c": "Twin", "C__c": "", "D__c": "tab\there"}
@@ -98,7 +98,7 @@ def test_only_names_that_somebody_had_are_said(org: Any) -> None:
 
 
 def test_names_of_versions_from_before_are_kept(org: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version that noted no owners tells them by its fields; the user's own choice goes before all."""
+    """Owners of an older version follow from its fields; the user's own choice takes precedence."""
     land(org, NEW, OWN, Status="Draft", Status__c="own")
     org.normalize("order")
     version = org.tables.version("normalized/acme/order")

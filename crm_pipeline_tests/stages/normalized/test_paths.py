@@ -55,7 +55,7 @@ def record(**properties: Any) -> dict[str, Any]:
 
 
 def test_values_below_a_key_are_read(nested):
-    """Mapped fields become columns, the others stand in custom, wherever in the record they are."""
+    """Mapped fields become columns, others are in custom, whatever their path in the record."""
     nested.land_records(
         schema("contacts", prop("lastname"), prop("shoe"), prop("optout", "bool", "boolean")),
         [record(lastname="Ng", shoe="42", optout="true")],
@@ -81,7 +81,7 @@ def test_missing_null_and_empty_are_no_value(nested, value):
 
 @pytest.mark.parametrize("shape", ["csv", "json"])
 def test_texts_that_look_like_no_value_are_kept(nested, shape):
-    """What is told of a whole record at once changes no text: quotes, colons, JSON within a text."""
+    """Replacing empty texts of a whole record at once changes no other text: quotes, colons, JSON in a text."""
     odd = ['":""', 'a":"",b', '{"a":""}', '\\":"", ', ":", '""', " ", '\\"', "[]"]
     names = [f"odd{number}" for number in range(len(odd))]
     texts = dict(zip(names, odd, strict=True))
@@ -132,7 +132,7 @@ def test_a_field_that_moved_is_read_where_it_was(nested):
 
 
 def test_forms_are_read_and_what_does_not_fit_is_kept(nested):
-    """Milliseconds and ISO mix in one field; text that is neither is named and kept."""
+    """One field may mix milliseconds and ISO; other text is listed in `unconverted` and kept."""
     fields = (
         prop("born", "date", "date", form="date_epoch_ms"),
         prop("seen", "datetime", "timestamp", form="epoch_ms"),
@@ -155,7 +155,7 @@ def test_forms_are_read_and_what_does_not_fit_is_kept(nested):
 
 
 def test_zoneless_instants_are_utc(nested):
-    """A form that names no zone is UTC; one that names it is that zone."""
+    """An instant without a zone is UTC; one with a zone is in that zone."""
     at = Field("at", "At", "datetime", "timestamp", form="local")
     rows = [
         {"id": "1", "at": "2026-01-01 00:00:00"},

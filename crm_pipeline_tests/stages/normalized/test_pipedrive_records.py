@@ -71,7 +71,7 @@ DEAL = schema(
 
 
 def test_a_deal(company):
-    """Numbers of records become keys, money keeps its currency, the status says open, won or lost."""
+    """Ids become keys, money keeps its currency, the status gives open, won or lost."""
     land(
         company,
         DEAL,
@@ -122,7 +122,7 @@ def test_a_deal(company):
 
 
 def test_custom_fields_have_names_in_the_views(company):
-    """A key of 40 digits shows as its label, option numbers as theirs, parts as columns of their own."""
+    """Views show labels for keys of 40 digits and for options, and parts as columns of their own."""
     fields = {SEGMENT: 28, BUDGET: {"value": 500.5, "currency": "EUR"}}
     land(company, DEAL, record(11, title="a", custom_fields=fields, label_ids=[2, 1, 9]))
     company.normalize("deals")
@@ -225,13 +225,13 @@ def test_a_person(company):
     [("subscribed", False), ("unsubscribed", True), ("no_consent", None), (None, None)],
 )
 def test_consent_is_known_or_not(company, status, opted_out):
-    """Only who unsubscribed opted out; who never consented is unknown, not reachable."""
+    """Only people who unsubscribed have opted out; without consent it is unknown."""
     land(company, PERSON, record(21, marketing_status=status))
     assert built(company, "contacts", "email_opt_out") == [(opted_out,)]
 
 
 def test_an_organization(company):
-    """The parts of an address are columns."""
+    """The parts of an address become columns."""
     organization = schema(
         "organizations",
         "name website employee_count:integer",
@@ -246,7 +246,7 @@ def test_an_organization(company):
 
 
 def test_activities_and_notes(company):
-    """Kinds of a company's own are tasks; notes of the older API are UTC and deleted by their flag."""
+    """A company's own types of activities are tasks; notes of the older API are UTC and deleted by their flag."""
     activity = schema(
         "activities",
         "subject type done:boolean due_date:date duration deal_id lead_id person_id owner_id",
@@ -273,19 +273,19 @@ def test_activities_and_notes(company):
         "epoch_ms(modified_at), is_deleted"
     )
     changed = 1767323045000
-    noted = 1767312000000
+    changed_at_ms = 1767312000000
     assert built(company, "activities", columns) == [
         ("1", "call", True, 90, None, "acme:deals:11", None, changed, False),
         ("2", "task", False, None, "Wien", None, "acme:leads:adf2-1", changed, False),
         ("3", "meeting", None, None, None, None, None, changed, False),
-        ("4", "note", None, None, None, None, None, noted, False),
-        ("5", "note", None, None, None, None, None, noted, True),
+        ("4", "note", None, None, None, None, None, changed_at_ms, False),
+        ("5", "note", None, None, None, None, None, changed_at_ms, True),
     ]
     assert company.rows("activities", "custom ->> 'duration'")[0] == ("01:30:00",)
 
 
 def test_when_activities_are_due(company):
-    """A time is UTC, so that the day is another one in San Francisco; without one a day is a day."""
+    """A time is UTC, so the day may differ in San Francisco; a day without a time stays."""
     zone = AccountFacts("America/Los_Angeles", "USD", "https://acme.pipedrive.com")
     note_facts(company.landing, "acme", zone)
     activity = schema("activities", "type due_date:date due_time duration")
@@ -319,7 +319,7 @@ def test_when_activities_are_due(company):
 
 
 def test_a_deal_that_is_open_again(company):
-    """What is left of an earlier closing does not make an open deal closed."""
+    """Values left from an earlier closing do not make an open deal closed."""
     times = {"close_time": "2026-03-31T23:30:00Z", "won_time": "2026-03-31T23:30:00Z"}
     land(company, DEAL, *(record(k, status=s, **times) for k, s in enumerate(("open", "won"))))
     closed = "source_id, epoch(closed_at), is_closed"
@@ -327,7 +327,7 @@ def test_a_deal_that_is_open_again(company):
 
 
 @pytest.mark.parametrize(
-    ("currency", "prices", "told"),
+    ("currency", "prices", "expected_price"),
     [
         ("CHF", [("EUR", 9), ("CHF", 8.5)], (8.5, "CHF")),
         ("CHF", [("EUR", 9), ("USD", 8)], (9.0, "EUR")),
@@ -338,7 +338,7 @@ def test_a_deal_that_is_open_again(company):
         ("CHF", None, (None, None)),
     ],
 )
-def test_prices_of_products(company, currency, prices, told):
+def test_prices_of_products(company, currency, prices, expected_price):
     """The price in the account's main currency, else the first one, with the currency beside it."""
     note_facts(company.landing, "acme", AccountFacts("UTC", currency))
     listed = prices and [{"price": price, "currency": code} for code, price in prices]
@@ -348,11 +348,11 @@ def test_prices_of_products(company, currency, prices, told):
     )
     land(company, product, record(1, name="x", prices=listed, category=7))
     row = built(company, "products", "price::DOUBLE, currency, family, custom ->> 'category'")
-    assert row == [(*told, "Hardware", "7")]
+    assert row == [(*expected_price, "Hardware", "7")]
 
 
 def test_options_by_their_labels(company):
-    """A channel shows as people call it; one that is no option any more stays as it is."""
+    """A channel is shown by its label; one that is no longer an option stays as it is."""
     channel = Field("channel", "Channel", "enum", options=(("52", "Messe"),))
     deal = schema("deals", "title status origin", channel)
     channels = enumerate((52, 99, None))
@@ -362,7 +362,7 @@ def test_options_by_their_labels(company):
 
 
 def test_a_lead_is_a_chance(company):
-    """A lead has a name of its own and points to a person or an organization."""
+    """A lead has a name of its own and refers to a person or an organization."""
     lead = schema("leads", "title owner_id person_id organization_id value:json")
     uuid = "adf21080-0e10-11eb-879b-05d71fb426ec"
     value = {"amount": 999, "currency": "USD"}
@@ -397,7 +397,7 @@ def test_options_of_leads_are_those_of_deals(company, text, stored, shown):
 
 
 def test_histories_that_earlier_versions_noted(company):
-    """They have the stage as the new value only; a state of today has it by its own name."""
+    """Histories of earlier versions have the stage as the new value only, and are still read."""
     log = schema("deal_changes", "stage_id", Field("stages", "Stages", "json", "json"))
     move = {"field_key": "stage_id", "time": "2026-01-05 08:00:00", "actor_user_id": 5}
     state = {"stage_id": "4", "pipeline_id": 1, "value": "900", "currency": "EUR"}
@@ -424,7 +424,7 @@ def test_histories_that_earlier_versions_noted(company):
 
 
 def test_products_in_deals(company):
-    """A discount is a column only where it is in percent; a product is one whose id may dangle."""
+    """A discount has a column only if it is in percent; the id of a product may refer to none."""
     attached = schema(
         "deal_products",
         "deal_id product_id name quantity:decimal item_price:decimal discount:double "
@@ -447,7 +447,7 @@ def test_products_in_deals(company):
 
 
 def test_pipelines_stages_and_users(company):
-    """What deals refer to has the same keys; deals join stages by their number."""
+    """Records have the keys by which deals refer to them; deals join stages by their id."""
     land(company, schema("pipelines", "name order_nr:integer"), record(1, name="Vertrieb"))
     stage = schema("stages", "name order_nr:integer deal_probability:integer pipeline_id")
     land(company, stage, record(4, name="Angebot", order_nr=2, deal_probability=60, pipeline_id=1))
@@ -467,17 +467,17 @@ def test_pipelines_stages_and_users(company):
 
 
 def test_a_deal_that_was_opened_again_keeps_no_closing_day(company):
-    """What an open deal still holds of an earlier closing says nothing; a closed one has its own day."""
+    """An open deal has no closing day from an earlier closing; a closed one has its own day."""
     left = {"local_close_date": "2025-01-01", "close_time": "2025-01-01T12:00:00Z"}
     expected = {"expected_close_date": "2026-12-24"}
-    told = [
+    deals = [
         {"status": "open", **left, **expected},
         {"status": "open", **left},
         {"status": "won", **left, **expected},
         {"status": "lost", **expected},
         {"status": "lost", "close_time": "2025-01-01T12:00:00Z", **expected},
     ]
-    land(company, DEAL, *(record(n, title="x", **each) for n, each in enumerate(told)))
+    land(company, DEAL, *(record(n, title="x", **each) for n, each in enumerate(deals)))
     columns = "source_id, close_date::VARCHAR, closed_at IS NOT NULL, unconverted"
     assert [row[1:] for row in built(company, "deals", columns)] == [
         ("2026-12-24", False, None),

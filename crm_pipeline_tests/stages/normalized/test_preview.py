@@ -1,9 +1,9 @@
 from crm_pipeline.stages.normalized import preview
 
 
-def test_a_preview_shows_no_person(org, described):
+def test_a_preview_shows_no_person(org, schema_of):
     """Names, addresses and free text are masked; keys, numbers and flags are not."""
-    contact = described("Contact", "LastName", "Email", "HasOptedOutOfEmail:boolean", "Notes__c")
+    contact = schema_of("Contact", "LastName", "Email", "HasOptedOutOfEmail:boolean", "Notes__c")
     row = {
         "Id": "003A",
         "LastName": "Lovelace",
@@ -21,22 +21,22 @@ def test_a_preview_shows_no_person(org, described):
     assert not any("ovelace" in str(value) or "secret" in str(value) for value in shown.values())
 
 
-def test_a_text_with_lines_is_masked_whole(org, described):
+def test_a_text_with_lines_is_masked_whole(org, schema_of):
     """Masking does not stop at the end of a line."""
-    org.land(described("Lead", "Street"), [{"Id": "00QA", "Street": "x\na@b.example\nsecret.de"}])
+    org.land(schema_of("Lead", "Street"), [{"Id": "00QA", "Street": "x\na@b.example\nsecret.de"}])
     version = org.normalize("leads").version
     with org.engine() as engine:
         (shown,) = preview(engine, version)
     assert "secret" not in shown["street"]
 
 
-def test_a_custom_object_shows_only_ids_of_records(org, described):
-    """What people call an id or a key in their own objects may be a person's, numbers as well."""
+def test_a_custom_object_shows_only_ids_of_records(org, schema_of):
+    """In custom objects only ids of records are shown; other columns named id or key may be personal."""
     fields = ("National_Id__c", "License_Key__c", "Mobile__c:double", "Size__c:double")
     owner = "Account__c:reference:Account:Account"
     row = {"Id": "a01A", "National_Id__c": "QQ123456C", "License_Key__c": "k-123-456"}
     row |= {"Mobile__c": "447700900123", "Size__c": "7", "Account__c": "001A"}
-    org.land(described("Badge__c", *fields, owner), [row])
+    org.land(schema_of("Badge__c", *fields, owner), [row])
     version = org.normalize("badge").version
     with org.engine() as engine:
         (shown,) = preview(engine, version)

@@ -1,4 +1,4 @@
-"""What landed under other rules is read again under today's, and what was set aside gets another chance."""
+"""Records that landed under other rules are read again under the current rules, and quarantined records are retried."""
 
 import json
 from pathlib import Path
@@ -110,7 +110,7 @@ def test_rules_that_say_the_same_build_nothing_anew(users):
 
 
 def test_batches_stay_as_they_landed(users):
-    """What is read again lies beside them, and older rules' copies go when newer ones come."""
+    """Batches are not changed: copies are stored beside them, and replaced when newer rules come."""
     read(users, {"id": 2, "active": False})
     folder = users.landing.folder("acme", "owners")
     before = {path: path.read_bytes() for path in folder.glob("????-??/*")}
@@ -121,7 +121,7 @@ def test_batches_stay_as_they_landed(users):
 
 
 def test_batches_of_before_there_were_versions_are_read_again(users):
-    """Nothing was noted of their origin, and the rules are told so."""
+    """Batches from before rules had versions have no origin, and are read again without one."""
     read(users, {"id": 2, "active": False})
     for path in users.landing.folder("acme", "owners").glob("windows/*.json"):
         commit = json.loads(path.read_text())
@@ -145,7 +145,7 @@ def quarantined(users) -> None:
 
 
 def test_a_newer_reader_tries_what_was_set_aside(users):
-    """A record that can be read by now is a row; what still cannot stays in quarantine."""
+    """A quarantined record that can be read now becomes a row; others stay in quarantine."""
     quarantined(users)
     assert state(users, WRONG) == [("1", False), ("7", True)]
     assert state(users, Rules(2, inactive_is_deleted=False)) == [("1", False), ("7", False)]
@@ -154,14 +154,14 @@ def test_a_newer_reader_tries_what_was_set_aside(users):
 
 
 def test_a_complete_read_deletes_by_absence_only_if_all_of_it_could_be_read(users):
-    """The record that is missing may be one that was set aside and whose id nobody knows."""
+    """Absence deletes nothing while the read has quarantined records without an id."""
     read(users, {"id": 1}, {"id": 9})
     quarantined(users)
     assert state(users, WRONG) == [("1", False), ("7", True), ("9", False)]
 
 
 def test_once_all_of_a_complete_read_can_be_read_absence_counts(users):
-    """What was set aside is known by now: none of it is the record that is missing."""
+    """Absence counts once all quarantined records can be read."""
     read(users, {"id": 1}, {"id": 9})
     read(users, {"id": 1}, rejects=(Reject("no reader knew it", b'{"id": 7}'),))
     assert state(users, None) == [("1", False), ("9", False)]
@@ -169,7 +169,7 @@ def test_once_all_of_a_complete_read_can_be_read_absence_counts(users):
 
 
 def test_a_row_of_csv_that_was_set_aside_is_tried_again(users):
-    """By its cells, where there are as many as fields."""
+    """A quarantined row of CSV is retried by its cells, if there are as many as fields."""
     users.clock.advance(60)
     users.objects["acme"] = {"owners"}
 
@@ -188,7 +188,7 @@ def test_a_row_of_csv_that_was_set_aside_is_tried_again(users):
 
 
 def test_a_damaged_batch_is_named_while_it_is_read_again(users):
-    """Rot is found wherever bytes are read."""
+    """A damaged batch is found and named while it is read again."""
     read(users, {"id": 2, "active": False})
     [path] = users.landing.folder("acme", "owners").glob("????-??/*.parquet")
     path.write_bytes(path.read_bytes()[:-20])
@@ -202,7 +202,7 @@ def restarted(users) -> None:
 
 
 def test_a_damaged_file_of_what_was_set_aside_becomes_no_row(users):
-    """Its checksum is compared before it is tried again; the cure names both of its files."""
+    """The checksum of a quarantine file is compared before it is retried; the cure names both of its files."""
     quarantined(users)
     [path] = users.landing.quarantine("acme", "owners").glob("????-??/*.parquet")
     right = pq.read_table(path)
@@ -221,7 +221,7 @@ def test_a_damaged_file_of_what_was_set_aside_becomes_no_row(users):
 )
 @pytest.mark.parametrize("is_older", [False, True])
 def test_half_of_what_was_set_aside(users, suffix: str, how: str, is_older: bool):
-    """Whichever of its two files is gone or cut off, with or without a checksum: a sentence with the cure."""
+    """If either file of quarantined records is gone or cut off, the error has a cure, with or without a checksum."""
     quarantined(users)
     [path] = users.landing.quarantine("acme", "owners").glob("????-??/*.parquet")
     if is_older:
@@ -248,7 +248,7 @@ def found_by_scrub(users) -> dict[str, str]:
 @pytest.mark.parametrize("how", ["flipped", "gone"])
 @pytest.mark.parametrize("place", ["landing", "quarantine"])
 def test_what_was_read_again_is_made_anew_where_it_is_damaged(users, pattern, how, place):
-    """It is made of what landed or was set aside, so that its damage stops nothing; `scrub` names it, the log, too."""
+    """Damaged copies are made again from the originals, and nothing stops; `scrub` and the log name them."""
     read(users, {"id": 2, "active": False}, rejects=(Reject("no reader knew it", b'{"id": 7}'),))
     alive = Rules(2, inactive_is_deleted=False)
     assert state(users, alive) == [("2", False), ("7", False)]
@@ -264,13 +264,13 @@ def test_what_was_read_again_is_made_anew_where_it_is_damaged(users, pattern, ho
     read(users, {"id": 4}, complete=False)
     with capture_logs() as logs:
         assert state(users, alive) == [("2", False), ("4", False), ("7", False)]
-    told = [str(log) for log in logs if log["log_level"] == "warning"]
-    assert is_silent or any(str(path) in log for log in told)
+    warnings = [str(log) for log in logs if log["log_level"] == "warning"]
+    assert is_silent or any(str(path) in log for log in warnings)
     assert scrub(users.data).corruption == ()
 
 
 def test_copies_without_a_note_of_them_harm_nobody(users):
-    """A process that was killed before it wrote its notes has left files that are written again."""
+    """Files of a process that was killed before it wrote its notes are written again."""
     read(users, {"id": 2, "active": False})
     alive = Rules(2, inactive_is_deleted=False)
     with pytest.MonkeyPatch.context() as patch:
@@ -287,7 +287,7 @@ def interrupted(_: Rereads) -> None:
 
 
 def test_a_build_reads_one_note_however_many_batches_there_are(users, monkeypatch):
-    """What is known of old batches costs one file per object, not one per batch, and none is hashed again."""
+    """The notes of all batches are one file per object, and no batch is hashed again."""
     for number in range(5):
         read(users, {"id": number, "active": number > 2}, complete=False)
     quarantined(users)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 STAMPS = (None, "2026-01-01T00:00:00.000Z", "2026-02-01T00:00:00.000Z", "2026-03-01T00:00:00.000Z")
 Seen = tuple[int, bool, int]
-"""Which stamp, whether deleted, and which value a read of a record showed."""
+"""Modification time, deletion mark and value of a record in one read."""
 FEW = settings(
     max_examples=2,
     deadline=None,
@@ -46,7 +46,7 @@ def latest(reads: list[tuple[bool, list[Seen]]]) -> tuple[str, bool] | None:
         place for place, is_complete, _, is_deleted, _ in states if is_complete and not is_deleted
     ]
     alive = [place for place, _, _, is_deleted, _ in states if not is_deleted]
-    standing = [one for one in states if not (one[3] and whole and one[0] < max(whole))]
+    standing = [state for state in states if not (state[3] and whole and state[0] < max(whole))]
     ends = [one for one in standing if one[3] and one[2] == 0 and one[0] > max(alive, default=-1)]
     stamped = [one for one in standing if not (one[3] and one[2] == 0)] or standing
     best = max(ends or stamped, key=lambda one: (one[2], one[0]), default=None)
@@ -71,7 +71,7 @@ SEEN = st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(1, 99)),
 def test_every_order_of_reads(
     new_org: Any, make_schema: Any, are_complete: list[bool], histories: list[list[list[Seen]]]
 ) -> None:
-    """Stamps, tombstones with and without one, partial and complete reads: the state is the design's."""
+    """Every order of partial and complete reads, with tombstones with and without a time, gives the state of the design."""
     made = {
         f"003{n:02}": list(zip(are_complete, history, strict=True))
         for n, history in enumerate(histories)
@@ -91,9 +91,9 @@ def test_every_order_of_reads(
     assert found == expected
 
 
-def test_a_complete_read_brings_a_record_back(org: Any, described: Any) -> None:
-    """Live at T1, archived at T3, live again with the stamp T1 in a later complete read: it lives."""
-    schema = described("Contact", "LastName")
+def test_a_complete_read_brings_a_record_back(org: Any, schema_of: Any) -> None:
+    """A record that is live again in a later complete read lives, even with the modification time from before its deletion."""
+    schema = schema_of("Contact", "LastName")
     land(org, schema, {"003A": [(1, False, 1)]}, complete=True)
     land(org, schema, {"003A": [(3, True, 1)]}, complete=False)
     org.normalize("contacts")

@@ -21,10 +21,10 @@ KINDS = {
 
 
 def described(obj: str, **fields: Any) -> Schema:
-    """Read a description of fields by name: a type, or all that is said of them."""
+    """Return a schema from fields by name: a type, or all properties."""
     listed = []
-    for name, told in (KINDS | fields).items():
-        more = {"type": told} if isinstance(told, str) else told
+    for name, properties in (KINDS | fields).items():
+        more = {"type": properties} if isinstance(properties, str) else properties
         listed.append({"name": name, "label": name.removesuffix("__c").replace("_", " "), **more})
     body = json.dumps({"name": obj, "label": obj, "fields": listed}).encode()
     return describe.schema_of(body, obj, "acme")
@@ -43,7 +43,7 @@ def built(org, table: str, columns: str) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("shape", ["csv", "json"])
 @pytest.mark.parametrize("obj", ["Contact", "Region__c"])
 def test_pick_lists(org, obj: str, shape: str) -> None:
-    """Views show what people see: labels, also of values out of use, and lists of several; tables the values."""
+    """Views show labels, including those of inactive values, and lists of several; tables have the stored values."""
     source = "LeadSource" if obj == "Contact" else "Source__c"
     fields = {source: listing("picklist"), "Kinds__c": listing("multipicklist")}
     rows = [
@@ -65,7 +65,7 @@ def test_pick_lists(org, obj: str, shape: str) -> None:
 
 
 def test_a_value_that_is_taken_off_the_list(org) -> None:
-    """Records keep it, and it keeps the label that it had; a label that is changed is the new one."""
+    """A value that is removed from the list keeps its label; a changed label is the new one."""
     before, after = described("Lead", LeadSource=listing("picklist")), (("WEB", "Web"),)
     org.land(before, [{"Id": "00QA", "LeadSource": "FAX"}, {"Id": "00QB", "LeadSource": "WEB"}])
     org.land(described("Lead", LeadSource=listing("picklist", after)), [{"Id": "00QC"}])
@@ -105,10 +105,10 @@ def test_small_numbers(org, shape: str) -> None:
     ],
 )
 def test_bounces(org, fields: tuple[str, ...], expected: list[Any], shape: str) -> None:
-    """A stamp or a reason is a bounce, neither is none; where the login may read neither, nothing is known."""
+    """A time or a reason means a bounce, neither means none; NULL if the login may read neither."""
     at, why = {"EmailBouncedDate": "2026-01-05T08:00:00.000Z"}, {"EmailBouncedReason": "unknown"}
-    told = [at, at | why, why, {}]
-    rows = [{"Id": f"003{n}", **{k: one.get(k) for k in fields}} for n, one in enumerate(told)]
+    contacts = [at, at | why, why, {}]
+    rows = [{"Id": f"003{n}", **{k: one.get(k) for k in fields}} for n, one in enumerate(contacts)]
     kinds = {"EmailBouncedDate": "datetime", "EmailBouncedReason": "string"}
     org.land(described("Contact", **{name: kinds[name] for name in fields}), rows, shape=shape)
     assert built(org, "contacts", "source_id, email_bounced") == [
@@ -148,7 +148,7 @@ def test_person_accounts(org) -> None:
     ("zone", "closed_on"), [("America/Los_Angeles", "2023-03-31"), ("Asia/Tokyo", "2023-04-01")]
 )
 def test_an_instant_that_is_mapped_to_a_day(org, zone: str, closed_on: str) -> None:
-    """A field of one's own that holds an instant becomes the day of the org's zone."""
+    """An instant of a custom field that is mapped to a day becomes the day in the org's zone."""
     note_facts(org.landing, "acme", AccountFacts(zone, "USD", "https://acme.example"))
     org.mappings = {"Opportunity": {"CloseDate": None, "Signed__c": "close_date"}}
     fields = {"Name": "string", "CloseDate": "date", "Signed__c": "datetime"}

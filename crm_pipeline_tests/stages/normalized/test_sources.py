@@ -1,4 +1,4 @@
-"""The fields that records may carry, from what was described over time."""
+"""The fields that records may have, from all schemas."""
 
 from typing import Any
 
@@ -36,13 +36,13 @@ def test_shorter_lists_of_choices_take_no_labels_away(changed: Any, options: Any
     """Records keep values that left the list, which keep the labels that they had; a field that became something
     else has none of them."""
     described = [schema(), schema(**changed), schema(**changed)]
-    found = {field.name: field for field in all_fields(described)}
-    assert found["stage"].options == options
-    assert found["stage"].label == changed.get("label", "Stage")
+    by_name = {field.name: field for field in all_fields(described)}
+    assert by_name["stage"].options == options
+    assert by_name["stage"].label == changed.get("label", "Stage")
 
 
 def test_fields_that_are_gone_stay() -> None:
-    """The newest description goes first, what only older ones have follows."""
+    """Fields of the newest schema come first, those of older schemas only follow."""
     older = Schema("deals", "Deals", (Field("old", "Old", "string"), Field("id", "Key", "id")))
     assert [(f.name, f.label) for f in all_fields([older, schema()])] == [
         ("id", "ID"),

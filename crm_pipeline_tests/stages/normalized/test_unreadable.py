@@ -1,4 +1,4 @@
-"""Landed records whose text DuckDB cannot read: each is one row in quarantine, the rest goes on."""
+"""Landed records whose text DuckDB cannot read: each is one row in quarantine, the others are built."""
 
 import json
 from typing import Any
@@ -84,7 +84,7 @@ def quarantined(org) -> list[tuple[Any, ...]]:
 
 
 def test_each_bad_record_is_set_aside_and_the_rest_goes_on(things):
-    """With its id, a reason and its bytes; landed rows are rows, superseded or in quarantine."""
+    """A bad record is in quarantine with id, reason and bytes; every landed row is a row, superseded or in quarantine."""
     bad = [(f"b{place}", text) for place, (text, _) in enumerate(BROKEN)]
     things.put(("1", good("first")), *bad, ("2", good("second")))
     done = things.normalize("thing")
@@ -115,7 +115,7 @@ def test_each_bad_record_is_set_aside_and_the_rest_goes_on(things):
     ],
 )
 def test_what_can_be_read_is_read(things, text):
-    """Depth, NUL, numbers without bounds and keys of any kind stop nothing; of a key given twice the first counts."""
+    """Depth, NUL, huge numbers and keys of any kind can be read; of a key given twice the first counts."""
     things.put(("1", text))
     done = things.normalize("thing")
     assert (done.quarantined, done.version.meta["unreadable"]) == (0, 0)
@@ -124,7 +124,7 @@ def test_what_can_be_read_is_read(things, text):
 
 @pytest.mark.parametrize("is_deleted", [False, True])
 def test_the_last_readable_version_stands_in(things, is_deleted):
-    """A record does not vanish with a bad version of it; that it was deleted is known all the same."""
+    """A record with a bad version keeps its last readable one; a deletion in the bad version counts."""
     things.put(("1", good("old"), STAMPS[0]), ("2", good("other")))
     things.put(("1", HALF, STAMPS[1]), ("1", HALF, STAMPS[2], is_deleted))
     done = things.normalize("thing")
@@ -136,7 +136,7 @@ def test_the_last_readable_version_stands_in(things, is_deleted):
 
 
 def test_a_later_good_version_ends_it(things):
-    """Once the record was read whole again, nothing is in quarantine and nothing is said."""
+    """A later good version empties the quarantine, without a remark."""
     things.put(("1", good("old"), STAMPS[0]), ("1", HALF, STAMPS[1]))
     assert things.normalize("thing").quarantined == 1
     things.put(("1", good("new"), STAMPS[2]))
@@ -146,7 +146,7 @@ def test_a_later_good_version_ends_it(things):
 
 
 def test_a_bad_record_is_no_deletion(things):
-    """A complete read that holds a record, if unreadable, does not delete it."""
+    """A record that a complete read has in unreadable form is not deleted."""
     things.put(("1", good("old"), STAMPS[0]), ("2", good("gone")))
     things.put(("1", HALF, STAMPS[1]), complete=True)
     things.normalize("thing")
@@ -154,7 +154,7 @@ def test_a_bad_record_is_no_deletion(things):
 
 
 def test_rows_without_an_id_are_counted_once(things):
-    """A row that neither names a record nor can be read is one row in quarantine."""
+    """A row that has no id and cannot be read is one row in quarantine."""
     things.put(("", HALF), (None, good("x")), ("1", good("y")), ("2", HALF))
     done = things.normalize("thing")
     assert done.version.meta["reasons"] == {
@@ -201,14 +201,14 @@ def test_too_many_refuse_the_version(things, bad, whole, is_refused):
 
 
 def test_the_limit_is_the_users(things):
-    """Whoever wants to go on without them says so."""
+    """The user may raise the limit of unusable records."""
     assert QuarantineLimit(percent=50, rows=1).is_exceeded(51, 100)
     assert not QuarantineLimit(percent=50, rows=1).is_exceeded(50, 100)
     assert not QuarantineLimit(percent=0, rows=2).is_exceeded(1, 100)
 
 
 def test_it_is_tried_again(things, monkeypatch):
-    """A reader that takes more than the one before gets to see what was set aside, unasked."""
+    """Unreadable records are retried automatically with another version of the reader."""
     things.put(("1", good("x")), ("2", HALF))
     first = things.normalize("thing")
     assert (first.changed, things.normalize("thing").changed) == (True, False)
@@ -219,7 +219,7 @@ def test_it_is_tried_again(things, monkeypatch):
 
 
 def test_another_failure_is_not_taken_for_a_bad_record(things, monkeypatch):
-    """Where every record can be read, what DuckDB refused is told."""
+    """If every record can be read, DuckDB's own error is raised."""
     things.put(("1", good("x")))
     with things.engine() as engine:
         monkeypatch.setattr(
@@ -232,7 +232,7 @@ def test_another_failure_is_not_taken_for_a_bad_record(things, monkeypatch):
 
 
 def test_counts_that_do_not_add_up_are_refused(things, monkeypatch):
-    """A row that got lost between landing and table is not committed."""
+    """A version that lacks a landed row is not committed."""
     things.put(("1", good("x")), ("2", good("y")))
     folded = "crm_pipeline.stages.normalized.fold.HAS_ID"
     monkeypatch.setattr(folded, "_source_id = '1'")

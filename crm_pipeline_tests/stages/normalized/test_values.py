@@ -17,9 +17,9 @@ ODD = [
 
 
 @pytest.mark.parametrize("shape", ["csv", "json"])
-def test_odd_texts_survive_to_the_published_table(org, described, shape):
-    """No spelling of a text is taken for a null, a number or an end of line, in either shape."""
-    contact = described("Contact", "LastName", "Odd__c:string:Odd One")
+def test_odd_texts_survive_to_the_published_table(org, schema_of, shape):
+    """No text is taken for a null, a number or an end of line, in either shape."""
+    contact = schema_of("Contact", "LastName", "Odd__c:string:Odd One")
     rows = [{"Id": f"003{i}", "LastName": text, "Odd__c": text} for i, text in enumerate(ODD)]
     org.land(contact, rows, shape=shape)
     org.normalize("contacts")

@@ -73,7 +73,7 @@ RATES: dict[str, tuple[str, str | None]] = {
 
 
 def test_no_rate_of_a_deal_stops_the_table(org) -> None:
-    """Amounts are divided to the last digit, by rates that can be divided by; any other gives no amount."""
+    """Amounts are divided exactly; a rate that cannot be divided by gives NULL."""
     kinds = {"id": "string", "Amount": "decimal", "Exchange_Rate": "double"}
     fields = tuple(Field(name, name, "x", kind) for name, kind in kinds.items())
     records = [

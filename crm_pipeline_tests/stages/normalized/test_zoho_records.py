@@ -16,7 +16,7 @@ OWNER = "4876876000000225013"
 
 
 def schema(module: str, specs: str, *more: Field) -> Schema:
-    """Describe fields by `Name`, `Name:common type`, `Name:lookup` or `Name:multi`."""
+    """Return a schema from `Name`, `Name:common type`, `Name:lookup` or `Name:multi`."""
     listed = "id Created_Time:timestamp Modified_Time:timestamp Owner:lookup"
     return Schema(module, module, (*(_field(s) for s in f"{listed} {specs}".split()), *more))
 
@@ -83,7 +83,7 @@ FULL = {
 
 
 def test_a_contact(zoho):
-    """Ids of 19 digits stay exact, zones are honoured, look-ups are references."""
+    """Ids of 19 digits stay exact, time zones count, look-ups become references."""
     account = {"name": "Acme", "id": OTHER}
     land(zoho, CONTACT, record(**FULL, Account_Name=account, Email_Opt_Out=True, Reporting_To=None))
     columns = (
@@ -176,7 +176,7 @@ def test_a_record_read_both_ways_is_one_row(zoho):
     ],
 )
 def test_the_basis_of_processing(zoho, details, basis):
-    """Where the privacy module is on, its basis is the lawful one; otherwise it is unknown."""
+    """The lawful basis is that of the privacy module; without the module it is unknown."""
     more = {} if details is ... else {"Data_Processing_Basis_Details": details}
     land(zoho, CONTACT, record(**more))
     assert built(zoho, "contacts", "lawful_basis, email_opt_out") == [(basis, None)]
@@ -191,7 +191,7 @@ DEAL = schema(
 
 @pytest.mark.parametrize("stage", ["Qualification", "Closed Won", "Gewonnen"])
 def test_a_deal(zoho, stage):
-    """No stage's name says whether a deal is closed; without a rate nothing is known in the main currency."""
+    """The name of a stage does not decide whether a deal is closed; without a rate `amount_main` is NULL."""
     land(
         zoho,
         DEAL,
@@ -226,7 +226,7 @@ def test_a_deal(zoho, stage):
 
 
 def test_pipelines_join_deals_by_name(zoho):
-    """Deals carry a pipeline's and a stage's name; own stages say there whether they are won."""
+    """Deals join pipelines and stages by name; custom stages state whether they are won."""
     pipeline = {
         "id": OTHER,
         "display_value": "Standard",
@@ -278,7 +278,7 @@ def test_pipelines_join_deals_by_name(zoho):
     ],
 )
 def test_a_channel_that_nobody_consented_to(zoho, basis, own, through, asked):
-    """Where consent is the ground, an unticked channel is an opt-out; of other grounds the marks say nothing."""
+    """If consent is the ground, an unticked channel is an opt-out; for other grounds the marks do not count."""
     described = schema(
         "Contacts",
         "Last_Name Email_Opt_Out:boolean Do_Not_Call:boolean Data_Processing_Basis_Details:json",
@@ -291,12 +291,12 @@ def test_a_channel_that_nobody_consented_to(zoho, basis, own, through, asked):
 
 
 def test_stages_without_a_type(zoho):
-    """The forecast's category stands in; of what is left out of the forecast, or has own words, nothing is known."""
-    told = [("Offen", None, "Best Case"), ("Ja", None, "Closed"), ("?", None, "Omitted")]
-    told += [("Nein", "Closed Lost", "Closed"), ("Eigen", "Geparkt", "Pipeline")]
+    """The forecast category is the fallback; omitted and custom categories are unknown."""
+    stages = [("Offen", None, "Best Case"), ("Ja", None, "Closed"), ("?", None, "Omitted")]
+    stages += [("Nein", "Closed Lost", "Closed"), ("Eigen", "Geparkt", "Pipeline")]
     maps = [
         {"actual_value": name, "forecast_type": kind, "forecast_category": {"name": category}}
-        for name, kind, category in told
+        for name, kind, category in stages
     ]
     pipeline = {"actual_value": "default", "maps": maps}
     described = Schema("Pipelines", "Pipelines", (Field("actual_value", "Name", "string"),))
@@ -334,7 +334,7 @@ def stay(number: int, stage: str, stamp: str, days: int | None) -> dict[str, Any
     ],
 )
 def test_what_the_stamps_of_the_history_mean(zoho, stays, entered):
-    """The days of the account's own rows decide, else the stamps of the last move."""
+    """The days in the account's own rows decide, else the times of the last move."""
     rows = [stay(10 + n, f"S{n}", stamp, days) for n, (stamp, days) in enumerate(stays)]
     land(zoho, HISTORY, *rows)
     found = built(zoho, "deal_stage_history", "stage, day(timezone('Asia/Kolkata', changed_at))")
@@ -343,7 +343,7 @@ def test_what_the_stamps_of_the_history_mean(zoho, stays, entered):
 
 
 def test_activities_are_about_records_of_any_module(zoho):
-    """The module beside the id says what an activity is about; without it nothing is guessed."""
+    """The module beside the id gives the object of an activity; without it the key is NULL."""
     task = schema("Tasks", "Subject Status Due_Date:date Who_Id:lookup What_Id:lookup $se_module")
     about = {"What_Id": {"name": "Lizenz", "id": OTHER}}
     land(
@@ -385,7 +385,7 @@ def test_activities_are_about_records_of_any_module(zoho):
 
 
 def test_a_converted_lead(zoho):
-    """A lead says what it became."""
+    """A converted lead refers to the records made of it."""
     lead = schema(
         "Leads",
         "Last_Name Company Lead_Status Converted__s:boolean Converted_Date_Time:timestamp "
@@ -420,7 +420,7 @@ def test_users(zoho):
 
 
 def test_a_module_of_the_users_own(zoho):
-    """Own modules are tables of their own, with look-ups as references."""
+    """Custom modules have tables of their own, with look-ups as references."""
     own = schema(
         "Vehicles",
         "Name Price:decimal",

@@ -1,4 +1,4 @@
-"""A small world in which tables depend on each other; every value is said by the records themselves."""
+"""A small world in which tables depend on each other; every expected value is in the records themselves."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,7 +34,7 @@ _KEYS = {
 
 
 def mapping(table: str) -> ObjectMap:
-    """Map an object that is called like its table, with fields that are called like columns."""
+    """Map an object with the name of its table, and fields with the names of columns."""
     keys = [points_to(k, f"{k}_source_id", t) for k, t in _KEYS.get(table, {}).items()]
     ends = [
         FieldMap(f"{end}_id", f"{end}_source_id", object_in=f"{end}_table")
@@ -51,8 +51,8 @@ def mapping(table: str) -> ObjectMap:
     return ObjectMap(table, table, fields, constants)
 
 
-def described(table: str, options: Sequence[tuple[str, str]] = ()) -> Schema:
-    """Describe such an object; `options` are those of its stage or status."""
+def schema_of(table: str, options: Sequence[tuple[str, str]] = ()) -> Schema:
+    """Return the schema of such an object; `options` are those of its stage or status."""
     names = {f.source for f in mapping(table).fields} | {
         f.object_in for f in mapping(table).fields if f.object_in
     }
@@ -74,7 +74,7 @@ def land(org: Org, table: str, text: str, **more: Any) -> None:
             {"id": number, "updatedAt": "2026-01-01T00:00:00Z", **record}
             | {"archived": record.get("archived") == "true"}
         )
-    org.land_records(described(table, more.pop("options", ())), records, **more)
+    org.land_records(schema_of(table, more.pop("options", ())), records, **more)
 
 
 WORLD = {

@@ -1,4 +1,4 @@
-"""What `ops.connections` says of accounts is what their rows are made with."""
+"""`ops.connections` has the facts with which the rows of accounts were built."""
 
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.store.landing.account_facts import note_facts
@@ -15,7 +15,7 @@ def published(org):
 
 
 def test_the_zone_is_that_of_the_rows(org):
-    """Also where another one is known since; tables that have that one already are what counts, others a finding."""
+    """Days follow the zone in ops.connections, even if another one is known since; other tables are a finding."""
     note_facts(org.landing, "acme", AccountFacts("Europe/Berlin", "EUR"))
     for table, text in (("deals", "1 name=a"), ("exchange_rates", "1 currency=EUR")):
         land(org, table, text)

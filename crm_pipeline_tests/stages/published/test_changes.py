@@ -1,4 +1,4 @@
-"""`ops.changes`: what it says equals what is computed from the records themselves."""
+"""`ops.changes` equals what other code computes from the records themselves."""
 
 import os
 from collections import Counter
@@ -15,7 +15,7 @@ DAY_S = 86_400
 Records = dict[str, tuple[str, bool]]
 
 
-def told(org, since="last publish"):
+def ops_changes(org, since="last publish"):
     sql = (
         "SELECT table_name, new, changed, deleted, restored FROM ops.changes "
         f"WHERE since = '{since}' AND connection = 'acme'"
@@ -35,7 +35,7 @@ def put(org, number: int, names: Records) -> None:
 
 
 def compared(before: Records, after: Records) -> list[int]:
-    """Count by other code: per record, over what the CRM said each time."""
+    """Count by other code: per record, over the CRM's state at each time."""
     kinds: Counter[str] = Counter()
     for key, (name, gone) in after.items():
         old_name, was_gone = before.get(key, ("", None))
@@ -49,12 +49,12 @@ def compared(before: Records, after: Records) -> list[int]:
 
 
 def test_changes_are_those_of_the_records(org):
-    """Since the last publish and since yesterday's, which another publish of today does not hide."""
+    """Changes since the last publish and since yesterday's, which another publish of today does not hide."""
     land(org, "contacts", "1 last_name=Ng")
     org.normalize("contacts")
     first: Records = {f"{n}": (f"n{n}", n in (7, 8)) for n in range(9)}
     put(org, 1, first)
-    assert told(org) == told(org, "yesterday") == {}
+    assert ops_changes(org) == ops_changes(org, "yesterday") == {}
     org.clock.advance(DAY_S)
     # 0 is read again as it was, 1 and 2 change, 3 goes, 7 returns, 9 and 10 are new, 11 was never live.
     second = {**first, "1": ("x", False), "2": ("y", False), "3": ("n3", True), "7": ("n7", False)}
@@ -64,13 +64,13 @@ def test_changes_are_those_of_the_records(org):
     assert expected["companies"] == [2, 2, 1, 1]
     # That 0 has another stamp is a change as well.
     expected["companies"][1] += 1
-    assert told(org) == told(org, "yesterday") == expected
+    assert ops_changes(org) == ops_changes(org, "yesterday") == expected
     third = {**second, "2": ("n2", False), "9": ("n9", True), "12": ("n12", False)}
     put(org, 3, {key: row for key, row in third.items() if row != second.get(key)})
-    assert told(org)["companies"] == compared(second, third)
+    assert ops_changes(org)["companies"] == compared(second, third)
     since_first = compared(first, third)
     # 0 and 2 were changed, though 2 has its first name again.
-    assert told(org, "yesterday")["companies"] == [
+    assert ops_changes(org, "yesterday")["companies"] == [
         since_first[0],
         since_first[1] + 2,
         *since_first[2:],
@@ -78,7 +78,7 @@ def test_changes_are_those_of_the_records(org):
 
 
 def test_an_earlier_file_that_is_damaged_stops_nothing(org):
-    """What cannot be compared is NULL, not zero."""
+    """Counts are NULL, not zero, if the earlier file cannot be read."""
     put(org, 1, {"1": ("a", False)})
     current = (org.data / "snapshots").glob("*.duckdb")
     [path] = current
@@ -89,11 +89,11 @@ def test_an_earlier_file_that_is_damaged_stops_nothing(org):
     assert FileSum.of(path).bytes == len(data)
     put(org, 2, {"2": ("b", False)})
     assert org.query("SELECT count(*) FROM crm.companies") == [(2,)]
-    assert told(org) in ({}, {"companies": [None, None, None, None]})
+    assert ops_changes(org) in ({}, {"companies": [None, None, None, None]})
 
 
 def test_what_is_gone_was_deleted(org):
-    """Of a connection or a table that is not published any more, every live record."""
+    """If a connection or a table is no longer published, every live record counts as deleted."""
     for connection in ("acme", "other"):
         for table in ("companies", "contacts"):
             land(org, table, "1 archived=false\n2 archived=true", connection=connection)
@@ -109,7 +109,7 @@ def test_what_is_gone_was_deleted(org):
 
 
 def test_days_of_another_zone_are_no_change(org):
-    """A record that is read again as it was is not changed by the zone in which its days are now."""
+    """A record that is read again unchanged does not count as changed because its days are in another zone."""
     deal = "{} name=a close_date={} updatedAt=2026-02-01T00:00:00Z"
     deals = "\n".join(deal.format(n, "2026-01-01T23:30:00Z") for n in (1, 2))
     for zone, more in (("Europe/Berlin", ""), ("UTC", " amount=5")):
@@ -118,15 +118,15 @@ def test_days_of_another_zone_are_no_change(org):
         org.normalize("deals")
         org.publish()
     assert org.query("SELECT DISTINCT close_date FROM crm.deals") == [(date(2026, 1, 1),)]
-    assert told(org)["deals"] == [0, 1, 0, 0]
+    assert ops_changes(org)["deals"] == [0, 1, 0, 0]
 
 
 def test_yesterday_is_not_found_by_the_times_of_files(org):
-    """A copy or a restored backup has other times; the release in its name and what it says itself count."""
+    """Times of files do not count, because copies and backups have others; the release and the stored time do."""
     for number in (1, 2):
         put(org, number, {str(number): ("a", False)})
     first, second = sorted((org.data / "snapshots").glob("*.duckdb"), key=release_number)
     os.utime(first)
-    found = snapshot_before(org.data, org.clock.now() + timedelta(seconds=1))
-    assert found is not None
-    assert found.path == second
+    snapshot = snapshot_before(org.data, org.clock.now() + timedelta(seconds=1))
+    assert snapshot is not None
+    assert snapshot.path == second

@@ -1,4 +1,4 @@
-"""Rules between tables: each finds the fault that is planted, and nothing in what is as it should be."""
+"""Rules between tables: each finds its planted fault, and no rule finds anything in correct tables."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ LAST_MOVE = "stage_changed_at is that of the last history row, within 5 s"
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Deals that were begun and then won, each with what it refers to."""
+    """Deals that were open and then won, each with the records that it refers to."""
     with Engine(tmp_path_factory.mktemp("file") / "tmp", threads=1) as engine:
         engine.run("CREATE SCHEMA crm")
         for table in TABLES.values():
@@ -60,7 +60,7 @@ def broken(file: Engine) -> dict[tuple[str, str], tuple[str, int, tuple[str, ...
 
 
 def test_what_agrees_is_no_finding(file: Engine) -> None:
-    """Every rule was asked, and each holds."""
+    """Every rule is checked, and each holds."""
     found = Consistency(file, "crm", READ).findings()
     asked = {(f.table, f.rule): f.rows for f in found}
     assert broken(file) == {}
@@ -144,7 +144,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(file: Engine, fault: str) -> None:
-    """With the number of rows, their keys, and nothing else."""
+    """A planted fault is found with the number of rows and their keys, and nothing else is."""
     sql, expected = FAULTS[fault]
     file.run("INSERT INTO crm.users_deleted BY NAME SELECT 'u_gone' AS user_key")
     file.run("BEGIN")
@@ -158,7 +158,7 @@ def test_a_planted_fault_is_found(file: Engine, fault: str) -> None:
 
 
 def test_every_column_that_should_be_filled_is_asked_about(file: Engine) -> None:
-    """Each of the declared columns exists, and is a finding where all rows of a connection lack it."""
+    """Each declared column exists, and is a finding if it is empty in all rows of a connection."""
     for table, names in FILLED.items():
         assert set(names) <= set(TABLES[table].by_name)
     file.run("BEGIN")

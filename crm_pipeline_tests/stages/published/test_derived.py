@@ -36,7 +36,7 @@ PAIRS = {
 
 
 def test_a_pair_is_one_row(related):
-    """Of both ends and the key columns, with all roles; deleted ends and links lead to no row; files alike."""
+    """Pairs come from both ends and the key columns, with all roles, without deleted ends and links; files have the same rows."""
     for name, expected in PAIRS.items():
         sql = f"SELECT {COLUMNS[name]} FROM {{}} ORDER BY ALL"
         assert related.query(sql.format(f"crm.{name}")) == expected
@@ -46,10 +46,10 @@ def test_a_pair_is_one_row(related):
 
 
 def test_what_is_left_out_is_counted(related):
-    """A deleted end is known to be one; one that nobody read is a finding."""
+    """A deleted end is a note; an end that was never read is a finding."""
     sql = "SELECT table_name, rule, severity, failures, rows, examples FROM ops.quality WHERE failures > 0"
-    found = related.query(f"{sql} AND rule LIKE 'both ends%' ORDER BY ALL")
-    assert found == [
+    results = related.query(f"{sql} AND rule LIKE 'both ends%' ORDER BY ALL")
+    assert results == [
         ("deal_companies", "both ends are records", "warning", 1, 2, ["acme:deals:2"]),
         ("deal_contacts", "both ends are live records", "note", 1, 6, ["acme:deals:1"]),
         ("deal_contacts", "both ends are records", "warning", 1, 6, ["acme:deals:2"]),
@@ -57,7 +57,7 @@ def test_what_is_left_out_is_counted(related):
 
 
 def test_merged_keys_lead_to_the_survivor(related):
-    """Over every merge between; a circle leads nowhere."""
+    """Old keys lead to the present record over all merges; a circle gives no row."""
     assert related.query("FROM crm.merges ORDER BY old_key") == [
         ("acme", "contacts", "acme:contacts:4", "acme:contacts:1"),
         ("acme", "contacts", "acme:contacts:5", "acme:contacts:1"),
@@ -65,7 +65,7 @@ def test_merged_keys_lead_to_the_survivor(related):
 
 
 def test_unchanged_bridges_are_not_written_again(related):
-    """A forced publish leaves the files of the same pairs alone."""
+    """A forced publish does not write files with the same pairs again."""
     file = related.data / "published" / "deal_contacts.parquet"
     before = file.stat().st_mtime_ns
     related.publish(is_forced=True)
@@ -73,7 +73,7 @@ def test_unchanged_bridges_are_not_written_again(related):
 
 
 def test_what_tables_are_made_of_is_all_that_their_sql_reads(related):
-    """What Dagster shows as their origin is what a change of would change them."""
+    """The origins that Dagster shows are the tables whose change changes the derived table."""
     release = related.tables.current()
     for one in derived_tables(published_tables(related.tables, release)):
         read = {

@@ -43,7 +43,7 @@ def worth(amount: str, rate: Decimal) -> Decimal:
 
 @pytest.fixture(scope="module")
 def money(tmp_path_factory, new_org):
-    """Deals in several currencies of an account with rates, and of one that tells its currency only."""
+    """Deals in several currencies of an account with rates, and of one that has only a main currency."""
     org = new_org(tmp_path_factory.mktemp("money") / "data")
     note_facts(org.landing, "plain", AccountFacts("Europe/Paris", "USD", "https://x.example"))
     for connection in ("acme", "plain"):
@@ -62,7 +62,7 @@ def money(tmp_path_factory, new_org):
 
 
 def test_amounts_are_worth_what_the_rate_of_their_day_says(money):
-    """Exactly, by the dated rate of the close day, else by the one without dates; unknown without a rate."""
+    """Amounts are converted exactly, at the dated rate of the close day, else at the one without dates; NULL without a rate."""
     sql = "SELECT source_id::INT, amount_main, rate_on FROM crm.deals WHERE connection = 'acme'"
     assert {n: (a, on) for n, a, on in money.query(sql)} == {
         1: (Decimal(10), None),
@@ -90,7 +90,7 @@ def test_amounts_are_worth_what_the_rate_of_their_day_says(money):
 
 
 def test_an_account_without_rates_tells_its_currency(money):
-    """Amounts in it, or in none, are worth themselves; the file of the table says the same."""
+    """Amounts in the main currency, or in none, stay as they are; the file of the table has the same."""
     known = {1: None, 2: Decimal(100), 7: None, 8: Decimal("100.5"), 12: None}
     sql = "SELECT source_id::INT, amount_main FROM {} WHERE connection = 'plain'"
     assert known.items() <= dict(money.query(sql.format("crm.deals"))).items()
@@ -106,14 +106,14 @@ def test_an_account_without_rates_tells_its_currency(money):
 
 
 def test_rates_against_another_currency_convert_nothing(money):
-    """An amount in the account's currency is worth itself; of others nothing is known."""
+    """If rates are against another currency, amounts in the account's currency stay as they are; others are NULL."""
     sql = "SELECT source_id::INT, amount_main FROM crm.deals WHERE connection = 'other' AND amount IS NOT NULL"
     worth_of = dict(money.query(sql))
     assert (worth_of[1], worth_of[2], worth_of[7]) == (None, Decimal(100), None)
 
 
 def test_what_accounts_are_is_published(money):
-    """Zone, currency and address come from the account; where it tells no currency, from its rates."""
+    """Zone, currency and address come from the account; the currency comes from its rates if the account has none."""
     columns = "connection, vendor, is_emulated, time_zone, currency, web_address"
     assert money.query(f"SELECT {columns} FROM ops.connections") == [
         ("acme", None, None, None, "EUR", None),
@@ -122,12 +122,12 @@ def test_what_accounts_are_is_published(money):
     ]
     assert not money.publish(connections=()).changed
     assert money.publish(connections=[money.connection()]).changed
-    told = "SELECT vendor, is_emulated FROM ops.connections WHERE connection = 'acme'"
-    assert money.query(told) == [("salesforce", False)]
+    sql = "SELECT vendor, is_emulated FROM ops.connections WHERE connection = 'acme'"
+    assert money.query(sql) == [("salesforce", False)]
 
 
 def test_stages_close_what_says_nothing_itself(related):
-    """By pipeline and name; without a pipeline where all of the name agree. What the record says goes first."""
+    """Closing is looked up by pipeline and name, without a pipeline if all stages of the name agree; the record's own value counts first."""
     sql = "SELECT source_id::INT, is_closed, is_won FROM crm.deals ORDER BY 1"
     assert related.query(sql) == [
         (1, True, True),
@@ -146,13 +146,13 @@ def test_stages_close_what_says_nothing_itself(related):
 
 
 def test_every_label_is_made_when_its_table_is_published():
-    """No column says that it is a label and has nobody who makes it."""
+    """Every column that is a label is filled by a finish."""
     labels = {(t.name, c.name) for t in TABLES.values() for c in t.columns if c.is_label}
     assert labels == {(name, finish.label) for name, finish in FINISHES.items() if finish.by}
 
 
 def test_labels_are_those_of_the_kind_and_the_pipeline(related):
-    """A deal's stage is not called like a ticket's; a live stage goes before a former one; pick lists help."""
+    """A deal's stage does not get a ticket's label; a live stage counts before a deleted one; pick lists are the fallback."""
     deals = "SELECT source_id::INT, stage_label FROM crm.deals ORDER BY 1"
     assert [label for _, label in related.query(deals)] == [
         *("Won!", "Almost", "Lost!", "done", "Won!", "Odd!", "Lost!", "Beginning"),
@@ -163,7 +163,7 @@ def test_labels_are_those_of_the_kind_and_the_pipeline(related):
 
 
 def test_histories_have_the_pipeline_of_their_stage(related):
-    """That of the stage's name where one pipeline has it, else the deal's where that has it, else none."""
+    """The pipeline is the only one with the stage's name, else the deal's if it has the stage, else none."""
     sql = (
         "SELECT source_id::INT, pipeline_source_id, pipeline_key, stage_label "
         "FROM crm.deal_stage_history ORDER BY 1"
@@ -183,7 +183,7 @@ def test_histories_have_the_pipeline_of_their_stage(related):
 
 
 def test_a_stage_that_closes_nothing_opens_nothing(tmp_path, new_org):
-    """Where a CRM closes no deal by stage, what its stages say of closing is no answer."""
+    """If a CRM closes no deals by stage, its stages do not say whether a deal is closed."""
     org = new_org(tmp_path / "data")
     land(org, "stages", "1 name=begin is_closed=false is_won=false")
     land(org, "deals", "1 stage=begin")

@@ -1,4 +1,4 @@
-"""`ops.freshness`: what it tells, and when a change of it alone is published."""
+"""`ops.freshness`: its content, and when a change of it alone is published."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -14,9 +14,9 @@ COLUMNS = (
 
 
 @pytest.fixture
-def contacts(org, described):
-    """A contact, published with how fresh it is; a lead that is configured and was never read."""
-    org.schema = described("Contact", "LastName:string:Last Name")
+def contacts(org, schema_of):
+    """A contact, published with its freshness; a lead object that is configured and was never read."""
+    org.schema = schema_of("Contact", "LastName:string:Last Name")
     org.land(org.schema, [{"Id": "003A", "LastName": "Ng"}])
     org.normalize("contacts")
     org.objects["acme"].add("Lead")
@@ -31,7 +31,7 @@ def _fresh(org) -> list[Freshness]:
 
 
 def test_each_configured_object_has_a_row(contacts):
-    """One that was never read stands there as unread."""
+    """An object that was never read is listed as unread."""
     assert contacts.query(f"SELECT {COLUMNS} FROM ops.freshness, ops.publication ORDER BY 1") == [
         ("Contact", "current", True, True, True, None, False),
         ("Lead", "unread", False, None, None, None, False),
@@ -96,8 +96,8 @@ def test_a_table_that_is_held_back_is_told(contacts):
 
     columns = "object, tables, rows, held_back_since IS NOT NULL"
     contacts.publish(freshness=fresh(), is_forced=True)
-    told = [("Contact", ["contacts"], 1, False), ("Lead", ["leads"], 0, False)]
-    assert contacts.query(f"SELECT {columns} FROM ops.freshness ORDER BY 1") == told
+    expected = [("Contact", ["contacts"], 1, False), ("Lead", ["leads"], 0, False)]
+    assert contacts.query(f"SELECT {columns} FROM ops.freshness ORDER BY 1") == expected
     contacts.looks.held_back("acme", "leads")
     since = contacts.clock.now()
     contacts.clock.advance(60)

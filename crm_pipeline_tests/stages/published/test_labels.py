@@ -70,7 +70,7 @@ def test_views_show_labels(published, view):
 
 
 def test_tables_keep_stored_values(published):
-    """Columns of the common model, custom and tables of custom objects hold what the CRM stores."""
+    """Columns of the common model, `custom` and tables of custom objects have the values that the CRM stores."""
     assert published.query(
         "SELECT stage, custom ->> 'kinds', custom ->> 'sets' FROM crm.deals"
     ) == [
@@ -92,10 +92,10 @@ def test_instants_of_views_do_not_move_with_the_reader(published):
         assert found.fetchall() == [(1767225600000,)]
 
 
-def test_a_version_from_before_is_published(org, described, monkeypatch):
-    """Versions whose fields were described before labels existed still have their views."""
+def test_a_version_from_before_is_published(org, schema_of, monkeypatch):
+    """Versions from before labels were stored still have their views."""
     org.maps = MAPPING
-    org.land(described("Contact", "LastName:string:Last Name"), [{"Id": "003A", "LastName": "Ng"}])
+    org.land(schema_of("Contact", "LastName:string:Last Name"), [{"Id": "003A", "LastName": "Ng"}])
     org.normalize("contacts")
     version = org.tables.version("normalized/acme/contacts")
     assert {len(field) for field in version.meta["objects"][0]["fields"]} == {6}

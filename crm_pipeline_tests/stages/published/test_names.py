@@ -25,7 +25,7 @@ def labelled(places: int) -> list[str]:
 
 @pytest.mark.parametrize("one", [COMMON, OWN], ids=["in custom", "in columns"])
 def test_every_field_is_found_under_its_name(org, one):
-    """ops.fields names the column of each field; there its value stands, and everything has its comment."""
+    """ops.fields names the column of each field, the column has its value, and everything has a comment."""
     org.maps = (one,)
     listed = [
         Field(name, label, "x", path=("p", name))
@@ -84,10 +84,10 @@ def test_labels_of_options_are_data(org):
     ],
 )
 def test_columns_of_views_have_names_apart(fields, names):
-    """By label, with the API name where labels are alike, and a number where nothing else helps."""
+    """Columns are named by label, with the API name where labels are equal, and a number as the last resort."""
     listed = [[name, label, "x", "string", None, 0] for name, label in fields]
-    described = {"object": "thing", "label": "Things", "view": "thing", "fields": listed}
-    view = view_of("acme", "contacts", "contact_key", described, {})
+    schema_of = {"object": "thing", "label": "Things", "view": "thing", "fields": listed}
+    view = view_of("acme", "contacts", "contact_key", schema_of, {})
     assert [column.name for column in view.columns] == names
 
 
@@ -104,20 +104,20 @@ def test_connections_that_spell_a_column_differently_share_it(org):
     assert org.query('SELECT "Region" FROM crm_beta.thing') == [("south",)]
 
 
-def test_fields_that_are_not_read_are_listed(org, described, monkeypatch):
-    """A field that the vendor describes and nobody reads has a row that says why it is nowhere."""
-    schema = described("Attachment", "Name")
+def test_fields_that_are_not_read_are_listed(org, schema_of, monkeypatch):
+    """A field that is described but not read has a row with the reason."""
+    schema = schema_of("Attachment", "Name")
     org.land(schema, [{"Id": "00P", "Name": "plan.pdf"}])
     org.normalize("attachment")
     body = Field("Body", "File Content", "base64", "binary")
-    told = SimpleNamespace(left_out=(body,))
-    monkeypatch.setattr(org.landing, "latest_schema", lambda *_: told)
+    schema_with_rest = SimpleNamespace(left_out=(body,))
+    monkeypatch.setattr(org.landing, "latest_schema", lambda *_: schema_with_rest)
     org.publish()
-    found = org.query(
+    listed_fields = org.query(
         "SELECT field, label, type, view_column, note IS NULL FROM ops.fields ORDER BY 1"
     )
-    assert ("Body", "File Content", "base64", None, False) in found
-    assert {row[0] for row in found if row[4]} == {*schema.names}
+    assert ("Body", "File Content", "base64", None, False) in listed_fields
+    assert {row[0] for row in listed_fields if row[4]} == {*schema.names}
 
 
 @pytest.mark.parametrize(
@@ -125,10 +125,10 @@ def test_fields_that_are_not_read_are_listed(org, described, monkeypatch):
     [("Deal_Contacts__c", "deal_contacts"), ("Product_Prices__c", "product_prices")],
 )
 def test_an_object_called_like_a_later_table_keeps_its_rows(
-    org, described, monkeypatch, object_name, table
+    org, schema_of, monkeypatch, object_name, table
 ):
-    """An earlier version built its table under that name: until it is built again, it has its new one."""
-    obj = described(object_name, "Name")
+    """A table that an earlier version built under a common name is published under its new name until it is built again."""
+    obj = schema_of(object_name, "Name")
     with monkeypatch.context() as patch:
         patch.setattr("crm_pipeline.model.tables.DERIVED", {})
         for module in ("model.tables", "stages.normalized.feed", "stages.normalized.sources"):

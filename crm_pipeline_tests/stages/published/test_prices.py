@@ -99,11 +99,11 @@ def priced(org, connection, table="products"):
     sql = (
         f"SELECT source_id::INT, price, currency FROM crm.{table} WHERE connection = '{connection}'"
     )
-    return {number: told for number, *told in org.query(sql)}
+    return {number: price for number, *price in org.query(sql)}
 
 
 def test_the_price_is_that_of_the_standard_book_in_the_main_currency(prices):
-    """With its currency, whatever the record's; inactive, deleted and other books' prices are none."""
+    """The standard price comes with its own currency; inactive, deleted and other books' prices do not count."""
     assert priced(prices, "several") == {
         1: [Decimal(90), "EUR"],
         2: [None, "EUR"],
@@ -136,12 +136,12 @@ def test_the_price_is_that_of_the_standard_book_in_the_main_currency(prices):
     ],
 )
 def test_books_and_currencies_of_other_accounts(prices, connection, expected):
-    """Without currencies the account's counts; a book of one currency is in that; of several the main one."""
+    """A price without a currency is in the account's; a book with one currency uses it; of several the main one counts."""
     assert priced(prices, connection) == expected
 
 
 def test_prices_stand_in_a_table_of_their_own(prices):
-    """Every live price of every book, in the file of the table too; the product's file says the usual one."""
+    """product_prices has every live price of every book, in its file too; the products' file has the usual price."""
     sql = (
         "SELECT source_id::INT, product_key, price_book, is_standard, price, currency, is_active "
         "FROM crm.product_prices WHERE connection = 'pounds' ORDER BY 1"
@@ -155,12 +155,17 @@ def test_prices_stand_in_a_table_of_their_own(prices):
     ]
     with duckdb.connect() as other:
         file = prices.data / "published" / "products.parquet"
-        told = f"SELECT source_id::INT, price, currency FROM '{file}' WHERE connection = 'pounds'"
-        assert sorted(other.execute(told).fetchall()) == [(1, Decimal(5), "GBP"), (2, None, "USD")]
+        sql_of_file = (
+            f"SELECT source_id::INT, price, currency FROM '{file}' WHERE connection = 'pounds'"
+        )
+        assert sorted(other.execute(sql_of_file).fetchall()) == [
+            (1, Decimal(5), "GBP"),
+            (2, None, "USD"),
+        ]
 
 
 def test_a_price_alone_is_published(tmp_path, new_org):
-    """What was built before there were prices is published as it was; then each price that is read."""
+    """Products from before prices were read are published unchanged; then prices are filled in."""
     org = new_org(tmp_path / "data")
     land(org, "products", "1 name=a\n2 name=b price=5 currency=EUR")
     org.normalize("products")
@@ -174,5 +179,5 @@ def test_a_price_alone_is_published(tmp_path, new_org):
         assert org.query("SELECT count(*) FROM crm.product_prices") == [(int(bool(price)),)]
         with duckdb.connect() as other:
             file = org.data / "published" / "products.parquet"
-            told = other.execute(f"SELECT price FROM '{file}' ORDER BY source_id").fetchall()
-        assert told == [(price,), (Decimal(5),)]
+            rows = other.execute(f"SELECT price FROM '{file}' ORDER BY source_id").fetchall()
+        assert rows == [(price,), (Decimal(5),)]

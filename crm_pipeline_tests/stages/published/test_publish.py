@@ -16,9 +16,9 @@ from crm_pipeline.store.tables.published import open_published
 
 
 @pytest.fixture
-def contacts(org, described):
+def contacts(org, schema_of):
     """Two contacts, one of them deleted, published."""
-    org.schema = described("Contact", "LastName:string:Last Name", "Email:email:Email")
+    org.schema = schema_of("Contact", "LastName:string:Last Name", "Email:email:Email")
     rows = [
         {"Id": "003A", "LastName": "Ng", "Email": "a@b.co"},
         {"Id": "003B", "LastName": "Li", "IsDeleted": "true"},
@@ -33,7 +33,7 @@ def names(org, sql):
 
 
 def test_live_and_deleted_rows_stand_apart(contacts):
-    """`crm.<table>` holds live rows, `crm.<table>_deleted` the others, files alike."""
+    """`crm.<table>` has live rows, `crm.<table>_deleted` the others; files have the same rows."""
     done = contacts.publish()
     assert (done.changed, done.rows["contacts"], done.deleted["contacts"]) == (True, 1, 1)
     assert names(contacts, "SELECT last_name FROM crm.contacts") == ["Ng"]
@@ -54,7 +54,7 @@ def test_every_common_table_is_there(contacts):
 
 
 def test_everything_has_a_comment(contacts):
-    """Every table, view and column says what it is."""
+    """Every table, view and column has a comment."""
     contacts.publish()
     silent = contacts.query(
         "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL "
@@ -66,19 +66,23 @@ def test_everything_has_a_comment(contacts):
 
 
 def test_the_same_release_is_published_once(contacts):
-    """Nothing is written where nothing changed; a forced publish builds again."""
+    """Nothing is written if nothing changed; a forced publish builds again."""
     first = contacts.publish()
-    stamp = first.path.stat().st_mtime_ns
+    written_at = first.path.stat().st_mtime_ns
     files = {p: p.stat().st_mtime_ns for p in (contacts.data / "published").iterdir()}
     again = contacts.publish()
-    assert (again.changed, again.path, again.path.stat().st_mtime_ns) == (False, first.path, stamp)
+    assert (again.changed, again.path, again.path.stat().st_mtime_ns) == (
+        False,
+        first.path,
+        written_at,
+    )
     forced = contacts.publish(is_forced=True)
     assert forced.changed
     assert {p: p.stat().st_mtime_ns for p in (contacts.data / "published").iterdir()} == files
 
 
-def test_a_failed_publish_leaves_the_old_one(contacts, described, monkeypatch):
-    """Readers keep what they had, and nothing is left behind."""
+def test_a_failed_publish_leaves_the_old_one(contacts, schema_of, monkeypatch):
+    """After a failure readers keep the earlier file, and no temporary file is left."""
     first = contacts.publish()
     contacts.land(contacts.schema, [{"Id": "003C", "LastName": "New"}])
     contacts.normalize("contacts")
@@ -95,8 +99,8 @@ def test_a_failed_publish_leaves_the_old_one(contacts, described, monkeypatch):
     assert contacts.publish().rows["contacts"] == 2
 
 
-def test_files_of_one_connection_are_shared_with_the_table(contacts, described):
-    """What one connection feeds is not encoded again; with a second one the file holds both."""
+def test_files_of_one_connection_are_shared_with_the_table(contacts, schema_of):
+    """The file of one connection is published as it is; with a second connection the file has the rows of both."""
     contacts.publish()
     version = contacts.tables.version("normalized/acme/contacts")
     files = [contacts.data / "published" / f"{n}.parquet" for n in ("contacts", "contacts_deleted")]
@@ -110,7 +114,7 @@ def test_files_of_one_connection_are_shared_with_the_table(contacts, described):
 
 
 def test_mixed_files_are_never_shared(contacts):
-    """A table written with live and deleted rows in one file is published apart all the same."""
+    """A table with live and deleted rows in one file is still published as two files."""
     current = contacts.tables.version("normalized/acme/contacts")
     with contacts.tables.stage(current.name, current.key) as staged:
         with contacts.engine() as engine:
@@ -123,9 +127,9 @@ def test_mixed_files_are_never_shared(contacts):
             assert other.execute(f"SELECT last_name FROM '{path}'").fetchall() == [(expected,)]
 
 
-def test_long_texts_are_stored_with_zstd(org, described):
-    """Much text that hardly repeats takes a third of what DuckDB's own choice takes; the rest keeps that."""
-    wide = described("Contact", "LastName:string:Last Name", "Notes__c:string:Notes")
+def test_long_texts_are_stored_with_zstd(org, schema_of):
+    """Long text that hardly repeats takes a third of the space of DuckDB's own choice; other columns keep that."""
+    wide = schema_of("Contact", "LastName:string:Last Name", "Notes__c:string:Notes")
     notes = " ".join(f"{n * 7919 % 1000003:x}" for n in range(400))
     rows = [{"Id": f"003{n:06}", "LastName": "Ng", "Notes__c": f"{n}{notes}"} for n in range(2500)]
     org.land(wide, rows)
@@ -162,7 +166,7 @@ def test_of_two_publishers_the_older_release_gives_way(contacts):
 
 
 def test_a_release_that_comes_while_tables_are_checked_stays(contacts, monkeypatch):
-    """Hashing tables takes a while: who shows a later release meanwhile is not rolled back."""
+    """A later release that another process publishes during a build is not rolled back."""
     contacts.publish()
     contacts.land(contacts.schema, [{"Id": "003C", "LastName": "New"}])
     contacts.normalize("contacts")
@@ -186,10 +190,10 @@ def test_a_release_that_comes_while_tables_are_checked_stays(contacts, monkeypat
     ]
 
 
-def test_views_carry_human_names(org, described):
+def test_views_carry_human_names(org, schema_of):
     """A view has one typed column per source field; shared labels carry the API name."""
     org.land(
-        described(
+        schema_of(
             "Account",
             "Name:string:Account Name",
             "AnnualRevenue:currency:Revenue",
@@ -241,9 +245,9 @@ def test_views_carry_human_names(org, described):
     assert row[-1] == "acme:Account:001A"
 
 
-def test_custom_objects_have_table_and_view(org, described):
+def test_custom_objects_have_table_and_view(org, schema_of):
     """A custom object is published by its name, and as a view by its labels."""
-    invoice = described("Invoice__c", "Name:string:Number", "Total__c:currency:Total")
+    invoice = schema_of("Invoice__c", "Name:string:Number", "Total__c:currency:Total")
     org.land(invoice, [{"Id": "a01A", "Name": "INV-1", "Total__c": "2.5"}])
     org.normalize("invoice")
     org.publish()
@@ -251,9 +255,9 @@ def test_custom_objects_have_table_and_view(org, described):
     assert org.query('SELECT "Number" FROM crm_acme.invoice') == [("INV-1",)]
 
 
-def test_operations_are_published(contacts, described):
-    """Schema ops tells windows, batches, versions, rules, schema changes and budgets."""
-    wider = described(
+def test_operations_are_published(contacts, schema_of):
+    """Schema ops has windows, batches, versions, rules, schema changes and budgets."""
+    wider = schema_of(
         "Contact", "LastName:string:Last Name", "Email:email:Email", "Vip__c:boolean:VIP"
     )
     contacts.land(wider, [{"Id": "003C", "LastName": "Wu", "Email": "bad", "Vip__c": "true"}])
@@ -290,7 +294,7 @@ def test_operations_are_published(contacts, described):
 
 
 def test_windows_say_by_how_much_they_differ(contacts):
-    """What was read is held against the counts before and after; what these leave out does not count."""
+    """differs_by compares the read with the counts before and after, without records that the vendor does not count."""
     for counts in (
         Counts(vendor_count=4, vendor_count_before=2, known=3),
         Counts(vendor_count=5, known=3, uncounted=1),
@@ -326,10 +330,10 @@ def test_rules_judge_live_rows(contacts):
     ]
 
 
-def test_connections_may_disagree_on_a_custom_type(org, described):
+def test_connections_may_disagree_on_a_custom_type(org, schema_of):
     """Two orgs with the same custom object and different types meet as text."""
-    org.land(described("Plan__c", "Size__c:int"), [{"Id": "a1", "Size__c": "5"}], connection="acme")
-    org.land(described("Plan__c", "Size__c"), [{"Id": "a1", "Size__c": "XL"}], connection="globex")
+    org.land(schema_of("Plan__c", "Size__c:int"), [{"Id": "a1", "Size__c": "5"}], connection="acme")
+    org.land(schema_of("Plan__c", "Size__c"), [{"Id": "a1", "Size__c": "XL"}], connection="globex")
     org.normalize("plan", "acme")
     org.normalize("plan", "globex")
     org.publish()
@@ -337,7 +341,7 @@ def test_connections_may_disagree_on_a_custom_type(org, described):
 
 
 def test_an_open_reader_keeps_its_release(contacts):
-    """What a reader has opened stays whole, even when its snapshot is collected."""
+    """An open reader keeps its snapshot, even after the file is removed."""
     first = contacts.publish()
     with open_published(contacts.data) as reader:
         for number in range(2):
@@ -350,18 +354,18 @@ def test_an_open_reader_keeps_its_release(contacts):
 
 
 def test_no_reader_before_the_first_publish(tmp_path: Path):
-    """Opening what is not there says what to do."""
+    """Opening before the first publish says what to do."""
     with pytest.raises(StoreError, match="nothing has been published"):
         open_published(tmp_path)
 
 
-def test_what_is_read_no_more_is_not_published(org, described):
-    """An object that is renamed by a namesake, or left out, does not stay beside its successor."""
-    old = described("Invoice__c", "Amount__c")
+def test_what_is_read_no_more_is_not_published(org, schema_of):
+    """A table that is no longer read, or has been renamed, is not published beside its successor."""
+    old = schema_of("Invoice__c", "Amount__c")
     org.land(old, [{"Id": "a1", "Amount__c": "1"}])
     org.normalize("invoice")
     org.publish()
-    org.land(described("Invoice", "Amount"), [{"Id": "b1", "Amount": "2"}])
+    org.land(schema_of("Invoice", "Amount"), [{"Id": "b1", "Amount": "2"}])
     tables = org.table_names()
     for table in tables:
         org.normalize(table)

@@ -20,7 +20,7 @@ QUERIES = sorted(path.name for path in FOLDER.glob("*.sql"))
 TRUST = "13_can_i_trust_it.sql"
 CHANGED = "20_what_changed.sql"
 ZONES = ("UTC", "America/Los_Angeles", "Asia/Kolkata")
-"""Of an analyst's session: one west of it, and one with half an hour."""
+"""Time zones of analysts' sessions: one west of UTC, and one with half an hour."""
 
 FAULTS = {
     "a leaver is no user": ("06", "FROM crm.users_deleted", "FROM crm.users_deleted WHERE false"),
@@ -170,7 +170,7 @@ DATA = {
 
 
 def fresh(org: Any, obj: str, **values: Any) -> Freshness:
-    """One object that was read to the present, but for what is said of it."""
+    """One object that was read to the present, with the given exceptions."""
     now = org.clock.now()
     current = Freshness(
         connection="acme",
@@ -192,15 +192,15 @@ def fresh(org: Any, obj: str, **values: Any) -> Freshness:
 
 
 def freshness_of(org: Any) -> list[Freshness]:
-    """An object in each state that analysts have to know of, and one that is as it should be."""
+    """An object in each state that analysts have to know of, and one without findings."""
     now = org.clock.now()
-    begun = datetime(2026, 9, 1, tzinfo=UTC)
+    started = datetime(2026, 9, 1, tzinfo=UTC)
     failing = {"state": "failing", "error": "hidden", "current_at": now - timedelta(minutes=90)}
     return [
         fresh(org, "User", remarks=("2 records are missing.",)),
         fresh(org, "Note"),
         fresh(org, "Task", **failing),
-        fresh(org, "Contact", is_whole=False, history_from=begun),
+        fresh(org, "Contact", is_whole=False, history_from=started),
         fresh(org, "Lead", current_at=now - timedelta(hours=26)),
         fresh(org, "Case", state="unread", is_whole=False, read_to=None, current_at=None),
         fresh(org, "Event", state="failing", error="gone", read_to=None, current_at=None),
@@ -227,13 +227,13 @@ def published(tmp_path_factory, new_org, make_schema):
 
 @pytest.fixture(scope="module")
 def world() -> Rows:
-    """Four CRMs with what makes questions go wrong."""
+    """Four CRMs with records that make naive queries wrong."""
     return drawn()
 
 
 @pytest.fixture(scope="module")
 def ask(world: Rows) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
-    """Ask the drawn world in SQL, in the time zone of somebody's session."""
+    """Query the drawn world in SQL, in the time zone of a session."""
     with duckdb.connect() as file:
         write(world, file)
 
@@ -284,7 +284,7 @@ def test_query(world, ask, name):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_fault_is_seen(world, ask, fault):
-    """What usually goes wrong in such queries gives another answer here."""
+    """The usual mistakes in such queries give another result here."""
     number, part, instead = FAULTS[fault]
     sql = text_of(number)
     assert part in sql
@@ -295,7 +295,7 @@ def test_planted_fault_is_seen(world, ask, fault):
 
 
 def test_only_what_differs_is_doubted():
-    """Windows that lie within the vendor's counts or have none are not doubted, nor are notes about rows."""
+    """Windows that are within the vendor's counts or have none are no finding, nor are notes."""
     windows = {"agrees": 0, "no counts": None, "MISSED": 1}
     with duckdb.connect() as file:
         file.execute("CREATE SCHEMA ops")
@@ -314,7 +314,7 @@ def test_only_what_differs_is_doubted():
 
 
 def test_changes_since_yesterday():
-    """What changed is told by table for yesterday's publish alone; what did not change, not at all."""
+    """Changes are listed by table since yesterday's publish only, without unchanged tables."""
     with duckdb.connect() as file:
         file.execute("CREATE SCHEMA ops")
         file.execute(
@@ -339,7 +339,7 @@ def test_changes_since_yesterday():
 
 
 def test_trust(published):
-    """All that is known against a file stands in one answer, and nothing else."""
+    """The trust query returns every finding about a file, and nothing else."""
     expected = [
         ("failing", "acme", "Event", "gone"),
         ("failing", "acme", "Task", "1.5 h behind: hidden"),
@@ -353,7 +353,7 @@ def test_trust(published):
 
 
 def test_stages_are_called_as_people_call_them(published):
-    """The label stands beside the CRM's own name, in tables and in Parquet; live and deleted alike."""
+    """The label is beside the stored value, in tables and in Parquet, for live and deleted rows."""
     expected = {("Prospect", "Prospecting"), ("Proposal", "Proposal"), ("Won", "Closed Won")}
     expected |= {("Lost", "Closed Lost")}
     for table in ("deals", "deal_stage_history"):

@@ -1,4 +1,4 @@
-"""What views show of values, and in whose DuckDB: any since 1.2, in any time zone."""
+"""Values in views, in every DuckDB since 1.2 and in any time zone."""
 
 import os
 import re
@@ -21,7 +21,7 @@ KNOWN = (
     "make_timestamp map nullif regexp_full_match regexp_matches regexp_replace replace rtrim split_part starts_with "
     "string_split strlen timezone trim try_cast decimal in and or not when"
 )
-"""What views may call; each was tried in DuckDB 1.2.2, 1.3.2, 1.4.1 and 2.0."""
+"""Functions that views may call; each was tried in DuckDB 1.2.2, 1.3.2, 1.4.1 and 2.0."""
 STAGES = (("n", "New"), ("w", "Won"))
 MAPS = (
     ObjectMap("owners", "users", same("id=source_id name=full_name")),
@@ -109,7 +109,7 @@ def test_ids_are_text_with_the_name_beside(published: Any, view: str) -> None:
 
 @BOTH
 def test_values_labels_and_lists(published: Any, view: str) -> None:
-    """Numbers are exact, choices have their labels, several of them are a list."""
+    """Numbers are exact, pick lists show labels, several values are a list."""
     columns = '"Price", "Count", "Share", "Stage", "Kinds", "Sets", "Is new"'
     assert rows(published, view, columns)[0] == (
         *(Decimal("0.125"), 1000, 0.1, "Won", ["New", "x"], ["Won", "New"], True),
@@ -118,7 +118,7 @@ def test_values_labels_and_lists(published: Any, view: str) -> None:
 
 @BOTH
 def test_what_did_not_fit_is_named(published: Any, view: str) -> None:
-    """A view says which of its columns are NULL though the CRM has a text; no day at all is no such text."""
+    """A view lists its columns that are NULL though the CRM has a text; impossible days are not listed."""
     found = rows(published, view, '"unconverted", "Price", "Born", "Left"')
     assert found[0][0] is None
     marked, *values = found[1]
@@ -143,7 +143,7 @@ def test_no_answer_depends_on_the_time_zone_of_a_session(published: Any) -> None
 
 
 def test_views_use_what_older_versions_know(published: Any) -> None:
-    """Functions that DuckDB 1.2 does not have would make a view that nobody there can open."""
+    """Views call no function that DuckDB 1.2 does not have."""
     statements = published.query("SELECT sql FROM duckdb_views() WHERE schema_name LIKE 'crm_%'")
     assert statements
     for (sql,) in statements:
@@ -166,7 +166,7 @@ with duckdb.connect() as database:
 
 @pytest.mark.skipif(not OLD, reason="CRM_OLD_DUCKDBS names no interpreters")
 def test_older_versions_open_every_view(published: Any) -> None:
-    """Every view of the file opens in older versions, with the answers of this one."""
+    """Every view of the file opens in older versions, with the same results."""
     path = str(published.data / "crm.duckdb")
 
     def answer(python: str) -> str:

@@ -1,4 +1,4 @@
-"""What is missing from a whole read: counted over ids, in all and in each of a vendor's lists."""
+"""Records that are absent from a whole read are counted by id, in all and in each of a vendor's lists."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +46,7 @@ def land(landing: Landing, parts: Mapping[str, str], deleted: str = "") -> tuple
 
 
 def test_who_is_alive(landing: Landing) -> None:
-    """The version that landed last decides, and in which list it stood."""
+    """The version that landed last decides whether a record is alive, and in which list it is."""
     batches = [
         *land(landing, {"live": "abc", "archived": "de"}),
         *land(landing, {"live": "bd", "archived": "c", "deleted": "e"}, deleted="e"),
@@ -81,24 +81,24 @@ def test_what_is_too_much(
     """Five records and a fifth of all; or a whole list that is empty, where nothing else holds what it had."""
     before = live(land(landing, {"live": "abcdefghij", "archived": "klmnop"}))
     read = land(landing, now, deleted=now.get("deleted", ""))
-    found = losses(before, read)
+    all_losses = losses(before, read)
     assert [
-        (one.part, len(one.missing)) for one in found if one.is_too_much(ShrinkBounds())
+        (one.part, len(one.missing)) for one in all_losses if one.is_too_much(ShrinkBounds())
     ] == expected
 
 
 def test_each_list_is_judged(landing: Landing) -> None:
-    """One that keeps a single record has lost as much as one that is empty, however long the others are."""
+    """A list that keeps a single record counts as an empty one, however long the others are."""
     letters = "".join(map(chr, range(0x4E00, 0x4E00 + 1000)))
     before = live(land(landing, {"live": letters, "archived": "abcdefghij"}))
-    found = losses(before, land(landing, {"live": letters, "archived": "a"}))
-    assert [(one.part, len(one.missing)) for one in too_much(found, ShrinkBounds())] == [
+    all_losses = losses(before, land(landing, {"live": letters, "archived": "a"}))
+    assert [(one.part, len(one.missing)) for one in too_much(all_losses, ShrinkBounds())] == [
         ("archived", 9)
     ]
 
 
 def test_what_was_set_aside_is_there(landing: Landing) -> None:
-    """Where its id can be told, before and now; what cannot be told is no empty read."""
+    """A quarantined record with a readable id is not missing; one without is no empty read."""
     rejects = [Reject("bad", b"x", "k"), Reject("bad", b"y")]
     before = live(land(landing, {"": "abcde"}), rejects)
     assert sorted(before[""].to_pylist()) == list("abcdek")
@@ -112,7 +112,7 @@ def test_what_was_set_aside_is_there(landing: Landing) -> None:
 
 
 def test_nothing_is_too_little_for_an_empty_read(landing: Landing) -> None:
-    """Where there was one record and nothing comes, that one is not gone; where there was none, none is missing."""
+    """An empty read after one record does not delete it; an empty read after none lacks nothing."""
     [loss] = losses(live(land(landing, {"": "a"})), land(landing, {}))
     assert loss.is_too_much(ShrinkBounds())
     [none] = losses({}, land(landing, {}))
@@ -120,7 +120,7 @@ def test_nothing_is_too_little_for_an_empty_read(landing: Landing) -> None:
 
 
 def test_a_sample_is_from_all_over(landing: Landing) -> None:
-    """Some of the missing ids, the first among them, spread over all."""
+    """A sample of the missing ids includes the first and is spread over all."""
     [loss] = losses(live(land(landing, {"": "zyxwvutsrqponmlkjihgfedcba"})), land(landing, {}))
     assert loss.sample(5) == ["a", "f", "k", "p", "u"]
     assert loss.sample(20)[-1] == "y", "a few more than are asked about: the last ones, too"

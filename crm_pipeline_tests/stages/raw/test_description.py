@@ -1,4 +1,4 @@
-"""Descriptions that lost their fields: who has said that they are to be believed, and for how long."""
+"""Descriptions that lost fields: for how long a person's acceptance counts."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +25,7 @@ def read(org: Any, schema: Schema) -> None:
 
 
 def test_a_description_is_believed_until_another_is_read(org) -> None:
-    """When the fields were back and are lost again, that is another loss; whatever the clock said meanwhile."""
+    """Fields that were back and are lost again have to be accepted again, whatever the clock says."""
     obj, landing = SimpleNamespace(name="owners"), org.landing
     task: Any = SimpleNamespace(
         landing=landing, connection="acme", obj=obj, bounds=ShrinkBounds(), essential=frozenset()
@@ -46,7 +46,7 @@ def test_a_description_is_believed_until_another_is_read(org) -> None:
 
 
 def test_the_field_that_tells_deletions_is_not_given_up_lightly(org) -> None:
-    """It is one of forty, but deleted records would come back without it."""
+    """The field that marks deletions is one of forty, but deleted records would come back without it."""
     obj, landing = SimpleNamespace(name="owners"), org.landing
     read(org, WHOLE)
     task: Any = SimpleNamespace(

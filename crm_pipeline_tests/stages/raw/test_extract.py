@@ -1,4 +1,4 @@
-"""From the vendor to landing: what is read, what is refused, and what a refresh skips."""
+"""Extraction from the vendor to landing: what is read, what is refused, and what a refresh skips."""
 
 import json
 
@@ -83,7 +83,7 @@ def test_values_land_as_they_are(harness: Harness, route: str) -> None:
 
 
 def test_bulk_pages_by_locator(harness: Harness) -> None:
-    """A Bulk result of many pages lands whole, and the spool is empty afterwards."""
+    """A Bulk result of many pages lands whole, and the checkpoint is empty afterwards."""
     harness.org.set_bulk(page_rows=25)
     done = harness.extract(route="bulk")
     assert set(landed(harness)) == ids(harness)
@@ -102,7 +102,7 @@ def test_route_goes_by_volume(make_harness: HarnessMaker) -> None:
 
 
 def test_the_commit_keeps_what_the_plan_said(harness: Harness) -> None:
-    """Planned and spent stand side by side in the window."""
+    """The window has both the planned and the real cost."""
     done = harness.extract()
     (window,) = harness.landing.windows("demo", "Contact")
     assert (window.planned_cost, window.cost) == (done.planned_cost, done.cost)
@@ -132,7 +132,7 @@ def test_refresh_without_changes_lands_nothing(harness: Harness) -> None:
 
 
 def test_refresh_lands_edits_creations_deletions_and_a_restore(harness: Harness) -> None:
-    """What happened since the last window lands once, as versions of their own."""
+    """Changes since the last window land once, as further versions."""
     harness.extract(route="bulk")
     first, second, third, *_ = sorted(row["Id"] for row in harness.org.rows("Contact"))
     gone = next(
@@ -155,7 +155,7 @@ def test_refresh_lands_edits_creations_deletions_and_a_restore(harness: Harness)
 
 
 def test_two_edits_within_one_second_are_both_seen(harness: Harness) -> None:
-    """The second of two edits in one second lands although id and stamp are known."""
+    """The second of two edits in one second lands although its id and modification time have landed."""
     harness.extract()
     record = min(ids(harness))
     harness.advance()
@@ -170,7 +170,7 @@ def test_two_edits_within_one_second_are_both_seen(harness: Harness) -> None:
 
 
 def test_late_commits_within_the_lookback_are_found(harness: Harness) -> None:
-    """A record that becomes visible with a stamp before the watermark lands with the next refresh."""
+    """A record that becomes visible with a modification time before the watermark lands with the next refresh."""
     harness.extract()
     harness.advance()
     new = harness.org.create(
@@ -181,7 +181,7 @@ def test_late_commits_within_the_lookback_are_found(harness: Harness) -> None:
 
 
 def test_an_unchanged_snapshot_lands_nothing(harness: Harness) -> None:
-    """A snapshot that holds the same records as the last one leaves that one standing."""
+    """A snapshot with the same records as the last one is not committed; the last one stays."""
     first = harness.extract("OpportunityStage")
     again = harness.extract("OpportunityStage", mode="refresh")
     assert (first.changed, again.changed, again.window_id) == (True, False, first.window_id)
@@ -196,7 +196,7 @@ def test_an_unchanged_snapshot_lands_nothing(harness: Harness) -> None:
 def test_a_session_that_ends_where_refresh_tokens_rotate(
     make_harness: HarnessMaker, route: str, path: str
 ) -> None:
-    """One login replaces it, though that ends every earlier session and the refresh token with it."""
+    """One login replaces an expired session, though it ends every earlier session and the refresh token as well."""
     with make_harness(kind="refresh_token") as harness:
         harness.org.rotate(on=True)
         harness.org.set_bulk(page_rows=50)
@@ -257,7 +257,7 @@ def test_hidden_object_names_what_to_grant(harness: Harness) -> None:
 
 
 def test_daily_budget_stops_at_our_share(harness: Harness) -> None:
-    """At 90 % of the org's daily ceiling nothing more is sent, and the text says when to go on."""
+    """At 90 % of the org's daily limit no more calls are made, and the error says when calls are available again."""
     harness.org.set_daily_limit(maximum=1000, used=890)
 
     def read_on() -> None:

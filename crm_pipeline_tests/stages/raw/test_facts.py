@@ -1,4 +1,4 @@
-"""What an account says about itself: asked once a day, and what becomes of answers that lack something."""
+"""Facts of an account: requested once a day, and kept if a response lacks them."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ FACTS = AccountFacts("Europe/Berlin", "EUR", "https://acme.example")
 
 
 class Portal:
-    """An account that answers what it is told to."""
+    """An account with given facts."""
 
     connection = SimpleNamespace(name="acme")
 
@@ -40,7 +40,7 @@ def portal() -> Any:
 
 
 def asked(portal: Any, org: Any, answer: Any, *, after: float = 86_400) -> AccountFacts:
-    """Ask the account after some seconds, and return what is known of it then."""
+    """Ask the account after some seconds, and return its facts then."""
     org.clock.advance(after)
     portal.answer = answer
     note_account(portal, org.landing)
@@ -48,7 +48,7 @@ def asked(portal: Any, org: Any, answer: Any, *, after: float = 86_400) -> Accou
 
 
 def test_once_a_day(org, portal: Any) -> None:
-    """A refresh every minute costs no call more; what has changed is known a day later."""
+    """A refresh every minute costs no further call; a change is noticed a day later."""
     for _ in range(3):
         note_account(portal, org.landing)
     assert (portal.asked, account_facts(org.landing, "acme")) == (1, FACTS)
@@ -58,7 +58,7 @@ def test_once_a_day(org, portal: Any) -> None:
 
 
 def test_another_zone_is_named_twice(org, portal: Any) -> None:
-    """One answer moves no day: the zone counts once an answer of a later day names it, too."""
+    """One response changes no day: a new zone counts once the response of a later day states it, too."""
     tokyo, paris = replace(FACTS, time_zone="Asia/Tokyo"), replace(FACTS, time_zone="Europe/Paris")
     note_account(portal, org.landing)
     assert asked(portal, org, tokyo) == FACTS
@@ -89,7 +89,7 @@ def test_another_zone_is_named_twice(org, portal: Any) -> None:
     ],
 )
 def test_what_cannot_be_so_is_not_known(org, portal: Any, answer: AccountFacts) -> None:
-    """Neither as the first answer nor after another one, nor where an earlier version has noted it."""
+    """Impossible facts are not used, neither from the first response nor later, nor from notes of an earlier version."""
     assert asked(portal, org, answer) == AccountFacts()
     assert asked(portal, org, FACTS) == FACTS
     for _ in range(2):
@@ -99,7 +99,7 @@ def test_what_cannot_be_so_is_not_known(org, portal: Any, answer: AccountFacts) 
 
 
 def test_duckdb_makes_days_in_every_zone_that_is_known() -> None:
-    """And those that Python knows besides are names of settings, not of places."""
+    """Further names of Python's zones are names of settings, not of places."""
     with duckdb.connect() as session:
         found = session.execute("SELECT name FROM pg_timezone_names()").fetchall()
     in_duckdb = {name for (name,) in found}
@@ -113,7 +113,7 @@ def test_duckdb_makes_days_in_every_zone_that_is_known() -> None:
 
 
 def test_an_account_that_does_not_answer(org, portal: Any) -> None:
-    """It is asked again after an hour, not by each object; the log says whose it is."""
+    """A silent account is asked again after an hour, not by each object; the log names the connection."""
     with capture_logs() as logs:
         for _ in range(3):
             assert asked(portal, org, Rejected("no such scope"), after=60) == AccountFacts()
@@ -123,14 +123,14 @@ def test_an_account_that_does_not_answer(org, portal: Any) -> None:
 
 
 def test_a_note_from_a_clock_that_went_ahead(org, portal: Any) -> None:
-    """The account is asked: the note may be from next year."""
+    """A note from the future does not count: the account is asked."""
     note_account(portal, org.landing)
     assert asked(portal, org, replace(FACTS, currency="USD"), after=-90_000).currency == "USD"
 
 
 @pytest.mark.parametrize("answer", [AccountFacts(), Rejected("no such scope")])
 def test_what_is_not_answered_stays_known(org, portal: Any, answer: Any) -> None:
-    """Days of all records depend on it."""
+    """A fact that a later response lacks stays known, because days of all records depend on it."""
     note_account(portal, org.landing)
     org.clock.advance(86_400)
     portal.answer = answer
@@ -139,7 +139,7 @@ def test_what_is_not_answered_stays_known(org, portal: Any, answer: Any) -> None
 
 
 def test_a_damaged_note(org, portal: Any) -> None:
-    """It is named, used by nobody, and asked for again."""
+    """A damaged note is named and not used, and the facts are requested again."""
     note_account(portal, org.landing)
     path = facts_path(org.data, "acme")
     path.write_text(path.read_text().replace("Berlin", "Merlin"))

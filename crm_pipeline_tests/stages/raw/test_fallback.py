@@ -1,4 +1,4 @@
-"""An object that was to be read by Bulk and is read by REST."""
+"""An object that is read by REST though Bulk was planned."""
 
 import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""Watermarks in the future, as older versions wrote them: found, told of, set back, and nothing is lost."""
+"""Watermarks in the future, as older versions wrote them: they are reported and set back, and nothing is lost."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -30,7 +30,7 @@ def commit_ahead(harness: Harness) -> None:
 
 
 def test_a_future_that_is_still_ahead(harness: Harness) -> None:
-    """Status and check say how much is read again, the next refresh reads it, and then nobody speaks of it."""
+    """Status and check say how much is read again, the next refresh reads it, and then the remark is gone."""
     harness.extract()
     harness.advance(900)
     commit_ahead(harness)
@@ -50,7 +50,7 @@ def test_a_future_that_is_still_ahead(harness: Harness) -> None:
 
 
 def test_a_future_that_has_passed(harness: Harness) -> None:
-    """What nobody read while it was ahead is read now: refreshes went on behind it, for days."""
+    """Changes that were not read while the watermark was ahead are read now, even after days."""
     harness.extract()
     harness.advance(900)
     commit_ahead(harness)
@@ -73,7 +73,7 @@ def test_a_future_that_has_passed(harness: Harness) -> None:
 
 
 def test_a_machine_whose_clock_is_set_back(harness: Harness) -> None:
-    """What lies in the future by this machine's clock is told of, with what to do."""
+    """A watermark in the future by this machine's clock is reported with a cure."""
     harness.extract()
     harness.clock.advance(-86_400)
     [remark] = remarks_of(harness.landing, "demo", "Contact")
@@ -82,7 +82,7 @@ def test_a_machine_whose_clock_is_set_back(harness: Harness) -> None:
 
 
 def test_a_read_that_was_begun_in_the_future(harness: Harness) -> None:
-    """A window that an older version left half read is not gone on with: its end may lie in the future."""
+    """An interrupted window of an older version is not resumed: its end may lie in the future."""
     with harness.account() as account:
         obj = harness.settings.connection("demo").object("Contact")
         task = Task.start(account, obj, "range", harness.landing)
@@ -100,6 +100,6 @@ def test_a_read_that_was_begun_in_the_future(harness: Harness) -> None:
         )
 
     assert not task.fits(left({"mode": "range", "vendor_count": 1}), span)
-    noted = left(task.purpose(1))
-    assert task.fits(noted, span)
-    assert task.resumed(noted).present.at == task.present.at
+    interrupted = left(task.purpose(1))
+    assert task.fits(interrupted, span)
+    assert task.resumed(interrupted).present.at == task.present.at

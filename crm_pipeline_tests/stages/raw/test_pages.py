@@ -1,4 +1,4 @@
-"""What landing does to its process."""
+"""Effects of landing on its process."""
 
 import subprocess
 import sys

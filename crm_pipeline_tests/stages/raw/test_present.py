@@ -1,4 +1,4 @@
-"""The present that a window may end at, from three witnesses of whom any may be wrong."""
+"""The present at the vendor, from three sources of which any may be wrong."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_the_end_is_one_that_somebody_says(
 def test_which_end_and_what_to_do(
     own: int, vendor: int, newest: int | None, end: int, cure: str | None
 ) -> None:
-    """The earlier clock counts; where they differ too much, up to the newest record; and somebody is told."""
+    """The earlier clock counts, or the newest record if the clocks differ too much, with a warning."""
     asked = []
 
     def stamp() -> datetime | None:
@@ -92,7 +92,7 @@ def test_which_end_and_what_to_do(
 
 
 def test_a_connection_is_warned_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A vendor's clock is as wrong for the sixteenth object as for the first; another connection is another matter."""
+    """Differing clocks are logged once per connection, not once per object."""
 
     def describe(obj: str) -> None:
         raise NotPermitted(f"{obj} is hidden.")

@@ -1,4 +1,4 @@
-"""Rounds of probes that end before every object was asked about."""
+"""Probes that end before every object was asked about."""
 
 import pytest
 
@@ -30,6 +30,9 @@ def test_a_budget_that_ends_in_a_round_leaves_the_answers(
             harness.landing,
             looks,
         )
-    noted = looks.at("demo")
-    assert (noted.of("Contact").error, noted.of("Contact").current_at) == ("", harness.clock.now())
-    assert "nothing is left" in noted.of("Opportunity").error
+    stored = looks.at("demo")
+    assert (stored.of("Contact").error, stored.of("Contact").current_at) == (
+        "",
+        harness.clock.now(),
+    )
+    assert "nothing is left" in stored.of("Opportunity").error

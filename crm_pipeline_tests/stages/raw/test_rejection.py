@@ -1,4 +1,4 @@
-"""How many records of a window may be set aside."""
+"""How many records of a window may be quarantined."""
 
 from dataclasses import replace
 

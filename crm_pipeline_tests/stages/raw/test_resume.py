@@ -1,4 +1,4 @@
-"""Reads that were cut short while the vendor worked for them, and jobs that go away."""
+"""Reads that were interrupted while a job ran at the vendor, and jobs that are deleted."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -42,7 +42,7 @@ def harness(make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 @pytest.fixture
 def cut(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Cut a Bulk read short after some records: from outside, or by a kill that runs no clean-up."""
+    """Interrupt a Bulk read after some records: from outside, or by a kill without clean-up."""
 
     def cut_short(harness: Harness, after: int, *, how: str = "killed", **options: Any) -> None:
         def stop(records: int, _: int | None) -> None:
@@ -85,7 +85,7 @@ def downloads(harness: Harness) -> list[str]:
 def test_a_read_that_was_cut_short_goes_on(
     harness: Harness, cut: Any, after: int, how: str
 ) -> None:
-    """The next run takes the living job over: one job, each record once, hardly a page twice."""
+    """The next run resumes the job: one job, each record once, hardly a page twice."""
     cut(harness, after, how=how)
     assert harness.landing.watermark("demo", "Contact") is None
     done = harness.extract(route="bulk")
@@ -102,7 +102,7 @@ def test_a_read_that_was_cut_short_goes_on(
 
 
 def test_pages_that_are_in_batches_are_not_fetched_again(harness: Harness, cut: Any) -> None:
-    """What was downloaded before the cut is on the disk; only what was not comes from the vendor."""
+    """Pages that were downloaded before the interruption are on disk; only the others are requested."""
     cut(harness, 200)
     before = downloads(harness)
     done = harness.landing.root.glob("landing/demo/Contact/spool/*/*.done.json")
@@ -114,7 +114,7 @@ def test_pages_that_are_in_batches_are_not_fetched_again(harness: Harness, cut: 
 
 
 def test_what_changed_meanwhile_is_read_behind_it(harness: Harness, cut: Any) -> None:
-    """The old job's window ends where it ended; edits, deletions and new records follow in a second."""
+    """The resumed window keeps its end; later edits, deletions and new records follow in a second window."""
     cut(harness, 100)
     harness.advance(3600)
     first, second, *_ = sorted(row["Id"] for row in harness.org.rows("Contact"))
@@ -132,7 +132,7 @@ def test_what_changed_meanwhile_is_read_behind_it(harness: Harness, cut: Any) ->
 
 
 def test_a_refresh_goes_on_with_a_refresh(harness: Harness, cut: Any) -> None:
-    """A refresh that was cut short is finished by the next, which then reads the rest."""
+    """The next refresh finishes an interrupted one, and then reads the rest."""
     harness.extract(route="bulk")
     harness.advance()
     edited = sorted(row["Id"] for row in harness.org.rows("Contact"))[:45]
@@ -149,7 +149,7 @@ def test_a_refresh_goes_on_with_a_refresh(harness: Harness, cut: Any) -> None:
 
 @pytest.mark.parametrize("change", ["job gone", "other fields", "other window"])
 def test_what_cannot_be_gone_on_with_is_read_anew(harness: Harness, cut: Any, change: str) -> None:
-    """A job that is gone, other fields, or another window: nothing of the old read is kept."""
+    """If the job is gone, or fields or window differ, nothing of the old read is kept."""
     cut(harness, 100)
     window = None
     if change == "job gone":
@@ -169,7 +169,7 @@ def test_what_cannot_be_gone_on_with_is_read_anew(harness: Harness, cut: Any, ch
 
 @pytest.mark.parametrize("path", ["/results", "/resultPages.*locator"])
 def test_a_lost_place_in_the_result_makes_a_new_job(harness: Harness, path: str) -> None:
-    """A locator that the vendor has forgotten ends the job, not the run, and loses nothing."""
+    """An expired locator ends the job, not the run, and nothing is lost."""
     body = '[{"errorCode":"INVALID_QUERY_LOCATOR","message":"invalid query locator"}]'
     harness.sandbox.faults.order("status", path=path, status=400, body=body, nth=2)
     done = harness.extract(route="bulk")
@@ -221,7 +221,7 @@ def test_a_page_that_is_not_what_it_says(
 
 
 def test_a_connection_that_stays_away_leaves_the_job(harness: Harness) -> None:
-    """When the network goes for longer than the retries last, the next run goes on with the job."""
+    """When the network is gone for longer than the retries last, the next run resumes the job."""
     harness.sandbox.faults.order("drop", path="/results", nth=6, times=200)
     with pytest.raises(ConnectionLost):
         harness.extract(route="bulk")
@@ -234,7 +234,7 @@ def test_a_connection_that_stays_away_leaves_the_job(harness: Harness) -> None:
 def test_a_database_that_goes_away_leaves_the_job(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When PostgreSQL is gone in the middle of a download, the next run goes on with the job."""
+    """When PostgreSQL is gone in the middle of a download, the next run resumes the job."""
     permit, calls = RateLimiter.permit, count()
 
     def gone(self: RateLimiter, *arguments: Any, **options: Any) -> Any:
@@ -252,7 +252,7 @@ def test_a_database_that_goes_away_leaves_the_job(
 
 
 def test_the_daily_jobs_are_used_up(harness: Harness) -> None:
-    """Without a Bulk job to be had, an object that REST can read is read by REST."""
+    """If no Bulk job can be created, an object that REST can read is read by REST."""
     body = '[{"errorCode":"LIMIT_EXCEEDED","message":"Max query jobs per rolling day"}]'
     harness.sandbox.faults.order("status", method="POST", path="/jobs/query", status=400, body=body)
     done = harness.extract(route="bulk")
@@ -260,7 +260,7 @@ def test_the_daily_jobs_are_used_up(harness: Harness) -> None:
 
 
 def test_jobs_are_counted(harness: Harness) -> None:
-    """Each Bulk job counts against the jobs of a day, of which we take our share only."""
+    """Each Bulk job counts against the daily limit of jobs, of which we use our share only."""
     harness.extract(route="bulk")
     with harness.account() as account:
         [jobs_of_a_day] = [
@@ -272,7 +272,7 @@ def test_jobs_are_counted(harness: Harness) -> None:
 
 
 def test_one_of_two_takes_over(harness: Harness, cut: Any) -> None:
-    """Of two processes that find the same dead window, one goes on with it; the other leaves it."""
+    """Of two processes that find the same dead window, one resumes it; the other does not."""
     cut(harness, 100)
     landing = harness.landing
     [left] = landing.interrupted("demo", "Contact")
@@ -285,7 +285,7 @@ def test_one_of_two_takes_over(harness: Harness, cut: Any) -> None:
 
 
 def test_a_window_that_is_being_cleared_is_not_taken_over(harness: Harness, cut: Any) -> None:
-    """While one process holds a dead window's lock, another neither clears it nor goes on with it."""
+    """While one process holds a dead window's lock, another neither removes nor resumes it."""
     cut(harness, 100)
     [left] = harness.landing.interrupted("demo", "Contact")
     with recovery.claimed(left.marker, harness.clock.now()) as record:
@@ -312,7 +312,7 @@ def test_bytes_from_before_a_power_cut_are_not_believed(
 def test_a_window_that_committed_is_not_gone_on_with(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A writer that dies while it clears up behind its commit leaves the commit's batches alone."""
+    """A writer that dies while it cleans up after its commit does not remove the commit's batches."""
 
     def killed_half_way(folder: Path) -> None:
         for note in sorted(folder.glob("*.done.json"))[:5]:
@@ -334,7 +334,7 @@ def test_a_window_that_committed_is_not_gone_on_with(
 
 
 def test_a_damaged_note_costs_a_page(harness: Harness, cut: Any) -> None:
-    """Of a page whose note cannot be read nothing is believed: it is fetched and landed once."""
+    """A page whose note cannot be read is fetched again and landed once."""
     cut(harness, 100)
     notes: list[Path] = harness.paths("landing/demo/Contact/spool/*/*.done.json")
     notes[0].write_text("{")

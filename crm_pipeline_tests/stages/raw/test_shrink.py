@@ -1,4 +1,4 @@
-"""Whole reads that lost much: what is missing stays alive until something tells that a lost sight cannot fake."""
+"""Whole reads that lack many records: the missing ones stay alive until there is evidence that lost permissions cannot give."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -53,7 +53,7 @@ def alive(harness: Harness) -> int:
 
 
 def lose(harness: Harness, share: float) -> int:
-    """Remove so many of the contacts without a trace, and return how many stay."""
+    """Remove some contacts without a trace, and return how many stay."""
     keys = sorted(row["Id"] for row in harness.org.rows("Contact"))
     for key in keys[: round(share * len(keys))]:
         harness.org.hard_delete("Contact", key)
@@ -62,7 +62,7 @@ def lose(harness: Harness, share: float) -> int:
 
 @pytest.fixture
 def blind(org: Harness) -> Iterator[list[bool]]:
-    """Let every query find nothing while the list holds True: what a login sees that may see no record."""
+    """Let every query return nothing while the list has True, as for a login that may see no record."""
     handle, closed = org.org.handle, [False]
 
     def handled(request: Request) -> Response:
@@ -77,7 +77,7 @@ def blind(org: Harness) -> Iterator[list[bool]]:
 
 
 def test_an_empty_list_deletes_nothing(org: Harness, blind: list[bool]) -> None:
-    """However often and however late it comes, with a count that agrees: nobody believes nothing. When the
+    """An empty read is never believed, however often and however late it comes, and though its count agrees. When the
     records are back all goes on as if nothing had been."""
     read(org)
     there = alive(org)
@@ -105,7 +105,7 @@ def test_an_empty_list_deletes_nothing(org: Harness, blind: list[bool]) -> None:
 
 
 def test_a_little_less_is_believed(org: Harness) -> None:
-    """Fewer than a fifth, or fewer than five records, are what people delete every day."""
+    """A read that lacks fewer than a fifth, or fewer than five records, is believed."""
     read(org)
     there, left = alive(org), lose(org, 0.15)
     assert there - left > 5
@@ -126,7 +126,7 @@ def test_a_little_less_is_believed(org: Harness) -> None:
 def test_how_much_is_too_much_is_a_setting(
     org: Harness, bounds: dict[str, Any], is_believed: bool
 ) -> None:
-    """`shrink_percent` and `shrink_rows` say from where on a read is not believed."""
+    """`shrink_percent` and `shrink_rows` set the loss from which a read is not believed."""
     read(org)
     there, left = alive(org), lose(org, 0.4)
     org.advance()
@@ -135,7 +135,7 @@ def test_how_much_is_too_much_is_a_setting(
 
 
 def test_what_came_with_it_lands(org: Harness) -> None:
-    """An unbelieved read may hold changes: they are in the table, and only what is missing stays as it was."""
+    """Changes in a read that is not believed are in the table; only missing records stay as they were."""
     read(org)
     there, left = alive(org), lose(org, 0.4)
     key = org.org.rows("Contact")[0]["Id"]
@@ -152,7 +152,7 @@ def test_what_came_with_it_lands(org: Harness) -> None:
 
 
 def test_the_same_a_cadence_later_is_believed(org: Harness) -> None:
-    """With every permission as it was; not sooner, and not where even more is gone."""
+    """A second read a cadence later is believed if every permission is as it was, and not if even more is missing."""
     read(org)
     there, left = alive(org), lose(org, 0.4)
     org.advance()
@@ -168,7 +168,7 @@ def test_the_same_a_cadence_later_is_believed(org: Harness) -> None:
 
 
 def test_our_clock_alone_is_no_cadence(org: Harness) -> None:
-    """It jumps ahead while the vendor's stands: no time has passed in which anything could come back."""
+    """A clock that jumps ahead does not shorten the wait: at the vendor no time has passed."""
     read(org)
     there = alive(org)
     lose(org, 0.4)
@@ -180,7 +180,7 @@ def test_our_clock_alone_is_no_cadence(org: Harness) -> None:
 
 
 def test_even_more_is_gone(org: Harness) -> None:
-    """A second read that lost much that the first one still had begins the wait anew."""
+    """A second read that lacks records that the first one still had starts the wait again."""
     read(org)
     there = alive(org)
     lose(org, 0.4)
@@ -229,7 +229,7 @@ def test_another_account_confirms_nothing(org: Harness) -> None:
 
 
 def test_a_person_may_believe_it(org: Harness, blind: list[bool]) -> None:
-    """Just this read is believed: what it lacks is deleted, and the next that loses much is doubted again."""
+    """Acceptance applies to this read only: its missing records are deleted, and the next such read is not believed."""
     read(org)
     there, left = alive(org), lose(org, 0.4)
     org.advance()
@@ -244,7 +244,7 @@ def test_a_person_may_believe_it(org: Harness, blind: list[bool]) -> None:
 
 
 def test_what_windows_have_landed_counts(org: Harness, blind: list[bool]) -> None:
-    """An object that is read whole for the first time has records already: nothing is no deletion then, either."""
+    """If an object is read whole for the first time and has records already, an empty read is not believed, either."""
     org.extract("Contact")
     there = alive(org)
     blind.append(True)
@@ -289,7 +289,7 @@ def test_a_description_that_lost_its_fields(org: Harness) -> None:
 
 
 def test_fields_that_really_are_gone(org: Harness) -> None:
-    """A description that a person believes is read with; another one that lost more is not."""
+    """An accepted description is used for reading; another one that lost more is not."""
     org.extract("Contact")
     hidden = hollow(org)
     org.advance()
@@ -305,7 +305,7 @@ def test_fields_that_really_are_gone(org: Harness) -> None:
 
 
 def test_choices_that_are_gone(org: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pick list that names no choices is told of, and read."""
+    """A pick list without choices causes a warning, and the object is read."""
     org.extract("Contact")
     schema_of = describe.schema_of
 
@@ -316,6 +316,6 @@ def test_choices_that_are_gone(org: Harness, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(describe, "schema_of", bare)
     org.advance()
     done = org.extract("Contact", mode="refresh")
-    [told] = done.warnings
-    assert "list no choices any more" in told
-    assert "the labels of before stay" in told
+    [warning] = done.warnings
+    assert "list no choices any more" in warning
+    assert "the labels of before stay" in warning

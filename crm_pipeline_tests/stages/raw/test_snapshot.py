@@ -1,4 +1,4 @@
-"""Snapshots: what they say about records that were read in another way before, or not at all."""
+"""Snapshots of objects that were read in another way before, or not at all."""
 
 from collections.abc import Iterator
 
@@ -40,7 +40,7 @@ def test_a_snapshot_carries_the_stamps_of_its_records(harness: Harness, route: s
 
 
 def test_an_empty_snapshot_stands(harness: Harness) -> None:
-    """Nothing twice is the same as nothing once."""
+    """Two empty snapshots in a row are the same."""
     for row in harness.org.rows("Invoice__c", include_deleted=True):
         harness.org.hard_delete("Invoice__c", row["Id"])
     first, again = (read(harness, "Invoice__c", snapshot=True) for _ in range(2))

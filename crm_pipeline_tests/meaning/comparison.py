@@ -1,4 +1,4 @@
-"""All differences of a world, each table judged once."""
+"""All differences of a world; each table compared once."""
 
 from functools import cache
 
@@ -9,7 +9,7 @@ from crm_pipeline_tests.meaning.shown import shown
 from crm_pipeline_tests.meaning.truths import TABLES, truth
 
 
-class Judged:
+class Comparison:
     """A published world beside its truth."""
 
     def __init__(self, world: Prepared) -> None:
@@ -28,5 +28,5 @@ class Judged:
 
     def _differences(self, connection: str, table: str) -> list[Difference]:
         expected = self.truth(connection)[table]
-        found = shown(self.world, connection, table, expected)
-        return differences(connection, table, expected, found)
+        rows = shown(self.world, connection, table, expected)
+        return differences(connection, table, expected, rows)

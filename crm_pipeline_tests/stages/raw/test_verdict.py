@@ -1,4 +1,4 @@
-"""Whole reads against those before them: what says the same, what is believed, and what is doubted."""
+"""Whole reads compared with those before them: which are the same, which are believed, which are not."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ NAMELESS = Reject("the record is no JSON", b'{"x": 1')
 
 
 class Rules:
-    """A connector's rules; `knows` says whether they can read what was set aside."""
+    """A connector's rules; `knows` says whether they can read the quarantined records."""
 
     version = 2
 
@@ -49,17 +49,17 @@ def keyed(ids: Iterable[int]) -> pa.RecordBatch:
 
 
 class Login:
-    """An account that sees what `told` says, and counts how often it was asked."""
+    """An account that sees `visible`, and counts how often it is asked."""
 
     connection = SimpleNamespace(name="acme", cadence="*/15 * * * *")
 
-    def __init__(self, told: str = "all") -> None:
-        self.told = told
+    def __init__(self, visible: str = "all") -> None:
+        self.visible = visible
         self.asked = 0
 
     def sight(self) -> str:
         self.asked += 1
-        return self.told
+        return self.visible
 
     def check(self) -> Any:
         return SimpleNamespace(findings=())
@@ -90,7 +90,7 @@ def read(
     login: Login | None = None,
     **parts: Iterable[int],
 ) -> Verdict:
-    """Read all there is an hour later, in lists; `ids` is the only one of its object."""
+    """Read all records an hour later, in lists; `ids` is the only list of the object."""
     org.clock.advance(3600)
     login = login or Login()
     task, window = task_of(org, login), Window(None, org.clock.now())
@@ -123,7 +123,7 @@ def kinds(org: Any) -> list[str]:
 
 @pytest.mark.parametrize("reject", [NAMED, Reject("no reader knew it", b'{"id": 4}')])
 def test_a_loss_is_judged_beside_a_record_that_cannot_be_read(owners, reject: Reject) -> None:
-    """Once that record can be read the read holds all that it held: it proves no more than before."""
+    """A read whose record becomes readable has the same records as before, and proves no more than before."""
     read(owners, ids=ALL)
     assert read(owners, ids=range(4), rejects=[reject]).shrink is not None
     assert alive(owners) == set(ALL)
@@ -132,7 +132,7 @@ def test_a_loss_is_judged_beside_a_record_that_cannot_be_read(owners, reject: Re
 
 
 def test_a_record_without_an_id_keeps_all_alive_and_is_told_of(owners) -> None:
-    """The same again is nothing new, however often it is read; and absence counts once the record is gone."""
+    """A repeated read changes nothing, however often; absence counts once the unreadable record is gone."""
     read(owners, ids=ALL)
     for _ in range(3):
         read(owners, ids=range(99), rejects=[NAMELESS])
@@ -146,7 +146,7 @@ def test_a_record_without_an_id_keeps_all_alive_and_is_told_of(owners) -> None:
 
 
 def test_a_record_with_an_id_is_there(owners) -> None:
-    """It stays as it was read last; what else is missing is deleted, at once."""
+    """An unreadable record keeps its last state; other missing records are deleted at once."""
     read(owners, ids=ALL)
     rest = [one for one in range(99) if one != 4]
     for _ in range(3):
@@ -159,14 +159,14 @@ def test_a_record_with_an_id_is_there(owners) -> None:
 
 
 def test_nothing_but_records_that_cannot_be_read(owners) -> None:
-    """They are all there is, and nothing of it is missing."""
+    """If all records are unreadable, none is missing."""
     read(owners, ids=[4, 5])
     assert read(owners, rejects=[NAMED]).shrink is None
     assert alive(owners) == {4}
 
 
 def test_another_record_that_cannot_be_read_is_another_read(owners) -> None:
-    """As many of them are not the same ones."""
+    """The same number of unreadable records may be other records."""
     read(owners, ids=ALL, rejects=[NAMELESS])
     assert read(owners, ids=ALL, rejects=[NAMELESS]).same_as is not None
     assert read(owners, ids=ALL, rejects=[Reject("bad", b"{")]).same_as is None
@@ -184,7 +184,7 @@ def test_records_that_were_set_aside_count_when_they_are_missing(owners) -> None
 
 
 def test_a_torn_record_may_be_more_than_one(owners) -> None:
-    """It has an id, but others may have gone with it: absence proves nothing."""
+    """A cut page has an id, but others may be lost with it: absence proves nothing."""
     read(owners, ids=ALL)
     torn = Reject("bad", b'{"id": 4, "x": {}, {"id": 5}', "4", is_torn=True)
     read(owners, ids=[one for one in ALL if one not in {4, 5}], rejects=[torn])
@@ -193,7 +193,7 @@ def test_a_torn_record_may_be_more_than_one(owners) -> None:
 
 
 def test_reads_of_before_such_records_were_told_apart(owners) -> None:
-    """They were not judged, so they prove nothing, also once all of them can be read; the next read is landed."""
+    """Reads that were not evaluated prove no absence, even once all records can be read; the next read lands."""
     read(owners, ids=ALL)
     read(owners, ids=range(90), rejects=[NAMED])
     last = owners.landing.windows("acme", "owners")[-1]
@@ -208,7 +208,7 @@ def test_reads_of_before_such_records_were_told_apart(owners) -> None:
 
 
 def test_files_with_such_records_that_are_gone(owners) -> None:
-    """Nobody knows then which they were: what is missing stays, until the next read."""
+    """Without quarantine files the records are not known: missing ones stay until the next read."""
     read(owners, ids=ALL)
     rest = [one for one in range(99) if one != 4]
     read(owners, ids=rest, rejects=[NAMED])
@@ -220,7 +220,7 @@ def test_files_with_such_records_that_are_gone(owners) -> None:
 
 
 def test_damaged_files_with_such_records_are_named(owners) -> None:
-    """By the build and by the read, before anything is deleted."""
+    """Damage is found by the build and by the read, before anything is deleted."""
     read(owners, ids=ALL)
     read(owners, ids=range(99), rejects=[Reject("bad", b"{NaN", "100")])
     [path] = owners.landing.quarantine("acme", "owners").glob("????-??/*.parquet")
@@ -246,7 +246,7 @@ def test_reads_that_say_the_same_say_what_the_login_sees(owners, before: str) ->
 
 
 def test_what_is_not_known_is_not_noted(owners) -> None:
-    """A vendor that does not say it once takes nothing back."""
+    """A read for which the permissions are not known keeps the earlier fingerprint."""
     read(owners, ids=ALL)
     read(owners, ids=ALL, login=Login(""))
     [commit] = owners.landing.windows("acme", "owners")
@@ -254,7 +254,7 @@ def test_what_is_not_known_is_not_noted(owners) -> None:
 
 
 def test_a_damaged_note_confirms_nothing(owners) -> None:
-    """The next good read writes it again."""
+    """The next good read writes a lost note of permissions again."""
     read(owners, ids=ALL, login=Login("less"))
     read(owners, ids=ALL)
     [path] = owners.landing.folder("acme", "owners").glob("windows/*.sight")
@@ -267,7 +267,7 @@ def test_a_damaged_note_confirms_nothing(owners) -> None:
 
 
 def test_records_that_came_back_take_doubt_away(owners) -> None:
-    """Also beside one that cannot be read: the read that had lost them confirms no later one."""
+    """Records that come back end the doubt, even beside an unreadable one: the earlier read confirms no later loss."""
     read(owners, ids=ALL)
     assert read(owners, ids=range(60)).shrink is not None
     assert read(owners, ids=ALL, rejects=[NAMELESS]).shrink is None
@@ -276,10 +276,10 @@ def test_records_that_came_back_take_doubt_away(owners) -> None:
 
 
 def test_one_run_asks_once_what_the_login_sees() -> None:
-    """Whatever the number of objects; what changes meanwhile is not what it saw when it began."""
+    """Permissions are requested once per run, whatever the number of objects; later changes do not count."""
     login: Any = Login()
     first = initial_sight(login)
-    login.told = "less"
+    login.visible = "less"
     assert initial_sight(login) == first != sight_of(login)
     assert login.asked == 2
 
@@ -288,7 +288,7 @@ def test_one_run_asks_once_what_the_login_sees() -> None:
 
 
 def test_a_list_that_keeps_one_record(owners) -> None:
-    """It has lost as much as an empty one; what is told is all that would go."""
+    """A list with one record left counts as an empty one; the text names all missing records."""
     read(owners, live=range(1000), archived=range(1000, 1150))
     shrink = read(owners, live=range(20, 1000), archived=[1000]).shrink
     assert shrink is not None
@@ -297,7 +297,7 @@ def test_a_list_that_keeps_one_record(owners) -> None:
 
 
 def test_an_empty_list_among_losses_is_not_confirmed_by_a_second_read(owners) -> None:
-    """However much is missing elsewhere."""
+    """A second read does not confirm an empty list, however much is missing elsewhere."""
     read(owners, live=range(100), archived=range(100, 150))
     for _ in range(3):
         shrink = read(owners, live=range(60)).shrink
@@ -306,7 +306,7 @@ def test_an_empty_list_among_losses_is_not_confirmed_by_a_second_read(owners) ->
 
 
 def test_the_vendor_is_asked_about_each_list(owners) -> None:
-    """That the records of one are deleted says nothing of the other's."""
+    """Confirmed deletions of one list do not confirm another list's."""
 
     class Vendor(Login):
         def __init__(self, gone: Iterable[int]) -> None:
