@@ -14,7 +14,7 @@ from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.settings import Connection
 
 # A clock that differs from ours is looked at so often in all.
-_GREETINGS = 3
+_PINGS = 3
 
 ApiT = TypeVar("ApiT", bound=VendorApi)
 
@@ -58,12 +58,12 @@ class ApiAccount(Generic[ApiT]):
 
         It asks once if nothing was asked yet, and again where the first answer differs from our clock.
         """
-        for _ in range(_GREETINGS):
+        for _ in range(_PINGS):
             if self._api.vendor_clock.is_settled:
                 break
-            self._greet()
+            self._ping()
         return self._api.vendor_now()
 
-    def _greet(self) -> None:
+    def _ping(self) -> None:
         """Ask for something short that every login may ask for; never from a cache."""
         raise NotImplementedError

@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 import requests
 
 from crm_pipeline.connectors.base import ConnectorContext, LoginFlow, Usage, VendorLimits
-from crm_pipeline.connectors.description import described
+from crm_pipeline.connectors.description import decoded_leniently
+from crm_pipeline.connectors.implausible import ImplausibleValues
 from crm_pipeline.connectors.metering import Meter, Operation, Reading, believed
 from crm_pipeline.connectors.oauth.authorization_code import AuthorizationCodeFlow, ManualCodeFlow
 from crm_pipeline.connectors.oauth.login import FixedToken, RefreshLogin
 from crm_pipeline.connectors.oauth.profile import OAuthProfile
 from crm_pipeline.connectors.oauth.token_endpoint import TokenEndpoint, renewed_at
-from crm_pipeline.connectors.places import Places
-from crm_pipeline.connectors.strange import Strange
+from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.connectors.vendor_clock import VendorClock
 from crm_pipeline.kernel.errors import (
     ConfigError,
@@ -72,7 +72,7 @@ class VendorApi:
         self.connection = connection
         self.limits = limits
         self.meter = meter
-        self.strange = Strange(connection.name)
+        self.implausible = ImplausibleValues(connection.name)
         self.profile = profile
         self.version = connection.api_version or limits.api_version
         self._context = context
@@ -91,21 +91,21 @@ class VendorApi:
             permit=self._login_permitted,
             observe=self._read_counters,
             bounds=context.settings.bounds,
-            strange=self.strange,
+            implausible=self.implausible,
         )
         self._login: RefreshLogin | FixedToken = (
             FixedToken(context.settings, connection, context.clock)
             if "token" in connection.auth.variables
             else login(context.settings, connection, self._endpoint)
         )
-        self._places = Places(connection, profile.api_hosts(connection))
+        self._trusted_hosts = TrustedHosts(connection, profile.api_hosts(connection))
         self._http = HttpSession(
             connection.name,
             allow_http=connection.sandbox,
             classify_response=classify_response,
             observe=self._observe,
             bounds=context.settings.bounds,
-            trusts=self._places.includes,
+            trusts=self._trusted_hosts.includes,
             clock=context.clock,
         )
 
@@ -116,7 +116,7 @@ class VendorApi:
         return Usage(
             calls=self._http.calls,
             used=told.used if told else None,
-            ceiling=told.ceiling if told else None,
+            allowed=told.allowed if told else None,
             cost=self._spent,
             unit=self.meter.unit,
         )
@@ -255,13 +255,13 @@ class VendorApi:
             with self._permitted(operation):
                 response = self._http.request(
                     method,
-                    self.place(token, path),
+                    self.address(token, path),
                     headers={**self.authorization(token), **headers},
                     **given,
                 )
             return reader(response)
 
-        return self.patiently(attempt)
+        return self.with_retries(attempt)
 
     def decoded(
         self, method: str, path: str, operation: Operation, kind: type[T], what: str, **given: Any
@@ -281,7 +281,7 @@ class VendorApi:
         """
 
         def read(response: requests.Response) -> T:
-            return described(response.content, kind, owner=self.connection.name, what=what)
+            return decoded_leniently(response.content, kind, owner=self.connection.name, what=what)
 
         return self.read(method, path, operation, read, **given)
 
@@ -311,7 +311,7 @@ class VendorApi:
             }
             with (
                 self._permitted(operation),
-                self._http.stream(self.place(token, path), params=params, headers=headers) as (
+                self._http.stream(self.address(token, path), params=params, headers=headers) as (
                     response,
                     chunks,
                 ),
@@ -325,9 +325,9 @@ class VendorApi:
                     raise
                 return response
 
-        return self.patiently(attempt)
+        return self.with_retries(attempt)
 
-    def place(self, token: StoredToken, path: str) -> str:
+    def address(self, token: StoredToken, path: str) -> str:
         """Return the whole address of a path, which may be one already; where it leads is checked there."""
         if "://" in path:
             return path
@@ -338,7 +338,7 @@ class VendorApi:
         """Return the headers that say who we are."""
         return {"Authorization": f"Bearer {token.access_token.reveal()}"}
 
-    def patiently(self, attempt: Callable[[StoredToken], T]) -> T:
+    def with_retries(self, attempt: Callable[[StoredToken], T]) -> T:
         """Call with a living token, with retries."""
         return self._context.retry.call(lambda: self._with_login(attempt))
 
@@ -361,7 +361,7 @@ class VendorApi:
         with self._login_lock:
             if stale is None or self._token is None or self._token.version == stale.version:
                 token = self._context.tokens.refreshed(self.connection.name, stale, login)
-                if not (login.is_ours(token) and self._places.includes(token.instance_url)):
+                if not (login.is_ours(token) and self._trusted_hosts.includes(token.instance_url)):
                     token = self._context.tokens.refreshed(self.connection.name, token, login)
                 self._token = token
 
@@ -405,14 +405,14 @@ class VendorApi:
         self.vendor_clock.saw(response.headers.get("Date"), times.sent_at, times.head_at)
 
     def _read_counters(self, response: requests.Response) -> None:
-        for reading in believed(self.meter.reported_counters(response), self.strange):
+        for reading in believed(self.meter.reported_counters(response), self.implausible):
             self.meter.heed(reading)
             self._reading = self._reading_kept(reading)
             self._context.limiter.observe(
                 self.connection.limit_group,
                 reading.limit,
                 reading.used,
-                reading.ceiling,
+                reading.allowed,
                 member=self.connection.name,
             )
 

@@ -113,7 +113,7 @@ class Finding:
     """One line of a check-up; `cure` says exactly what to change where the level is not ok."""
 
     level: Level
-    what: str
+    topic: str
     detail: str
     cure: str = ""
 
@@ -137,7 +137,7 @@ class Usage:
 
     Attributes:
         calls: made by us.
-        used, ceiling: the vendor's own counter of the day, as its last answer gave it; None where
+        used, allowed: the vendor's own counter of the day, as its last answer gave it; None where
             it gave none.
         cost: of our calls, in the vendor's unit.
         unit: `calls`, `credits` or `tokens`.
@@ -145,7 +145,7 @@ class Usage:
 
     calls: int
     used: int | None
-    ceiling: int | None
+    allowed: int | None
     cost: int = 0
     unit: str = "calls"
 
@@ -181,7 +181,7 @@ class Plan:
         stamp_field: the field that windows and keysets go by; None for snapshots.
         vendor_count: the vendor's count of the window before reading.
         calls: the estimate; `cost` in the vendor's `unit`, `seconds` by the vendor's clock.
-        routes: all that were weighed, the taken one among them.
+        strategies: all that were compared, the chosen one among them.
         remaining: what was left of the day's budget then; None where there is none.
     """
 
@@ -197,7 +197,7 @@ class Plan:
     cost: int = 0
     unit: str = "calls"
     seconds: float = 0.0
-    routes: tuple[ReadStrategy, ...] = ()
+    strategies: tuple[ReadStrategy, ...] = ()
     remaining: int | None = None
 
 
@@ -417,7 +417,7 @@ class ConfirmsDeleted(Protocol):
 
 
 @runtime_checkable
-class TellsSight(Protocol):
+class ReportsSight(Protocol):
     """An account that can say what its login may see."""
 
     def sight(self) -> str:
@@ -429,7 +429,7 @@ class TellsSight(Protocol):
 
 
 @runtime_checkable
-class TellsFacts(Protocol):
+class ReportsFacts(Protocol):
     """An account that can say which zone, currency and web address are its own."""
 
     def facts(self) -> AccountFacts:

@@ -17,17 +17,17 @@ _LOW_BUDGET = 0.9
 _SPENT = "call budget"
 
 
-def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -> Iterator[Finding]:
+def findings(api: VendorApi, ping: Callable[[], object], asks: Sequence[Ask]) -> Iterator[Finding]:
     """Yield one finding after the other; without an answer, a login or calls it ends there.
 
     Args:
         api: the account's.
-        greet: asks something that every login may ask.
+        ping: asks something that every login may ask.
         asks: the vendor's own questions, each with the name that a refusal is reported under.
     """
     try:
         api.log_in()
-        spent = _greeted(greet)
+        spent = _pinged(ping)
     except CrmError as error:
         what = _SPENT if isinstance(error, BudgetExhausted) else "login"
         yield Finding("fail", what, error.message, error.cure)
@@ -51,7 +51,7 @@ def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -
         except CrmError as error:
             yield Finding("fail", what, error.message, error.cure)
     yield _clock(api)
-    for where, why in api.strange.found.items():
+    for where, why in api.implausible.reasons.items():
         yield Finding(
             "warn",
             "answers",
@@ -61,10 +61,10 @@ def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -
         )
 
 
-def _greeted(greet: Callable[[], object]) -> BudgetExhausted | None:
+def _pinged(ping: Callable[[], object]) -> BudgetExhausted | None:
     """Ask what every login may ask; return why it may not be asked now, which says nothing of the login."""
     try:
-        greet()
+        ping()
     except BudgetExhausted as error:
         return error
     return None

@@ -90,7 +90,7 @@ def entries(
     return Entries(around, rows)
 
 
-def described(body: bytes, kind: type[T], *, owner: str, what: str) -> T:
+def decoded_leniently(body: bytes, kind: type[T], *, owner: str, what: str) -> T:
     """Return an answer without records in the declared type; what is no character in its texts is replaced.
 
     Raises:

@@ -25,7 +25,7 @@ SCHEMA = pa.schema(
 def batch_of(
     *,
     ids: Sequence[str],
-    stamps: Sequence[str | datetime | None] | pa.Array,
+    modified_at: Sequence[str | datetime | None] | pa.Array,
     texts: Sequence[bytes | memoryview | str],
     deleted: Sequence[bool] | bool = False,
     owner: str,
@@ -34,7 +34,7 @@ def batch_of(
 
     Args:
         ids: the vendor's ids as text.
-        stamps: ISO 8601 instants with `Z` or an offset, or datetimes; None or "" where there is none. Or
+        modified_at: ISO 8601 instants with `Z` or an offset, or datetimes; None or "" where there is none. Or
             instants as `record_page` has them, with the texts of that page.
         texts: each record's JSON.
         deleted: of each record, or of all.
@@ -46,12 +46,12 @@ def batch_of(
     marks = [deleted] * len(ids) if isinstance(deleted, bool) else deleted
     try:
         # Where `record_page` has read the instants, it has looked at the texts, too.
-        is_read = isinstance(stamps, pa.Array)
+        is_read = isinstance(modified_at, pa.Array)
         encoded = cast("_Encoded", texts) if is_read else _encoded(texts)
         plain = _texts(encoded)
         if not is_read:
             plain.validate(full=True)
-        modified = stamps if is_read else as_instants(stamps)
+        instants = modified_at if is_read else as_instants(modified_at)
     except pa.ArrowInvalid:
         # Arrow quotes the value that it could not read: that may be somebody's data.
         raise ProtocolError(
@@ -61,7 +61,7 @@ def batch_of(
     return pa.RecordBatch.from_arrays(
         [
             pa.array(ids, pa.string()),
-            modified,
+            instants,
             pa.array(marks, pa.bool_()),
             plain,
         ],

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import requests
 
-from crm_pipeline.connectors.strange import Strange
+from crm_pipeline.connectors.implausible import ImplausibleValues
 from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.ratelimit.limits import MOST_COUNTED, Limit
@@ -45,7 +45,7 @@ class ReportedCounter:
     Attributes:
         limit: name of the limit.
         header: where it stands, for the words about it.
-        ceiling: the vendor's own ceiling.
+        allowed: the vendor's own limit.
         used: what has been used; "" where the answer says what is left.
         left: what is left; "" where it says what has been used.
         usual: the ceiling as configured or published.
@@ -53,7 +53,7 @@ class ReportedCounter:
 
     limit: str
     header: str
-    ceiling: str
+    allowed: str
     used: str = ""
     left: str = ""
     usual: int = 0
@@ -65,7 +65,7 @@ class Reading:
 
     limit: str
     used: int
-    ceiling: int
+    allowed: int
 
 
 class Meter(Protocol):
@@ -90,22 +90,24 @@ class Meter(Protocol):
         """Take over a ceiling that is believed."""
 
 
-def believed(reported_counters: Iterable[ReportedCounter], strange: Strange) -> Iterator[Reading]:
+def believed(
+    reported_counters: Iterable[ReportedCounter], implausible: ImplausibleValues
+) -> Iterator[Reading]:
     """Yield the readings of those claims that can be true; the others are noted."""
     for reported in reported_counters:
         reading = read(reported)
         if isinstance(reading, Reading):
             yield reading
         else:
-            strange.note(reported.header, reading)
+            implausible.note(reported.header, reading)
 
 
 def read(reported: ReportedCounter) -> Reading | str:
     """Return the reading of a claim or, where it cannot be true, why not."""
-    ceiling = whole(reported.ceiling, MOST_COUNTED)
+    ceiling = whole(reported.allowed, MOST_COUNTED)
     other = whole(reported.used or reported.left, MOST_COUNTED)
     if not ceiling:
-        return f"its ceiling is {shown(reported.ceiling)}, and {_numbers(1)} is expected"
+        return f"its ceiling is {shown(reported.allowed)}, and {_numbers(1)} is expected"
     if other is None:
         return (
             f"its counter is {shown(reported.used or reported.left)}, and {_numbers(0)} is expected"
@@ -119,7 +121,9 @@ def read(reported: ReportedCounter) -> Reading | str:
     return Reading(reported.limit, used, ceiling)
 
 
-def told_before(limiter: RateLimiter, group: str, usual: Mapping[str, int]) -> dict[str, int]:
+def last_reported_limits(
+    limiter: RateLimiter, group: str, usual: Mapping[str, int]
+) -> dict[str, int]:
     """Return the vendor's own ceilings as any process of the group last saw them, if they can be true.
 
     Args:

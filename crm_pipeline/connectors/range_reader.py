@@ -45,7 +45,7 @@ class RangeBatch:
     """The records of one answer.
 
     Attributes:
-        places: of the records, never descending.
+        positions: of the records, never descending.
         batch: the records, with the key columns of `store.landing.records`.
         asked_at: when the vendor was asked.
         is_last: the vendor has nothing behind it in this span.
@@ -56,7 +56,7 @@ class RangeBatch:
         seen: how many records the vendor showed, where it had to show more than were wanted.
     """
 
-    places: Sequence[int]
+    positions: Sequence[int]
     batch: pa.RecordBatch
     asked_at: datetime
     is_last: bool
@@ -108,8 +108,8 @@ class _Chunk:
         rest: list[RangeBatch] = []
         while self.slices:
             last = self.slices.pop()
-            keep = bisect_left(last.places, self.high)
-            if keep == len(last.places) and keep:
+            keep = bisect_left(last.positions, self.high)
+            if keep == len(last.positions) and keep:
                 self.slices.append(last)
                 break
             head, tail = _parts(last, keep)
@@ -289,12 +289,12 @@ class ParallelRangeReader:
         self._refuse_disorder(worker, one)
         with self._changed:
             high = worker.key_range.high
-            keep = bisect_left(one.places, high)
-            is_end = one.is_last or keep < len(one.places)
+            keep = bisect_left(one.positions, high)
+            is_end = one.is_last or keep < len(one.positions)
             if keep:
-                worker.at = one.places[keep - 1] + self._unique
+                worker.at = one.positions[keep - 1] + self._unique
             worker.rows += keep
-            worker.largest = max(worker.largest, len(one.places))
+            worker.largest = max(worker.largest, len(one.positions))
             worker.behind = one.behind
             if is_end:
                 # From now on nobody takes a part of it: what it covers is settled.
@@ -305,9 +305,9 @@ class ParallelRangeReader:
         return is_end
 
     def _refuse_disorder(self, worker: _Worker, one: RangeBatch) -> None:
-        places = one.places
-        begins_late = not places or places[0] >= worker.at
-        if begins_late and all(map(le, places, islice(places, 1, None))):
+        positions = one.positions
+        begins_late = not positions or positions[0] >= worker.at
+        if begins_late and all(map(le, positions, islice(positions, 1, None))):
             return
         raise ProtocolError(
             f"{self._owner}: the vendor sent records out of the order that was asked for; reading on would "
@@ -328,20 +328,20 @@ class ParallelRangeReader:
 
 
 def _cut(one: RangeBatch, keep: int) -> RangeBatch:
-    if keep == len(one.places):
+    if keep == len(one.positions):
         return one
     # What does not belong here is read by the lane that took the upper part.
-    return replace(one, places=one.places[:keep], batch=one.batch.slice(0, keep), cursor="")
+    return replace(one, positions=one.positions[:keep], batch=one.batch.slice(0, keep), cursor="")
 
 
 def _parts(one: RangeBatch, at: int) -> tuple[RangeBatch, RangeBatch]:
     """Cut an answer in two; the call that it took, and its cursor, belong to the second part."""
     head = replace(
         replace(one, calls=0, rejected=(), cursor="", seen=0),
-        places=one.places[:at],
+        positions=one.positions[:at],
         batch=one.batch.slice(0, at),
     )
-    return head, replace(one, places=one.places[at:], batch=one.batch.slice(at))
+    return head, replace(one, positions=one.positions[at:], batch=one.batch.slice(at))
 
 
 def missing(

@@ -82,7 +82,7 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         list_name: the key of the list in the answer.
         id_name: the key of the id in a record, for records of which nothing else can be read.
         id_of: the id of a readable record as text.
-        stamp_of: its time stamp as ISO 8601 with `Z` or an offset, as a datetime, or None.
+        modified_of: its time stamp as ISO 8601 with `Z` or an offset, as a datetime, or None.
     """
 
     def __init__(
@@ -93,13 +93,13 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         list_name: str,
         id_name: str = "id",
         id_of: Callable[[KeyT], str],
-        stamp_of: Callable[[KeyT], str | datetime | None] = lambda _: None,
+        modified_of: Callable[[KeyT], str | datetime | None] = lambda _: None,
     ) -> None:
         self._envelope = envelope
         self._key = key
         self._list_name = list_name
         self._id_of = id_of
-        self._stamp_of = stamp_of
+        self._modified_of = modified_of
         self._id_name = f'"{id_name}"'.encode()
 
     def read(
@@ -116,7 +116,7 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
             MalformedAnswer: it is not what the vendor documents, beyond single records.
         """
         page = self._whole(body) or self._apart(body, owner=owner, what=what)
-        stamps = [self._stamp_of(key) for key in page.keys]
+        stamps = [self._modified_of(key) for key in page.keys]
         page.instants, is_readable = readable_instants(stamps)
         if not all(is_readable):
             ids = [self._id_of(key) for key in page.keys]

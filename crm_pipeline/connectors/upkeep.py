@@ -36,13 +36,13 @@ class DayLimit:
         is_stated: the vendor or the user named it; otherwise it is the lowest published one.
     """
 
-    ceiling: int
+    amount: int
     is_stated: bool
 
 
-def stated_ceiling(limit: DayLimit | None) -> int | None:
+def stated_limit(limit: DayLimit | None) -> int | None:
     """Return a limit if somebody named it."""
-    return limit.ceiling if limit is not None and limit.is_stated else None
+    return limit.amount if limit is not None and limit.is_stated else None
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,7 @@ class Pace:
         part = ""
         if self.limit is not None:
             whose = "the" if self.limit.is_stated else "the lowest published limit, the"
-            part = (
-                f", {self.a_day / self.limit.ceiling:.1%} of {whose} {self.limit.ceiling:,} a day"
-            )
+            part = f", {self.a_day / self.limit.amount:.1%} of {whose} {self.limit.amount:,} a day"
         probe_source = self._source("probe_every_s", self.stretched_probe_every_s)
         refresh_source = self._source("cadence", self.stretched_refresh_every_s)
         text = (
@@ -122,7 +120,7 @@ class Pace:
         )
         if not self.is_stretched or self.limit is None:
             return text
-        share = f"{self.wanted_a_day:,} ({self.wanted_a_day / self.limit.ceiling:.0%})"
+        share = f"{self.wanted_a_day:,} ({self.wanted_a_day / self.limit.amount:.0%})"
         return f"{text}; {self._defaults()} would make it {share}{self._more_than_a_tenth()}"
 
     def _source(self, key: str, stretched_s: float | None) -> str:
@@ -173,7 +171,7 @@ def pace_of(
     probe += round_cost if probe else 0
     refresh = sum(upkeep.refresh for upkeep in each)
     wanted = (float(connection.probe_every_s), Cadence.parse(connection.cadence).every_s)
-    allowed = None if limit is None else limit.ceiling // PART // max(1, members)
+    allowed = None if limit is None else limit.amount // PART // max(1, members)
     is_fixed = ("probe_every_s" in connection.explicit, "cadence" in connection.explicit)
     probe_s, refresh_s = _stretched((probe, refresh), wanted, is_fixed, allowed)
     return Pace(

@@ -2,8 +2,14 @@
 
 import pytest
 
-from crm_pipeline.connectors.metering import Reading, ReportedCounter, believed, read, told_before
-from crm_pipeline.connectors.strange import Strange
+from crm_pipeline.connectors.implausible import ImplausibleValues
+from crm_pipeline.connectors.metering import (
+    Reading,
+    ReportedCounter,
+    believed,
+    last_reported_limits,
+    read,
+)
 from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.store.postgres.database import Database
@@ -56,9 +62,9 @@ def test_it_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
         ReportedCounter("day", "X-Left", "0", left="5"),
         ReportedCounter("day", "X-Left", "x", left="5"),
     ] * 3
-    for strange in (Strange("once"), Strange("once")):
-        assert list(believed(reported_counters, strange)) == []
-        assert list(strange.found) == ["X-Left"]
+    for implausible in (ImplausibleValues("once"), ImplausibleValues("once")):
+        assert list(believed(reported_counters, implausible)) == []
+        assert list(implausible.reasons) == ["X-Left"]
     assert capsys.readouterr().out.count("X-Left") == 1
 
 
@@ -68,5 +74,5 @@ def test_what_was_told_before(database: Database) -> None:
         limiter.observe("acme", "day", 5, 625_000)
         limiter.observe("acme", "burst", 5, 900_000)
         limiter.flush()
-        found = told_before(limiter, "acme", {"day": 250_000, "burst": 5, "other": 1})
+        found = last_reported_limits(limiter, "acme", {"day": 250_000, "burst": 5, "other": 1})
     assert found == {"day": 625_000}

@@ -122,9 +122,9 @@ class HubSpotAccount(ApiAccount[Api]):
             _log.warning(one.told(obj), connection=self.connection.name, cure=one.cure)
         return describe.schema_of(obj, self._label(obj), [*properties, *private.readable])
 
-    def _greet(self) -> None:
+    def _ping(self) -> None:
         if self._api.usage.calls:
-            self._api.greet()
+            self._api.ping()
         else:
             self._api.details()
 

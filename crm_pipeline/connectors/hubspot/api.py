@@ -10,7 +10,7 @@ import requests
 
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
-from crm_pipeline.connectors.description import described
+from crm_pipeline.connectors.description import decoded_leniently
 from crm_pipeline.connectors.hubspot import errors
 from crm_pipeline.connectors.hubspot.addresses import Addresses
 from crm_pipeline.connectors.hubspot.meter import ASSOCIATIONS, SEARCH, HubSpotMeter
@@ -71,7 +71,7 @@ class Api(VendorApi):
                 self._details = found
             return self._details
 
-    def greet(self) -> None:
+    def ping(self) -> None:
         """Ask what the account says about itself, though it is known: the answer carries a date."""
         super().read("GET", self.at.account, _ACCOUNT, self._details_of)
 
@@ -136,7 +136,9 @@ class Api(VendorApi):
 
     def _details_of(self, response: requests.Response) -> Details:
         owner = self.connection.name
-        return described(response.content, Details, owner=owner, what="the account's own details")
+        return decoded_leniently(
+            response.content, Details, owner=owner, what="the account's own details"
+        )
 
 
 def _of_body(reader: Reader[T]) -> Callable[[requests.Response], T]:

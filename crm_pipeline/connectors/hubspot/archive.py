@@ -55,7 +55,7 @@ class Archive:
             return made
         gap_s = (plan.window.to_at - until).total_seconds()
         # Of all the time that passes, the list gets so many percent at most.
-        allowed_s = gap_s * api.meter.ceiling("archived_percent") / 100
+        allowed_s = gap_s * api.meter.limit("archived_percent") / 100
         selection = Selection.of(api, plan)
         is_worth_it = price_s(made._route(api, selection), api.remaining) <= allowed_s
         return replace(made, is_due=gap_s <= 0 or is_worth_it)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import structlog
 
-from crm_pipeline.connectors.description import described
+from crm_pipeline.connectors.description import decoded_leniently
 from crm_pipeline.connectors.hubspot import metadata
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.keys import Complaint, Paging
@@ -84,7 +84,7 @@ def _with(text: bytes | memoryview, links: list[Link]) -> bytes:
 def _read(api: Api, name: str, other: str, links: dict[str, list[Link]]) -> int:
     if (name, other) in api.unlinked:
         return 0
-    size, calls = api.meter.ceiling("association_records"), 0
+    size, calls = api.meter.limit("association_records"), 0
     waiting: list[dict[str, str]] = [{"id": one} for one in links]
     seen: set[tuple[str, str]] = set()
     while waiting:
@@ -106,7 +106,7 @@ def _asked(api: Api, name: str, other: str, inputs: list[dict[str, str]]) -> _An
     owner = f"{api.connection.name}.{name}"
 
     def read(body: bytes) -> _Answer:
-        return described(body, _Answer, owner=owner, what="an answer with associations")
+        return decoded_leniently(body, _Answer, owner=owner, what="an answer with associations")
 
     try:
         answer = api.associated(name, other, {"inputs": inputs}, read)

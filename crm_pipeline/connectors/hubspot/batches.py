@@ -17,7 +17,7 @@ _ATTEMPTS = 2
 
 def size_of(api: Api, selection: Selection) -> int:
     """Return how many ids one call takes."""
-    return api.meter.ceiling("history_records" if selection.history else "batch_records")
+    return api.meter.limit("history_records" if selection.history else "batch_records")
 
 
 def read(

@@ -73,8 +73,8 @@ def _budget(api: Api) -> Iterator[Finding]:
     pace = f"{meter.burst} calls in 10 s, {meter.search} searches in 1 s"
     yield Finding("ok", "pace", f"{pace}; we use {meter.share:.0%} of it")
     usage = api.usage
-    if usage.used is not None and usage.ceiling is not None:
-        yield checkup.budget(api, usage.used, usage.ceiling, period="today")
+    if usage.used is not None and usage.allowed is not None:
+        yield checkup.budget(api, usage.used, usage.allowed, period="today")
 
 
 def _scopes(api: Api) -> Iterator[Finding]:

@@ -50,8 +50,8 @@ def query(api: Api, text: str, *, include_deleted: bool) -> Iterator[dict[str, A
             cure="Leave the flag out; archived records are in the landed data.",
         )
     body = _body(api, text)
-    name, most = body.pop("object"), api.meter.ceiling("search_results")
-    body.setdefault("limit", api.meter.ceiling("search_records"))
+    name, most = body.pop("object"), api.meter.limit("search_results")
+    body.setdefault("limit", api.meter.limit("search_records"))
     seen: set[str] = set()
     while True:
         page = api.search(name, body, lambda content: _response_page(api, content))
@@ -87,7 +87,7 @@ def get(api: Api, schema: Schema, record: str, by: str | None) -> dict[str, Any]
     key = {"idProperty": by} if by else {}
     properties = properties_of(schema)
     listed = ",".join(properties)
-    if len(listed) < api.meter.ceiling("uri_characters") // 2:
+    if len(listed) < api.meter.limit("uri_characters") // 2:
         path = api.at.objects(name, record)
         return plain(
             api.ask(path, lambda content: _record(api, content), METADATA, properties=listed, **key)
@@ -109,10 +109,10 @@ def newest(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
         "filterGroups": [],
         "sorts": [{"propertyName": stamp, "direction": "DESCENDING"}] if stamp else [],
         "properties": [stamp] if stamp else [],
-        "limit": min(rows, api.meter.ceiling("search_records")),
+        "limit": min(rows, api.meter.limit("search_records")),
     }
     found = api.search(schema.object, body, lambda content: _response_page(api, content)).results
-    ids = [one["id"] for one in found][: api.meter.ceiling("batch_records")]
+    ids = [one["id"] for one in found][: api.meter.limit("batch_records")]
     if not ids:
         return []
     wanted = {"inputs": [{"id": one} for one in ids], "properties": properties_of(schema)}

@@ -58,7 +58,7 @@ class Load:
         in_list, in_search = selection.fits_list(api), selection.fits_search(api)
         reads = math.ceil(BATCH_RECORDS / batches.size_of(api, selection))
         page = listing.page_size(api, selection, by_id=not in_list)
-        found = meter.ceiling("search_records")
+        found = meter.limit("search_records")
         return cls(
             records=records,
             list_pages=math.ceil(BATCH_RECORDS / page),

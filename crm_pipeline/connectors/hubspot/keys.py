@@ -156,7 +156,7 @@ def _reader(stamp: str, keys_only: bool) -> RecordReader[KeyFields, Key]:
         Key,
         list_name="results",
         id_of=attrgetter("id"),
-        stamp_of=(lambda key: _readable(of(key))) if keys_only else of,
+        modified_of=(lambda key: _readable(of(key))) if keys_only else of,
     )
 
 

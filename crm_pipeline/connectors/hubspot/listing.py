@@ -20,7 +20,7 @@ from crm_pipeline.kernel.errors import ProtocolError
 def page_size(api: Api, selection: Selection, *, by_id: bool) -> int:
     """Return how many records one call brings."""
     has_history = bool(selection.history) and not by_id
-    return api.meter.ceiling("history_records" if has_history else "list_records")
+    return api.meter.limit("history_records" if has_history else "list_records")
 
 
 @dataclass(frozen=True)

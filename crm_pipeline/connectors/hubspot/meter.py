@@ -11,7 +11,12 @@ from zoneinfo import ZoneInfo
 import requests
 
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
-from crm_pipeline.connectors.metering import Operation, Reading, ReportedCounter, told_before
+from crm_pipeline.connectors.metering import (
+    Operation,
+    Reading,
+    ReportedCounter,
+    last_reported_limits,
+)
 from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.ratelimit.limits import Limit, rolling
 from crm_pipeline.settings import Connection
@@ -90,7 +95,7 @@ class HubSpotMeter:
         by_tier = _ASSOCIATIONS_OF.get(self.burst, self._published["association_calls"])
         return self._connection.ceilings.get("association_calls") or by_tier
 
-    def ceiling(self, name: str) -> int:
+    def limit(self, name: str) -> int:
         """Return a figure of limits.yaml that no answer tells, such as the size of a page."""
         return self._connection.ceilings.get(name) or self._published[name]
 
@@ -99,7 +104,7 @@ class HubSpotMeter:
         if operation.kind == SEARCH:
             return (self._limit(SEARCH, self.search, _SEARCH_S), *self._daily())
         if operation.kind == ASSOCIATIONS:
-            daily = self.ceiling("daily_association_calls")
+            daily = self.limit("daily_association_calls")
             return (
                 self._limit(ASSOCIATIONS, self.associations, _BURST_S),
                 Limit(DAILY_ASSOCIATIONS, self._ours(daily), _DAY_S, "daily", self._day or ""),
@@ -121,7 +126,7 @@ class HubSpotMeter:
 
     def heed(self, reading: Reading) -> None:
         """Take over a ceiling of the account."""
-        self._told[reading.limit] = reading.ceiling
+        self._told[reading.limit] = reading.allowed
 
     def _reported(
         self, response: requests.Response, limit: str, ceiling: str, left: str
@@ -153,9 +158,9 @@ class HubSpotMeter:
     def _usual(self) -> Mapping[str, int]:
         """The ceilings that answers tell, as configured or published."""
         burst = "private_calls" if self.has_daily else "oauth_calls"
-        return {BURST: self.ceiling(burst), DAILY: self.ceiling("daily_calls")}
+        return {BURST: self.limit(burst), DAILY: self.limit("daily_calls")}
 
     @cached_property
     def _last_told(self) -> Mapping[str, int]:
         """The account's own figures as any process last saw them."""
-        return told_before(self._limiter, self._connection.limit_group, self._usual)
+        return last_reported_limits(self._limiter, self._connection.limit_group, self._usual)

@@ -168,7 +168,7 @@ def _archived(
 def _divided(api: Api, plan: Plan, selection: Selection) -> _Division:
     """Say who reads what of a plan."""
     load = Load.of(api, selection, plan.vendor_count or 0)
-    cursors = api.meter.ceiling("list_cursors")
+    cursors = api.meter.limit("list_cursors")
     if plan.route == "list" and cursors == 1:
         return _Division("list", low=0, bound=TOP, high=TOP, workers=1)
     if plan.route == "search" and load.search_workers == 1:

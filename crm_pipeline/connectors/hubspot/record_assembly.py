@@ -107,13 +107,13 @@ class RecordAssembly:
             calls += associations.add(self.api, self.selection.name, others, kept) if others else 0
         batch = batch_of(
             ids=kept.ids,
-            stamps=kept.instants,
+            modified_at=kept.instants,
             texts=kept.texts,
             deleted=kept.archived,
             owner=self.owner,
         )
         return RangeBatch(
-            places=[int(one) for one in kept.ids],
+            positions=[int(one) for one in kept.ids],
             batch=batch,
             asked_at=asked_at,
             is_last=place.is_last,

@@ -54,7 +54,7 @@ def count(
     if without:
         left_out = {"propertyName": "hs_object_id", "operator": "NOT_IN", "values": list(without)}
         longer = keys.search_body([*filters, left_out], limit=1)
-        if len(encoded(longer)) <= api.meter.ceiling("search_characters"):
+        if len(encoded(longer)) <= api.meter.limit("search_characters"):
             body = longer
     answer = ask(api, keys, body)
     assert answer.total is not None
@@ -111,8 +111,8 @@ class SearchReader:
         """
         selection = self.selection.keys_only if self.assembly.by_id else self.selection
         high = None if key_range.high >= TOP else key_range.high
-        ceiling = self.api.meter.ceiling
-        limit, most = ceiling("search_records"), ceiling("search_results")
+        limit_of = self.api.meter.limit
+        limit, most = limit_of("search_records"), limit_of("search_results")
         body = selection.search_body([*selection.conditions(), *between(at, high)], limit=limit)
         by_id = self.assembly.by_id
         answer, hidden, asked = ask(self.api, selection, body, keys_only=by_id), 0, 1

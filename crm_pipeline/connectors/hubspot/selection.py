@@ -69,13 +69,13 @@ class Selection:
         """Say whether a list can show all of it."""
         query = urlencode({**self.list_query(), "after": _LONG, "limit": "100"})
         path = api.at.objects(self.name)
-        longest = api.meter.ceiling("uri_characters")
+        longest = api.meter.limit("uri_characters")
         return len(path) + len(query) + _HOST_CHARACTERS <= longest
 
     def fits_search(self, api: Api) -> bool:
         """Say whether a search can show all of it; histories it never shows."""
         body = encoded(self.search_body([*self.conditions(), *between(int(_LONG), int(_LONG))]))
-        return not self.history and len(body) <= api.meter.ceiling("search_characters")
+        return not self.history and len(body) <= api.meter.limit("search_characters")
 
     def conditions(self) -> list[dict[str, Any]]:
         """Return the filters of the window; stamps are compared in milliseconds."""

@@ -38,7 +38,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
                 continue
             batch = batch_of(
                 ids=records.ids,
-                stamps=records.instants,
+                modified_at=records.instants,
                 texts=records.texts,
                 owner=owner,
             )

@@ -133,7 +133,7 @@ class SalesforceAccount(ApiAccount[Api]):
         )
         return describe.with_related(schema, known)
 
-    def _greet(self) -> None:
+    def _ping(self) -> None:
         checkup.versions(self._api)
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:

@@ -11,7 +11,12 @@ import requests
 
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
-from crm_pipeline.connectors.metering import Operation, Reading, ReportedCounter, told_before
+from crm_pipeline.connectors.metering import (
+    Operation,
+    Reading,
+    ReportedCounter,
+    last_reported_limits,
+)
 from crm_pipeline.connectors.salesforce import errors
 from crm_pipeline.connectors.salesforce.login import SalesforceLogin, refuse_unusable
 from crm_pipeline.connectors.salesforce.profile import PROFILE
@@ -50,7 +55,7 @@ class SalesforceMeter:
 
     def limits(self, operation: Operation) -> Sequence[Limit]:
         """Return the limits that a call falls under."""
-        daily = self._limit(DAILY, self.day.ceiling)
+        daily = self._limit(DAILY, self.day.amount)
         if operation.kind != "job":
             return (daily,)
         return (daily, self._limit(JOBS, self._ceilings[JOBS]))
@@ -68,7 +73,7 @@ class SalesforceMeter:
 
     def heed(self, reading: Reading) -> None:
         """Take over the org's ceiling."""
-        self._told = reading.ceiling
+        self._told = reading.allowed
 
     def _limit(self, name: str, ceiling: int) -> Limit:
         return Limit(name, max(1, int(ceiling * self._connection.share)), _DAY_S, "daily")
@@ -77,7 +82,7 @@ class SalesforceMeter:
     def _seen(self) -> int | None:
         """The org's ceiling as any account last saw it."""
         usual = {DAILY: self._ceilings[DAILY]}
-        return told_before(self._limiter, self._connection.limit_group, usual).get(DAILY)
+        return last_reported_limits(self._limiter, self._connection.limit_group, usual).get(DAILY)
 
 
 class UserInfo(msgspec.Struct):

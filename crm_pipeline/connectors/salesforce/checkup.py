@@ -50,12 +50,12 @@ def findings(api: Api) -> Iterator[Finding]:
     """Yield one finding after the other; without an answer or a login there is only one."""
     offered: set[str] = set()
 
-    def greet() -> None:
+    def ping() -> None:
         offered.update(versions(api))
 
     yield from checkup.findings(
         api,
-        greet,
+        ping,
         (
             ("version", lambda: _version(api, offered)),
             ("identity", lambda: _identity(api)),

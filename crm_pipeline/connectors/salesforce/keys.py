@@ -68,7 +68,7 @@ def reader(cursor_field: str | None) -> RecordReader[KeyFields, RecordKey]:
         list_name=LIST,
         id_name=ID,
         id_of=attrgetter(ID),
-        stamp_of=attrgetter(cursor_field) if cursor_field else lambda _: None,
+        modified_of=attrgetter(cursor_field) if cursor_field else lambda _: None,
     )
 
 

@@ -35,7 +35,7 @@ class RestPage:
         self._stamp_field = cursor_field
         self._batch = batch_of(
             ids=[key.Id for key in page.keys],
-            stamps=page.instants,
+            modified_at=page.instants,
             texts=page.texts,
             deleted=[bool(key.IsDeleted) for key in page.keys],
             owner=owner,

@@ -269,5 +269,5 @@ def _reconcile(task: Task, plan: Plan, read: int, counted: int | None) -> None:
 
 def _others(plan: Plan) -> str:
     """Name the routes that were not taken."""
-    names = [r.name for r in plan.routes if not r.impediment and r.name != plan.route]
+    names = [r.name for r in plan.strategies if not r.impediment and r.name != plan.route]
     return " or ".join(f"'route: {name}'" for name in names) or "there is none yet"

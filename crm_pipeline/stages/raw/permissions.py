@@ -4,7 +4,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from crm_pipeline.connectors.base import Account, TellsSight
+from crm_pipeline.connectors.base import Account, ReportsSight
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.kernel.identity import fingerprint
 
@@ -28,7 +28,7 @@ def sight_at_first(account: Account) -> str:
 def sight_of(account: Account) -> str:
     """Return what stands for what a login may see; "" where that is not known. One or two calls."""
     try:
-        told = account.sight() if isinstance(account, TellsSight) else account.identity()
+        told = account.sight() if isinstance(account, ReportsSight) else account.identity()
     except CrmError as error:
         _log.info("what the login sees is not known", reason=error.message)
         return ""
@@ -39,4 +39,4 @@ def sight_of(account: Account) -> str:
 def is_healthy(account: Account) -> bool:
     """Say whether the check-up finds nothing wrong with what a login may do; costs the calls of `check`."""
     findings = account.check().findings
-    return all(one.level != "fail" for one in findings if one.what not in _OTHERS)
+    return all(one.level != "fail" for one in findings if one.topic not in _OTHERS)

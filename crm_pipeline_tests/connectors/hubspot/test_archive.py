@@ -61,11 +61,11 @@ def refreshed(hub: Harness, *, after_s: float) -> Any:
 
 def test_a_plan_counts_the_pages_of_the_list(hub: Harness) -> None:
     """From the second read on it is known how long the list is: planned and spent are the same."""
-    assert "which was never read yet" in planned(hub).routes[0].how
+    assert "which was never read yet" in planned(hub).strategies[0].how
     hub.extract("contacts", route="list")
     on_list = len(Client(hub).all("contacts", archived="true"))
     assert on_list >= 30
-    assert f"their list of {on_list}" in planned(hub).routes[0].how
+    assert f"their list of {on_list}" in planned(hub).strategies[0].how
     again = hub.extract("contacts", route="list")
     assert (again.planned_calls, again.deleted) == (again.calls, on_list)
     hub.advance(86_400)
@@ -86,7 +86,7 @@ def test_a_long_list_is_left_out_and_made_up_for(hub: Harness) -> None:
     hub.extract("contacts")
     early, first, none = refreshed(hub, after_s=60)
     assert (none, first.deleted, early in archived(hub)) == (0, 0, False)
-    assert "archived records not now" in planned(hub).routes[0].how
+    assert "archived records not now" in planned(hub).strategies[0].how
     late, second, some = refreshed(hub, after_s=86_400)
     assert some > 0
     assert {early, late} <= archived(hub)

@@ -9,8 +9,8 @@ import requests
 from crm_pipeline.connectors.base import ConnectorContext
 from crm_pipeline.connectors.hubspot import connector
 from crm_pipeline.connectors.hubspot.meter import HubSpotMeter
+from crm_pipeline.connectors.implausible import ImplausibleValues
 from crm_pipeline.connectors.metering import Operation, believed
-from crm_pipeline.connectors.strange import Strange
 from crm_pipeline_tests.connectors.hubspot.test_errors import answer, connection
 
 PLAIN = Operation("list")
@@ -42,10 +42,10 @@ def _as_tools(context: Any) -> ConnectorContext:
 
 def read(made: HubSpotMeter, response: requests.Response) -> dict[str, tuple[int, int]]:
     """Let a meter take over what an answer says, as far as it is believed."""
-    readings = list(believed(made.reported_counters(response), Strange("acme")))
+    readings = list(believed(made.reported_counters(response), ImplausibleValues("acme")))
     for one in readings:
         made.heed(one)
-    return {one.limit: (one.used, one.ceiling) for one in readings}
+    return {one.limit: (one.used, one.allowed) for one in readings}
 
 
 def limits(of: HubSpotMeter, operation: Operation) -> dict[str, tuple[int, float, str, str]]:
@@ -89,7 +89,7 @@ def test_connections_yaml_has_the_last_word() -> None:
     assert limits(made, PLAIN)["burst"][0] == 45
     assert limits(made, SEARCH)["search"][0] == 9
     assert limits(made, LINKS)["associations"][0] == 180
-    assert made.ceiling("search_records") == 200
+    assert made.limit("search_records") == 200
 
 
 def test_apps_with_oauth_have_no_day() -> None:

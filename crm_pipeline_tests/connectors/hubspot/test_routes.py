@@ -24,10 +24,10 @@ def plan(hub: Harness, window: Window, route: str = "auto") -> Plan:
 def test_impediments_are_told(still: Still, window: Window, possible: set[str]) -> None:
     """Few records are not read from both ends, changes are not listed, exports lack too much."""
     made = plan(still(), window)
-    assert {route.name for route in made.routes} == {"list", "search", "both", "export"}
-    assert {route.name for route in made.routes if not route.impediment} == possible
+    assert {strategy.name for strategy in made.strategies} == {"list", "search", "both", "export"}
+    assert {strategy.name for strategy in made.strategies if not strategy.impediment} == possible
     assert made.route in possible
-    assert "instants" in next(r.impediment for r in made.routes if r.name == "export")
+    assert "instants" in next(s.impediment for s in made.strategies if s.name == "export")
 
 
 def test_an_export_that_is_asked_for_is_refused(still: Still) -> None:

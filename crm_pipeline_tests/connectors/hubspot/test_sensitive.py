@@ -30,7 +30,7 @@ def hub(portal: Portal, kind: str) -> Iterator[Harness]:
 
 def findings(hub: Harness) -> list[Finding]:
     with hub.account() as account:
-        return [one for one in account.check().findings if one.what == "properties"]
+        return [one for one in account.check().findings if one.topic == "properties"]
 
 
 @pytest.mark.parametrize("route", ["search", "list"])

@@ -38,7 +38,7 @@ def test_a_spent_budget_is_no_failed_login(harness: Harness) -> None:
     with harness.account() as account:
         account.check()
     with harness.account() as account:
-        found = [(one.level, one.what) for one in account.check().findings]
+        found = [(one.level, one.topic) for one in account.check().findings]
         assert found == [("ok", "login"), ("fail", "call budget")]
         assert not is_healthy(account)
 

@@ -98,7 +98,7 @@ def test_identity_with_a_dead_token_logs_in_again(make_harness: HarnessMaker) ->
     with make_harness() as harness, harness.account() as account:
         assert account.check().is_healthy
         harness.org.expire_sessions()
-        assert next(f for f in account.check().findings if f.what == "identity").level == "ok"
+        assert next(f for f in account.check().findings if f.topic == "identity").level == "ok"
 
 
 @pytest.mark.parametrize(("value", "error"), [("", SecretMissing), ("another", AuthFailed)])

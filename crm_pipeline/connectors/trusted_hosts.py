@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from crm_pipeline.settings import Connection
 
 
-class Places:
+class TrustedHosts:
     """The places of one connection.
 
     Args:

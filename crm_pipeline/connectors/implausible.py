@@ -10,22 +10,22 @@ _warned: set[tuple[str, str]] = set()
 _warning = threading.Lock()
 
 
-class Strange:
+class ImplausibleValues:
     """What was strange in the answers to one account, by where it stood.
 
     Attributes:
-        found: header or field -> why it is not believed; no text of the vendor's but a short one in quotes.
+        reasons: header or field -> why it is not believed; no text of the vendor's but a short one in quotes.
     """
 
     def __init__(self, connection: str) -> None:
         self._connection = connection
-        self.found: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
 
     def note(self, where: str, why: str) -> None:
         """Remember it, and warn if nobody has been warned yet."""
-        if where in self.found:
+        if where in self.reasons:
             return
-        self.found[where] = why
+        self.reasons[where] = why
         with _warning:
             if (self._connection, where) in _warned:
                 return
