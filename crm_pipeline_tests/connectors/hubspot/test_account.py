@@ -134,8 +134,8 @@ def test_a_list_cannot_say_what_changed(still: Still) -> None:
     plan = planned(hub, ObjectSettings("contacts"), Window(now.replace(month=1), now))
     impossible = {strategy.name: strategy.impediment for strategy in plan.strategies}
     assert plan.route == "search"
-    assert "changed since" in impossible["list"]
-    assert "changed since" in impossible["both"]
+    assert "no filter by the last change" in impossible["list"]
+    assert "no filter by the last change" in impossible["both"]
 
 
 def test_a_snapshot_of_an_object_with_stamps(still: Still) -> None:

@@ -141,9 +141,9 @@ def at(text: str) -> Any:
 def test_up_to_when_the_list_was_read(until, since, is_due, to_at, expected) -> None:
     """It moves only where nothing lies between, never back, and not while the list is left out."""
     archive = Archive(7, at(until) if until else None, at(since) if since else None, is_due)
-    noted = archive.noted(at(to_at), seen=9, bounds=ShrinkBounds())
-    assert noted["archived_records"] == (9 if is_due else 7)
-    assert noted["archived_until"] == (f"2026-11-23T{expected}:00Z" if expected else None)
+    notes = archive.notes(at(to_at), seen=9, bounds=ShrinkBounds())
+    assert notes["archived_records"] == (9 if is_due else 7)
+    assert notes["archived_until"] == (f"2026-11-23T{expected}:00Z" if expected else None)
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ def test_up_to_when_the_list_was_read(until, since, is_due, to_at, expected) -> 
 def test_a_list_that_lost_too_much_is_not_believed(before, seen, size, until) -> None:
     """What was archived since it was believed last is asked for again; an empty list is not believed."""
     archive = Archive(before, at("09:00"), at("08:50"), is_due=True)
-    noted = archive.noted(at("10:00"), seen, ShrinkBounds())
-    assert noted["archived_records"] == size
-    assert noted["archived_until"] == f"2026-11-23T{until}:00Z"
+    notes = archive.notes(at("10:00"), seen, ShrinkBounds())
+    assert notes["archived_records"] == size
+    assert notes["archived_until"] == f"2026-11-23T{until}:00Z"
 
 
 @pytest.mark.parametrize(
@@ -173,17 +173,17 @@ def test_an_empty_list_is_believed_when_all_on_it_has_expired(days: int, is_beli
     archive = Archive(1, at("10:00"), at("09:50"), is_due=True)
     to_at = at("10:00") + timedelta(days=days)
     assert archive.is_short(0, ShrinkBounds(), to_at) is not is_believed
-    noted = archive.noted(to_at, 0, ShrinkBounds())
+    notes = archive.notes(to_at, 0, ShrinkBounds())
     moved = format_instant(to_at) if is_believed else "2026-11-23T10:00:00Z"
-    assert noted == {"archived_records": 0 if is_believed else 1, "archived_until": moved}
+    assert notes == {"archived_records": 0 if is_believed else 1, "archived_until": moved}
 
 
 def test_an_empty_list_without_a_moment_is_told_once() -> None:
     """Where nothing was believed up to a moment, nothing is kept by telling it again."""
     archive = Archive(3, None, at("08:50"), is_due=True)
     assert archive.is_short(0, ShrinkBounds(), at("10:00"))
-    noted = archive.noted(at("10:00"), 0, ShrinkBounds())
-    assert noted == {"archived_records": 0, "archived_until": None}
+    notes = archive.notes(at("10:00"), 0, ShrinkBounds())
+    assert notes == {"archived_records": 0, "archived_until": None}
 
 
 def test_an_empty_list_of_archived_records_revives_nobody(hub: Harness) -> None:

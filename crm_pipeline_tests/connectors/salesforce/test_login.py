@@ -59,9 +59,9 @@ def test_client_credentials_need_my_domain(host: str) -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("https://acme.lightning.force.com", "shows pages"),
-        ("https://acme.my.salesforce-setup.com", "shows pages"),
-        ("https://acme.my.salesforce.com/services/oauth2/token", "goes on behind the host"),
+        ("https://acme.lightning.force.com", "is a host of web pages"),
+        ("https://acme.my.salesforce-setup.com", "is a host of web pages"),
+        ("https://acme.my.salesforce.com/services/oauth2/token", "has a path behind the host"),
         ("https://acme", "no org's address"),
     ],
 )

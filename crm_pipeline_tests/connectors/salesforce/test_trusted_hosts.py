@@ -61,7 +61,7 @@ def test_the_next_page_of_a_query(harness: ConformanceHarness, other: Elsewhere,
 
     with mutating(harness.emulator, "SELECT Id FROM User") as mutator, harness.account() as account:
         mutator.change = changed
-        with pytest.raises(CrmError, match="names no next one of its own"):
+        with pytest.raises(CrmError, match="is not one of this API"):
             list(account.query("SELECT Id FROM User", include_deleted=False))
     assert other.asked == []
 

@@ -169,7 +169,7 @@ def test_what_cannot_be_gone_on_with_is_read_anew(harness: Harness, cut: Any, ch
 
 @pytest.mark.parametrize("path", ["/results", "/resultPages.*locator"])
 def test_a_lost_place_in_the_result_makes_a_new_job(harness: Harness, path: str) -> None:
-    """A locator that the vendor has forgotten ends the job, not the run, and loses nothing."""
+    """A locator that the vendor no longer has ends the job, not the run, and loses nothing."""
     body = '[{"errorCode":"INVALID_QUERY_LOCATOR","message":"invalid query locator"}]'
     harness.sandbox.faults.order("status", path=path, status=400, body=body, nth=2)
     done = harness.extract(route="bulk")
@@ -190,10 +190,10 @@ def test_parallel_pages_are_not_offered(harness: Harness) -> None:
 @pytest.mark.parametrize(
     ("head", "records", "error", "words"),
     [
-        ('"Id","Other"\n"003","x"\n', "1", ProtocolError, "other columns than were asked for"),
+        ('"Id","Other"\n"003","x"\n', "1", ProtocolError, "other columns than requested"),
         ("", "0", CountMismatch, "its pages"),
         ("", "7", ProtocolError, "announced 7 records and held 0"),
-        ("", "9" * 300, MalformedAnswer, "a number of records that is none"),
+        ("", "9" * 300, MalformedAnswer, "a number of records that is no number"),
     ],
     ids=["other header", "fewer records than the job", "fewer than the page", "no number"],
 )
