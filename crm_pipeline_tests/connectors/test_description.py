@@ -1,4 +1,4 @@
-"""Descriptions: one broken entry costs that entry at most, and an answer that is none is said to be none."""
+"""Metadata: a broken entry costs that entry at most, and a malformed response is an error."""
 
 from typing import Required, TypedDict
 

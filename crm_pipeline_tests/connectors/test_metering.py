@@ -1,4 +1,4 @@
-"""Which claims of a vendor's counters are believed."""
+"""The counters of a vendor that are plausible."""
 
 import pytest
 
@@ -56,7 +56,7 @@ def test_what_is_not_believed(reported: ReportedCounter) -> None:
     assert "9" * 50 not in why
 
 
-def test_it_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_warning_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
     """A header is warned of once, however many answers and accounts have it; each account remembers it."""
     reported_counters = [
         ReportedCounter("day", "X-Left", "0", left="5"),
@@ -68,8 +68,8 @@ def test_it_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.count("X-Left") == 1
 
 
-def test_what_was_told_before(database: Database) -> None:
-    """A ceiling that another process was told is known, unless it cannot be true."""
+def test_limits_that_another_process_saw(database: Database) -> None:
+    """A limit that was reported to another process is used, unless it is implausible."""
     with RateLimiter(database, SystemClock()) as limiter:
         limiter.observe("acme", "day", 5, 625_000)
         limiter.observe("acme", "burst", 5, 900_000)

@@ -1,4 +1,4 @@
-"""Ceilings: the account's own word counts before what is published, and connections.yaml before both."""
+"""Limits: reported ones have precedence over published ones, and configured ones over both."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -41,7 +41,7 @@ def _as_tools(context: Any) -> ConnectorContext:
 
 
 def read(made: HubSpotMeter, response: requests.Response) -> dict[str, tuple[int, int]]:
-    """Let a meter take over what an answer says, as far as it is believed."""
+    """Let a meter take over the plausible counters of a response."""
     readings = list(believed(made.reported_counters(response), ImplausibleValues("acme")))
     for one in readings:
         made.heed(one)
@@ -52,8 +52,8 @@ def limits(of: HubSpotMeter, operation: Operation) -> dict[str, tuple[int, float
     return {x.name: (x.calls, x.period_s, x.kind, x.resets) for x in of.limits(operation)}
 
 
-def test_before_any_answer_the_lowest_published_ceilings_count() -> None:
-    """Of every ceiling we take our share; the day ends at the account's midnight."""
+def test_before_any_response_the_lowest_published_limits_count() -> None:
+    """Of every limit we take our share; the day ends at the account's midnight."""
     daily = (225_000, 86_400.0, "daily", "US/Eastern")
     made = meter()
     assert limits(made, PLAIN) == {"burst": (90, 10.0, "rolling", ""), "daily": daily}
@@ -65,8 +65,8 @@ def test_before_any_answer_the_lowest_published_ceilings_count() -> None:
     }
 
 
-def test_answers_tell_the_tier() -> None:
-    """The ceilings of the account replace the published ones; associations follow the tier."""
+def test_responses_report_the_tier() -> None:
+    """The limits of the account replace the published ones; associations follow the tier."""
     made = meter()
     assert read(made, answer(200, {}, **HEADERS)) == {
         "burst": (40, 190),
@@ -77,8 +77,8 @@ def test_answers_tell_the_tier() -> None:
     assert limits(made, LINKS)["associations"][0] == 135
 
 
-def test_a_new_process_knows_what_an_earlier_one_was_told() -> None:
-    """The limiter keeps the vendor's figures."""
+def test_a_new_process_has_the_limits_reported_to_an_earlier_one() -> None:
+    """The limiter keeps the limits that the vendor reported."""
     assert limits(meter(told={"burst": 250}), PLAIN)["burst"][0] == 225
 
 

@@ -1,4 +1,4 @@
-"""Answers with records: texts as received, ids and stamps, and what is not such an answer."""
+"""Responses with records: texts as received, ids and modification times, and malformed responses."""
 
 import pyarrow as pa
 import pytest
