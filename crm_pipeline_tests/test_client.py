@@ -51,7 +51,7 @@ def test_forgotten_query(client: crm_pipeline.Client, harness: Harness) -> None:
     for _ in range(10):
         next(rows)
     harness.org.expire_sessions()
-    with pytest.raises(Rejected, match="forgotten the rest") as caught:
+    with pytest.raises(Rejected, match="no longer has the rest") as caught:
         list(rows)
     assert "again" in caught.value.cure
 

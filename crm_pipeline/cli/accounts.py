@@ -249,7 +249,7 @@ def show_checkup(checkup: "Checkup") -> None:
     from crm_pipeline.cli.console import output, table
 
     rows = [
-        (Text.from_markup(_MARKS[finding.level]), finding.what, _detail(finding))
+        (Text.from_markup(_MARKS[finding.level]), finding.topic, _detail(finding))
         for finding in checkup.findings
     ]
     output().print(table(checkup.connection, ("", "what", "found"), rows))

@@ -15,13 +15,13 @@ _CURE = (
 
 def pace_of(settings: "Settings", account: "Account") -> "Pace":
     """Return how often automation probes and reads an account, and what that costs; calls no API."""
-    from crm_pipeline.connectors.upkeep import stated_ceiling
+    from crm_pipeline.connectors.upkeep import stated_limit
     from crm_pipeline.stages.raw import pace
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.landing.looks import Looks
 
     looks, name = Looks(settings.data), account.connection.name
-    looks.stated(name, stated_ceiling(account.day_limit))
+    looks.stated(name, stated_limit(account.day_limit))
     return pace(settings, account, Landing(settings.data), looks.at(name))
 
 

@@ -89,8 +89,8 @@ def _shown(plan: "Plan") -> "RenderableType":
 
     counted = "" if plan.vendor_count is None else f", {plan.vendor_count:,} records"
     window = "the whole object" if plan.window is None else f"{plan.window}"
-    taken = next((strategy for strategy in plan.routes if strategy.name == plan.route), None)
-    others = [strategy for strategy in plan.routes if strategy is not taken]
+    taken = next((strategy for strategy in plan.strategies if strategy.name == plan.route), None)
+    others = [strategy for strategy in plan.strategies if strategy is not taken]
     rows = [_row(strategy, strategy is taken) for strategy in ([taken] if taken else []) + others]
     unit = plan.unit if plan.unit != "calls" else "cost"
     title = f"{plan.object}: {window}{counted}"
@@ -155,6 +155,6 @@ def _record(plan: "Plan") -> dict[str, Any]:
                 "how": strategy.how,
                 "impediment": strategy.impediment or None,
             }
-            for strategy in plan.routes
+            for strategy in plan.strategies
         ],
     }

@@ -1,4 +1,4 @@
-"""What the accounts of all vendors do alike: they keep an API, tell its counters, and end it.
+"""The part that the accounts of all vendors share: the API, its counters and its clock.
 
 What an account reads, and how, is in the vendors' folders.
 """
@@ -13,18 +13,18 @@ from crm_pipeline.connectors.base import LoginFlow, Usage
 from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.settings import Connection
 
-# A clock that differs from ours is looked at so often in all.
-_GREETINGS = 3
+# So many responses are compared in all where the vendor's clock differs from ours.
+_MOST_PINGS = 3
 
 ApiT = TypeVar("ApiT", bound=VendorApi)
 
 
 class ApiAccount(Generic[ApiT]):
-    """The part of `connectors.base.Account` that the API answers.
+    """The part of `connectors.base.Account` that is the same for all vendors.
 
     Args:
-        connection: whose account.
-        api: the vendor's calls.
+        connection: of the account.
+        api: makes the vendor's calls.
     """
 
     def __init__(self, connection: Connection, api: ApiT) -> None:
@@ -33,12 +33,12 @@ class ApiAccount(Generic[ApiT]):
 
     @property
     def usage(self) -> Usage:
-        """What was called through this account, and the vendor's own counter."""
+        """The calls made through this account, and the vendor's own counter."""
         return self._api.usage
 
     @property
     def day_limit(self) -> DayLimit | None:
-        """The vendor's limit of a day, as it is known here."""
+        """The vendor's daily limit, as known so far."""
         return self._api.meter.day
 
     def close(self) -> None:
@@ -46,24 +46,24 @@ class ApiAccount(Generic[ApiT]):
         self._api.close()
 
     def login_flow(self, redirect_uri: str) -> LoginFlow:
-        """Begin a login by a person."""
+        """Start a login by a person."""
         return self._api.login_flow(redirect_uri)
 
     def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:  # noqa: ARG002
-        """Return none: what the vendor says of a missing record does not tell deleted from hidden."""
+        """Return none: the vendor's response for a missing record is the same for deleted and hidden records."""
         return frozenset()
 
     def vendor_now(self) -> datetime:
-        """Return the vendor's clock as its answers tell it, cut to whole seconds.
+        """Return the vendor's time by the `Date` headers of its responses, in whole seconds.
 
-        It asks once if nothing was asked yet, and again where the first answer differs from our clock.
+        The first use makes a call, and further ones where the first response differs from our clock.
         """
-        for _ in range(_GREETINGS):
+        for _ in range(_MOST_PINGS):
             if self._api.vendor_clock.is_settled:
                 break
-            self._greet()
+            self._ping()
         return self._api.vendor_now()
 
-    def _greet(self) -> None:
-        """Ask for something short that every login may ask for; never from a cache."""
+    def _ping(self) -> None:
+        """Make a short call that every login may make and that no cache answers."""
         raise NotImplementedError

@@ -1,6 +1,6 @@
-"""One account's calls: login, the rate limiter, retries, usage. What is a vendor's own comes in as data.
+"""The calls of one account: login, rate limits, retries and usage. The vendor's specifics are passed in as data.
 
-Every call of a connector goes through the verbs of `VendorApi`; a vendor's `api.py` derives from it.
+Every call of a connector goes through the methods of `VendorApi`; a vendor's `api.py` derives from it.
 """
 
 import threading
@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 import requests
 
 from crm_pipeline.connectors.base import ConnectorContext, LoginFlow, Usage, VendorLimits
-from crm_pipeline.connectors.description import described
+from crm_pipeline.connectors.description import decoded_leniently
+from crm_pipeline.connectors.implausible import ImplausibleValues
 from crm_pipeline.connectors.metering import Meter, Operation, Reading, believed
 from crm_pipeline.connectors.oauth.authorization_code import AuthorizationCodeFlow, ManualCodeFlow
 from crm_pipeline.connectors.oauth.login import FixedToken, RefreshLogin
 from crm_pipeline.connectors.oauth.profile import OAuthProfile
 from crm_pipeline.connectors.oauth.token_endpoint import TokenEndpoint, renewed_at
-from crm_pipeline.connectors.places import Places
-from crm_pipeline.connectors.strange import Strange
+from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.connectors.vendor_clock import VendorClock
 from crm_pipeline.kernel.errors import (
     ConfigError,
@@ -38,23 +38,23 @@ from crm_pipeline.store.tokens import StoredToken
 from crm_pipeline.wire.session import HttpSession, ResponseClassifier, Times
 
 T = TypeVar("T")
-# Of a call, where none was made yet; of the last ones the middle counts, as single ones may be slow.
+# The duration of a call before any was made; later the median of the last ones, as single calls may be slow.
 _ROUND_TRIP_S = 0.35
 _ROUND_TRIPS = 15
 
 
 class VendorApi:
-    """Calls of one account.
+    """The calls of one account.
 
     Args:
-        connection: whose.
-        context: from the outside.
+        connection: of the account.
+        context: its dependencies.
         limits: of the vendor.
-        classify_response: the error that a response stands for, None for a success.
-        meter: what calls cost.
+        classify_response: returns the error for a response, None for a success.
+        meter: the cost and the limits of calls.
         profile: of the vendor's OAuth server.
-        login: what gets tokens, where it is not one of the two usual ways.
-        login_limits: what the vendor counts token requests under; usually nothing.
+        login: obtains tokens, where the default does not fit.
+        login_limits: the limits that token requests count towards; usually none.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class VendorApi:
         self.connection = connection
         self.limits = limits
         self.meter = meter
-        self.strange = Strange(connection.name)
+        self.implausible = ImplausibleValues(connection.name)
         self.profile = profile
         self.version = connection.api_version or limits.api_version
         self._context = context
@@ -91,44 +91,44 @@ class VendorApi:
             permit=self._login_permitted,
             observe=self._read_counters,
             bounds=context.settings.bounds,
-            strange=self.strange,
+            implausible=self.implausible,
         )
         self._login: RefreshLogin | FixedToken = (
             FixedToken(context.settings, connection, context.clock)
             if "token" in connection.auth.variables
             else login(context.settings, connection, self._endpoint)
         )
-        self._places = Places(connection, profile.api_hosts(connection))
+        self._trusted_hosts = TrustedHosts(connection, profile.api_hosts(connection))
         self._http = HttpSession(
             connection.name,
             allow_http=connection.sandbox,
             classify_response=classify_response,
             observe=self._observe,
             bounds=context.settings.bounds,
-            trusts=self._places.includes,
+            trusts=self._trusted_hosts.includes,
             clock=context.clock,
         )
 
     @property
     def usage(self) -> Usage:
-        """Calls made here and what they cost, and the vendor's counter as last seen."""
-        told = self._reading
+        """The calls made here, their cost, and the vendor's last reported counter."""
+        reading = self._reading
         return Usage(
             calls=self._http.calls,
-            used=told.used if told else None,
-            ceiling=told.ceiling if told else None,
+            used=reading.used if reading else None,
+            allowed=reading.allowed if reading else None,
             cost=self._spent,
             unit=self.meter.unit,
         )
 
     @property
     def bounds(self) -> Bounds:
-        """How large answers and files may be."""
+        """The maximum sizes of responses and files."""
         return self._context.settings.bounds
 
     @property
     def round_trip_s(self) -> float:
-        """How long a call lasts, as measured, or as is usual before any was made."""
+        """The duration of a call: measured, or a usual one before any was made."""
         with self._counts_lock:
             return median(self._round_trips or (_ROUND_TRIP_S,))
 
@@ -138,15 +138,15 @@ class VendorApi:
         self._http.close()
 
     def now(self) -> datetime:
-        """Return our clock in whole seconds: what is asked now was asked then, whatever answers say."""
+        """Return our own time in whole seconds, for the time of requests."""
         return self._context.clock.now().replace(microsecond=0)
 
     def vendor_now(self) -> datetime:
-        """Return the vendor's clock in whole seconds as its answers tell it; ours where they tell none."""
+        """Return the vendor's time by its responses, in whole seconds; ours where none has a date."""
         return self.vendor_clock.at(self._context.clock.now())
 
     def token(self) -> StoredToken:
-        """Return a token that lives; the first use logs in."""
+        """Return a valid token; the first use logs in."""
         if self._token is None:
             self._renew(None)
         assert self._token is not None
@@ -156,7 +156,7 @@ class VendorApi:
         return self._token
 
     def log_in(self) -> None:
-        """Log in anew with the secrets as they are configured now, whatever token is stored."""
+        """Log in with the secrets as configured now, even where a token is stored."""
         if isinstance(self._login, FixedToken):
             self._token = self._login()
             return
@@ -164,29 +164,29 @@ class VendorApi:
         self._context.retry.call(lambda: self._renew(stale))
 
     def login_flow(self, redirect_uri: str) -> LoginFlow:
-        """Begin a login by a person.
+        """Start a login by a person.
 
         Raises:
             ConfigError: this connection logs in by itself.
         """
         kind = self.connection.auth.kind
-        kinds = " or ".join(f"'kind: {one}'" for one in sorted(BY_PERSON))
+        kinds = " or ".join(f"'kind: {person}'" for person in sorted(BY_PERSON))
         if kind not in BY_PERSON or isinstance(self._login, FixedToken):
             raise ConfigError(
                 f"connection '{self.connection.name}' is of kind {kind}: it logs in by itself.",
                 cure=f"Run `crm-pipeline check {self.connection.name}`; a login by a person is for "
                 f"{kinds}.",
             )
-        desk = self.profile.by_hand.get(kind)
-        if desk is not None:
-            return ManualCodeFlow(self._login, self._endpoint, self._context.tokens, desk)
+        manual = self.profile.by_hand.get(kind)
+        if manual is not None:
+            return ManualCodeFlow(self._login, self._endpoint, self._context.tokens, manual)
         return AuthorizationCodeFlow(
             self._login, self._endpoint, self._context.tokens, redirect_uri
         )
 
     @property
     def passed_over(self) -> str:
-        """What to do about a refresh token of the environment that was refused; "" without one."""
+        """The cure for a refresh token of the environment that was refused; "" where there is none."""
         login = self._login
         if isinstance(login, FixedToken) or self.connection.auth.kind not in BY_PERSON:
             return ""
@@ -194,7 +194,7 @@ class VendorApi:
 
     @property
     def remaining(self) -> int | None:
-        """What is left of today's budget, in the vendor's unit; None where there is none."""
+        """What is left of today's budget, in the vendor's unit; None where there is no budget."""
         limits = self.meter.limits(Operation("plan"))
         return self._context.limiter.remaining(
             self.connection.limit_group, limits, member=self.connection.name
@@ -202,8 +202,8 @@ class VendorApi:
 
     @property
     def budget_returns(self) -> str:
-        """Say when more of the day's budget is to be had, and what tells who has used it; "" without one."""
-        limits = [one for one in self.meter.limits(Operation("plan")) if one.kind == "daily"]
+        """When more of the day's budget becomes available, and how to see who used it; "" where there is no budget."""
+        limits = [limit for limit in self.meter.limits(Operation("plan")) if limit.kind == "daily"]
         if not limits:
             return ""
         words = "; ".join(dict.fromkeys(return_words(limit) for limit in limits))
@@ -213,19 +213,19 @@ class VendorApi:
         )
 
     def get(self, path: str, operation: Operation, **params: str) -> requests.Response:
-        """GET a path below the account's address, with retries."""
+        """Send a GET request to a path below the account's address, with retries."""
         return self.request("GET", path, operation, params=params)
 
     def request(
         self, method: str, path: str, operation: Operation, **given: Any
     ) -> requests.Response:
-        """Send a request, with retries: only for what may happen twice.
+        """Send a request and return its response, with retries: only for requests that may happen twice.
 
         Args:
             method: the HTTP method.
             path: below the account's address, or a whole address of the vendor.
-            operation: what is asked.
-            **given: as `read` takes them.
+            operation: the kind of call.
+            **given: as for `read`.
         """
         return self.read(method, path, operation, lambda response: response, **given)
 
@@ -237,17 +237,17 @@ class VendorApi:
         reader: Callable[[requests.Response], T],
         **given: Any,
     ) -> T:
-        """Send a request and return what its answer says, with retries.
+        """Send a request and return the content of its response, with retries.
 
         Args:
             method: the HTTP method.
             path: below the account's address, or a whole address of the vendor.
-            operation: what is asked.
-            reader: reads the answer; where it raises MalformedAnswer, the request is sent again.
-            **given: `params`, `json`, `data` and `headers` as `HttpSession.request` takes them.
+            operation: the kind of call.
+            reader: reads the response; where it raises MalformedAnswer, the request is sent again.
+            **given: `params`, `json`, `data` and `headers` as for `HttpSession.request`.
 
         Raises:
-            MalformedAnswer: no try brought an answer that the vendor documents.
+            MalformedAnswer: no attempt got a response of the documented form.
         """
         headers = given.pop("headers", {})
 
@@ -255,33 +255,33 @@ class VendorApi:
             with self._permitted(operation):
                 response = self._http.request(
                     method,
-                    self.place(token, path),
+                    self.address(token, path),
                     headers={**self.authorization(token), **headers},
                     **given,
                 )
             return reader(response)
 
-        return self.patiently(attempt)
+        return self.with_retries(attempt)
 
     def decoded(
         self, method: str, path: str, operation: Operation, kind: type[T], what: str, **given: Any
     ) -> T:
-        """Send a request and return its answer in a declared type, with retries.
+        """Send a request and return its response in a declared type, with retries.
 
         Args:
             method: the HTTP method.
-            path: as `read` takes it.
-            operation: what is asked.
+            path: as for `read`.
+            operation: the kind of call.
             kind: the type, usually a `msgspec.Struct`.
-            what: the answer in a few words, for the error text.
-            **given: as `read` takes them.
+            what: the response in a few words, for the error text.
+            **given: as for `read`.
 
         Raises:
-            MalformedAnswer: no try brought an answer that the vendor documents.
+            MalformedAnswer: no attempt got a response of the documented form.
         """
 
         def read(response: requests.Response) -> T:
-            return described(response.content, kind, owner=self.connection.name, what=what)
+            return decoded_leniently(response.content, kind, owner=self.connection.name, what=what)
 
         return self.read(method, path, operation, read, **given)
 
@@ -296,11 +296,11 @@ class VendorApi:
         accepts: Callable[[requests.Response], None] = lambda _: None,
         **params: str,
     ) -> requests.Response:
-        """GET into a file, bytes as received, and return the answer with its headers.
+        """Download into a file, bytes as received, and return the response with its headers.
 
-        A broken download starts again from its beginning; what does not arrive whole is not left, whatever
-        the reason. An `encoding` of `identity` is for what is packed already. `accepts` looks at the headers;
-        where it raises MalformedAnswer, the download starts again.
+        A broken download starts again from its beginning; an incomplete file is removed, whatever the error.
+        An `encoding` of `identity` is for files that are compressed already. `accepts` checks the headers; where
+        it raises MalformedAnswer, the download starts again.
         """
 
         def attempt(token: StoredToken) -> requests.Response:
@@ -311,7 +311,7 @@ class VendorApi:
             }
             with (
                 self._permitted(operation),
-                self._http.stream(self.place(token, path), params=params, headers=headers) as (
+                self._http.stream(self.address(token, path), params=params, headers=headers) as (
                     response,
                     chunks,
                 ),
@@ -325,25 +325,25 @@ class VendorApi:
                     raise
                 return response
 
-        return self.patiently(attempt)
+        return self.with_retries(attempt)
 
-    def place(self, token: StoredToken, path: str) -> str:
-        """Return the whole address of a path, which may be one already; where it leads is checked there."""
+    def address(self, token: StoredToken, path: str) -> str:
+        """Return the whole address of a path, which may be one already; the HTTP session checks its host."""
         if "://" in path:
             return path
         # What does not begin with one slash would change the host: "@host/", "//host/", ".host/".
         return f"{token.instance_url}/{path.lstrip('/')}"
 
     def authorization(self, token: StoredToken) -> dict[str, str]:
-        """Return the headers that say who we are."""
+        """Return the headers that authenticate a request."""
         return {"Authorization": f"Bearer {token.access_token.reveal()}"}
 
-    def patiently(self, attempt: Callable[[StoredToken], T]) -> T:
-        """Call with a living token, with retries."""
+    def with_retries(self, attempt: Callable[[StoredToken], T]) -> T:
+        """Return the result of an attempt with a valid token, with retries."""
         return self._context.retry.call(lambda: self._with_login(attempt))
 
     def _with_login(self, attempt: Callable[[StoredToken], T]) -> T:
-        """Call with the current token; log in again once where the session has expired."""
+        """Return the result of an attempt with the current token; log in again once where the session has expired."""
         token = self.token()
         try:
             return attempt(token)
@@ -361,7 +361,7 @@ class VendorApi:
         with self._login_lock:
             if stale is None or self._token is None or self._token.version == stale.version:
                 token = self._context.tokens.refreshed(self.connection.name, stale, login)
-                if not (login.is_ours(token) and self._places.includes(token.instance_url)):
+                if not (login.is_ours(token) and self._trusted_hosts.includes(token.instance_url)):
                     token = self._context.tokens.refreshed(self.connection.name, token, login)
                 self._token = token
 
@@ -405,19 +405,19 @@ class VendorApi:
         self.vendor_clock.saw(response.headers.get("Date"), times.sent_at, times.head_at)
 
     def _read_counters(self, response: requests.Response) -> None:
-        for reading in believed(self.meter.reported_counters(response), self.strange):
+        for reading in believed(self.meter.reported_counters(response), self.implausible):
             self.meter.heed(reading)
             self._reading = self._reading_kept(reading)
             self._context.limiter.observe(
                 self.connection.limit_group,
                 reading.limit,
                 reading.used,
-                reading.ceiling,
+                reading.allowed,
                 member=self.connection.name,
             )
 
     def _reading_kept(self, reading: Reading) -> Reading | None:
-        """Keep the counter of the day: that of a window of seconds says nothing to people."""
+        """Return the counter of the day to report; a counter of a window of seconds is of no use to people."""
         daily = {
             limit.name for limit in self.meter.limits(Operation("any")) if limit.kind == "daily"
         }

@@ -1,6 +1,6 @@
-"""What a connector is: a vendor's abilities as data, and accounts that are opened from settings.
+"""The interface of a connector: a vendor's abilities as data, and accounts that are opened from settings.
 
-Shared code asks the declarations here and never the vendor's name.
+Shared code reads these declarations and never asks for a vendor's name.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,16 +31,16 @@ Level = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a vendor's API offers; shared code asks here.
+    """What a vendor's API offers.
 
     Attributes:
         bulk_read: an asynchronous export for large volumes.
-        counts: the vendor counts the records of a window by itself.
-        deleted_flag: deleted records are read like others, with a mark.
-        keeps_locator_over_login: a download goes on with a new access token.
-        probes: whether anything changed can be asked in one call.
-        unseen_deletions: in a sentence, which deletions of objects that are not read whole are told by nobody.
-        round_cost: what a round of such questions costs before the first one, in the vendor's unit.
+        counts: the vendor counts the records of a window on request.
+        deleted_flag: deleted records are read together with the others and carry a flag.
+        keeps_locator_over_login: a download continues with a new access token.
+        probes: one call says whether anything changed.
+        unseen_deletions: a sentence on which deletions the vendor does not report, for objects that are not read whole.
+        round_cost: the fixed cost of a round of probes, in the vendor's unit.
     """
 
     bulk_read: bool
@@ -54,7 +54,7 @@ class Abilities:
 
 @dataclass(frozen=True)
 class ApiVersion:
-    """One version of a vendor's API and the dates on which it ends, where they are known."""
+    """One version of a vendor's API and the dates on which it ends; None where they are not published."""
 
     version: str
     released: str
@@ -64,7 +64,7 @@ class ApiVersion:
 
 @dataclass(frozen=True)
 class VendorLimits:
-    """What `limits.yaml` says: the pinned version, its relatives, and the published ceilings."""
+    """The content of `limits.yaml`: the pinned API version, the other versions, and the published limits."""
 
     api_version: str
     versions: tuple[ApiVersion, ...]
@@ -73,7 +73,7 @@ class VendorLimits:
 
 
 def published_limits(package: str) -> VendorLimits:
-    """Read `limits.yaml` of a connector's folder."""
+    """Return the content of `limits.yaml` in a connector's folder."""
     raw: dict[str, Any] = yaml.safe_load(files(package).joinpath("limits.yaml").read_text())
     return VendorLimits(
         api_version=raw["api_version"],
@@ -85,12 +85,12 @@ def published_limits(package: str) -> VendorLimits:
 
 @dataclass(frozen=True)
 class LoginKind:
-    """One way of logging in, for whoever has to choose.
+    """One way of logging in.
 
     Attributes:
         kind: its name in connections.yaml.
-        summary: when it is the right one, in a sentence.
-        by_browser: a person lets the pipeline in once, with `crm-pipeline login`.
+        summary: a sentence on when to choose it.
+        by_browser: a person authorizes the pipeline once, with `crm-pipeline login`.
     """
 
     kind: str
@@ -100,7 +100,7 @@ class LoginKind:
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object as the vendor lists it."""
+    """An object as the vendor lists it."""
 
     name: str
     label: str
@@ -110,57 +110,56 @@ class ObjectInfo:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of a check-up; `cure` says exactly what to change where the level is not ok."""
+    """One line of a check-up; `cure` says what to change where the level is not ok."""
 
     level: Level
-    what: str
+    topic: str
     detail: str
     cure: str = ""
 
 
 @dataclass(frozen=True)
 class Checkup:
-    """What a connection can do, and what is missing."""
+    """The findings about one connection."""
 
     connection: str
     findings: tuple[Finding, ...]
 
     @property
     def is_healthy(self) -> bool:
-        """Whether nothing failed."""
+        """Whether no finding failed."""
         return all(finding.level != "fail" for finding in self.findings)
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What was called through an account.
+    """The calls that were made through an account.
 
     Attributes:
-        calls: made by us.
-        used, ceiling: the vendor's own counter of the day, as its last answer gave it; None where
-            it gave none.
+        calls: how many we made.
+        used, allowed: the vendor's counter of the day, from its last response that had one; else None.
         cost: of our calls, in the vendor's unit.
         unit: `calls`, `credits` or `tokens`.
     """
 
     calls: int
     used: int | None
-    ceiling: int | None
+    allowed: int | None
     cost: int = 0
     unit: str = "calls"
 
 
 @dataclass(frozen=True)
 class ReadStrategy:
-    """One way of reading a window, as an estimate.
+    """One way of reading a window, with an estimate.
 
     Attributes:
         name: as `route:` in connections.yaml.
-        calls: how many requests.
+        calls: the number of requests.
         cost: in the vendor's unit.
-        seconds: how long the vendor's clock makes it last.
-        how: what is done, in a few words.
-        impediment: why it cannot be taken; "" where it can.
+        seconds: the duration, given by latency and rate limits.
+        how: a short description.
+        impediment: why it is impossible; "" where it is possible.
     """
 
     name: str
@@ -173,16 +172,17 @@ class ReadStrategy:
 
 @dataclass(frozen=True)
 class Plan:
-    """How one window of one object will be read, and why so.
+    """How one window of one object will be read, and why.
 
     Attributes:
-        window: None reads everything that there is now (a snapshot).
-        complete: the read holds every live record, so that absence means deletion.
-        stamp_field: the field that windows and keysets go by; None for snapshots.
+        window: None reads all present records (a snapshot).
+        route: the name of the chosen strategy.
+        cursor_field: the field that windows and keysets are cut by; None for snapshots.
+        complete: the read returns every live record, so absence means deletion.
         vendor_count: the vendor's count of the window before reading.
-        calls: the estimate; `cost` in the vendor's `unit`, `seconds` by the vendor's clock.
-        routes: all that were weighed, the taken one among them.
-        remaining: what was left of the day's budget then; None where there is none.
+        calls, cost, seconds: of the chosen strategy; `cost` in the vendor's `unit`.
+        strategies: all that were compared, the chosen one among them.
+        remaining: what was left of the day's budget when it was planned; None where there is no budget.
     """
 
     object: str
@@ -197,19 +197,19 @@ class Plan:
     cost: int = 0
     unit: str = "calls"
     seconds: float = 0.0
-    routes: tuple[ReadStrategy, ...] = ()
+    strategies: tuple[ReadStrategy, ...] = ()
     remaining: int | None = None
 
 
 class RecordKeys(Protocol):
-    """What a vendor's records say of themselves: their id, their time stamp, whether they are deleted.
+    """The rules by which a vendor's records yield their keys: id, modification time, deleted flag.
 
-    Pages that are read and records that landed long ago go through the same rules, so that a mended rule
+    New pages and records that landed long ago go through the same rules, so that a corrected rule
     reaches both.
 
     Attributes:
-        version: raised whenever the same record gets other keys than before. What landed under another
-            version is looked at again when tables are built, and so is what was set aside.
+        version: raised whenever the same record gets other keys than before. Records that landed or were
+            rejected under another version are read again when tables are built.
     """
 
     version: int
@@ -229,12 +229,12 @@ class RecordKeys(Protocol):
 
         Args:
             obj: the object.
-            schema: its fields, as they were when the records were read.
+            schema: its fields at the time when the records were read.
             raw: the records: the column `record` (shape json), or one column per field (shape csv).
             shape: of the page.
-            route: by which the page was read.
-            origin: `Page.origin`; None where it was not noted, in batches of older versions.
-            deleted: what the batch says so far; None for records that were set aside.
+            route: the strategy by which the page was read.
+            origin: `Page.origin`; None in batches of older versions, which do not hold it.
+            deleted: the flags that the batch holds so far; None for records that were rejected.
 
         Returns:
             Rows whose `_source_id` is null for records that cannot be read.
@@ -243,21 +243,21 @@ class RecordKeys(Protocol):
 
 @dataclass
 class Page:
-    """One page of records on its way to landing.
+    """One page of records for landing.
 
     Attributes:
         batches: yields record batches with the key columns of `store.landing.records`; once.
-        extracted_at: when the vendor was asked, by our clock: reads are in the order of it, whatever the vendor
-            says of the time.
-        expected: how many records the vendor says the page has.
-        number: its place in the spool, for pages that are noted there.
-        facts: what the spool keeps of it once it is done, for whoever goes on with the window.
+        extracted_at: when the request was sent, by our clock; reads are ordered by it, whatever the vendor's
+            clock says.
+        expected: the number of records that the vendor states for the page.
+        number: its number in the checkpoint, for pages that are saved there.
+        facts: saved in the checkpoint once the page is done; a resumed read needs them.
         counted: whether the vendor's count of the window includes its records.
-        notes: what the commit of the window keeps for the plans to come, see `ConnectorContext.remembered`.
-        rejected: filled while `batches` runs: the records that cannot be landed.
-        origin: which of the vendor's lists the records came from, where the records themselves do not say
-            it and it decides about them: "deleted" for a list of deleted ones. "" for most.
-        part: which of the vendor's lists it is of, where an object is spread over several.
+        notes: kept with the commit of the window for later plans, see `ConnectorContext.remembered`.
+        rejected: the records that cannot be landed; filled while `batches` runs.
+        origin: the list of the vendor that the records came from, where it decides about them and the records
+            do not say it: "deleted" for a list of deleted records. "" for most.
+        part: the list of the vendor that the page belongs to, where an object is spread over several lists.
     """
 
     shape: Shape
@@ -277,10 +277,10 @@ class Page:
 
 @dataclass(frozen=True)
 class ConnectorContext:
-    """What an account needs from the outside.
+    """The dependencies of an account.
 
     Attributes:
-        remembered: the notes of the last window of an object that was committed.
+        remembered: returns the notes of the last committed window of an object.
     """
 
     settings: Settings
@@ -292,14 +292,14 @@ class ConnectorContext:
 
 
 class LoginFlow(Protocol):
-    """A login that a person gives; good for one attempt.
+    """A login by a person; valid for one attempt.
 
     Attributes:
-        address: where the person decides.
-        redirect_uri: where the browser is sent back to, with the answer in its query.
-        state: what the answer has to repeat.
-        by_hand: how to make the code at `address` and bring it here, as the answer `code`; "" where the
-            browser brings it.
+        address: the page where the person grants access.
+        redirect_uri: where the browser is sent afterwards, with the parameters in its query.
+        state: the value that the redirect has to repeat.
+        by_hand: how the person creates a code at `address` and passes it on as the parameter `code`; "" where the
+            browser delivers it.
     """
 
     address: str
@@ -308,73 +308,73 @@ class LoginFlow(Protocol):
     by_hand: str
 
     def accept(self, answer: Mapping[str, str]) -> None:
-        """Trade the answer for tokens and store them, encrypted.
+        """Exchange the parameters of the redirect for tokens and store them, encrypted.
 
         Raises:
-            AuthFailed: the person or the vendor refused, or the answer belongs to another attempt.
+            AuthFailed: the person or the vendor refused, or the parameters belong to another attempt.
         """
 
 
 class Account(Protocol):
-    """One account at a vendor, logged in when first needed."""
+    """One account at a vendor; it logs in at the first call."""
 
     connection: Connection
 
     def check(self) -> Checkup:
-        """Look at login, identity, permissions, budget and objects; never raises VendorError."""
+        """Check login, identity, permissions, budget and objects; never raises VendorError."""
 
     def login_flow(self, redirect_uri: str) -> LoginFlow:
-        """Begin a login by a person.
+        """Start a login by a person.
 
         Raises:
             ConfigError: this connection logs in by itself.
         """
 
     def identity(self) -> str:
-        """Say as whom, and to what, this is logged in."""
+        """Return the user and the account that this is logged in to, as text."""
 
     def objects(self) -> list[ObjectInfo]:
-        """List the objects that this login may see."""
+        """Return the objects that this login may see."""
 
     def describe(self, obj: str) -> Schema:
         """Return the fields of an object that can be read.
 
         Raises:
-            NotPermitted: the object is not there for this login; the text lists what is.
+            NotPermitted: this login does not see the object; the text lists the objects that it sees.
         """
 
     def vendor_now(self) -> datetime:
-        """Return the vendor's clock as it tells it, cut to whole seconds; nobody believes it without asking others."""
+        """Return the vendor's time in whole seconds, unverified; callers compare it with other clocks."""
 
     def count(self, plan: Plan) -> int | None:
-        """Return the vendor's count of what the plan reads; None where it cannot count."""
+        """Return the vendor's count of the records of a plan; None where the vendor cannot count."""
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
-        """Choose the route for a window; reads the schema and the vendor's count."""
+        """Return the plan for a window, with the chosen strategy; reads the schema and the vendor's count."""
 
     def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
-        """Read what the plan says; large pages are spooled as received.
+        """Yield the pages of a plan; large responses are saved in the checkpoint as received.
 
-        A spool that holds a request is gone on with: pages that are done there are not yielded.
+        A checkpoint that holds a request is resumed: pages that are done there are not yielded again.
 
         Raises:
-            ReadLost: the vendor no longer has what was being read.
+            ReadLost: the vendor no longer has the job or cursor of the resumed read.
         """
 
     def forget(self, checkpoint: Checkpoint) -> None:
-        """Give back what the vendor keeps for a read whose window has committed."""
+        """Release what the vendor keeps for a read, such as a job, once its window is committed."""
 
     def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
-        """Return how many records changed at or after an instant, and the newest stamp; one call."""
+        """Return the number of records changed at or after an instant, and the latest change; one call."""
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
-        """Return the fields of an object and its newest records."""
+        """Return the fields of an object and its most recent records."""
 
     def query(self, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
-        """Yield the records of a query in the vendor's language.
+        """Yield the records of a query in the vendor's query language.
 
         Raises:
-            Rejected: the vendor refuses it, or has no query language.
+            Rejected: the vendor refuses the query, or has no query language.
         """
 
     def get(self, obj: str, record: str, *, by: str | None) -> dict[str, Any]:
@@ -385,31 +385,31 @@ class Account(Protocol):
         """
 
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
-        """Return what an object costs where nothing changes, at least; asks nothing.
+        """Return the minimum cost of an object while nothing changes; makes no call.
 
-        What a read of all of it has cost is known from landing.
+        The cost of a full read is known from landing.
         """
 
     @property
     def day_limit(self) -> DayLimit | None:
-        """The vendor's limit of a day, in the unit of `usage`; None where it has none. Asks nothing."""
+        """The vendor's daily limit, in the unit of `usage`; None where there is none. Makes no call."""
 
     @property
     def usage(self) -> Usage:
-        """What was called through this account, and the vendor's counter."""
+        """The calls made through this account, and the vendor's counter."""
 
     def close(self) -> None:
-        """Give back what was held."""
+        """Close all connections."""
 
 
 @runtime_checkable
 class ConfirmsDeleted(Protocol):
-    """An account whose vendor can say of records that are missing from a list that they were deleted."""
+    """An account that can confirm that records missing from a list were deleted."""
 
     def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:
-        """Return those of the ids that the vendor says are deleted, in so many words.
+        """Return those ids that the vendor explicitly reports as deleted.
 
-        'Not found' and 'forbidden' are no such words: a login that lost its sight is told the same.
+        'Not found' and 'forbidden' confirm nothing: a login that lost a permission gets the same responses.
 
         Raises:
             VendorError: the vendor refuses; nothing is confirmed.
@@ -417,23 +417,23 @@ class ConfirmsDeleted(Protocol):
 
 
 @runtime_checkable
-class TellsSight(Protocol):
-    """An account that can say what its login may see."""
+class ReportsSight(Protocol):
+    """An account that can report what its login may see."""
 
     def sight(self) -> str:
-        """Return what changes when the login sees other records; "" where that cannot be known.
+        """Return a text that changes whenever the login sees other records; "" where the vendor reports nothing.
 
         Raises:
-            VendorError: the vendor does not say.
+            VendorError: the vendor does not answer.
         """
 
 
 @runtime_checkable
-class TellsFacts(Protocol):
-    """An account that can say which zone, currency and web address are its own."""
+class ReportsFacts(Protocol):
+    """An account that can report its time zone, currency and web address."""
 
     def facts(self) -> AccountFacts:
-        """Return what the account says about itself; "" for what it does not say. One or two calls.
+        """Return the account's own facts; "" for those that the vendor does not report. One or two calls.
 
         Raises:
             VendorError: the vendor does not answer.
@@ -444,9 +444,9 @@ class Connector(Protocol):
     """One vendor.
 
     Attributes:
-        logins: its ways of logging in, the one to prefer first.
-        callback_url: where browsers are sent back to after a login, unless configured.
-        address_example: what `login_url` looks like.
+        logins: its ways of logging in, the preferred one first.
+        callback_url: where browsers are sent after a login, unless connections.yaml says otherwise.
+        address_example: an example of `login_url`.
         keys: its rules for the keys of records.
     """
 
@@ -465,7 +465,7 @@ class Connector(Protocol):
         """Refuse settings that cannot work, before anything is sent.
 
         Raises:
-            ConfigError: they cannot.
+            ConfigError: the settings cannot work.
         """
 
     def open(self, connection: Connection, context: ConnectorContext) -> Account:

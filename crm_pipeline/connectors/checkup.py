@@ -1,6 +1,6 @@
-"""The frame of a check-up: login first, then one question after the other, none of which ends the others.
+"""The check of a connection: login first, then the vendor's own checks, each independent of the others.
 
-What is asked of a vendor stands in its own folder.
+The vendor's own checks are in its folder.
 """
 
 import difflib
@@ -11,30 +11,32 @@ from crm_pipeline.connectors.base import Finding
 from crm_pipeline.connectors.vendor_clock import CLOCK_CURE, tolerated
 from crm_pipeline.kernel.errors import BudgetExhausted, CrmError
 
-Ask = tuple[str, Callable[[], Iterator[Finding]]]
+Check = tuple[str, Callable[[], Iterator[Finding]]]
 _LOW_BUDGET = 0.9
-# Unlike `budget`, which the vendor tells among other things, it ends the check-up: nothing is known of permissions.
+# Unlike the finding `budget`, it ends the check: permissions cannot be read without calls.
 _SPENT = "call budget"
 
 
-def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -> Iterator[Finding]:
-    """Yield one finding after the other; without an answer, a login or calls it ends there.
+def findings(
+    api: VendorApi, ping: Callable[[], object], checks: Sequence[Check]
+) -> Iterator[Finding]:
+    """Yield the findings; stop early where the login fails or no calls are left.
 
     Args:
-        api: the account's.
-        greet: asks something that every login may ask.
-        asks: the vendor's own questions, each with the name that a refusal is reported under.
+        api: of the account.
+        ping: makes a call that every login may make.
+        checks: the vendor's own checks, each with the topic under which its error is reported.
     """
     try:
         api.log_in()
-        spent = _greeted(greet)
+        spent = _pinged(ping)
     except CrmError as error:
-        what = _SPENT if isinstance(error, BudgetExhausted) else "login"
-        yield Finding("fail", what, error.message, error.cure)
+        topic = _SPENT if isinstance(error, BudgetExhausted) else "login"
+        yield Finding("fail", topic, error.message, error.cure)
         return
-    place = api.token().instance_url
-    scheme = "TLS 1.2 or newer" if place.startswith("https") else "plain HTTP (sandbox)"
-    yield Finding("ok", "login", f"{api.connection.auth.kind}, {place}, {scheme}")
+    address = api.token().instance_url
+    scheme = "TLS 1.2 or newer" if address.startswith("https") else "plain HTTP (sandbox)"
+    yield Finding("ok", "login", f"{api.connection.auth.kind}, {address}, {scheme}")
     if spent:
         yield Finding("fail", _SPENT, spent.message, spent.cure)
         return
@@ -42,67 +44,67 @@ def findings(api: VendorApi, greet: Callable[[], object], asks: Sequence[Ask]) -
         yield Finding(
             "warn",
             "refresh token",
-            f"{api.profile.vendor} refuses that of the environment; the stored one is used.",
+            f"{api.profile.vendor} refuses the one of the environment; the stored one is used.",
             api.passed_over,
         )
-    for what, ask in asks:
+    for topic, check in checks:
         try:
-            yield from ask()
+            yield from check()
         except CrmError as error:
-            yield Finding("fail", what, error.message, error.cure)
+            yield Finding("fail", topic, error.message, error.cure)
     yield _clock(api)
-    for where, why in api.strange.found.items():
+    for where, why in api.implausible.reasons.items():
         yield Finding(
             "warn",
             "answers",
             f"{where} is ignored: {why}.",
-            f"{api.profile.vendor}, or a proxy on the way, sends it so. Where it is a counter we go by our own "
-            "count and by what is configured: `ceilings` in connections.yaml says what is right.",
+            f"{api.profile.vendor}, or a proxy on the way, sends it. Where it is a counter, our own count and the "
+            "configured limits are used instead; set the correct ones as `ceilings` in connections.yaml.",
         )
 
 
-def _greeted(greet: Callable[[], object]) -> BudgetExhausted | None:
-    """Ask what every login may ask; return why it may not be asked now, which says nothing of the login."""
+def _pinged(ping: Callable[[], object]) -> BudgetExhausted | None:
+    """Make the short call; return the error where no calls are left, which says nothing about the login."""
     try:
-        greet()
+        ping()
     except BudgetExhausted as error:
         return error
     return None
 
 
 def _clock(api: VendorApi) -> Finding:
-    """Judge what the answers so far have said of the time."""
-    skew, what = api.vendor_clock.skew, "clock"
+    """Return the finding about the vendor's clock, by the responses so far."""
+    skew, topic = api.vendor_clock.skew, "clock"
     if skew is None:
         detail = (
-            "no answer carries a date; windows end by this machine's clock, which has to be right."
+            "no response has a date; windows end by this machine's clock, which has to be right."
         )
-        return Finding("ok", what, detail)
-    told = f"the vendor's is {skew}"
+        return Finding("ok", topic, detail)
+    difference = f"the vendor's is {skew}"
     if not skew.is_steady:
         return Finding(
             "warn",
-            what,
-            f"{skew.of} answers disagree about the time; by most of them {told}.",
+            topic,
+            f"{skew.of} responses disagree about the time; by most of them {difference}.",
             "Windows end by the earlier clock, so nothing is lost. Look for a proxy or a cache between here and "
             "the vendor; or report it to the vendor.",
         )
     if skew.exceeds(tolerated(api.connection.lookback_s)):
         return Finding(
             "warn",
-            what,
-            f"{told}, and that is not believed.",
-            f"{CLOCK_CURE} Until the two agree windows end by the earlier one, or where the newest record is: "
-            "nothing is lost, but some is read again and again.",
+            topic,
+            f"{difference}, which is too much to be plausible.",
+            f"{CLOCK_CURE} Until the two agree, windows end by the earlier one, or at the latest record: "
+            "nothing is lost, but some records are read repeatedly.",
         )
-    return Finding("ok", what, told)
+    return Finding("ok", topic, difference)
 
 
-def budget(api: VendorApi, used: int, ceiling: int, *, period: str) -> Finding:
-    """Judge the vendor's own counter; `period` says since when it counts, such as `today`."""
-    ours = int(ceiling * api.connection.share)
+def budget(api: VendorApi, used: int, allowed: int, *, period: str) -> Finding:
+    """Return the finding about the vendor's counter; `period` names what it counts, such as `today`."""
+    ours = int(allowed * api.connection.share)
     unit = api.meter.unit
-    detail = f"{used:,} of {ceiling:,} {unit} used {period}; we stop at {ours:,}"
+    detail = f"{used:,} of {allowed:,} {unit} used {period}; we stop at {ours:,}"
     if used >= ours:
         cure = "Wait, or raise `share` in connections.yaml knowingly."
         return Finding("fail", "budget", detail, cure)
@@ -113,14 +115,14 @@ def budget(api: VendorApi, used: int, ceiling: int, *, period: str) -> Finding:
 def objects(
     api: VendorApi, listed: Mapping[str, bool] | Iterable[str], *, cure: str
 ) -> Iterator[Finding]:
-    """Compare the configured objects with those that the login may read.
+    """Yield the findings about the configured objects: whether the login may read each.
 
     Args:
-        api: the account's.
-        listed: the objects that there are; as a mapping also whether each can be read.
-        cure: how a missing one is made readable.
+        api: of the account.
+        listed: the account's objects; as a mapping, with whether each can be read.
+        cure: how to make a missing object readable.
     """
-    known = listed if isinstance(listed, Mapping) else dict.fromkeys(listed, True)
+    is_readable = listed if isinstance(listed, Mapping) else dict.fromkeys(listed, True)
     wanted = [settings.name for settings in api.connection.objects]
     if not wanted:
         yield Finding(
@@ -130,9 +132,9 @@ def objects(
             f"`crm-pipeline discover {api.connection.name} --write` adds those of this account.",
         )
         return
-    missing = [name for name in wanted if not known.get(name)]
+    missing = [name for name in wanted if not is_readable.get(name)]
     for name in missing:
-        close = difflib.get_close_matches(name, known, n=1) if name not in known else []
+        close = difflib.get_close_matches(name, is_readable, n=1) if name not in is_readable else []
         meant = f"Did you mean '{close[0]}'? " if close else ""
         yield Finding(
             "fail",

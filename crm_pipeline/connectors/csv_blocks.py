@@ -1,8 +1,7 @@
-"""A stream of CSV in blocks that end where a record ends, and a block taken apart record by record.
+"""A CSV stream cut into blocks of whole records, and a block split record by record.
 
-Readers of CSV work block by block, and Arrow's loses a line feed where a block ends inside of a cell. So it
-is given whole records. Which line breaks end a record is told by quotation marks: outside of cells their
-number is even (RFC 4180).
+Arrow's CSV reader loses a line feed where a block ends inside of a cell, so it gets whole records only. A line break
+ends a record where the number of quotation marks before it is even (RFC 4180).
 """
 
 import re
@@ -22,26 +21,26 @@ _RECORD = re.compile(_CELL + rb"(?:," + _CELL + rb")*+" + _END)
 _OPEN_CELL = re.compile(rb"(?:" + _CELL + rb',)*+"(?:[^"]++|"")*+\Z')
 _ANY_CELL = re.compile(_CELL)
 _LINE = re.compile(rb"[^\r\n]*+" + _END)
-STRAY = "a quotation mark stands where none may"
+MISPLACED_QUOTE = "a quotation mark stands where none may"
 
 
 class Readable(Protocol):
-    """What is read from."""
+    """A stream to read from."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill a buffer from the stream and return how many bytes came; none at its end."""
+        """Fill a buffer from the stream and return the number of bytes; 0 at its end."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Whole records, as far as quotation marks tell; good until the next block is taken.
+    """Whole records, by the count of quotation marks; valid until the next block is taken.
 
     Attributes:
-        buffer: begins with them.
-        size: how many bytes of `buffer` they are.
-        quotes: how many quotation marks those have.
-        is_last: nothing comes behind.
-        is_full: the block has grown as far as it may, and still no record ends.
+        buffer: begins with the records.
+        size: of the records, in bytes.
+        quotes: the number of quotation marks in the records.
+        is_last: the stream ends with this block.
+        is_full: the block has reached its maximum size, and no record ends in it.
     """
 
     buffer: bytearray
@@ -56,20 +55,20 @@ class Block:
         return memoryview(self.buffer)[: self.size]
 
     def has(self, sign: bytes) -> bool:
-        """Say whether some bytes stand in it."""
+        """Return whether the block contains some bytes."""
         return self.buffer.find(sign, 0, self.size) >= 0
 
 
 class CsvBlocks:
     """Cuts a stream into blocks.
 
-    All blocks share one buffer: fresh memory for each would cost as much as all that is done here.
+    All blocks share one buffer: new memory for each would double the run time.
 
     Args:
         file: the stream.
-        size: how many bytes are read at a time.
-        longest: how far a block may grow while no record ends.
-        allowance: bounds the stream.
+        size: the number of bytes read at a time.
+        longest: the maximum size of a block in which no record ends.
+        allowance: limits the size of the stream.
     """
 
     def __init__(self, file: Readable, *, size: int, longest: int, allowance: Allowance) -> None:
@@ -80,14 +79,14 @@ class CsvBlocks:
         self._buffer = bytearray()
         self._begin = 0
         self._filled = 0
-        self._is_end = False
+        self._at_end = False
 
     def head(self, most: int) -> bytes:
-        """Return the first line without its end, nothing where it is longer than `most`."""
-        while not self._is_end and self._buffer.find(b"\n", 0, self._filled) < 0:
+        """Return the first line without its end; empty where it is longer than `most`."""
+        while not self._at_end and self._buffer.find(b"\n", 0, self._filled) < 0:
             if self._filled > most:
                 return b""
-            self._more()
+            self._fill()
         line = _LINE.match(self._buffer, 0, self._filled)
         assert line is not None
         self._begin = line.end()
@@ -97,46 +96,46 @@ class CsvBlocks:
         """Return the next block; None at the end.
 
         Raises:
-            TooLarge: the stream exceeds its bound.
+            TooLarge: the stream exceeds its limit.
         """
-        while not self._is_end:
-            self._more()
+        while not self._at_end:
+            self._fill()
             end, quotes = _record_end(self._buffer, self._filled)
-            if end and not self._is_end:
+            if end and not self._at_end:
                 self._begin = end
                 return Block(self._buffer, end, quotes)
-            if self._filled >= self._longest and not self._is_end:
+            if self._filled >= self._longest and not self._at_end:
                 break
         self._settle()
         size, self._begin = self._filled, self._filled
         if not size:
             return None
         quotes = count_quotes(memoryview(self._buffer)[:size])
-        return Block(self._buffer, size, quotes, is_last=self._is_end, is_full=not self._is_end)
+        return Block(self._buffer, size, quotes, is_last=self._at_end, is_full=not self._at_end)
 
     def give_back(self, size: int) -> None:
-        """Let the last bytes of the block that was taken come again, at the beginning of the next."""
+        """Return the last bytes of the taken block to the stream; the next block begins with them."""
         self._begin -= size
 
     def _settle(self) -> None:
-        """Move what was not taken yet to the beginning of the buffer."""
+        """Move the bytes that were not taken yet to the beginning of the buffer."""
         rest = self._filled - self._begin
         if self._begin:
             self._buffer[:rest] = self._buffer[self._begin : self._filled]
         self._begin, self._filled = 0, rest
 
-    def _more(self) -> None:
+    def _fill(self) -> None:
         self._settle()
         wanted = self._filled + self._size
         if len(self._buffer) < wanted:
-            # A new one: what was given out goes on pointing to the old one.
+            # A new buffer, because the last block still points to the old one.
             larger = bytearray(wanted + self._size // 4)
             larger[: self._filled] = memoryview(self._buffer)[: self._filled]
             self._buffer = larger
         with memoryview(self._buffer) as view:
             size = self._file.readinto(view[self._filled : wanted]) or 0
         self._allowance.take(size)
-        self._is_end = not size
+        self._at_end = not size
         self._filled += size
 
 
@@ -148,7 +147,7 @@ def count_quotes(data: memoryview) -> int:
 
 
 def are_quotes_in_place(block: Block) -> bool:
-    """Say whether each quotation mark begins or ends a cell, or is one of a pair inside of one."""
+    """Return whether each quotation mark begins or ends a cell, or is one of a pair inside of a cell."""
     numbers = np.frombuffer(block.buffer, np.uint8, block.size)
     at = np.flatnonzero(numbers == QUOTE)
     if len(at) % 2:
@@ -165,10 +164,12 @@ _BORDERS = np.frombuffer(b',\r\n"', np.uint8)
 
 @dataclass
 class Part:
-    """A piece of a block that begins at `begin`: a record, or what should be one.
+    """A part of a block: a record, or a broken one.
 
     Attributes:
-        defect: what is wrong with it; "" for a good one.
+        raw: its bytes.
+        defect: the reason why it cannot be read; "" for a good record.
+        begin: its offset in the block.
     """
 
     raw: bytes
@@ -177,13 +178,13 @@ class Part:
 
 
 class Splitter:
-    """Takes blocks apart that hold something odd; slow, and strict about RFC 4180.
+    """Splits irregular blocks into records; slow, and strict about RFC 4180.
 
     Args:
-        columns: how many cells a record has.
-        id_column: which of them is the id.
-        id_form: a regular expression for ids. Where a record is broken, the next one begins at the next line
-            with an id in its place: a text of several lines looks otherwise.
+        columns: the number of cells in a record.
+        id_column: the index of the id.
+        id_form: a regular expression for ids. After a broken record, the next one begins at the next line with an
+            id in the column of ids; lines of a longer text do not look so.
     """
 
     def __init__(self, columns: int, id_column: int, id_form: bytes) -> None:
@@ -194,54 +195,56 @@ class Splitter:
         self._id = re.compile(before + rb'"?(' + id_form + rb')"?(?:,|\r|\n|\Z)')
 
     def parts(self, block: Block) -> tuple[list[Part], int]:
-        """Return the records of a block, and the size of what goes on behind it."""
+        """Return the records of a block, and the size of the rest that continues in the next block."""
         data = bytes(block.data)
-        found: list[Part] = []
+        parts: list[Part] = []
         at = 0
         while at < len(data):
-            may_go_on = not block.is_last and not (block.is_full and at == 0)
-            end, defect = self._piece(data, at, may_go_on=may_go_on)
+            may_continue = not block.is_last and not (block.is_full and at == 0)
+            end, defect = self._part_end(data, at, may_continue=may_continue)
             if not end:
                 break
             piece = data[at:end]
             if piece.strip(b"\r\n"):
-                if found and found[-1].defect and not self.id_of(piece):
-                    found[-1].raw = data[found[-1].begin : end]
+                if parts and parts[-1].defect and not self.id_of(piece):
+                    parts[-1].raw = data[parts[-1].begin : end]
                 else:
-                    found.append(Part(piece, defect, at))
+                    parts.append(Part(piece, defect, at))
             at = end
-        is_open = bool(found and found[-1].defect) and not block.is_last
-        if is_open and not (block.is_full and len(found) == 1):
-            # What is left of a broken record may stand in the next block.
-            at = found.pop().begin
-        return found, len(data) - at
+        is_open = bool(parts and parts[-1].defect) and not block.is_last
+        if is_open and not (block.is_full and len(parts) == 1):
+            # The rest of a broken record may be in the next block.
+            at = parts.pop().begin
+        return parts, len(data) - at
 
     def id_of(self, raw: bytes) -> str:
-        """Return the id of a record, "" where it cannot be told."""
-        seen = self._id.match(raw)
-        return seen[1].decode() if seen else ""
+        """Return the id of a record; "" where it cannot be read."""
+        match = self._id.match(raw)
+        return match[1].decode() if match else ""
 
-    def reordered(self, record: bytes, places: Sequence[int]) -> bytes:
-        """Return a record with its cells in another order, each as it is; a broken one stays as it is."""
+    def reordered(self, record: bytes, columns: Sequence[int]) -> bytes:
+        """Return a record with its cells, unchanged, in the order of `columns`; a broken record stays as it is."""
         if self._record.fullmatch(record) is None:
             return record
         cells = list(_cells(record))
-        return b",".join(cells[place] for place in places)
+        return b",".join(cells[column] for column in columns)
 
-    def _piece(self, data: bytes, at: int, *, may_go_on: bool) -> tuple[int, str]:
-        """Return where a piece ends and what is wrong with it; 0 where it goes on behind the data."""
+    def _part_end(self, data: bytes, at: int, *, may_continue: bool) -> tuple[int, str]:
+        """Return where a part ends, and its defect; 0 where it continues behind the data."""
         record = self._record.match(data, at)
-        if record is not None and (not may_go_on or record.end() < len(data) or data[-1:] == b"\n"):
+        if record is not None and (
+            not may_continue or record.end() < len(data) or data[-1:] == b"\n"
+        ):
             return record.end(), ""
-        if may_go_on and (record is not None or _OPEN_CELL.match(data, at)):
+        if may_continue and (record is not None or _OPEN_CELL.match(data, at)):
             return 0, ""
         line = _LINE.match(data, at)
         assert line is not None
         other = _RECORD.match(data, at)
         if other is None:
-            return line.end(), STRAY
+            return line.end(), MISPLACED_QUOTE
         if other.end() > line.end() and self._record.match(data, line.end()):
-            return line.end(), STRAY  # a cell that was not closed took the next record in
+            return line.end(), MISPLACED_QUOTE  # an unclosed cell runs into the next record
         cells = len(list(_cells(other[0])))
         return other.end(), f"{cells} cells where {self._columns} were expected"
 
@@ -258,7 +261,7 @@ def _cells(record: bytes) -> Iterator[bytes]:
 
 
 def _record_end(data: bytearray, size: int) -> tuple[int, int]:
-    """Return where the last record ends, 0 where none does, and the quotation marks before."""
+    """Return where the last record ends (0 where none does), and the number of quotation marks before."""
     quotes, at = count_quotes(memoryview(data)[:size]), size
     while (newline := data.rfind(b"\n", 0, at)) >= 0:
         quotes -= data.count(b'"', newline, at)

@@ -1,7 +1,7 @@
-"""Records of a CSV file into record batches, and aside those that cannot be read; every cell stays its text.
+"""The records of a CSV file as record batches of text cells; records that cannot be read are rejected one by one.
 
-A block is read at once by Arrow. Only where something in it is odd is it taken apart, record by record: what
-cannot be read is set aside with its reason and its bytes, and the others go on.
+Arrow reads a block at once. Only an irregular block is split record by record: a record that cannot be read is
+rejected with its reason and its bytes, and the others are landed.
 """
 
 import csv
@@ -28,7 +28,7 @@ from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.bounds import Allowance
 
 BLOCK_BYTES = 8 << 20
-# The longest record by the vendors' limits is far shorter: Salesforce's have 400,000 characters.
+# Far above the longest record that vendors allow: those of Salesforce have 400,000 characters.
 _LONGEST_BYTES = 32 << 20
 _MOST_REJECTED_BYTES = 64 << 20
 _HEAD_BYTES = 1 << 20
@@ -41,14 +41,15 @@ Keys = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 @dataclass(frozen=True)
 class CsvForm:
-    """What a file of a vendor looks like.
+    """The form of a vendor's files.
 
     Attributes:
-        owner: for error texts.
-        names: of the fields that are wanted, in their order.
-        columns: the names of a file's columns, from its header; raises ProtocolError where they are others.
-        keys: the key columns of `store.landing.records`; `_source_id` is null for records that cannot be landed.
-        id_name: the field with the id.
+        owner: named in error texts.
+        names: of the fields to return, in order.
+        columns: returns the names of a file's columns by its header; raises ProtocolError where they do not fit.
+        keys: returns the key columns of `store.landing.records`; `_source_id` is null for records that cannot be
+            landed.
+        id_name: the name of the id field.
         id_form: a regular expression for ids.
     """
 
@@ -65,12 +66,12 @@ class CsvRecords:
 
     Args:
         form: of the file.
-        allowance: bounds its bytes.
-        rejected: filled with records that cannot be read.
-        block_bytes: how much is read at once.
+        allowance: limits its bytes.
+        rejected: filled with the records that cannot be read.
+        block_bytes: the number of bytes read at once.
 
     Attributes:
-        seen: how many records there were so far, readable or not.
+        seen: the number of records so far, readable or not.
     """
 
     def __init__(
@@ -87,12 +88,12 @@ class CsvRecords:
         self._block_bytes = block_bytes
         self._rejected_bytes = 0
         self._names: list[str] = []
-        self._places: list[int] = []
+        self._order: list[int] = []
         self._read = 0
 
     @property
     def seen(self) -> int:
-        """How many records there were so far, readable or not."""
+        """The number of records so far, readable or not."""
         return self._read + len(self._rejected)
 
     def batches(self, file: Readable) -> Iterator[pa.RecordBatch]:
@@ -102,8 +103,8 @@ class CsvRecords:
             file: open at its beginning.
 
         Raises:
-            ProtocolError: the file has other columns, or cannot be told apart into records.
-            TooLarge: it is larger than allowed.
+            ProtocolError: the file has other columns, or cannot be split into records.
+            TooLarge: the file is larger than allowed.
         """
         blocks = CsvBlocks(
             file,
@@ -114,18 +115,18 @@ class CsvRecords:
         head = blocks.head(_HEAD_BYTES).removeprefix(b"\xef\xbb\xbf")
         self._names = self._form.columns(cells_of(head))
         if self._names != list(self._form.names):
-            self._places = [self._names.index(name) for name in self._form.names]
+            self._order = [self._names.index(name) for name in self._form.names]
         while (block := blocks.take()) is not None:
-            batch = self._whole(block)
+            batch = self._read_at_once(block)
             if batch is None:
-                batch, tail = self._apart(block)
+                batch, tail = self._read_singly(block)
                 blocks.give_back(tail)
             self._read += batch.num_rows
             if batch.num_rows:
                 yield batch
 
-    def _whole(self, block: Block) -> pa.RecordBatch | None:
-        """Return the records of a block; None where anything in it is odd."""
+    def _read_at_once(self, block: Block) -> pa.RecordBatch | None:
+        """Return the records of a block read at once; None where it is irregular."""
         if block.has(b"\0"):
             return None
         try:
@@ -144,11 +145,11 @@ class CsvRecords:
             [*keys.columns, *wanted.columns], names=[*keys.schema.names, *wanted.schema.names]
         )
 
-    def _apart(self, block: Block) -> tuple[pa.RecordBatch, int]:
+    def _read_singly(self, block: Block) -> tuple[pa.RecordBatch, int]:
         """Read a block record by record.
 
         Returns:
-            The records that can be read, and the size of what goes on behind the block.
+            The records that can be read, and the size of the rest that continues in the next block.
         """
         parts, tail = self._splitter.parts(block)
         good: list[bytes] = []
@@ -163,9 +164,7 @@ class CsvRecords:
             return self._keyed(_empty(self._names)), tail
         raw = _parsed(pa.py_buffer(b"".join(map(_ended, good))), self._names)
         if raw.num_rows != len(good):
-            raise ProtocolError(
-                f"{self._form.owner}: a CSV file cannot be told apart into records."
-            )
+            raise ProtocolError(f"{self._form.owner}: a CSV file cannot be split into records.")
         batch = self._keyed(raw)
         is_readable = batch.column("_source_id").is_valid()
         ids = raw.column(self._form.id_name).to_pylist()
@@ -181,20 +180,20 @@ class CsvRecords:
                 f"{self._form.owner}: more than {_MOST_REJECTED_BYTES >> 20} MB of a CSV file cannot be read."
             )
         line = raw.removesuffix(b"\n").removesuffix(b"\r")
-        if self._places:
-            line = self._splitter.reordered(line, self._places)
+        if self._order:
+            line = self._splitter.reordered(line, self._order)
         self._rejected.append(Reject(reason, line, source_id, is_torn))
 
     @cached_property
     def _splitter(self) -> Splitter:
-        place = self._names.index(self._form.id_name)
-        return Splitter(len(self._names), place, self._form.id_form)
+        id_column = self._names.index(self._form.id_name)
+        return Splitter(len(self._names), id_column, self._form.id_form)
 
 
 def key_columns(
     raw: pa.RecordBatch, *, id_field: str, modified_field: str | None, deleted_field: str | None
 ) -> pa.RecordBatch:
-    """Return the key columns of raw text columns; `_source_id` is null where id or stamp is none."""
+    """Return the key columns of raw text columns; `_source_id` is null where id or modification time is invalid."""
     ids = raw.column(id_field)
     rows = raw.num_rows
     is_good = pc.not_equal(ids, "")
@@ -215,7 +214,7 @@ def key_columns(
 
 
 def without_nul(raw: pa.RecordBatch) -> pa.RecordBatch:
-    """Return set-aside records, with the cells of those that hold NUL emptied, so that they stay in quarantine."""
+    """Return rejected records; those that hold NUL get empty cells, so that they stay rejected."""
     has_nul = pa.repeat(pa.scalar(value=False), raw.num_rows)
     for column in raw.columns:
         has_nul = pc.or_(has_nul, pc.match_substring(column, "\0"))
@@ -235,7 +234,7 @@ def cells_of(line: bytes) -> list[str]:
 
 
 def _parsed(data: pa.Buffer, names: list[str]) -> pa.RecordBatch:
-    """Read whole records in one block, so that no block of Arrow's ends inside of a cell."""
+    """Return whole records, read by Arrow as one block, so that no block ends inside of a cell."""
     table = pacsv.read_csv(
         pa.BufferReader(data),
         read_options=pacsv.ReadOptions(
@@ -250,8 +249,8 @@ def _parsed(data: pa.Buffer, names: list[str]) -> pa.RecordBatch:
             check_utf8=True,
         ),
     )
-    found = table.combine_chunks().to_batches()
-    return found[0] if found else _empty(names)
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else _empty(names)
 
 
 def _empty(names: list[str]) -> pa.RecordBatch:
@@ -259,21 +258,21 @@ def _empty(names: list[str]) -> pa.RecordBatch:
 
 
 def _is_all_quoted(raw: pa.RecordBatch, block: Block) -> bool:
-    """Say whether every cell stands between quotation marks, and those inside of cells are doubled.
+    """Return whether every cell is quoted and quotation marks inside of cells are doubled.
 
-    By sizes alone: a cell is as long as its value, two marks around it, one more for each inside, and what ends
-    it. A mark that stands where none may, and a cell without marks, make more marks than that says.
+    Sizes decide: a cell is as long as its value, two marks around it, one more for each mark inside, and its
+    separator. A misplaced mark or an unquoted cell changes the number of marks.
     """
     rows, cells = raw.num_rows, raw.num_rows * raw.num_columns
     ends = 2 if block.buffer[block.size - 2 : block.size] == b"\r\n" else 1
     values = sum(map(_size, raw.columns))
     inside = block.size - values - 3 * cells - (ends - 1) * rows
-    is_so: bool = block.quotes == 2 * (cells + inside)
-    return is_so
+    is_quoted: bool = block.quotes == 2 * (cells + inside)
+    return is_quoted
 
 
 def _size(column: pa.Array) -> int:
-    """Return how many bytes the values of a column have."""
+    """Return the size of a column's values in bytes."""
     if not len(column):
         return 0
     offsets = memoryview(column.buffers()[1]).cast("i")

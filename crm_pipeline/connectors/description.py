@@ -1,8 +1,8 @@
-"""The entries of a description (fields, pick lists, types): what can be read of each, whatever the others are.
+"""The entries of a vendor's metadata (fields, pick lists, types), each read independently of the others.
 
-An attribute of a wrong type is as good as absent; of a list, such as the values of a field, the elements that
-cannot be read are, and the log says nothing of them. An entry without what makes it an entry is left out, with a
-word in the log. A description of which nothing can be read is a malformed answer.
+An attribute of a wrong type counts as absent. So does an element that cannot be read in a list, such as the values
+of a field; neither is logged. An entry without its required attributes is left out, with a warning in the log.
+Metadata without any readable entry is a malformed response.
 """
 
 import re
@@ -22,10 +22,10 @@ EnvelopeT = TypeVar("EnvelopeT")
 EntryT = TypeVar("EntryT")
 T = TypeVar("T")
 Whole = int | float | None
-"""A whole number of a description, which some write as 255.0; see `whole`."""
+"""A whole number in metadata, which some vendors write as 255.0; see `whole`."""
 _LARGEST = 1 << 31
 _UNKNOWN = "\ufffd"
-# Halves of surrogate pairs, which stand for no character alone; a backslash before a backslash begins nothing.
+# Escaped halves of surrogate pairs, which are no characters; an escaped backslash is matched first, to skip it.
 _HALVES = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
@@ -33,7 +33,7 @@ _HALVES = re.compile(
 
 @dataclass(frozen=True)
 class Entries(Generic[EnvelopeT, EntryT]):
-    """What a description holds: everything around the entries, and those that can be read."""
+    """The content of a metadata response: everything around the entries, and the readable entries."""
 
     envelope: EnvelopeT
     rows: list[EntryT]
@@ -49,34 +49,34 @@ def entries(
     what: str,
     must_have: Collection[str] = (),
 ) -> Entries[EnvelopeT, EntryT]:
-    """Return the entries of a description.
+    """Return the entries of a metadata response.
 
     Args:
-        body: of the answer.
+        body: of the response.
         envelope: a struct whose attribute `list_name` is `list[msgspec.Raw]`.
         entry: a TypedDict; an entry without its required keys is left out.
-        list_name: the key of the list in the answer.
-        owner: whose answer it is, for texts.
-        what: the answer in a few words.
+        list_name: the key of the list in the response.
+        owner: the connection, named in texts.
+        what: the response in a few words, for texts.
         must_have: names of entries without which the others would be read wrongly.
 
     Raises:
-        MalformedAnswer: it is no such answer, or none of its entries can be read, or not one that must be.
+        MalformedAnswer: the response is of another form, no entry can be read, or a required one cannot.
     """
-    whole = _whole(body, envelope, entry, list_name)
-    if whole is not None:
-        return whole
+    complete = _complete(body, envelope, entry, list_name)
+    if complete is not None:
+        return complete
     emptied, texts = taken_apart(body, list_name)
-    # Where the list cannot be told apart, this says what is wrong.
+    # Where the list cannot be split into elements, this raises the error that says why.
     around = decoded(body if emptied is None else mended(emptied), envelope, owner=owner, what=what)
-    read = [_one(text, entry) for text in texts]
-    rows = [one for one in read if one is not None]
+    read = [_entry(text, entry) for text in texts]
+    rows = [row for row in read if row is not None]
     if emptied is None or (texts and not rows):
         defect = msgspec.DecodeError("none of its entries can be read")
         raise malformed(body, defect, owner=owner, what=what)
-    lost = [text for text, one in zip(texts, read, strict=True) if one is None]
+    lost = [text for text, row in zip(texts, read, strict=True) if row is None]
     for name in must_have:
-        if any(_names(text, name) for text in lost):
+        if any(_may_be(text, name) for text in lost):
             defect = msgspec.DecodeError(f"its entry {name} cannot be read")
             raise malformed(body, defect, owner=owner, what=what)
     if lost:
@@ -90,11 +90,11 @@ def entries(
     return Entries(around, rows)
 
 
-def described(body: bytes, kind: type[T], *, owner: str, what: str) -> T:
-    """Return an answer without records in the declared type; what is no character in its texts is replaced.
+def decoded_leniently(body: bytes, kind: type[T], *, owner: str, what: str) -> T:
+    """Return a response without records in the declared type; bytes that are no characters are replaced.
 
     Raises:
-        MalformedAnswer: it is something else.
+        MalformedAnswer: the response is not of that type.
     """
     try:
         return msgspec.json.decode(body, type=kind)
@@ -103,11 +103,11 @@ def described(body: bytes, kind: type[T], *, owner: str, what: str) -> T:
 
 
 def whole(number: Whole) -> int:
-    """Return a length or a number of digits; 0 where it cannot be one."""
+    """Return a length or a number of digits; 0 where the number is implausible."""
     return int(number) if number and 0 < number < _LARGEST else 0
 
 
-def _whole(
+def _complete(
     body: bytes, envelope: type[EnvelopeT], entry: type[EntryT], list_name: str
 ) -> Entries[EnvelopeT, EntryT] | None:
     try:
@@ -118,47 +118,50 @@ def _whole(
     return Entries(around, list(getattr(rows, list_name)))
 
 
-def _one(text: bytes, entry: type[EntryT]) -> EntryT | None:
-    """Return what can be read of one entry; None where its required keys cannot be."""
+def _entry(text: bytes, entry: type[EntryT]) -> EntryT | None:
+    """Return the readable attributes of an entry; None where a required one cannot be read."""
     try:
         parts: Mapping[str, msgspec.Raw]
         parts = msgspec.json.decode(mended(text), type=dict[str, msgspec.Raw])
     except UNREADABLE:
         return None
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     for name, kind in get_type_hints(entry).items():
         if name in parts:
             value = _value(parts[name], kind)
             if value is not None:
-                found[name] = value
+                attributes[name] = value
     required: frozenset[str] = getattr(entry, "__required_keys__", frozenset())
-    is_whole = required <= found.keys() and not any(_UNKNOWN in str(found[key]) for key in required)
-    return cast("EntryT", found) if is_whole else None
+    is_complete = required <= attributes.keys() and not any(
+        _UNKNOWN in str(attributes[key]) for key in required
+    )
+    return cast("EntryT", attributes) if is_complete else None
 
 
 def _value(raw: msgspec.Raw, kind: Any) -> Any:
-    """Return a value; of a list what can be read of it; None where it is of another type."""
+    """Return a value, of a list its readable elements; None where it is of another type."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except UNREADABLE:
         # `list[X] | None` is a list as well.
-        lists = [one for one in (kind, *get_args(kind)) if get_origin(one) is list]
+        lists = [each for each in (kind, *get_args(kind)) if get_origin(each) is list]
         if not lists or bytes(memoryview(raw)[:1]) != b"[":
             return None
     [inner] = get_args(lists[0])
-    each = msgspec.json.decode(raw, type=list[msgspec.Raw])
-    return [one for one in (_value(part, inner) for part in each) if one is not None]
+    elements = msgspec.json.decode(raw, type=list[msgspec.Raw])
+    values = (_value(element, inner) for element in elements)
+    return [value for value in values if value is not None]
 
 
-def _names(text: bytes, name: str) -> bool:
-    """Say whether an entry that cannot be read may be the one of this name: it stands as a value in it."""
+def _may_be(text: bytes, name: str) -> bool:
+    """Return whether an unreadable entry may have this name, because the name is one of its values."""
     return re.search(rb':\s*"' + re.escape(name.encode()) + b'"', text) is not None
 
 
 def mended(text: bytes) -> bytes:
-    """Replace what is no character: a label says less then, and is still one."""
-    whole = text.decode("utf-8", "replace").encode()
-    return _HALVES.sub(lambda half: rb"\ufffd" if half[1] else half[0], whole)
+    """Return a text with the replacement character for whatever is no character; a label stays usable then."""
+    valid = text.decode("utf-8", "replace").encode()
+    return _HALVES.sub(lambda half: rb"\ufffd" if half[1] else half[0], valid)
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""The keys of JSON records that are stored already, by the very functions that read them from answers."""
+"""The keys of stored JSON records, read by the same functions that read responses."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -21,14 +21,14 @@ def keys_of(
     id_of: Callable[[KeyT], str],
     deleted_of: Callable[[KeyT, int], bool],
 ) -> pa.RecordBatch:
-    """Return the key columns of records, a row for each; with a null id where a record cannot be read.
+    """Return the key columns, one row for each record; the id is null where a record cannot be read.
 
     Args:
         raw: records of the shape `json`.
-        read: reads an answer, as pages are read.
-        list_name: the key of the list in such an answer.
-        id_of: the id of a readable record.
-        deleted_of: whether a readable record is deleted; is told its row, too.
+        read: reads the body of a response.
+        list_name: the key of the list of records in a response.
+        id_of: returns the id of a readable record.
+        deleted_of: returns whether a readable record is deleted, by its key and its row.
     """
     texts = [text.encode() for text in raw.column("record").to_pylist()]
     whole = _read(texts, read, list_name)
@@ -37,7 +37,7 @@ def keys_of(
         ids: Sequence[str | None] = [id_of(key) for key in whole.keys]
         marks = [deleted_of(key, row) for key, row in zip(whole.keys, rows, strict=True)]
         return _batch(ids, whole.instants, marks)
-    # A record of them cannot be read: which one, only a look at each tells.
+    # At least one record cannot be read; reading each by itself shows which.
     pages = [_single(text, read, list_name) for text in texts]
     return _batch(
         [id_of(page.keys[0]) if page else None for page in pages],

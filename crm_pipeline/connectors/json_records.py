@@ -1,4 +1,4 @@
-"""Records of a JSON answer as a batch for landing: the text of each as received, and its keys."""
+"""Records of a JSON response as a batch for landing: the text of each record as received, and its keys."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,7 +25,7 @@ SCHEMA = pa.schema(
 def batch_of(
     *,
     ids: Sequence[str],
-    stamps: Sequence[str | datetime | None] | pa.Array,
+    modified_at: Sequence[str | datetime | None] | pa.Array,
     texts: Sequence[bytes | memoryview | str],
     deleted: Sequence[bool] | bool = False,
     owner: str,
@@ -34,34 +34,34 @@ def batch_of(
 
     Args:
         ids: the vendor's ids as text.
-        stamps: ISO 8601 instants with `Z` or an offset, or datetimes; None or "" where there is none. Or
-            instants as `record_page` has them, with the texts of that page.
+        modified_at: ISO 8601 instants with `Z` or an offset, or datetimes; None or "" where there is none. Or
+            the instants of a `RecordPage`, together with the texts of that page.
         texts: each record's JSON.
-        deleted: of each record, or of all.
-        owner: for error texts.
+        deleted: a flag for each record, or one for all.
+        owner: named in error texts.
 
     Raises:
-        ProtocolError: a stamp is no instant, or a text is no UTF-8.
+        ProtocolError: a modification time is no instant, or a text is not UTF-8.
     """
     marks = [deleted] * len(ids) if isinstance(deleted, bool) else deleted
     try:
-        # Where `record_page` has read the instants, it has looked at the texts, too.
-        is_read = isinstance(stamps, pa.Array)
+        # A `RecordPage` has read instants and has checked its texts already.
+        is_read = isinstance(modified_at, pa.Array)
         encoded = cast("_Encoded", texts) if is_read else _encoded(texts)
         plain = _texts(encoded)
         if not is_read:
             plain.validate(full=True)
-        modified = stamps if is_read else as_instants(stamps)
+        instants = modified_at if is_read else as_instants(modified_at)
     except pa.ArrowInvalid:
         # Arrow quotes the value that it could not read: that may be somebody's data.
         raise ProtocolError(
-            f"{owner}: an answer holds a stamp that is no instant, or text that is not UTF-8.",
+            f"{owner}: a response holds a modification time that is no instant, or text that is not UTF-8.",
             cure="Run again; if it persists, report it to the vendor with the time of the run.",
         ) from None
     return pa.RecordBatch.from_arrays(
         [
             pa.array(ids, pa.string()),
-            modified,
+            instants,
             pa.array(marks, pa.bool_()),
             plain,
         ],
@@ -74,7 +74,7 @@ def _encoded(texts: Sequence[bytes | memoryview | str]) -> _Encoded:
 
 
 def _texts(texts: _Encoded) -> pa.Array:
-    """Return texts as an array of strings; six times as fast as Arrow takes bytes from a list."""
+    """Return texts as an array of strings; six times as fast as `pa.array` of a list of bytes."""
     ends = pa.array([0, *accumulate(map(len, texts))], pa.int32())
     data = pa.py_buffer(b"".join(texts))
     return pa.Array.from_buffers(pa.string(), len(texts), [None, ends.buffers()[1], data])

@@ -1,4 +1,4 @@
-"""Several streams as one, each made in a thread of its own: while one waits for the vendor, others are read."""
+"""Several streams as one; each runs in a thread of its own, so that others are read while one waits for the vendor."""
 
 import queue
 import threading
@@ -13,7 +13,7 @@ _STOP_LOOKS_S = 0.1
 
 @dataclass(frozen=True)
 class _End:
-    """A stream is over: read to its end, or with what it raised."""
+    """The end of a stream, with the error that it raised, if any."""
 
     error: BaseException | None = None
 
@@ -33,11 +33,11 @@ class _Merged(Generic[T]):
         try:
             running = len(self._threads)
             while running:
-                found = self._ready.get()
-                if not isinstance(found, _End):
-                    yield found
-                elif found.error is not None:
-                    raise found.error
+                item = self._ready.get()
+                if not isinstance(item, _End):
+                    yield item
+                elif item.error is not None:
+                    raise item.error
                 else:
                     running -= 1
         finally:
@@ -66,9 +66,9 @@ class _Merged(Generic[T]):
 
 
 def merged(*streams: Generator[T]) -> Generator[T]:
-    """Yield what any of the streams has, as it comes.
+    """Yield the items of all streams in the order in which they arrive.
 
-    What one raises is raised here and ends the others; whoever closes it ends them all.
+    The error of one stream is raised here and ends the others; closing the result ends them all.
     """
     if len(streams) == 1:
         return streams[0]

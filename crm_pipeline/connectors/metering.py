@@ -1,7 +1,7 @@
-"""What a call costs, under which of a vendor's ceilings it falls, and what the vendor's own counters say.
+"""The cost of a call, the limits that it counts towards, and the counters that the vendor reports.
 
-A vendor's folder fills these in: its operations, its limits, and where its counters stand. Whether a
-counter is believed is decided here, for all vendors.
+A vendor's folder declares its operations, its limits and the headers of its counters. Whether a reported
+counter is plausible is decided here, for all vendors.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,14 +10,14 @@ from typing import Protocol
 
 import requests
 
-from crm_pipeline.connectors.strange import Strange
+from crm_pipeline.connectors.implausible import ImplausibleValues
 from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.ratelimit.limits import MOST_COUNTED, Limit
 from crm_pipeline.wire.figures import shown, whole
 
-# Ceilings depend on edition and licences: they are far above what is published for the smallest account,
-# and never far below. A vendor may let somebody pass its ceiling, but not ten times.
+# Limits depend on edition and licences: they may be far above the one published for the smallest account, and
+# never far below. A vendor may tolerate calls beyond its limit, but not ten times the limit.
 _LEAST_PART = 1_000
 _MOST_TIMES = 100_000
 _MOST_OVER = 10
@@ -28,9 +28,9 @@ class Operation:
     """One kind of call.
 
     Attributes:
-        name: under which the accounts by day count it.
+        name: as the daily call counts name it.
         cost: in the vendor's own unit (calls, credits, tokens).
-        kind: the class of endpoints that it belongs to, where ceilings differ; "" for most.
+        kind: the class of endpoints that it belongs to, where limits differ by class; "" for most.
     """
 
     name: str
@@ -40,20 +40,20 @@ class Operation:
 
 @dataclass(frozen=True)
 class ReportedCounter:
-    """What an answer says of one limit, as the texts that it holds: nobody has looked at them yet.
+    """The counter of one limit in a response, as unchecked texts.
 
     Attributes:
         limit: name of the limit.
-        header: where it stands, for the words about it.
-        ceiling: the vendor's own ceiling.
-        used: what has been used; "" where the answer says what is left.
-        left: what is left; "" where it says what has been used.
-        usual: the ceiling as configured or published.
+        header: that holds the counter, for warnings.
+        allowed: the vendor's own limit.
+        used: what has been used; "" where the response says what is left.
+        left: what is left; "" where the response says what has been used.
+        usual: the limit as configured or published.
     """
 
     limit: str
     header: str
-    ceiling: str
+    allowed: str
     used: str = ""
     left: str = ""
     usual: int = 0
@@ -61,80 +61,84 @@ class ReportedCounter:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the vendor's own counter said in an answer, and is believed."""
+    """A plausible counter of a response."""
 
     limit: str
     used: int
-    ceiling: int
+    allowed: int
 
 
 class Meter(Protocol):
-    """A vendor's ceilings as our share of them, for one connection."""
+    """Our share of a vendor's limits, for one connection."""
 
     unit: str
 
     @property
     def day(self) -> DayLimit | None:
-        """The vendor's limit of a day in this unit, all of it; None where it has none."""
+        """The vendor's whole daily limit in this unit; None where there is none."""
 
     def limits(self, operation: Operation) -> Sequence[Limit]:
-        """Return the limits that a call falls under."""
+        """Return the limits that a call counts towards."""
 
     def costs(self, operation: Operation) -> Mapping[str, int]:
-        """Return what a call weighs under each limit; 1 where nothing is said."""
+        """Return the cost of a call under each limit; 1 where a limit is missing."""
 
     def reported_counters(self, response: requests.Response) -> Iterable[ReportedCounter]:
-        """Return what the vendor's headers say; nothing is taken over from it yet."""
+        """Return the counters in the vendor's headers, unchecked."""
 
     def heed(self, reading: Reading) -> None:
-        """Take over a ceiling that is believed."""
+        """Take over the limit of a plausible reading."""
 
 
-def believed(reported_counters: Iterable[ReportedCounter], strange: Strange) -> Iterator[Reading]:
-    """Yield the readings of those claims that can be true; the others are noted."""
+def believed(
+    reported_counters: Iterable[ReportedCounter], implausible: ImplausibleValues
+) -> Iterator[Reading]:
+    """Yield the plausible readings; the other counters are noted in `implausible`."""
     for reported in reported_counters:
         reading = read(reported)
         if isinstance(reading, Reading):
             yield reading
         else:
-            strange.note(reported.header, reading)
+            implausible.note(reported.header, reading)
 
 
 def read(reported: ReportedCounter) -> Reading | str:
-    """Return the reading of a claim or, where it cannot be true, why not."""
-    ceiling = whole(reported.ceiling, MOST_COUNTED)
+    """Return the reading of a reported counter, or the reason why it is implausible."""
+    allowed = whole(reported.allowed, MOST_COUNTED)
     other = whole(reported.used or reported.left, MOST_COUNTED)
-    if not ceiling:
-        return f"its ceiling is {shown(reported.ceiling)}, and {_numbers(1)} is expected"
+    if not allowed:
+        return f"its limit is {shown(reported.allowed)}, and {_numbers(1)} is expected"
     if other is None:
         return (
             f"its counter is {shown(reported.used or reported.left)}, and {_numbers(0)} is expected"
         )
-    used = other if reported.used else max(0, ceiling - other)
-    if used > ceiling * _MOST_OVER:
-        return f"it counts {used:,} of {ceiling:,}"
+    used = other if reported.used else max(0, allowed - other)
+    if used > allowed * _MOST_OVER:
+        return f"it counts {used:,} of {allowed:,}"
     least, most = reported.usual / _LEAST_PART, reported.usual * _MOST_TIMES
-    if reported.usual and not least <= ceiling <= most:
-        return f"its ceiling is {ceiling:,}, where {reported.usual:,} is published or configured"
-    return Reading(reported.limit, used, ceiling)
+    if reported.usual and not least <= allowed <= most:
+        return f"its limit is {allowed:,}, where {reported.usual:,} is published or configured"
+    return Reading(reported.limit, used, allowed)
 
 
-def told_before(limiter: RateLimiter, group: str, usual: Mapping[str, int]) -> dict[str, int]:
-    """Return the vendor's own ceilings as any process of the group last saw them, if they can be true.
+def last_reported_limits(
+    limiter: RateLimiter, group: str, usual: Mapping[str, int]
+) -> dict[str, int]:
+    """Return the vendor's own limits as any process of the group last saw them, where they are plausible.
 
     Args:
         limiter: keeps them.
-        group: limit group.
-        usual: the ceilings as configured or published, by the names of the limits that are wanted.
+        group: the limit group.
+        usual: the limits as configured or published, by name; only these are returned.
     """
-    found = {}
+    limits = {}
     for limit in limiter.usage(group):
         if limit.vendor_ceiling and limit.name in usual:
-            ceiling = str(limit.vendor_ceiling)
-            reported = ReportedCounter(limit.name, "", ceiling, used="0", usual=usual[limit.name])
+            allowed = str(limit.vendor_ceiling)
+            reported = ReportedCounter(limit.name, "", allowed, used="0", usual=usual[limit.name])
             if isinstance(read(reported), Reading):
-                found[limit.name] = limit.vendor_ceiling
-    return found
+                limits[limit.name] = limit.vendor_ceiling
+    return limits
 
 
 def _numbers(least: int) -> str:

@@ -1,9 +1,9 @@
-"""Reading one window in several lanes at once: disjoint ranges of places, split while they are read.
+"""A parallel reader of one window: workers read disjoint key ranges, which are split while they are read.
 
-A place is a whole number that records of a window are ordered by: an id, or a second. Each lane reads one
-range upward. Who runs out of work takes the upper half of what another lane has left, so that all end
-together wherever the records lie. Full chunks are noted in the spool with their range: after a crash
-only the ranges that are missing are read.
+A position is a whole number by which the records of a window are ordered: an id, or a second. Each worker reads one
+key range upward. An idle worker takes the upper half of the range that another has left, so that all end at about the
+same time however the records are distributed. Full chunks are saved in the checkpoint with their range: after a
+crash only the missing ranges are read.
 """
 
 import queue
@@ -26,15 +26,13 @@ from crm_pipeline.store.landing.rejects import Reject
 
 _CHUNK_ROWS = 10_000
 _CHUNK_BYTES = 8 << 20
-_READY_CHUNKS = (
-    2  # each of them is as large as that; whoever is faster than the parsers waits for them
-)
+_READY_CHUNKS = 2  # bounds the memory: workers wait while so many chunks are unread
 _STOP_LOOKS_S = 0.1
 
 
 @dataclass
 class KeyRange:
-    """A range of places, `low` inclusive and `high` exclusive; `high` may come down while it is read."""
+    """A range of positions, `low` inclusive and `high` exclusive; `high` may decrease while the range is read."""
 
     low: int
     high: int
@@ -42,21 +40,21 @@ class KeyRange:
 
 @dataclass(frozen=True)
 class RangeBatch:
-    """The records of one answer.
+    """The records of one response.
 
     Attributes:
-        places: of the records, never descending.
+        positions: of the records, never descending.
         batch: the records, with the key columns of `store.landing.records`.
-        asked_at: when the vendor was asked.
-        is_last: the vendor has nothing behind it in this span.
-        behind: how many records come behind it in the span, where the vendor says so.
-        calls: that it took.
+        asked_at: when the request was sent.
+        is_last: the key range has no records after it.
+        behind: how many records of the range come after it, where the vendor says so.
+        calls: the number of calls that it took.
         rejected: records that cannot be landed.
-        cursor: the vendor's own mark of the place behind it, where it gave one.
-        seen: how many records the vendor showed, where it had to show more than were wanted.
+        cursor: the vendor's cursor of the next page, if any.
+        seen: how many records the vendor sent, where it sent more than were needed.
     """
 
-    places: Sequence[int]
+    positions: Sequence[int]
     batch: pa.RecordBatch
     asked_at: datetime
     is_last: bool
@@ -72,7 +70,7 @@ Reader = Callable[[KeyRange], Generator[RangeBatch]]
 
 @dataclass
 class _Worker:
-    """A span that is being read; everything below `at` was."""
+    """A key range that is being read; everything below `at` is done."""
 
     key_range: KeyRange
     at: int
@@ -81,7 +79,7 @@ class _Worker:
     behind: int | None = None
 
     def left(self) -> float:
-        """Estimate how many records are left; 0 where nobody should take any."""
+        """Return the estimated number of records left; 0 where the range should not be split."""
         width = self.key_range.high - self.at
         if width < 2 or not self.largest:
             return 0
@@ -95,51 +93,51 @@ class _Worker:
 class _Chunk:
     low: int
     high: int = 0
-    slices: list[RangeBatch] = field(default_factory=list)
+    batches: list[RangeBatch] = field(default_factory=list)
 
     def facts(self) -> Mapping[str, Any]:
-        cursor = self.slices[-1].cursor
-        seen = sum(one.seen for one in self.slices)
-        told = {"cursor": cursor, "seen": seen}
-        return {"low": self.low, "high": self.high, **{k: v for k, v in told.items() if v}}
+        cursor = self.batches[-1].cursor
+        seen = sum(batch.seen for batch in self.batches)
+        optional = {"cursor": cursor, "seen": seen}
+        return {"low": self.low, "high": self.high, **{k: v for k, v in optional.items() if v}}
 
     def split(self) -> "_Chunk":
-        """Keep what lies below `high`, and return the rest, which is all where nothing does."""
+        """Keep the records below `high`, and return the rest; keep none where all are at or above `high`."""
         rest: list[RangeBatch] = []
-        while self.slices:
-            last = self.slices.pop()
-            keep = bisect_left(last.places, self.high)
-            if keep == len(last.places) and keep:
-                self.slices.append(last)
+        while self.batches:
+            last = self.batches.pop()
+            keep = bisect_left(last.positions, self.high)
+            if keep == len(last.positions) and keep:
+                self.batches.append(last)
                 break
             head, tail = _parts(last, keep)
             rest.insert(0, tail)
             if keep:
-                self.slices.append(head)
+                self.batches.append(head)
                 break
-        return _Chunk(self.high if self.slices else self.low, self.high, rest)
+        return _Chunk(self.high if self.batches else self.low, self.high, rest)
 
     def is_full(self) -> bool:
-        rows: int = sum(one.batch.num_rows for one in self.slices)
-        size: int = sum(one.batch.nbytes for one in self.slices)
+        rows: int = sum(part.batch.num_rows for part in self.batches)
+        size: int = sum(part.batch.nbytes for part in self.batches)
         return rows >= _CHUNK_ROWS or size >= _CHUNK_BYTES
 
 
 class ParallelRangeReader:
-    """Reads spans side by side and yields pages of thousands of records.
+    """Reads key ranges in parallel and yields pages of thousands of records.
 
     Args:
-        read: reads a span in slices, upward; looks at `span.high` before each request.
-        at_once: how many lanes there are at most.
-        owner: for error texts.
-        route: that the pages name.
-        checkpoint: where chunks that are done are noted; None where nobody goes on after a crash.
-        splits: whether a span may be begun anywhere in its middle.
-        unique: no two records have one place.
+        read: reads a key range upward, in batches; checks `key_range.high` before each request.
+        at_once: the maximum number of workers.
+        owner: named in error texts.
+        route: of the pages.
+        checkpoint: where finished chunks are saved; None where a crashed read is not resumed.
+        splits: whether a read may start anywhere in a range.
+        unique: no two records have the same position.
         counted: whether the vendor's count of the window includes these records.
         origin: as `Page.origin`.
-        set_aside: digests of records that cannot be landed and have been told already.
-        note: what the spool keeps with each chunk, besides its range, route and cursor.
+        set_aside: digests of rejected records that were reported already.
+        note: saved in the checkpoint with each chunk, besides its range, route and cursor.
     """
 
     def __init__(
@@ -167,7 +165,7 @@ class ParallelRangeReader:
         self._counted = counted
         self._origin = origin
         self._set_aside = set_aside
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._note = dict(note or {})
         self._changed = threading.Condition()
         self._waiting: list[KeyRange] = []
@@ -176,31 +174,31 @@ class ParallelRangeReader:
         self._ready: queue.Queue[_Chunk | BaseException | None] = queue.Queue(_READY_CHUNKS)
 
     def pages(self, key_ranges: Sequence[KeyRange]) -> Generator[Page]:
-        """Read spans to their end.
+        """Yield the pages of key ranges.
 
         Raises:
-            VendorError: what a lane met; the others are stopped.
+            VendorError: of one worker; the others are stopped.
         """
         self._waiting = [key_range for key_range in key_ranges if key_range.low < key_range.high]
-        self._told = set(self._set_aside)
+        self._reported = set(self._set_aside)
         for done in self._checkpoint.all_done() if self._checkpoint else ():
-            self._told.update(done.facts.get("rejected", ()))
+            self._reported.update(done.facts.get("rejected", ()))
         workers = [
-            threading.Thread(target=self._work, name=f"lane-{number}", daemon=True)
+            threading.Thread(target=self._work, name=f"range-reader-{number}", daemon=True)
             for number in range(self._at_once)
         ]
         for worker in workers:
             worker.start()
         try:
-            at_work = len(workers)
-            while at_work:
-                found = self._ready.get()
-                if found is None:
-                    at_work -= 1
-                elif isinstance(found, BaseException):
-                    raise found
+            running = len(workers)
+            while running:
+                item = self._ready.get()
+                if item is None:
+                    running -= 1
+                elif isinstance(item, BaseException):
+                    raise item
                 else:
-                    yield self._page(found)
+                    yield self._page(item)
         finally:
             with self._changed:
                 self._stopped = True
@@ -209,15 +207,15 @@ class ParallelRangeReader:
                 worker.join()
 
     def _page(self, chunk: _Chunk) -> Page:
-        rejected = [row for one in chunk.slices for row in self._fresh(one.rejected)]
+        rejected = [row for part in chunk.batches for row in self._fresh(part.rejected)]
         marks = {"rejected": [row.digest for row in rejected]} if rejected else {}
         return Page(
             shape="json",
             route=self._route,
-            batches=lambda: (one.batch for one in chunk.slices),
-            # Of two reads of one version the later counts: a chunk is as old as its first answer.
-            extracted_at=min(one.asked_at for one in chunk.slices),
-            calls=sum(one.calls for one in chunk.slices),
+            batches=lambda: (part.batch for part in chunk.batches),
+            # Of two reads of a version the later one counts, so a chunk is as old as its first response.
+            extracted_at=min(part.asked_at for part in chunk.batches),
+            calls=sum(part.calls for part in chunk.batches),
             number=self._checkpoint.fresh_number() if self._checkpoint else None,
             facts={**self._note, **chunk.facts(), **marks, "route": self._route},
             counted=self._counted,
@@ -226,13 +224,13 @@ class ParallelRangeReader:
         )
 
     def _fresh(self, rejected: Sequence[Reject]) -> list[Reject]:
-        """Leave out what another answer has shown: where a record cannot be read, answers may overlap."""
-        fresh = [row for row in rejected if row.digest not in self._told]
-        self._told.update(row.digest for row in fresh)
+        """Return the rejected records that were not reported yet: responses may overlap at an unreadable record."""
+        fresh = [row for row in rejected if row.digest not in self._reported]
+        self._reported.update(row.digest for row in fresh)
         return fresh
 
     def _work(self) -> None:
-        """Take spans and read them, until there is nothing left to take."""
+        """Take key ranges and read them, until none is left."""
         ending: BaseException | None = None
         try:
             while (worker := self._next()) is not None:
@@ -247,11 +245,11 @@ class ParallelRangeReader:
         self._hand_over(ending)
 
     def _next(self) -> _Worker | None:
-        """Return a lane to run: a span that waits, or the upper half of another's; wait for one."""
+        """Wait for work and return it: a waiting key range, or the upper half of another worker's; None at the end."""
         with self._changed:
             while not self._stopped:
                 if self._waiting:
-                    return self._begun(self._waiting.pop())
+                    return self._started(self._waiting.pop())
                 if not self._workers:
                     return None
                 busiest = max(self._workers, key=_Worker.left)
@@ -260,11 +258,11 @@ class ParallelRangeReader:
                     taken = KeyRange(middle, busiest.key_range.high)
                     busiest.key_range.high = middle
                     busiest.behind = busiest.behind // 2 if busiest.behind else None
-                    return self._begun(taken)
+                    return self._started(taken)
                 self._changed.wait()
             return None
 
-    def _begun(self, key_range: KeyRange) -> _Worker:
+    def _started(self, key_range: KeyRange) -> _Worker:
         worker = _Worker(key_range, key_range.low)
         self._workers.append(worker)
         return worker
@@ -272,42 +270,42 @@ class ParallelRangeReader:
     def _run(self, worker: _Worker) -> None:
         chunk = _Chunk(worker.key_range.low)
         is_end = False
-        with closing(self._read(worker.key_range)) as slices:
+        with closing(self._read(worker.key_range)) as batches:
             while not (is_end or self._stopped):
-                is_end = self._advance(worker, next(slices), chunk)
+                is_end = self._advance(worker, next(batches), chunk)
                 if is_end:
                     self._hand_over(chunk)
                 elif chunk.is_full():
-                    # Of a place that many records share, more may come: it is left to the next chunk.
+                    # More records may have the last position: it is left to the next chunk.
                     rest = _Chunk(chunk.high) if self._unique else chunk.split()
-                    if chunk.slices:
+                    if chunk.batches:
                         self._hand_over(chunk)
                     chunk = rest
 
-    def _advance(self, worker: _Worker, one: RangeBatch, chunk: _Chunk) -> bool:
-        """Enter a slice; return whether it ends its lane."""
-        self._refuse_disorder(worker, one)
+    def _advance(self, worker: _Worker, batch: RangeBatch, chunk: _Chunk) -> bool:
+        """Add a batch to a chunk; return whether the key range ends with it."""
+        self._refuse_disorder(worker, batch)
         with self._changed:
             high = worker.key_range.high
-            keep = bisect_left(one.places, high)
-            is_end = one.is_last or keep < len(one.places)
+            keep = bisect_left(batch.positions, high)
+            is_end = batch.is_last or keep < len(batch.positions)
             if keep:
-                worker.at = one.places[keep - 1] + self._unique
+                worker.at = batch.positions[keep - 1] + self._unique
             worker.rows += keep
-            worker.largest = max(worker.largest, len(one.places))
-            worker.behind = one.behind
+            worker.largest = max(worker.largest, len(batch.positions))
+            worker.behind = batch.behind
             if is_end:
-                # From now on nobody takes a part of it: what it covers is settled.
+                # From now on the range cannot be split.
                 worker.at = high
             self._changed.notify_all()
             chunk.high = worker.at
-        chunk.slices.append(_cut(one, keep))
+        chunk.batches.append(_cut(batch, keep))
         return is_end
 
-    def _refuse_disorder(self, worker: _Worker, one: RangeBatch) -> None:
-        places = one.places
-        begins_late = not places or places[0] >= worker.at
-        if begins_late and all(map(le, places, islice(places, 1, None))):
+    def _refuse_disorder(self, worker: _Worker, batch: RangeBatch) -> None:
+        positions = batch.positions
+        begins_late = not positions or positions[0] >= worker.at
+        if begins_late and all(map(le, positions, islice(positions, 1, None))):
             return
         raise ProtocolError(
             f"{self._owner}: the vendor sent records out of the order that was asked for; reading on would "
@@ -315,44 +313,46 @@ class ParallelRangeReader:
             cure="Run again; if it persists, report it to the vendor with the time of the run.",
         )
 
-    def _hand_over(self, found: _Chunk | BaseException | None) -> None:
-        """Put a chunk where the pages are read; give up where nobody reads any more."""
-        if isinstance(found, _Chunk) and not found.slices:
+    def _hand_over(self, item: _Chunk | BaseException | None) -> None:
+        """Put a chunk or an end into the queue; give up once the reader is stopped."""
+        if isinstance(item, _Chunk) and not item.batches:
             return
         while not self._stopped:
             try:
-                self._ready.put(found, timeout=_STOP_LOOKS_S)
+                self._ready.put(item, timeout=_STOP_LOOKS_S)
             except queue.Full:
                 continue
             return
 
 
-def _cut(one: RangeBatch, keep: int) -> RangeBatch:
-    if keep == len(one.places):
-        return one
-    # What does not belong here is read by the lane that took the upper part.
-    return replace(one, places=one.places[:keep], batch=one.batch.slice(0, keep), cursor="")
-
-
-def _parts(one: RangeBatch, at: int) -> tuple[RangeBatch, RangeBatch]:
-    """Cut an answer in two; the call that it took, and its cursor, belong to the second part."""
-    head = replace(
-        replace(one, calls=0, rejected=(), cursor="", seen=0),
-        places=one.places[:at],
-        batch=one.batch.slice(0, at),
+def _cut(batch: RangeBatch, keep: int) -> RangeBatch:
+    if keep == len(batch.positions):
+        return batch
+    # The worker that took the upper part reads the other records.
+    return replace(
+        batch, positions=batch.positions[:keep], batch=batch.batch.slice(0, keep), cursor=""
     )
-    return head, replace(one, places=one.places[at:], batch=one.batch.slice(at))
+
+
+def _parts(batch: RangeBatch, at: int) -> tuple[RangeBatch, RangeBatch]:
+    """Cut a response in two; its calls and its cursor go to the second part."""
+    head = replace(
+        replace(batch, calls=0, rejected=(), cursor="", seen=0),
+        positions=batch.positions[:at],
+        batch=batch.batch.slice(0, at),
+    )
+    return head, replace(batch, positions=batch.positions[at:], batch=batch.batch.slice(at))
 
 
 def missing(
     whole: KeyRange, done: Iterable[Mapping[str, Any]], *, parts: int = 1
 ) -> list[KeyRange]:
-    """Return what of a span is not covered by the facts of chunks that are done.
+    """Return the parts of a key range that finished chunks do not cover.
 
     Args:
-        whole: what is to be read.
-        done: facts of chunks, as `Page.facts` has them.
-        parts: into how many spans a whole that was not begun is cut.
+        whole: the key range.
+        done: facts of chunks, as in `Page.facts`.
+        parts: the number of equal ranges to return where no chunk is finished.
     """
     covered = sorted((int(facts["low"]), int(facts["high"])) for facts in done)
     if not covered:

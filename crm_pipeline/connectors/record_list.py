@@ -1,8 +1,8 @@
-"""The elements of the list in a JSON answer, whether or not each of them can be read.
+"""The elements of the list in a JSON response, even where some of them are broken JSON.
 
-The signs of JSON alone do not tell where an element ends that is broken: a quotation mark too many turns texts
-into signs and signs into texts, up to the next one. So what stands behind it is believed where it is a whole
-record again, and looks like those that nothing broken stands beside.
+The tokens of JSON alone do not show where a broken element ends: an extra quotation mark turns strings into structure
+and structure into strings, up to the next mark. So an element after a broken one is accepted where it is a whole
+record and has the keys of records that have no broken neighbour.
 """
 
 import re
@@ -15,31 +15,31 @@ import msgspec
 from crm_pipeline.wire.decoding import UNREADABLE
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
-_UNENDED = b'"'
+_UNCLOSED = b'"'
 _ID = re.compile(rb'\s*:\s*(?:"([\w.-]{1,64})"|(\d{1,30}))')
 _LIST = re.compile(rb"\s*:\s*\[")
 _CLOSED_BY = {ord("["): ord("]"), ord("{"): ord("}")}
-_SIGN = re.compile(rb'\\.|["\[\]{}]', re.DOTALL)
+_BRACKET = re.compile(rb'\\.|["\[\]{}]', re.DOTALL)
 _BEGIN = re.compile(rb",\s*(?=\{)")
 _END = re.compile(rb"\s*(?:,|\Z)")
 _SPACE = re.compile(rb"\s*")
 _SCALAR = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^\s"\[\]{},:]*)', re.DOTALL)
 _CONTENT = re.compile(rb'("(?:[^"\\]|\\.)*")|[^\s"\[\]{},:]+', re.DOTALL)
 _NAMED = re.compile(rb"\s*:")
-# Lists that stand behind the one with the records; no vendor has more than one.
+# Lists after the one with the records; no vendor sends more than one.
 _MOST_LISTS = 16
-# How often each byte may be looked at, in elements inside of elements that look whole.
-_MOST_LOOKS = 8
+# How often each byte may be read, because elements nest inside of elements that look whole.
+_MOST_VISITS = 8
 
 
 def taken_apart(body: bytes, list_name: str) -> tuple[bytes | None, list[bytes]]:
-    """Return an answer with its list emptied, and the elements of the list.
+    """Return a response with its list emptied, and the elements of the list.
 
-    Only brackets, commas and quotation marks are looked at, so that an element may be broken inside: a
-    bracket that is never closed ends with the one around it.
+    Only brackets, commas and quotation marks are read, so that an element may be broken inside: a bracket that
+    is never closed ends with the one around it.
 
     Returns:
-        None and nothing where the answer has no such list at its top, or where the list does not end.
+        None and an empty list where the response has no such list at its top level, or the list does not end.
     """
     opened = _list_begin(body, list_name)
     if opened is None:
@@ -59,7 +59,7 @@ def taken_apart(body: bytes, list_name: str) -> tuple[bytes | None, list[bytes]]
 
 @dataclass
 class _Piece:
-    """A part of a list: a record, something whole that is none, or what nobody can read."""
+    """A part of a list: a record, another valid JSON value, or broken JSON."""
 
     begin: int
     end: int
@@ -68,26 +68,26 @@ class _Piece:
 
 @dataclass(slots=True)
 class _Bracket:
-    place: int
+    offset: int
     sign: int
-    # Whether the quotation marks behind it say that it stands in a text.
+    # Whether the number of quotation marks after it is odd, so that it should be inside of a string.
     is_odd: bool
 
 
 def records_apart(
     body: bytes, list_name: str, is_record: Callable[[bytes], bool]
 ) -> tuple[bytes | None, list[bytes]]:
-    """Return an answer with its list of records emptied, and the elements of the list.
+    """Return a response with its list of records emptied, and the elements of the list.
 
-    A broken element ends where the next record begins. Where that cannot be told, the list cannot.
+    A broken element ends where the next record begins. Where that is ambiguous, the list cannot be split.
 
     Args:
-        body: of the answer.
+        body: of the response.
         list_name: the key of the list.
-        is_record: whether a text is a record.
+        is_record: returns whether a text is a record.
 
     Returns:
-        None and nothing where the answer has no such list, or where its elements cannot be told apart.
+        None and an empty list where the response has no such list, or the list cannot be split.
     """
     opened = _list_begin(body, list_name)
     if opened is None:
@@ -96,54 +96,54 @@ def records_apart(
     closed = _list_end(body, opened, brackets, is_record)
     if closed is None:
         return None, []
-    ends = _ends([one for one in brackets if one.place < closed])
+    ends = _ends([bracket for bracket in brackets if bracket.offset < closed])
     pieces = _pieces(body[:closed], opened, ends, is_record)
     if pieces is None or not _mark_doubtful(body, pieces):
         return None, []
     return body[:opened] + body[closed:], [
-        body[one.begin : one.end].strip() for one in _joined(pieces)
+        body[piece.begin : piece.end].strip() for piece in _joined(pieces)
     ]
 
 
 def _brackets(body: bytes, begin: int) -> list[_Bracket]:
-    """Return the brackets of a text, with a count of the quotation marks behind each, odd or even.
+    """Return the brackets of a text, each with the parity of the quotation marks after it.
 
-    A text that is whole JSON has its own brackets on one side, whatever stands before it.
+    All brackets of a valid JSON value have the same parity, whatever stands before the value.
     """
-    found: list[_Bracket] = []
+    brackets: list[_Bracket] = []
     is_odd = False
-    for token in _SIGN.finditer(body, begin):
+    for token in _BRACKET.finditer(body, begin):
         sign = body[token.start()]
         if sign == ord('"'):
             is_odd = not is_odd
         elif sign != ord("\\"):
-            found.append(_Bracket(token.start(), sign, is_odd))
-    for bracket in found:
+            brackets.append(_Bracket(token.start(), sign, is_odd))
+    for bracket in brackets:
         bracket.is_odd ^= is_odd
-    return found
+    return brackets
 
 
 def _list_end(
     body: bytes, opened: int, brackets: list[_Bracket], is_record: Callable[[bytes], bool]
 ) -> int | None:
-    """Return where the list ends: there, what stands around it is whole JSON.
+    """Return the end of the list: the offset at which the text around the list is valid JSON.
 
-    None where that is nowhere, or where another list behind it has records as well.
+    None where there is no such offset, or where another list after it has records as well.
     """
-    places: list[int] = []
+    offsets: list[int] = []
     depth = 0
-    for bracket in reversed([one for one in brackets if not one.is_odd]):
+    for bracket in reversed([each for each in brackets if not each.is_odd]):
         if bracket.sign == ord("]") and depth == 1:
-            places.append(bracket.place)
+            offsets.append(bracket.offset)
         depth += -1 if bracket.sign in _CLOSED_BY else 1
-        if depth < 1 or len(places) > _MOST_LISTS:
+        if depth < 1 or len(offsets) > _MOST_LISTS:
             break
-    whole = [place for place in places if _is_json(body[:opened] + body[place:])]
+    valid = [offset for offset in offsets if _is_json(body[:opened] + body[offset:])]
     try:
-        if whole and not any(map(is_record, _listed(b'{"":[' + body[whole[-1] :]))):
-            return whole[-1]
+        if valid and not any(map(is_record, _listed(b'{"":[' + body[valid[-1] :]))):
+            return valid[-1]
     except RecursionError:
-        pass  # what stands behind the list is nested too deep
+        pass  # the rest of the response is nested too deep
     return None
 
 
@@ -154,17 +154,17 @@ def _listed(around: bytes) -> Iterator[bytes]:
 
 
 def _ends(brackets: list[_Bracket]) -> dict[int, int]:
-    """Return, for each bracket that is closed by its like, where that is over."""
+    """Return the end of each opening bracket that has a matching closing one, by offset."""
     ends: dict[int, int] = {}
-    for side in (False, True):
+    for parity in (False, True):
         inside: list[_Bracket] = []
         for bracket in brackets:
-            if bracket.is_odd != side:
+            if bracket.is_odd != parity:
                 continue
             if bracket.sign in _CLOSED_BY:
                 inside.append(bracket)
             elif inside and _CLOSED_BY[inside[-1].sign] == bracket.sign:
-                ends[inside.pop().place] = bracket.place + 1
+                ends[inside.pop().offset] = bracket.offset + 1
             else:
                 inside.clear()
     return ends
@@ -173,19 +173,19 @@ def _ends(brackets: list[_Bracket]) -> dict[int, int]:
 def _pieces(
     body: bytes, begin: int, ends: dict[int, int], is_record: Callable[[bytes], bool]
 ) -> list[_Piece] | None:
-    """Return the parts of the list at the end of `body`; None where that takes too long."""
-    left = _MOST_LOOKS * (len(body) - begin)
-    starts = [one.end() for one in _BEGIN.finditer(body, begin)]
-    place = 0
+    """Return the parts of the list at the end of `body`; None where that takes too many steps."""
+    left = _MOST_VISITS * (len(body) - begin)
+    starts = [match.end() for match in _BEGIN.finditer(body, begin)]
+    index = 0
     pieces: list[_Piece] = []
     while (begin := _after_space(body, begin)) < len(body):
         piece = _piece(body, begin, ends, is_record)
         left -= piece.end - begin
         if piece.kind == "broken":
             piece.end = len(body)
-            while place < len(starts) and left >= 0:
-                start = starts[place]
-                place += 1
+            while index < len(starts) and left >= 0:
+                start = starts[index]
+                index += 1
                 if start <= begin:
                     continue
                 following = _piece(body, start, ends, is_record)
@@ -209,7 +209,7 @@ def _after_space(body: bytes, begin: int) -> int:
 def _piece(
     body: bytes, begin: int, ends: dict[int, int], is_record: Callable[[bytes], bool]
 ) -> _Piece:
-    """Return what begins at a place, and is broken where it does not end with a comma or with the list."""
+    """Return the part that begins at an offset; it is broken where neither a comma nor the list's end follows."""
     scalar = _SCALAR.match(body, begin)
     end = ends.get(begin, begin if scalar is None else scalar.end())
     if (body[begin] in _CLOSED_BY and begin not in ends) or not _END.match(body, end):
@@ -217,12 +217,12 @@ def _piece(
     text = body[begin:end]
     if is_record(text):
         return _Piece(begin, end, "record")
-    is_whole = not text or _is_json(_CONTENT.sub(lambda one: b'""' if one[1] else b"0", text))
+    is_whole = not text or _is_json(_CONTENT.sub(lambda match: b'""' if match[1] else b"0", text))
     return _Piece(begin, end, "whole" if is_whole else "broken")
 
 
 def _is_json(text: bytes) -> bool:
-    """Say whether a text has the form of JSON, as far as its depth lets us see."""
+    """Return whether a text is valid JSON; True where it is nested too deep to tell."""
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
     except RecursionError:
@@ -233,10 +233,10 @@ def _is_json(text: bytes) -> bool:
 
 
 def _mark_doubtful(body: bytes, pieces: list[_Piece]) -> bool:
-    """Mark as broken what looks like a record and is a part of a broken one; False where nobody can tell.
+    """Mark apparent records that are parts of a broken one as broken; return False where that is ambiguous.
 
-    In doubt is what stands right beside something broken, and all that stands between two of these: it may be an
-    object inside of a broken record, or what a bracket too many has cut from one.
+    A record is doubtful beside a broken part, or between two of them: it may be an object inside of a broken
+    record, or a piece that an extra bracket has cut off.
     """
     broken = [number for number, piece in enumerate(pieces) if piece.kind == "broken"]
     if not broken:
@@ -248,7 +248,9 @@ def _mark_doubtful(body: bytes, pieces: list[_Piece]) -> bool:
     }
     first, last = broken[0], broken[-1]
     doubtful = set(range(first + 1, min(last + 2, len(pieces))))
-    doubtful |= {one - 1 for one in broken if one and body[pieces[one].begin] != ord("{")}
+    doubtful |= {
+        number - 1 for number in broken if number and body[pieces[number].begin] != ord("{")
+    }
     sure = _sure(pieces, names, doubtful)
     for number in sorted(doubtful):
         if pieces[number].kind != "record":
@@ -265,13 +267,13 @@ def _mark_doubtful(body: bytes, pieces: list[_Piece]) -> bool:
 def _sure(
     pieces: list[_Piece], names: dict[int, tuple[bytes, ...]], doubtful: set[int]
 ) -> list[tuple[bytes, ...]]:
-    """Return the names in each of the records that are beyond doubt."""
-    found = [number for number, piece in enumerate(pieces) if piece.kind == "record"]
-    sure = [names[number] for number in found if number not in doubtful]
-    # Where both ends of the list are broken: objects in a record rarely begin with the names that it begins with.
+    """Return the key names of each record that is beyond doubt."""
+    candidates = [number for number, piece in enumerate(pieces) if piece.kind == "record"]
+    sure = [names[number] for number in candidates if number not in doubtful]
+    # Where both ends of the list are broken: a nested object rarely begins with the same keys as its record.
     return sure or [
         names[number]
-        for number in found
+        for number in candidates
         if number - 1 in names
         and len(names[number]) > 1
         and names[number][:2] == names[number - 1][:2]
@@ -285,18 +287,18 @@ def _is_like(
     sure: list[tuple[bytes, ...]],
     broken: list[int],
 ) -> bool:
-    """Say whether a record has the names of one that is sure, or of the broken one before it."""
+    """Return whether a record has the keys of one that is sure, or of the broken one before it."""
     own = names[number]
     is_behind, is_before = number - 1 in broken, number + 1 in broken
     like = {*sure, names[number - 1]} if is_behind else set(sure)
-    longer = [one for one in like if len(one) > len(own)]
-    is_rest = is_behind and any(one[-len(own) :] == own for one in longer)
-    is_head = is_before and any(one[: len(own)] == own for one in longer)
+    longer = [keys for keys in like if len(keys) > len(own)]
+    is_rest = is_behind and any(keys[-len(own) :] == own for keys in longer)
+    is_head = is_before and any(keys[: len(own)] == own for keys in longer)
     return own in like and not is_rest and not is_head
 
 
 def _names(text: bytes) -> tuple[bytes, ...]:
-    """Return the names of an object's values, as far as they can be read."""
+    """Return the keys of an object, as far as they can be read."""
     return tuple(
         token[0]
         for token, sign, depth in signs(text)
@@ -305,29 +307,29 @@ def _names(text: bytes) -> tuple[bytes, ...]:
 
 
 def _is_closed(text: bytes) -> bool:
-    """Say whether nothing is open at the end of a broken text."""
+    """Return whether no bracket is open at the end of a broken text."""
     depths = [depth for token, _, depth in signs(text + b",") if token.start() == len(text)]
     return depths == [0]
 
 
 def _joined(pieces: list[_Piece]) -> Iterator[_Piece]:
-    """Yield pieces; broken ones side by side are one."""
-    waiting: _Piece | None = None
+    """Yield the parts; adjacent broken ones are joined."""
+    pending: _Piece | None = None
     for piece in pieces:
-        if waiting and piece.kind == "broken":
-            waiting = _Piece(waiting.begin, piece.end, "broken")
+        if pending and piece.kind == "broken":
+            pending = _Piece(pending.begin, piece.end, "broken")
             continue
-        if waiting:
-            yield waiting
-        waiting = piece if piece.kind == "broken" else None
-        if not waiting:
+        if pending:
+            yield pending
+        pending = piece if piece.kind == "broken" else None
+        if not pending:
             yield piece
-    if waiting:
-        yield waiting
+    if pending:
+        yield pending
 
 
 def _list_begin(body: bytes, list_name: str) -> int | None:
-    """Return where the first element of a list begins that is a value of the outermost object."""
+    """Return the offset of the first element of a list at the top level of a response."""
     name = f'"{list_name}"'.encode()
     for token, _, depth in signs(body):
         if depth == 1 and token[0] == name and (colon := _LIST.match(body, token.end())):
@@ -336,17 +338,17 @@ def _list_begin(body: bytes, list_name: str) -> int | None:
 
 
 def signs(body: bytes, begin: int = 0) -> Iterator[tuple[re.Match[bytes], int, int]]:
-    """Yield each text, bracket and comma, its first sign, and how many brackets are open before it.
+    """Yield each string, bracket and comma, its first character, and the number of open brackets before it.
 
-    A bracket that is never closed ends with the one around it; one that nothing opened ends nothing.
+    A bracket that is never closed ends with the one around it; a closing bracket without an opening one is ignored.
     """
     inside: list[int] = []
-    # How often each sign would close one of those.
+    # How many open brackets each character would close.
     closing = dict.fromkeys(_CLOSED_BY.values(), 0)
     for token in _TOKEN.finditer(body, begin):
         sign = body[token.start()]
-        if token[0] == _UNENDED:
-            return  # the brackets behind it may belong to a text that was cut off
+        if token[0] == _UNCLOSED:
+            return  # later brackets may belong to a string that was cut off
         yield token, sign, len(inside)
         if sign in _CLOSED_BY:
             inside.append(_CLOSED_BY[sign])
@@ -354,28 +356,28 @@ def signs(body: bytes, begin: int = 0) -> Iterator[tuple[re.Match[bytes], int, i
         elif closing.get(sign):
             last = None
             while last != sign:
-                last = inside.pop()  # it, and what was left open inside of it
+                last = inside.pop()  # including unclosed brackets inside of it
                 closing[last] -= 1
 
 
 def own_id(text: bytes, name: bytes) -> tuple[str, bool]:
-    """Return the id of a record that cannot be read, "" where it is not plain to see; and whether it is torn.
+    """Return the id of an unreadable record ("" where it is ambiguous), and whether the record is torn.
 
-    What is within the record has ids of its own, and so has the next record where brackets are left open.
+    Nested objects have ids of their own, and so has the next record where brackets are left open.
     """
     ids: list[str] = []
     inside: list[int] = []
     for token in _TOKEN.finditer(text):
         sign = text[token.start()]
-        if token[0] == _UNENDED:
+        if token[0] == _UNCLOSED:
             return _only(ids), True
         if sign in _CLOSED_BY:
             inside.append(_CLOSED_BY[sign])
         elif sign in b"]}":
             if not inside or inside.pop() != sign:
                 return _only(ids), True
-        elif token[0] == name and len(inside) == 1 and (seen := _ID.match(text, token.end())):
-            ids.append((seen[1] or seen[2]).decode())
+        elif token[0] == name and len(inside) == 1 and (match := _ID.match(text, token.end())):
+            ids.append((match[1] or match[2]).decode())
     return _only(ids), bool(inside)
 
 

@@ -1,4 +1,4 @@
-"""Finds the connectors: every folder beside this module with a file limits.yaml; it exports the name `connector`."""
+"""The connectors by vendor: every folder beside this module with a file limits.yaml exports the name `connector`."""
 
 import importlib
 from functools import cache
@@ -10,7 +10,7 @@ from crm_pipeline.kernel.errors import ConfigError, UnknownName
 
 
 def vendors() -> tuple[str, ...]:
-    """Return the known vendors, by name."""
+    """Return the names of all vendors, sorted."""
     return tuple(vendor_facts())
 
 
@@ -19,13 +19,13 @@ def connector(vendor: str) -> Connector:
     """Return the connector of a vendor.
 
     Raises:
-        UnknownName: there is none; the text lists those that there are.
+        UnknownName: there is no such vendor; the text lists the vendors.
         ConfigError: the folder does not export a connector.
     """
     if vendor not in vendors():
         raise UnknownName("vendor", vendor, vendors())
     module = importlib.import_module(f"{crm_pipeline.connectors.__name__}.{vendor}")
-    found: Connector | None = getattr(module, "connector", None)
-    if found is None or found.vendor != vendor:
+    exported: Connector | None = getattr(module, "connector", None)
+    if exported is None or exported.vendor != vendor:
         raise ConfigError(f"{module.__name__} does not export a connector for '{vendor}'.")
-    return found
+    return exported

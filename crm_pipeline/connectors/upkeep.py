@@ -1,7 +1,7 @@
-"""What automation costs a day where nothing changes, and how it is kept below a tenth of the vendor's limit.
+"""The daily cost of automation while nothing changes, and how it stays below a tenth of the vendor's limit.
 
-A connector says what a question and a read cost; here that becomes an amount a day. What the user wrote in
-connections.yaml is never changed; defaults that would eat too much are stretched.
+A connector states the cost of a probe and of a refresh; this module computes the daily cost. Intervals that the user
+wrote in connections.yaml are never changed; default intervals that would cost too much are stretched.
 """
 
 from collections.abc import Iterable
@@ -11,17 +11,17 @@ from crm_pipeline.settings import Connection
 from crm_pipeline.settings.cadence import Cadence
 
 PART = 10
-"""Defaults take at most so small a part of a limit of a day."""
+"""Default intervals spend at most this fraction (one tenth) of a daily limit."""
 _DAY_S = 86_400.0
 
 
 @dataclass(frozen=True)
 class Upkeep:
-    """What one object costs where nothing changes, in the vendor's unit.
+    """The cost of one object while nothing changes, in the vendor's unit.
 
     Attributes:
-        probe: the question whether anything changed; 0 for what is never asked about (snapshots).
-        refresh: a read that finds nothing new, opening the account included.
+        probe: of asking whether anything changed; 0 for objects that are never probed (snapshots).
+        refresh: of a read that finds nothing new, including the opening of the account.
     """
 
     probe: int
@@ -30,33 +30,33 @@ class Upkeep:
 
 @dataclass(frozen=True)
 class DayLimit:
-    """The vendor's limit of a day, all of it.
+    """The vendor's whole daily limit.
 
     Attributes:
-        is_stated: the vendor or the user named it; otherwise it is the lowest published one.
+        is_stated: the vendor or the user stated it; otherwise it is the lowest published one.
     """
 
-    ceiling: int
+    amount: int
     is_stated: bool
 
 
-def stated_ceiling(limit: DayLimit | None) -> int | None:
-    """Return a limit if somebody named it."""
-    return limit.ceiling if limit is not None and limit.is_stated else None
+def stated_limit(limit: DayLimit | None) -> int | None:
+    """Return the amount of a limit that the vendor or the user stated; else None."""
+    return limit.amount if limit is not None and limit.is_stated else None
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often a connection is asked and read, and what that costs.
+    """The intervals at which a connection is probed and refreshed, and their cost.
 
     Attributes:
         unit: of all amounts.
-        probe: what a round of questions costs; `refresh` what a read of all objects costs.
-        probe_every_s, refresh_every_s: in force.
-        wanted_probe_every_s, wanted_refresh_every_s: as configured.
+        probe, refresh: the cost of a round of probes, and of a read of all objects.
+        probe_every_s, refresh_every_s: the intervals in force.
+        wanted_probe_every_s, wanted_refresh_every_s: the intervals as configured.
         explicit: which of `cadence` and `probe_every_s` the user wrote.
-        limit: of the vendor; None where days have none.
-        allowed: of it, what defaults may take a day.
+        limit: the vendor's daily limit; None where there is none.
+        allowed: the daily amount that default intervals may spend.
     """
 
     unit: str
@@ -72,34 +72,34 @@ class Pace:
 
     @property
     def a_day(self) -> int:
-        """What it costs a day."""
+        """The cost of a day."""
         return _a_day(self.probe, self.probe_every_s, self.refresh, self.refresh_every_s)
 
     @property
     def wanted_a_day(self) -> int:
-        """What it would cost as configured."""
+        """The cost of a day with the intervals as configured."""
         return _a_day(
             self.probe, self.wanted_probe_every_s, self.refresh, self.wanted_refresh_every_s
         )
 
     @property
     def stretched_probe_every_s(self) -> float | None:
-        """How often questions are asked, where that is less often than configured."""
+        """The interval of probes, where it is longer than configured; else None."""
         return self.probe_every_s if self.probe_every_s > self.wanted_probe_every_s else None
 
     @property
     def stretched_refresh_every_s(self) -> float | None:
-        """How often everything is read, where that is less often than configured."""
+        """The interval of refreshes, where it is longer than configured; else None."""
         return self.refresh_every_s if self.refresh_every_s > self.wanted_refresh_every_s else None
 
     @property
     def is_stretched(self) -> bool:
-        """Whether one of the two is."""
+        """Whether one of the two intervals is longer than configured."""
         return bool(self.stretched_probe_every_s or self.stretched_refresh_every_s)
 
     @property
     def is_dear(self) -> bool:
-        """Whether what the user wrote takes more than defaults may."""
+        """Whether the intervals that the user wrote cost more than default intervals may."""
         if self.allowed is None:
             return False
         probe = self.probe if "probe_every_s" in self.explicit else 0
@@ -109,10 +109,8 @@ class Pace:
     def __str__(self) -> str:
         part = ""
         if self.limit is not None:
-            whose = "the" if self.limit.is_stated else "the lowest published limit, the"
-            part = (
-                f", {self.a_day / self.limit.ceiling:.1%} of {whose} {self.limit.ceiling:,} a day"
-            )
+            which = "the" if self.limit.is_stated else "the lowest published limit, the"
+            part = f", {self.a_day / self.limit.amount:.1%} of {which} {self.limit.amount:,} a day"
         probe_source = self._source("probe_every_s", self.stretched_probe_every_s)
         refresh_source = self._source("cadence", self.stretched_refresh_every_s)
         text = (
@@ -122,7 +120,7 @@ class Pace:
         )
         if not self.is_stretched or self.limit is None:
             return text
-        share = f"{self.wanted_a_day:,} ({self.wanted_a_day / self.limit.ceiling:.0%})"
+        share = f"{self.wanted_a_day:,} ({self.wanted_a_day / self.limit.amount:.0%})"
         return f"{text}; {self._defaults()} would make it {share}{self._more_than_a_tenth()}"
 
     def _source(self, key: str, stretched_s: float | None) -> str:
@@ -131,7 +129,7 @@ class Pace:
         return "stretched" if stretched_s else "by default"
 
     def _defaults(self) -> str:
-        """Name the defaults that were stretched; what is written is none."""
+        """Return the default intervals that were stretched, as text."""
         probe, refresh = span(self.wanted_probe_every_s), span(self.wanted_refresh_every_s)
         if not self.explicit:
             return f"the defaults ({probe}, {refresh})"
@@ -140,12 +138,12 @@ class Pace:
         return f"the default of {refresh} for `cadence`"
 
     def _more_than_a_tenth(self) -> str:
-        """Say why it is more than defaults may take, where what is written alone is not."""
+        """Return why the cost exceeds `allowed` although the written intervals alone do not; else ""."""
         if self.allowed is None or self.is_dear or not self.explicit or self.a_day <= self.allowed:
             return ""
         return (
-            f". More than a tenth ({self.allowed:,}) in all: what is written is kept, and the default beside it is "
-            "left half a tenth at least"
+            f". More than a tenth ({self.allowed:,}) in all: the written interval is kept, and the default beside it may "
+            "spend half a tenth at least"
         )
 
 
@@ -158,22 +156,22 @@ def pace_of(
     limit: DayLimit | None,
     members: int = 1,
 ) -> Pace:
-    """Return how often a connection is asked and read.
+    """Return the intervals of a connection and their cost.
 
     Args:
         connection: as configured.
         upkeeps: of its objects.
         unit: of their amounts.
-        round_cost: what a round of questions costs before the first one.
-        limit: the vendor's.
-        members: how many connections share it.
+        round_cost: the fixed cost of a round of probes.
+        limit: the vendor's daily limit.
+        members: how many connections share the limit.
     """
-    each = list(upkeeps)
-    probe = sum(upkeep.probe for upkeep in each)
+    listed = list(upkeeps)
+    probe = sum(upkeep.probe for upkeep in listed)
     probe += round_cost if probe else 0
-    refresh = sum(upkeep.refresh for upkeep in each)
+    refresh = sum(upkeep.refresh for upkeep in listed)
     wanted = (float(connection.probe_every_s), Cadence.parse(connection.cadence).every_s)
-    allowed = None if limit is None else limit.ceiling // PART // max(1, members)
+    allowed = None if limit is None else limit.amount // PART // max(1, members)
     is_fixed = ("probe_every_s" in connection.explicit, "cadence" in connection.explicit)
     probe_s, refresh_s = _stretched((probe, refresh), wanted, is_fixed, allowed)
     return Pace(
@@ -191,7 +189,7 @@ def pace_of(
 
 
 def span(seconds: float) -> str:
-    """Write a time for people."""
+    """Return a duration as text."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     if seconds < 7_200:
@@ -205,9 +203,9 @@ def _stretched(
     is_fixed: tuple[bool, bool],
     allowed: int | None,
 ) -> tuple[float, float]:
-    """Stretch what is not fixed by one factor, but to a day at most.
+    """Return the intervals; those that are not fixed are stretched by one factor, to a day at most.
 
-    What is fixed leaves the rest to the other, and half in any case: it is the user's own choice.
+    A fixed interval is the user's own choice. The other one may spend what is left, and at least half of `allowed`.
     """
     if allowed is None:
         return wanted

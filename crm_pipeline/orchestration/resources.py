@@ -11,7 +11,7 @@ import structlog
 
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.connectors.registry import connector
-from crm_pipeline.connectors.upkeep import stated_ceiling
+from crm_pipeline.connectors.upkeep import stated_limit
 from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.orchestration.partitions import is_snapshot
 from crm_pipeline.orchestration.remarks import remarks_at
@@ -83,7 +83,7 @@ class Workspace:
             ) as account,
         ):
             yield account
-            self.looks.stated(connection, stated_ceiling(account.day_limit))
+            self.looks.stated(connection, stated_limit(account.day_limit))
 
     def engine(self) -> Engine:
         """Return a DuckDB engine for one step; use it as a context manager."""

@@ -28,7 +28,7 @@ class Org:
     findings: tuple[Finding, ...] = (Finding("ok", "login", "as integration@acme.example"),)
     day_limit: DayLimit | None = None
     connection: Connection | None = None
-    usage = Usage(calls=0, used=None, ceiling=None)
+    usage = Usage(calls=0, used=None, allowed=None)
 
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
         return Upkeep(probe=1, refresh=5)

@@ -142,7 +142,7 @@ def test_unasked(org: SandboxServer, home: Path, monkeypatch: pytest.MonkeyPatch
         (("acme", "--login-url", "https://login.salesforce.com", *UNASKED[2:]), "My Domain"),
         (
             ("acme", "--login-url", "https://acme.my.salesforce.com/home", *UNASKED[2:]),
-            "goes on behind the host",
+            "has a path behind the host",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""A vendor's emulator and a pipeline that reads it, for the conformance tests; and who meddles in between."""
+"""A vendor's emulator and a pipeline that reads it, for the conformance tests, with faults in between."""
 
 from __future__ import annotations
 

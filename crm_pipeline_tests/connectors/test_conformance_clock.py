@@ -93,7 +93,7 @@ def test_the_check_up_tells_of_it(case: Case, quiet: HarnessOf, lie: str) -> Non
     """`check` says by how much the clocks differ and what to do; a vendor without dates is no fault."""
     harness = quiet(case)
     with dated(LIES[lie][0]), harness.account() as account:
-        [found] = [one for one in account.check().findings if one.what == "clock"]
+        [found] = [one for one in account.check().findings if one.topic == "clock"]
     assert found.level == ("ok" if lie == "missing" else "warn")
     assert bool(found.cure) == (found.level == "warn")
     assert ("vendor" in found.cure) == (found.level == "warn")

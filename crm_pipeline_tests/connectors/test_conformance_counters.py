@@ -57,7 +57,7 @@ def test_nonsense_in_counters_is_ignored_and_told(
     with claiming(harness), harness.account() as account:
         harness.extract_by(account, case.routes[0])
         assert limits_of(account) == before
-        strange = [one for one in account.check().findings if one.what == "answers"]
+        strange = [one for one in account.check().findings if one.topic == "answers"]
     assert harness.is_whole()
     assert {one.level for one in strange} == {"warn"}
     told = " ".join(one.detail for one in strange)
@@ -96,7 +96,7 @@ def test_a_token_of_no_life(case: Case, quiet: HarnessOf, life: str) -> None:
             for _ in range(3):
                 account.identity()
             assert harness.logins() == []
-            assert "expires_in" in account._api.strange.found  # type: ignore[attr-defined]
+            assert "expires_in" in account._api.implausible.reasons  # type: ignore[attr-defined]
     finally:
         del emulator.handle
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_pipeline.connectors.csv_blocks import STRAY
+from crm_pipeline.connectors.csv_blocks import MISPLACED_QUOTE
 from crm_pipeline.connectors.csv_records import (
     BLOCK_BYTES,
     HAS_NUL,
@@ -95,11 +95,11 @@ BAD = [
     (b"002,a,0000-01-01T00:00:00Z", NO_INSTANT, "002"),
     (b"002,a,99999-01-01T00:00:00Z", NO_INSTANT, "002"),
     (b"002,a,somewhen", NO_INSTANT, "002"),
-    (f'002,"He said "hi" there",{STAMP}'.encode(), STRAY, "002"),
-    (f'"002","a"b","{STAMP}"'.encode(), STRAY, "002"),
-    (f'002,"a,{STAMP}'.encode(), STRAY, "002"),
-    (f'002,"two "lines\nof, a, text",{STAMP}'.encode(), STRAY, "002"),
-    (f'002,a"b,{STAMP}'.encode(), STRAY, "002"),
+    (f'002,"He said "hi" there",{STAMP}'.encode(), MISPLACED_QUOTE, "002"),
+    (f'"002","a"b","{STAMP}"'.encode(), MISPLACED_QUOTE, "002"),
+    (f'002,"a,{STAMP}'.encode(), MISPLACED_QUOTE, "002"),
+    (f'002,"two "lines\nof, a, text",{STAMP}'.encode(), MISPLACED_QUOTE, "002"),
+    (f'002,a"b,{STAMP}'.encode(), MISPLACED_QUOTE, "002"),
     (f"002,a,b,{STAMP}".encode(), "4 cells where 3 were expected", "002"),
     (b"002,a", "2 cells where 3 were expected", "002"),
     (f",a,{STAMP}".encode(), NO_ID, ""),
@@ -114,7 +114,7 @@ def test_one_bad_record_is_set_aside(bad: bytes, reason: str, source_id: str, bl
     body = HEAD + GOOD[0] + bad + b"\n" + GOOD[1]
     rows, rejected = read(body, block=block)
     assert rows == [("001", "good", STAMP), ("003", 'go"od', STAMP)]
-    is_torn = reason == STRAY or "cells" in reason
+    is_torn = reason == MISPLACED_QUOTE or "cells" in reason
     assert rejected == [Reject(reason, bad, source_id, is_torn)]
 
 

@@ -1,11 +1,11 @@
-"""Descriptions: one broken entry costs that entry at most, and an answer that is none is said to be none."""
+"""Metadata: a broken entry costs that entry at most, and a malformed response is an error."""
 
 from typing import Required, TypedDict
 
 import msgspec
 import pytest
 
-from crm_pipeline.connectors.description import Entries, described, entries, whole
+from crm_pipeline.connectors.description import Entries, decoded_leniently, entries, whole
 from crm_pipeline.kernel.errors import MalformedAnswer
 
 
@@ -100,9 +100,9 @@ def test_answers_without_records() -> None:
 
     for label in (b"cut \\ud83d", b"\xe9"):
         body = b'{"id":"7","label":"' + label + b'"}'
-        assert described(body, Answer, owner="hub", what="an answer") == Answer("7")
+        assert decoded_leniently(body, Answer, owner="hub", what="an answer") == Answer("7")
     with pytest.raises(MalformedAnswer, match="hub: an answer is not what"):
-        described(b'{"id":7}', Answer, owner="hub", what="an answer")
+        decoded_leniently(b'{"id":7}', Answer, owner="hub", what="an answer")
 
 
 @pytest.mark.parametrize(

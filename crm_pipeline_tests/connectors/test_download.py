@@ -24,8 +24,8 @@ def downloading(chunks: Callable[[], Iterator[bytes]]) -> VendorApi:
     api._http = SimpleNamespace(stream=stream)
     api._permitted = lambda _: nullcontext()
     api.authorization = lambda _: {}
-    api.place = lambda _, path: path
-    api.patiently = lambda attempt: attempt(None)
+    api.address = lambda _, path: path
+    api.with_retries = lambda attempt: attempt(None)
     return cast("VendorApi", api)
 
 

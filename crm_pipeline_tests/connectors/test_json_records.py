@@ -15,7 +15,7 @@ TEXT = '{"id":"1","name":"Zoë 😀"}'
 def test_texts_arrive_in_any_form(text: Any) -> None:
     """Text, bytes, or a part of an answer: what lands is the same."""
     batch = batch_of(
-        ids=["1", "2"], stamps=["2026-01-02T03:04:05Z", None], texts=[text, TEXT], owner="a"
+        ids=["1", "2"], modified_at=["2026-01-02T03:04:05Z", None], texts=[text, TEXT], owner="a"
     )
     assert batch["record"].to_pylist() == [TEXT, TEXT]
     assert batch["_modified_at"].to_pylist() == [datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None]
@@ -25,7 +25,7 @@ def test_texts_arrive_in_any_form(text: Any) -> None:
 def test_stamps_may_be_instants() -> None:
     """The first record need not have one."""
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    batch = batch_of(ids=["1", "2"], stamps=[None, at], texts=[TEXT, TEXT], owner="a")
+    batch = batch_of(ids=["1", "2"], modified_at=[None, at], texts=[TEXT, TEXT], owner="a")
     assert batch["_modified_at"].to_pylist() == [None, at]
 
 
@@ -35,5 +35,5 @@ def test_stamps_may_be_instants() -> None:
 def test_what_cannot_be_read_is_an_error(stamp: str, text: Any) -> None:
     """Neither a stamp that is none nor bytes that are no text; the value itself is not told."""
     with pytest.raises(ProtocolError, match="acme") as found:
-        batch_of(ids=["1"], stamps=[stamp], texts=[text], owner="acme.contacts")
+        batch_of(ids=["1"], modified_at=[stamp], texts=[text], owner="acme.contacts")
     assert "soon" not in str(found.value)

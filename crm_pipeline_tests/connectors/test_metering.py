@@ -1,9 +1,15 @@
-"""Which claims of a vendor's counters are believed."""
+"""The counters of a vendor that are plausible."""
 
 import pytest
 
-from crm_pipeline.connectors.metering import Reading, ReportedCounter, believed, read, told_before
-from crm_pipeline.connectors.strange import Strange
+from crm_pipeline.connectors.implausible import ImplausibleValues
+from crm_pipeline.connectors.metering import (
+    Reading,
+    ReportedCounter,
+    believed,
+    last_reported_limits,
+    read,
+)
 from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.store.postgres.database import Database
@@ -50,23 +56,23 @@ def test_what_is_not_believed(reported: ReportedCounter) -> None:
     assert "9" * 50 not in why
 
 
-def test_it_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_warning_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
     """A header is warned of once, however many answers and accounts have it; each account remembers it."""
     reported_counters = [
         ReportedCounter("day", "X-Left", "0", left="5"),
         ReportedCounter("day", "X-Left", "x", left="5"),
     ] * 3
-    for strange in (Strange("once"), Strange("once")):
-        assert list(believed(reported_counters, strange)) == []
-        assert list(strange.found) == ["X-Left"]
+    for implausible in (ImplausibleValues("once"), ImplausibleValues("once")):
+        assert list(believed(reported_counters, implausible)) == []
+        assert list(implausible.reasons) == ["X-Left"]
     assert capsys.readouterr().out.count("X-Left") == 1
 
 
-def test_what_was_told_before(database: Database) -> None:
-    """A ceiling that another process was told is known, unless it cannot be true."""
+def test_limits_that_another_process_saw(database: Database) -> None:
+    """A limit that was reported to another process is used, unless it is implausible."""
     with RateLimiter(database, SystemClock()) as limiter:
         limiter.observe("acme", "day", 5, 625_000)
         limiter.observe("acme", "burst", 5, 900_000)
         limiter.flush()
-        found = told_before(limiter, "acme", {"day": 250_000, "burst": 5, "other": 1})
+        found = last_reported_limits(limiter, "acme", {"day": 250_000, "burst": 5, "other": 1})
     assert found == {"day": 625_000}

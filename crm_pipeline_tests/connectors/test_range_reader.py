@@ -1,4 +1,4 @@
-"""Ranges that are split while they are read: nothing is lost, nothing comes twice, all lanes work."""
+"""Key ranges that are split while they are read: nothing is lost, nothing comes twice, all workers read."""
 
 import threading
 import time
@@ -81,7 +81,7 @@ def workers(vendor: Vendor, at_once: int, **options: bool) -> ParallelRangeReade
     st.booleans(),
 )
 def test_every_record_comes_once(places: list[int], page: int, at_once: int, tells: bool) -> None:
-    """Whatever lies where, however many lanes there are, whether or not the vendor counts."""
+    """Any distribution of positions, any number of workers, with and without a count of the vendor."""
     vendor = Vendor(places, page, tells=tells)
     found = rows(workers(vendor, at_once).pages([KeyRange(0, 401)]))
     assert found == Counter(str(place) for place in places)
@@ -90,7 +90,7 @@ def test_every_record_comes_once(places: list[int], page: int, at_once: int, tel
 @settings(max_examples=40)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=150), st.integers(1, 9), st.integers(1, 5))
 def test_records_of_one_second_come_once(places: list[int], page: int, at_once: int) -> None:
-    """Many records share a place, and a page ends in the middle of them."""
+    """Many records share a position, and a page ends in the middle of them."""
     vendor = Vendor(places, page, tells=False)
     found = rows(workers(vendor, at_once, unique=False).pages([KeyRange(0, 31)]))
     assert found == Counter(str(place) for place in places)
@@ -105,7 +105,7 @@ def test_records_of_one_second_come_once(places: list[int], page: int, at_once: 
 def test_after_a_crash_only_what_is_missing_is_read(
     places: list[int], at_once: int, data: st.DataObject
 ) -> None:
-    """The chunks that were done and the second reading hold every record, each once."""
+    """The finished chunks and the second read hold every record once."""
     vendor = Vendor(places, 2)
     vendor.fails_at = data.draw(st.sampled_from(places))
     done: list[Page] = []
@@ -140,19 +140,19 @@ def test_after_a_crash_no_record_of_a_shared_second_comes_twice(
     assert rows(iter([*done, *again])) == Counter(str(place) for place in places)
 
 
-def test_idle_lanes_take_a_part_of_the_work() -> None:
-    """All records lie in one corner, and still every lane reads its part of them."""
+def test_idle_workers_take_a_part_of_the_work() -> None:
+    """All positions are close together, and still every worker reads a part of them."""
     vendor = Vendor(list(range(9_000, 9_400)), 5, pause_s=0.002)
     found = rows(workers(vendor, 4).pages([KeyRange(0, 100_000)]))
     assert len(found) == 400
     calls = sorted(vendor.asked.values())
     assert len(calls) == 4
-    assert calls[0] > 10, "a lane stood idle"
+    assert calls[0] > 10, "a worker was idle"
     assert sum(calls) < 80 + 25, "splitting cost more than it saved"
 
 
-def test_a_span_that_cannot_be_begun_in_its_middle_is_not_split() -> None:
-    """One lane reads a span of a vendor that has cursors only."""
+def test_a_range_that_cannot_start_in_its_middle_is_not_split() -> None:
+    """One worker reads a range of a vendor that has cursors only."""
     vendor = Vendor(list(range(60)), 5, pause_s=0.001)
     assert len(rows(workers(vendor, 4, splits=False).pages([KeyRange(0, 60)]))) == 60
     assert sum(vendor.asked.values()) == 12
@@ -160,7 +160,7 @@ def test_a_span_that_cannot_be_begun_in_its_middle_is_not_split() -> None:
 
 
 def test_records_out_of_order_are_refused() -> None:
-    """A vendor that sends what was not asked for would make us miss records: an error."""
+    """Records below the requested position are an error: reading on would miss some."""
 
     def read(key_range: KeyRange) -> Generator[RangeBatch]:
         yield slice_of([5, 6], is_last=False)
@@ -174,8 +174,8 @@ def test_records_out_of_order_are_refused() -> None:
         )
 
 
-def test_a_reader_that_stops_ends_all_lanes() -> None:
-    """Whoever does not want the rest leaves no thread behind."""
+def test_a_reader_that_stops_ends_all_workers() -> None:
+    """Closing the pages early leaves no thread behind."""
     before = threading.active_count()
     vendor = Vendor(list(range(500)), 2, pause_s=0.001)
     with pytest.MonkeyPatch.context() as patch:
@@ -186,8 +186,8 @@ def test_a_reader_that_stops_ends_all_lanes() -> None:
     assert threading.active_count() == before
 
 
-def test_chunks_are_noted_with_their_ranges(tmp_path: Path) -> None:
-    """What another process finds in the spool says which ranges are done."""
+def test_chunks_are_saved_with_their_ranges(tmp_path: Path) -> None:
+    """The checkpoint says which ranges are done, for a later process."""
     checkpoint = Checkpoint(tmp_path / "spool")
     checkpoint.begin({"lanes": [0, 100]})
     vendor = Vendor(list(range(50)), 5)
@@ -215,8 +215,8 @@ def test_a_whole_is_cut_into_parts() -> None:
     assert missing(KeyRange(0, 9), [{"low": 0, "high": 9}]) == []
 
 
-def test_the_vendors_own_marks_are_noted(tmp_path: Path) -> None:
-    """A chunk says where the vendor goes on, unless its end was given to another lane."""
+def test_the_vendors_cursors_are_saved(tmp_path: Path) -> None:
+    """A chunk has the cursor of the next page, unless its end was given to another worker."""
 
     def read(key_range: KeyRange) -> Generator[RangeBatch]:
         yield replace(slice_of([1, 2], is_last=False), cursor="after 2")

@@ -36,7 +36,7 @@ class Key(msgspec.Struct):
 
 
 READER = RecordReader(
-    Envelope, Key, list_name="data", id_of=lambda key: str(key.id), stamp_of=lambda key: key.at
+    Envelope, Key, list_name="data", id_of=lambda key: str(key.id), modified_of=lambda key: key.at
 )
 GOOD = b'{"id": "a", "at": "2026-01-01T00:00:00Z", "x": "\xc3\xa9"}'
 
@@ -52,7 +52,7 @@ def test_a_page_that_can_be_read_is_read_whole() -> None:
     assert (page.seen, page.envelope.more, page.rejected) == (2, True, [])
     batch = batch_of(
         ids=[str(key.id) for key in page.keys],
-        stamps=page.instants,
+        modified_at=page.instants,
         texts=page.texts,
         owner="acme",
     )
@@ -328,6 +328,6 @@ def test_datetimes_are_instants_too() -> None:
         Key,
         list_name="data",
         id_of=lambda key: str(key.id),
-        stamp_of=lambda key: datetime.fromisoformat(key.at) if key.at else None,
+        modified_of=lambda key: datetime.fromisoformat(key.at) if key.at else None,
     )
     assert reader.read(page_with(GOOD, b'{"id": 2}'), owner="acme").instants.null_count == 1

@@ -105,7 +105,7 @@ def test_more_than_a_tenth_that_is_fine_is_explained() -> None:
     """A cadence that takes less than a tenth is kept, and probes are left half of it: 12.7 % and no warning."""
     pace = paced(400_000, explicit=("cadence",))
     assert (pace.is_dear, pace.a_day > 40_000) == (False, True)
-    assert "More than a tenth (40,000) in all: what is written is kept" in str(pace)
+    assert "More than a tenth (40,000) in all: the written interval is kept" in str(pace)
     assert "More than a tenth" not in str(paced(400_000))
 
 

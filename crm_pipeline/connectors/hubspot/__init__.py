@@ -1,4 +1,4 @@
-"""HubSpot: reading through the CRM API's lists, searches and batches. Exports one name, `connector`."""
+"""The HubSpot connector: reads through the CRM API's lists, searches and batches. Exports one name, `connector`."""
 
 from functools import cached_property
 
@@ -31,23 +31,23 @@ class HubSpotConnector:
         deleted_flag=True,
         keeps_locator_over_login=True,
         round_cost=DETAILS,
-        unseen_deletions="Records that were deleted for good, or archived 90 days before a read: they stay live.",
+        unseen_deletions="Records that were deleted for good, or archived 90 days before a read, stay live.",
     )
     logins = (
         LoginKind(
             "token",
-            "a private app's token or a service key: the simplest, ends when somebody withdraws it",
+            "a private app's token or a service key: the simplest, valid until somebody revokes it",
         ),
         LoginKind(
             "refresh_token",
-            "a person lets an app in once in the browser; lasts until it is uninstalled",
+            "a person authorizes an app once in the browser; valid until it is uninstalled",
             by_browser=True,
         ),
     )
     callback_url = "http://localhost:8401/OauthRedirect"
     address_example = "https://api.hubapi.com"
     mapping: tuple[ObjectMap, ...] = MAPPING
-    # Short lists without a search: read whole each time, and what is absent is gone.
+    # Short lists without a search are read whole each time; absent records are deleted.
     snapshot_objects = SNAPSHOTS
     default_objects = tuple(LABELS)
     keys = HubSpotKeys()
@@ -58,7 +58,7 @@ class HubSpotConnector:
         return published_limits(__package__)
 
     def vet(self, connection: Connection) -> None:
-        """Refuse an address or a login that cannot work."""
+        """Refuse an address or a kind of login that cannot work."""
         refuse_unusable(connection)
 
     def open(self, connection: Connection, context: ConnectorContext) -> HubSpotAccount:

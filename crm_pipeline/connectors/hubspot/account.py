@@ -1,4 +1,4 @@
-"""A HubSpot account as an account of the pipeline."""
+"""The account of a HubSpot hub."""
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -57,9 +57,9 @@ from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 _log = structlog.get_logger(__name__)
 _UNKNOWN = frozenset({400, 404})
-# The index of the search was seen to lag for seconds.
-_LOOKS = 5
-_LOOKED_AFTER_S = 3.0
+# The search index was seen to lag for seconds.
+_COUNTS = 5
+_COUNT_PAUSE_S = 3.0
 
 
 class HubSpotAccount(ApiAccount[Api]):
@@ -76,36 +76,35 @@ class HubSpotAccount(ApiAccount[Api]):
         self._archives: dict[tuple[str, str], Archive] = {}
 
     def check(self) -> Checkup:
-        """Look at login, identity, scopes, budget and objects."""
+        """Check login, identity, scopes, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api, self.objects)))
 
     def identity(self) -> str:
-        """Say to what this is logged in."""
+        """Return the account that this is logged in to, as text."""
         return checkup.identity(self._api)
 
     def objects(self) -> list[ObjectInfo]:
-        """List HubSpot's own objects and the account's custom ones, if this login may see those."""
+        """Return HubSpot's standard objects and the account's custom ones, if this login may see those."""
         try:
-            made_here = self._custom()
+            custom_objects = self._custom()
         except NotPermitted:
-            made_here = ()
-        own = (
+            custom_objects = ()
+        standard = (
             ObjectInfo(name, label, custom=False, queryable=True) for name, label in LABELS.items()
         )
-        return [*own, *made_here]
+        return [*standard, *custom_objects]
 
     def describe(self, obj: str) -> Schema:
         """Return the fields of an object.
 
         Raises:
-            NotPermitted: the object is not there for this login.
+            NotPermitted: this login does not see the object.
         """
         if obj in SNAPSHOTS:
             return describe.fixed_schema(obj)
         if plain_name(obj) != obj:
-            raise self._unknown(
-                obj
-            )  # the vendor takes it, and what is known of the object would be missed
+            # The vendor accepts other names, too, but the catalog only has this one.
+            raise self._unknown(obj)
         try:
             properties = metadata.properties(self._api, obj)
         except Rejected as refusal:
@@ -118,26 +117,26 @@ class HubSpotAccount(ApiAccount[Api]):
                 cure="Run again; if it persists, report it to HubSpot with the time of the run.",
             )
         private = self._sensitive[obj] = sensitive.of(self._api, obj)
-        for one in private.left_out:
-            _log.warning(one.told(obj), connection=self.connection.name, cure=one.cure)
+        for left_out in private.left_out:
+            _log.warning(left_out.text(obj), connection=self.connection.name, cure=left_out.cure)
         return describe.schema_of(obj, self._label(obj), [*properties, *private.readable])
 
-    def _greet(self) -> None:
+    def _ping(self) -> None:
         if self._api.usage.calls:
-            self._api.greet()
+            self._api.ping()
         else:
             self._api.details()
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
-        """Choose the route for a window by its number of records."""
+        """Return the plan for a window; its number of records decides between list and search."""
         schema = self.describe(obj.name)
-        stamp = describe.cursor_field(schema)
+        cursor_field = describe.cursor_field(schema)
         is_snapshot = (
-            obj.name in SNAPSHOTS or stamp is None if obj.snapshot is None else obj.snapshot
+            obj.name in SNAPSHOTS or cursor_field is None if obj.snapshot is None else obj.snapshot
         )
-        if not is_snapshot and stamp is None:
+        if not is_snapshot and cursor_field is None:
             raise ConfigError(
-                f"{self.connection.name}: {obj.name} carries no stamp, so it cannot be read by windows.",
+                f"{self.connection.name}: {obj.name} has no modification time, so it cannot be read by windows.",
                 cure=f"Take 'snapshot: false' of {obj.name} out of connections.yaml.",
             )
         plan = Plan(
@@ -146,7 +145,7 @@ class HubSpotAccount(ApiAccount[Api]):
             route="list",
             reason="",
             schema=schema,
-            cursor_field=None if is_snapshot else stamp,
+            cursor_field=None if is_snapshot else cursor_field,
             complete=is_snapshot,
             vendor_count=None,
             calls=0,
@@ -156,36 +155,36 @@ class HubSpotAccount(ApiAccount[Api]):
         stale_hits = self._stale_hits[_key(plan)] = StaleIndexHits()
         count = self._counted(plan, stale_hits)
         load = estimate.Load.of(self._api, Selection.of(self._api, plan), count)
-        # A list cannot say what changed: what comes after the full read is always searched for.
+        # A list cannot be filtered by the last change, so windows after the full read are always searched.
         is_later = window is not None and window.from_at is not None and not is_snapshot
         asked = "search" if is_later and obj.route in {"list", "both"} else obj.route
         plan = replace(plan, vendor_count=count)
-        looked = estimate.more(self._sensitive[obj.name].calls, self._api.round_trip_s)
-        routes = estimate.added(estimate.routes(plan, load, asked=asked), looked)
+        sensitive_calls = estimate.more(self._sensitive[obj.name].calls, self._api.round_trip_s)
+        strategies = estimate.added(estimate.strategies(plan, load, asked=asked), sensitive_calls)
         if not is_snapshot:
             archive = self._archives[_key(plan)] = self._archive(plan)
-            routes = archive.added(self._api, plan, routes)
-        return self._chosen(plan, routes, asked)
+            strategies = archive.added(self._api, plan, strategies)
+        return self._chosen(plan, strategies, asked)
 
     def count(self, plan: Plan) -> int | None:
-        """Return the account's count of what the plan reads; archived records are not in it.
+        """Return the account's count of the live records of a plan.
 
-        Records that the index still counts although they were seen to have left the window are left out;
-        where it counts others than were read, it is given a moment to catch up.
+        Stale index hits, which are no longer in the window, are left out. Where the count differs from the records
+        that were read, it is repeated after a pause, so that the index can catch up.
         """
         if plan.object in SNAPSHOTS:
             return None
         stale_hits = self._stale_hits.get(_key(plan), StaleIndexHits())
         counted = self._counted(plan, stale_hits)
-        for _ in range(_LOOKS):
+        for _ in range(_COUNTS):
             if stale_hits.explain(plan.vendor_count or 0, counted):
                 break
-            self._context.clock.sleep(_LOOKED_AFTER_S)
+            self._context.clock.sleep(_COUNT_PAUSE_S)
             counted = self._counted(plan, stale_hits)
         return counted
 
     def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
-        """Read what the plan says."""
+        """Yield the pages of a plan."""
         if plan.object in SNAPSHOTS:
             return snapshots.pages(self._api, plan)
         stale_hits = self._stale_hits.setdefault(_key(plan), StaleIndexHits())
@@ -193,26 +192,28 @@ class HubSpotAccount(ApiAccount[Api]):
         return reading.pages(self._api, plan, checkpoint, stale_hits=stale_hits, archive=archive)
 
     def forget(self, checkpoint: Checkpoint) -> None:
-        """Do nothing: the vendor keeps nothing for a read."""
+        """Do nothing: the vendor keeps no jobs or cursors of a read."""
 
     def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
-        """Return how many records changed at or after an instant, and the newest stamp."""
-        stamp = describe.cursor_field(schema)
-        if stamp is None:
-            raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
-        selection = Selection(schema.object, stamp, (), (), (), None)
-        return search.newest(self._api, selection, since)
+        """Return the number of records changed at or after an instant, and the latest change."""
+        cursor_field = describe.cursor_field(schema)
+        if cursor_field is None:
+            raise ProtocolError(
+                f"{schema.object} has no modification time; it is read as a snapshot."
+            )
+        selection = Selection(schema.object, cursor_field, (), (), (), None)
+        return search.changes(self._api, selection, since)
 
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
-        """Return what an object costs where nothing changes."""
+        """Return the cost of an object while nothing changes."""
         return upkeep.of(obj)
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
-        """Return the fields of an object and its newest records."""
+        """Return the fields of an object and its most recent records."""
         schema = self.describe(obj)
         if obj in SNAPSHOTS:
             return schema, snapshots.first(self._api, schema, rows)
-        return schema, direct.newest(self._api, schema, rows)
+        return schema, direct.recent(self._api, schema, rows)
 
     def query(self, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
         """Yield the records of a search, written as JSON."""
@@ -223,15 +224,15 @@ class HubSpotAccount(ApiAccount[Api]):
         return direct.get(self._api, self.describe(obj), record, by)
 
     def facts(self) -> AccountFacts:
-        """Return the account's zone, its currency, and where a browser shows its records."""
+        """Return the account's time zone, its currency and the web address of its records."""
         return facts.of(self._api.details())
 
     def sight(self) -> str:
-        """Say what this login may see."""
+        """Return a text that changes whenever this login sees other records."""
         return checkup.sight(self._api)
 
     def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:
-        """Return those of the ids that HubSpot says are archived."""
+        """Return those ids that HubSpot reports as archived."""
         return deletions.archived(self._api, obj, ids)
 
     def _counted(self, plan: Plan, stale_hits: StaleIndexHits) -> int:
@@ -240,10 +241,10 @@ class HubSpotAccount(ApiAccount[Api]):
     def _archive(self, plan: Plan) -> Archive:
         return Archive.of(self._api, plan, self._context.remembered(plan.object))
 
-    def _chosen(self, plan: Plan, routes: Sequence[ReadStrategy], asked: str) -> Plan:
+    def _chosen(self, plan: Plan, strategies: Sequence[ReadStrategy], asked: str) -> Plan:
         return planned(
             plan,
-            routes,
+            strategies,
             asked=asked,
             remaining=self._api.remaining,
             returns=self._api.budget_returns,
@@ -258,8 +259,8 @@ class HubSpotAccount(ApiAccount[Api]):
     def _label(self, obj: str) -> str:
         if obj in STANDARD:
             return LABELS[obj]
-        found = (info.label for info in self.objects() if info.name == obj)
-        return next(found, obj)
+        labels = (info.label for info in self.objects() if info.name == obj)
+        return next(labels, obj)
 
     def _unknown(self, obj: str) -> NotPermitted:
         name = plain_name(obj)
@@ -269,7 +270,7 @@ class HubSpotAccount(ApiAccount[Api]):
             f"{self.connection.name}: object {obj} does not exist in this account or is hidden from this "
             "login.",
             code="OBJECT_NOT_FOUND",
-            cure=f"{meant} Give the app the scopes of it (custom objects: "
+            cure=f"{meant} Give the app its scopes (custom objects: "
             "crm.objects.custom.read and crm.schemas.custom.read), or take it out of "
             "connections.yaml.".strip(),
         )

@@ -1,4 +1,4 @@
-"""Where HubSpot's APIs stand: under a date, as `/crm/objects/2026-09/contacts`, or under v3 and v4."""
+"""The paths of HubSpot's APIs: under a date, as `/crm/objects/2026-09/contacts`, or under v3 and v4."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 @dataclass(frozen=True)
 class Addresses:
-    """The paths of one version.
+    """The paths of one API version.
 
     Attributes:
         version: a date such as `2026-09`; `v3` and `v4` both mean v3 for records and v4 for associations.
@@ -20,48 +20,48 @@ class Addresses:
         return not self.version.startswith("v")
 
     def objects(self, name: str, *parts: str) -> str:
-        """Return where records of a type are: `search`, `batch/read` or an id may follow."""
+        """Return the path of records of a type; `search`, `batch/read` or an id may follow."""
         return _joined(self._crm("objects"), name, *parts)
 
     def properties(self, name: str) -> str:
-        """Return where the properties of a type are."""
+        """Return the path of the properties of a type."""
         return _joined(self._crm("properties"), name)
 
     def pipelines(self, name: str, *parts: str) -> str:
-        """Return where the pipelines of a type are."""
+        """Return the path of the pipelines of a type."""
         return _joined(self._crm("pipelines"), name, *parts)
 
     def owners(self, *parts: str) -> str:
-        """Return where the owners are."""
+        """Return the path of the owners."""
         return _joined(self._crm("owners"), *parts)
 
     @property
     def schemas(self) -> str:
-        """Where the custom types are listed."""
+        """The path of the custom types."""
         return f"/crm-object-schemas/{self.version}/schemas" if self.is_dated else "/crm/v3/schemas"
 
     def associations(self, name: str, other: str) -> str:
-        """Return where the associations from one type to another are read."""
+        """Return the path of the associations from one type to another."""
         base = self._crm("associations", legacy="v4")
         return _joined(base, name, other, "batch", "read")
 
     def association_kinds(self, name: str, other: str) -> str:
-        """Return where the kinds of associations from one type to another are listed."""
+        """Return the path of the kinds of associations from one type to another."""
         return _joined(self._crm("associations", legacy="v4"), name, other, "labels")
 
     @property
     def account(self) -> str:
-        """Where the account says who it is."""
+        """The path of the account's own details."""
         return f"/account-info/{self._plain}/details"
 
     @property
     def usage(self) -> str:
-        """Where the account says how many calls private apps have made today."""
+        """The path of the number of calls that private apps have made today."""
         return f"/account-info/{self._plain}/api-usage/daily/private-apps"
 
     @property
     def token(self) -> str:
-        """Where tokens are asked for."""
+        """The path of the token endpoint."""
         return f"/oauth/{self._plain}/token"
 
     @property

@@ -1,4 +1,4 @@
-"""HubSpot's API for one account: which call is what, and where it falls."""
+"""The calls of HubSpot's API for one account, each with its operation, which decides its limits."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ import requests
 
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
-from crm_pipeline.connectors.description import described
+from crm_pipeline.connectors.description import decoded_leniently
 from crm_pipeline.connectors.hubspot import errors
 from crm_pipeline.connectors.hubspot.addresses import Addresses
 from crm_pipeline.connectors.hubspot.meter import ASSOCIATIONS, SEARCH, HubSpotMeter
@@ -30,7 +30,7 @@ METADATA = Operation("metadata")
 
 
 class Details(msgspec.Struct, rename="camel"):
-    """What an account says about itself."""
+    """The account's own details."""
 
     portal_id: int | str
     account_type: str | None = None
@@ -40,7 +40,7 @@ class Details(msgspec.Struct, rename="camel"):
 
 
 class Api(VendorApi):
-    """Calls of one account (HubSpot calls it a portal or hub)."""
+    """The calls of one account, which HubSpot calls a portal or hub."""
 
     meter: HubSpotMeter
 
@@ -63,22 +63,22 @@ class Api(VendorApi):
         self._details_lock = threading.Lock()
 
     def details(self) -> Details:
-        """Return what the account says about itself."""
+        """Return the account's own details; the first use makes a call."""
         with self._details_lock:
             if self._details is None:
-                found = super().read("GET", self.at.account, _ACCOUNT, self._details_of)
-                self.meter.begins_day_in(found.time_zone or "")
-                self._details = found
+                details = super().read("GET", self.at.account, _ACCOUNT, self._details_of)
+                self.meter.begins_day_in(details.time_zone or "")
+                self._details = details
             return self._details
 
-    def greet(self) -> None:
-        """Ask what the account says about itself, though it is known: the answer carries a date."""
+    def ping(self) -> None:
+        """Request the account's details again, for the `Date` header of the response."""
         super().read("GET", self.at.account, _ACCOUNT, self._details_of)
 
     def ask(
         self, path: str, reader: Reader[T], operation: Operation = METADATA, **params: str
     ) -> T:
-        """GET a path and return what the reader makes of its answer, with retries."""
+        """Send a GET request and return what `reader` makes of its response, with retries."""
         return self.read("GET", path, operation, _of_body(reader), params=params)
 
     def typed(
@@ -89,29 +89,29 @@ class Api(VendorApi):
         operation: Operation = METADATA,
         **params: str,
     ) -> T:
-        """GET a path and return its answer, `what` in words, in a declared type, with retries."""
+        """Send a GET request and return its response (`what` in error texts) in a declared type, with retries."""
         return self.decoded("GET", path, operation, kind, what, params=params)
 
     def search(self, name: str, body: Mapping[str, Any], reader: Reader[T]) -> T:
-        """Search records of a type; under the ceiling of searches."""
+        """Return the response of a search, which counts towards the limit of searches."""
         return self._post(self.at.objects(name, "search"), _SEARCH, body, reader)
 
     def batch_read(
         self, name: str, body: Mapping[str, Any], reader: Reader[T], *, archived: bool
     ) -> T:
-        """Read records of a type by their ids."""
+        """Return records of a type by their ids."""
         path = self.at.objects(name, "batch", "read")
         more = {"archived": "true"} if archived else {}
         return self._post(path, BATCH_READ, body, reader, **more)
 
     def associated(self, name: str, other: str, body: Mapping[str, Any], reader: Reader[T]) -> T:
-        """Read associations from records of a type to those of another; under their own ceiling."""
+        """Return associations from records of a type to another type; they have a limit of their own."""
         return self._post(self.at.associations(name, other), _ASSOCIATIONS, body, reader)
 
     def _post(
         self, path: str, operation: Operation, body: Any, reader: Reader[T], **params: str
     ) -> T:
-        # Without a character too many: bodies of searches have a greatest length.
+        # Encoded without spaces, because bodies of searches have a maximum length.
         data = msgspec.json.encode(body)
         return self.read(
             "POST", path, operation, _of_body(reader), data=data, headers=_JSON, params=params
@@ -125,10 +125,10 @@ class Api(VendorApi):
         reader: Callable[[requests.Response], T],
         **given: Any,
     ) -> T:
-        """Send a request and return what its answer says, with retries.
+        """Send a request and return the content of its response, with retries.
 
-        A day ends at the account's midnight: where there is a ceiling of the day, the account is asked
-        for its time zone before anything else.
+        A day ends at the account's midnight: where there is a daily limit, the first request reads the account's
+        time zone.
         """
         if self.meter.has_daily and not self._details:
             self.details()
@@ -136,7 +136,9 @@ class Api(VendorApi):
 
     def _details_of(self, response: requests.Response) -> Details:
         owner = self.connection.name
-        return described(response.content, Details, owner=owner, what="the account's own details")
+        return decoded_leniently(
+            response.content, Details, owner=owner, what="the account's own details"
+        )
 
 
 def _of_body(reader: Reader[T]) -> Callable[[requests.Response], T]:

@@ -1,9 +1,9 @@
-"""What is archived: a list of its own that knows no time, read no more often than it is worth.
+"""Archived records: a separate list without a time filter, which is read only as often as it is worth.
 
-The list shows the records of the last 90 days by their ids; which of them were archived since a moment it
-cannot be asked. A refresh would page through all of it for the few. So where it is long it is left out of
-some refreshes, and the next one that reads it takes what was archived meanwhile. How long the list was, and
-up to when what is archived was read, stands in the commit of each window. Source:
+The list has the records archived in the last 90 days in the order of their ids, and cannot be filtered by the time of
+archiving. Each refresh would page through all of it for a few records. So a long list is left out of some refreshes,
+and the next refresh that reads it takes all records archived meanwhile. The commit of each window holds the length of
+the list, and the time up to which archived records were read. Source:
 https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
 """
 
@@ -27,13 +27,13 @@ _SIZE, _UNTIL = "archived_records", "archived_until"
 
 @dataclass(frozen=True)
 class Archive:
-    """The part that archived records have in a read.
+    """How a read treats archived records.
 
     Attributes:
-        size: how many the list showed when it was last read; None where it never was.
-        until: everything archived before then was read; None where there is no such moment.
-        since: what was archived from then on is read; None is all.
-        is_due: the list is read now.
+        size: the length of the list when it was last read; None where it never was.
+        until: all records archived before this time were read; None where there is no such time.
+        since: records archived from this time on are read; None reads all.
+        is_due: whether this read includes the list.
     """
 
     size: int | None
@@ -42,54 +42,54 @@ class Archive:
     is_due: bool
 
     @classmethod
-    def of(cls, api: Api, plan: Plan, noted: Mapping[str, Any]) -> "Archive":
-        """Return what a plan reads, given what the window before it noted."""
-        size, until = noted.get(_SIZE), _instant(noted.get(_UNTIL))
+    def of(cls, api: Api, plan: Plan, notes: Mapping[str, Any]) -> "Archive":
+        """Return how a plan treats archived records, by the notes of the window before it."""
+        size, until = notes.get(_SIZE), _instant(notes.get(_UNTIL))
         since = plan.window.from_at if plan.window else None
         overlap = timedelta(seconds=api.connection.lookback_s)
         if since is not None and until is not None:
             since = min(since, until - overlap)
-        made = cls(size, until, since, is_due=True)
-        goes_on = since is not None and until is not None and since == until - overlap
-        if not goes_on or plan.window is None or until is None or size is None:
-            return made
+        archive = cls(size, until, since, is_due=True)
+        is_seamless = since is not None and until is not None and since == until - overlap
+        if not is_seamless or plan.window is None or until is None or size is None:
+            return archive
         gap_s = (plan.window.to_at - until).total_seconds()
-        # Of all the time that passes, the list gets so many percent at most.
-        allowed_s = gap_s * api.meter.ceiling("archived_percent") / 100
+        # The list may take this percentage of the time that passes.
+        allowed_s = gap_s * api.meter.limit("archived_percent") / 100
         selection = Selection.of(api, plan)
-        is_worth_it = price_s(made._route(api, selection), api.remaining) <= allowed_s
-        return replace(made, is_due=gap_s <= 0 or is_worth_it)
+        is_worth_it = price_s(archive._strategy(api, selection), api.remaining) <= allowed_s
+        return replace(archive, is_due=gap_s <= 0 or is_worth_it)
 
     @classmethod
     def kept(cls, facts: Mapping[str, Any]) -> "Archive":
-        """Return what `facts` told."""
+        """Return the archive that `facts` were made of."""
         return cls(
             facts["size"], _instant(facts["until"]), _instant(facts["since"]), facts["is_due"]
         )
 
     def facts(self) -> dict[str, Any]:
-        """Return it as JSON, for whoever goes on with the read."""
-        edges = {"until": _text(self.until), "since": _text(self.since)}
-        return {"size": self.size, "is_due": self.is_due, **edges}
+        """Return the attributes as JSON for the checkpoint."""
+        times = {"until": _text(self.until), "since": _text(self.since)}
+        return {"size": self.size, "is_due": self.is_due, **times}
 
-    def noted(self, to_at: datetime | None, seen: int, bounds: ShrinkBounds) -> dict[str, Any]:
-        """Return what the next plan is to know: `seen` were on the list, in a window up to `to_at`.
+    def notes(self, to_at: datetime | None, seen: int, bounds: ShrinkBounds) -> dict[str, Any]:
+        """Return the notes for the next plan: `seen` records were on the list, in a window up to `to_at`.
 
-        A list that lost too much is not believed: what it says, it says up to where it was believed, so that the
-        next one is asked for everything since. One that is empty is not believed either when it comes again.
+        A list that lost too many records is implausible: `until` stays, so that the next read takes everything since.
+        An empty list stays implausible when it comes again.
         """
         until, size = self.until, self.size
         if self.is_due:
             is_short = self.is_short(seen, bounds, to_at)
-            # Where nothing was believed up to a moment, disbelief keeps nothing and is told once.
+            # Without `until` there is nothing to keep, and the warning comes once.
             size = size if is_short and not seen and until is not None else seen
-            joins = self.since is None or (until is not None and self.since <= until)
-            if joins and to_at is not None and not is_short:
+            is_joined = self.since is None or (until is not None and self.since <= until)
+            if is_joined and to_at is not None and not is_short:
                 until = max(until, to_at) if until else to_at
         return {_SIZE: size, _UNTIL: _text(until)}
 
     def is_short(self, seen: int, bounds: ShrinkBounds, to_at: datetime | None) -> bool:
-        """Say whether the list shows far less than it did: records stay on it for 90 days."""
+        """Return whether the list has far fewer records than before: records stay on it for 90 days."""
         before = self.size or 0
         if seen:
             return seen < before and bounds.exceeded(before - seen, before)
@@ -97,23 +97,23 @@ class Archive:
         return before > 0 and not has_expired
 
     def selection(self, selection: Selection) -> Selection:
-        """Return the archived ones of what is read."""
+        """Return the selection of archived records."""
         if selection.window is None:
             return selection
         return replace(selection, window=Window(self.since, selection.window.to_at))
 
     def by_id(self, api: Api, selection: Selection) -> bool:
-        """Say whether the list only tells which there are: of all that it has, few were archived lately."""
+        """Return whether the list is read for ids only: few of its records were archived lately."""
         return self.since is not None or not selection.fits_list(api)
 
     def added(
-        self, api: Api, plan: Plan, routes: Sequence[ReadStrategy]
+        self, api: Api, plan: Plan, strategies: Sequence[ReadStrategy]
     ) -> tuple[ReadStrategy, ...]:
-        """Return routes with what the list adds to each."""
-        # Both are read at the same time.
-        return estimate.added(routes, self._route(api, Selection.of(api, plan)), beside=True)
+        """Return strategies with the cost of the list added to each."""
+        # Live and archived records are read at the same time.
+        return estimate.added(strategies, self._strategy(api, Selection.of(api, plan)), beside=True)
 
-    def _route(self, api: Api, selection: Selection) -> ReadStrategy:
+    def _strategy(self, api: Api, selection: Selection) -> ReadStrategy:
         if not self.is_due:
             at = f"{self.until:%Y-%m-%d %H:%M}" if self.until else ""
             how = f"archived records not now: {self.size:,} are listed, read up to {at} UTC"
@@ -128,7 +128,7 @@ class Archive:
         return estimate.more(calls, api.round_trip_s, how)
 
     def _expected(self, selection: Selection) -> int:
-        """Estimate how many of the list belong to the read."""
+        """Return the estimated number of records of the list that belong to the read."""
         size, window = self.size or 0, selection.window
         if self.since is None or window is None:
             return size

@@ -1,6 +1,6 @@
-"""What records are associated with, read for 1,000 of them at a time and added to each.
+"""The associations of records, read for 1,000 records at a time and added to each.
 
-A record gets the key `associations`, ours: a flat list of `{"to_object", "to_id", "category", "type_id",
+A record gets the additional key `associations`: a flat list of `{"to_object", "to_id", "category", "type_id",
 "label"}`, with an element for each label. Source:
 https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
 """
@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import structlog
 
-from crm_pipeline.connectors.description import described
+from crm_pipeline.connectors.description import decoded_leniently
 from crm_pipeline.connectors.hubspot import metadata
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline.connectors.hubspot.keys import Complaint, Paging
+from crm_pipeline.connectors.hubspot.keys import InputError, Paging
 from crm_pipeline.connectors.hubspot.responses import NOT_FOUND, Records
 from crm_pipeline.connectors.hubspot.selection import encoded
 from crm_pipeline.kernel.errors import ProtocolError, Rejected, Unavailable
@@ -29,7 +29,7 @@ class _Kind(msgspec.Struct):
 
 
 class _To(msgspec.Struct):
-    # A number in answers, text in the description.
+    # A number in responses, a text in the documentation.
     toObjectId: int | str  # noqa: N815 - the vendor's name
     associationTypes: list[_Kind]  # noqa: N815 - the vendor's name
 
@@ -39,20 +39,20 @@ class _From(msgspec.Struct):
 
 
 class _Result(msgspec.Struct):
-    # The vendor's name is a word of Python.
+    # The vendor's name `from` is a keyword of Python.
     origin: _From = msgspec.field(name="from")
     to: list[_To] = msgspec.field(default_factory=list)
     paging: Paging | None = None
 
 
-class _Answer(msgspec.Struct):
+class _Response(msgspec.Struct):
     results: list[_Result]
     numErrors: int | None = None  # noqa: N815 - the vendor's name
-    errors: list[Complaint] | None = None
+    errors: list[InputError] | None = None
 
 
 class Link(msgspec.Struct):
-    """One association as it is added to a record."""
+    """An association as it is added to a record."""
 
     to_object: str
     to_id: str
@@ -62,21 +62,22 @@ class Link(msgspec.Struct):
 
 
 def add(api: Api, name: str, others: Sequence[str], records: Records) -> int:
-    """Add the associations with some objects to records; return how many calls it took.
+    """Add the associations with some objects to records, and return the number of calls.
 
     Raises:
-        Unavailable: the vendor could not say it for some records.
+        Unavailable: the vendor has no response for some records.
     """
-    links: dict[str, list[Link]] = {one: [] for one in records.ids}
+    links: dict[str, list[Link]] = {record_id: [] for record_id in records.ids}
     calls = sum(_read(api, name, other, links) for other in others) if records.ids else 0
     records.texts = [
-        _with(text, links[one]) for one, text in zip(records.ids, records.texts, strict=True)
+        _with(text, links[record_id])
+        for record_id, text in zip(records.ids, records.texts, strict=True)
     ]
     return calls
 
 
 def _with(text: bytes | memoryview, links: list[Link]) -> bytes:
-    """Put the key in front of the brace that ends a record."""
+    """Return a record with the key `associations` before its closing brace."""
     whole = bytes(text).rstrip()
     return b"".join((whole[:-1], b',"associations":', encoded(links), b"}"))
 
@@ -84,51 +85,51 @@ def _with(text: bytes | memoryview, links: list[Link]) -> bytes:
 def _read(api: Api, name: str, other: str, links: dict[str, list[Link]]) -> int:
     if (name, other) in api.unlinked:
         return 0
-    size, calls = api.meter.ceiling("association_records"), 0
-    waiting: list[dict[str, str]] = [{"id": one} for one in links]
+    size, calls = api.meter.limit("association_records"), 0
+    pending: list[dict[str, str]] = [{"id": record_id} for record_id in links]
     seen: set[tuple[str, str]] = set()
-    while waiting:
-        asked, waiting = waiting[:size], waiting[size:]
-        answer = _asked(api, name, other, asked)
+    while pending:
+        inputs, pending = pending[:size], pending[size:]
+        response = _requested(api, name, other, inputs)
         calls += 1
-        for result in answer.results:
-            known = links.get(result.origin.id)
-            if known is not None:
-                known += _links(other, result.to)
+        for result in response.results:
+            listed = links.get(result.origin.id)
+            if listed is not None:
+                listed += _links(other, result.to)
             if result.paging is not None and result.paging.after:
-                place = (result.origin.id, result.paging.after)
-                _refuse_repeat(api, name, place, seen)
-                waiting.append({"id": place[0], "after": place[1]})
+                cursor = (result.origin.id, result.paging.after)
+                _refuse_repeat(api, name, cursor, seen)
+                pending.append({"id": cursor[0], "after": cursor[1]})
     return calls
 
 
-def _asked(api: Api, name: str, other: str, inputs: list[dict[str, str]]) -> _Answer:
+def _requested(api: Api, name: str, other: str, inputs: list[dict[str, str]]) -> _Response:
     owner = f"{api.connection.name}.{name}"
 
-    def read(body: bytes) -> _Answer:
-        return described(body, _Answer, owner=owner, what="an answer with associations")
+    def read(body: bytes) -> _Response:
+        return decoded_leniently(body, _Response, owner=owner, what="an answer with associations")
 
     try:
-        answer = api.associated(name, other, {"inputs": inputs}, read)
+        response = api.associated(name, other, {"inputs": inputs}, read)
     except Rejected as refusal:
-        # What is said of objects that cannot be associated at all is not documented: ask for the kinds.
+        # The response for objects that cannot be associated is not documented, so the kinds are requested.
         if refusal.status not in _NO_PAIR or _is_pair(api, name, other):
             raise
         api.unlinked.add((name, other))
-        return _Answer([])
-    # A record without any is reported like one that failed; only the category tells.
-    failed = [one for one in answer.errors or () if one.category != NOT_FOUND]
+        return _Response([])
+    # A record without associations is reported like a failed one, with the category NOT_FOUND.
+    failed = [error for error in response.errors or () if error.category != NOT_FOUND]
     if failed:
         raise Unavailable(
-            f"{owner}: HubSpot could not tell the associations with {other} for some records "
+            f"{owner}: HubSpot returned no associations with {other} for some records "
             f"({failed[0].category}).",
             cure="Nothing of this window was kept; run again later.",
         )
-    return answer
+    return response
 
 
 def _is_pair(api: Api, name: str, other: str) -> bool:
-    """Say whether there is a kind of association between two objects; none with what the account lacks."""
+    """Return whether there is a kind of association between two objects; False where the account lacks one."""
     try:
         return metadata.is_listed(api, name, other)
     except Rejected as refusal:
@@ -144,19 +145,21 @@ def _is_pair(api: Api, name: str, other: str) -> bool:
         return False
 
 
-def _links(other: str, found: Iterable[_To]) -> list[Link]:
+def _links(other: str, targets: Iterable[_To]) -> list[Link]:
     return [
-        Link(other, str(one.toObjectId), kind.category, kind.typeId, kind.label)
-        for one in found
-        for kind in one.associationTypes
+        Link(other, str(target.toObjectId), kind.category, kind.typeId, kind.label)
+        for target in targets
+        for kind in target.associationTypes
     ]
 
 
-def _refuse_repeat(api: Api, name: str, place: tuple[str, str], seen: set[tuple[str, str]]) -> None:
-    if place in seen:
+def _refuse_repeat(
+    api: Api, name: str, cursor: tuple[str, str], seen: set[tuple[str, str]]
+) -> None:
+    if cursor in seen:
         raise ProtocolError(
             f"{api.connection.name}.{name}: HubSpot named the same page of associations twice; reading on "
             "would never end.",
             cure="Run again; if it persists, report it to HubSpot with the time of the run.",
         )
-    seen.add(place)
+    seen.add(cursor)

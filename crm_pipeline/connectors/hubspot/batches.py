@@ -1,7 +1,7 @@
-"""Records by their ids, 100 at a time, with all their properties however many those are.
+"""Batch reads of records by id, 100 at a time, with all their properties.
 
-What an answer leaves out without a word is read again, and is then an error: a failed input must not look
-like a record that is gone. Source: https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
+A record that a response leaves out without a reason is requested again, and is an error if it is left out again: a
+failed input must not look like a deleted record. Source: https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
 """
 
 from collections.abc import Sequence
@@ -16,67 +16,67 @@ _ATTEMPTS = 2
 
 
 def size_of(api: Api, selection: Selection) -> int:
-    """Return how many ids one call takes."""
-    return api.meter.ceiling("history_records" if selection.history else "batch_records")
+    """Return the maximum number of ids of a call."""
+    return api.meter.limit("history_records" if selection.history else "batch_records")
 
 
 def read(
     api: Api, selection: Selection, ids: Sequence[str], *, archived: bool = False
 ) -> tuple[Records, int]:
-    """Return records by id, and how many calls it took; those that are gone are missing.
+    """Return records in the order of ids, without those that no longer exist, and the number of calls.
 
     Raises:
-        Unavailable: some could be had neither at first nor again.
+        Unavailable: the vendor left some out twice.
     """
-    found, calls, size = Records(), 0, size_of(api, selection)
+    total, calls, size = Records(), 0, size_of(api, selection)
     for start in range(0, len(ids), size):
         left = ids[start : start + size]
         for _ in range(_ATTEMPTS):
             records, left = _once(api, selection, left, archived=archived)
-            found.add(records)
+            total.add(records)
             calls += 1
             if not left:
                 break
         if left:
             raise Unavailable(
                 f"{api.connection.name}.{selection.name}: HubSpot left {len(left)} of {size} records out of "
-                "an answer, and did so again.",
+                "a response, and did so again.",
                 cure="Nothing of this window was kept. Run again later; if it persists, report it to HubSpot "
                 "with the time of the run.",
             )
-    return found.ordered(), calls
+    return total.ordered(), calls
 
 
 def _once(
     api: Api, selection: Selection, ids: Sequence[str], *, archived: bool
 ) -> tuple[Records, list[str]]:
-    """Return what was found, and the ids of which nothing was said."""
+    """Return the records of one call, and the ids that the response does not mention."""
     body = {
-        "inputs": [{"id": one} for one in ids],
+        "inputs": [{"id": record_id} for record_id in ids],
         "properties": selection.properties,
         "propertiesWithHistory": selection.history,
     }
     owner = f"{api.connection.name}.{selection.name}"
-    answer = api.batch_read(
+    response = api.batch_read(
         selection.name,
         body,
-        lambda content: responses.read(content, selection.stamp, owner),
+        lambda content: responses.read(content, selection.cursor_field, owner),
         archived=archived,
     )
     asked = set(ids)
-    wanted = [one in asked for one in answer.records.ids]
+    wanted = [record_id in asked for record_id in response.records.ids]
     gone = {
-        one
-        for complaint in answer.complaints
-        if complaint.category == NOT_FOUND
-        for one in complaint.ids
+        record_id
+        for error in response.errors
+        if error.category == NOT_FOUND
+        for record_id in error.ids
     }
-    set_aside = {one.source_id for one in answer.records.rejected} & asked
-    nameless = len(answer.records.rejected) - len(set_aside)
-    silent = asked.difference(answer.records.ids, gone, set_aside)
+    set_aside = {row.source_id for row in response.records.rejected} & asked
+    nameless = len(response.records.rejected) - len(set_aside)
+    silent = asked.difference(response.records.ids, gone, set_aside)
     if len(silent) <= wanted.count(False) + nameless:
-        # A merge in between: the vendor showed the record that the id leads to now, which has an own stamp.
-        # Or a record that cannot be read, not even its id.
+        # After a merge the vendor returns the merged record, which has another id and modification time.
+        # Or the id of a record cannot be read.
         silent = set()
-    kept = answer.records if all(wanted) else answer.records.only(wanted)
+    kept = response.records if all(wanted) else response.records.only(wanted)
     return kept, sorted(silent)

@@ -1,4 +1,4 @@
-"""HubSpot's own object types: their names, stamps and scopes. Custom ones are looked up in the account.
+"""HubSpot's standard object types: names, cursor fields and scopes. Custom types are read from the account.
 
 Source: https://developers.hubspot.com/docs/guides/crm/understanding-the-crm (object type ids) and the scopes
 of https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/scopes.
@@ -18,20 +18,20 @@ class ObjectType:
 
     Attributes:
         name: in addresses and in connections.yaml.
-        others: what the vendor takes for it too.
+        others: other names that the vendor accepts; the last is the type id.
         label: for people.
-        scopes: that reading it needs; any one of an `or` is written as the first.
-        stamp: the property that changes with each edit; only contacts have another one.
+        scopes: that reading it requires; of alternatives the first.
+        cursor_field: the property with the time of the last change; that of contacts has another name.
         history: properties whose earlier values are read with the record.
         is_linked: whether other records are associated with it.
         holds_sensitive: whether it can have sensitive properties.
-        links_itself: whether its records can be associated with each other; of custom ones the account says it.
+        links_itself: whether its records can be associated with each other; custom types may be.
     """
 
     name: str
     label: str
     scopes: tuple[str, ...]
-    stamp: str = _MODIFIED
+    cursor_field: str = _MODIFIED
     history: tuple[str, ...] = ()
     is_linked: bool = True
     holds_sensitive: bool = False
@@ -40,7 +40,7 @@ class ObjectType:
 
     @property
     def type_id(self) -> str:
-        """What the vendor calls it in addresses of records."""
+        """The name of the type in web addresses of records."""
         return self.others[-1]
 
 
@@ -51,7 +51,7 @@ _TYPES = (
         "contacts",
         "Contacts",
         (_CONTACTS,),
-        stamp="lastmodifieddate",
+        cursor_field="lastmodifieddate",
         holds_sensitive=True,
         links_itself=True,
         others=("contact", "0-1"),
@@ -93,17 +93,17 @@ _TYPES = (
     ObjectType("emails", "E-mails", ("sales-email-read",), others=("email", "0-49")),
     ObjectType("leads", "Leads", ("crm.objects.leads.read",), others=("lead", "0-136")),
 )
-STANDARD: Mapping[str, ObjectType] = {one.name: one for one in _TYPES}
+STANDARD: Mapping[str, ObjectType] = {kind.name: kind for kind in _TYPES}
 PIPELINES: Mapping[str, str] = {
     "deal_pipelines": "deals",
     "ticket_pipelines": "tickets",
     "lead_pipelines": "leads",
 }
-"""Objects that are the pipelines of a type of records."""
+"""The objects of pipelines, each with the type of records that it is for."""
 SNAPSHOTS = frozenset({OWNERS, *PIPELINES})
-"""Short lists without a search: read whole each time."""
+"""Short lists without a search, which are read whole each time."""
 LABELS: Mapping[str, str] = {
-    **{one.name: one.label for one in _TYPES},
+    **{kind.name: kind.label for kind in _TYPES},
     OWNERS: "Owners",
     "deal_pipelines": "Deal pipelines",
     "ticket_pipelines": "Ticket pipelines",
@@ -112,23 +112,23 @@ LABELS: Mapping[str, str] = {
 
 
 def type_of(name: str) -> ObjectType:
-    """Return the type of records that a name of connections.yaml means; unknown ones are custom."""
+    """Return the type of a name of connections.yaml; unknown names are custom types."""
     return STANDARD.get(name) or ObjectType(
         name, name, _CUSTOM_SCOPES, holds_sensitive=True, links_itself=True
     )
 
 
 def plain_name(name: str) -> str:
-    """Return how an object of HubSpot's own is written here, whichever of its names is given."""
+    """Return the name of a standard object by any of its names; other names stay as they are."""
     lowered = name.lower()
-    for one in _TYPES:
-        if lowered in (one.name, *one.others):
-            return one.name
+    for kind in _TYPES:
+        if lowered in (kind.name, *kind.others):
+            return kind.name
     return name
 
 
 def linked_to(name: str, configured: Iterable[str]) -> tuple[str, ...]:
-    """Return the configured objects that records of one can be associated with."""
+    """Return the configured objects that records of an object can be associated with."""
     kind = type_of(name)
     if name in SNAPSHOTS or not kind.is_linked:
         return ()
@@ -142,11 +142,11 @@ def linked_to(name: str, configured: Iterable[str]) -> tuple[str, ...]:
 
 
 def scopes_for(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the scopes that reading some objects needs, each once."""
-    found = {"oauth": None}
+    """Return the scopes that reading some objects requires, without duplicates."""
+    scopes = {"oauth": None}
     for name in names:
         if name == OWNERS:
-            found["crm.objects.owners.read"] = None
+            scopes["crm.objects.owners.read"] = None
         else:
-            found |= dict.fromkeys(type_of(PIPELINES.get(name, name)).scopes)
-    return tuple(found)
+            scopes |= dict.fromkeys(type_of(PIPELINES.get(name, name)).scopes)
+    return tuple(scopes)

@@ -1,4 +1,4 @@
-"""What `crm-pipeline check` asks a HubSpot account: login, identity, version, budget, objects."""
+"""The checks of a HubSpot account: identity, API version, scopes, budget, objects, properties."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,7 +16,7 @@ _CURE = (
 
 
 def findings(api: Api, listed: Callable[[], Sequence[ObjectInfo]]) -> Iterator[Finding]:
-    """Yield one finding after the other; without an answer or a login there is only one."""
+    """Yield the findings; a failed login is the only one."""
     yield from checkup.findings(
         api,
         api.details,
@@ -24,7 +24,7 @@ def findings(api: Api, listed: Callable[[], Sequence[ObjectInfo]]) -> Iterator[F
             ("identity", lambda: _identity(api)),
             ("version", lambda: _version(api)),
             ("scopes", lambda: _scopes(api)),
-            # By now the answers have told the account's own ceilings.
+            # The responses so far have reported the account's own limits.
             ("budget", lambda: _budget(api)),
             ("objects", lambda: _objects(api, listed)),
             ("properties", lambda: _properties(api)),
@@ -33,14 +33,14 @@ def findings(api: Api, listed: Callable[[], Sequence[ObjectInfo]]) -> Iterator[F
 
 
 def identity(api: Api) -> str:
-    """Say to which account this is logged in."""
-    found = api.details()
-    kind = (found.account_type or "account").lower().replace("_", " ")
-    return f"HubSpot {kind} {found.portal_id} ({found.ui_domain})"
+    """Return the account that this is logged in to, as text."""
+    details = api.details()
+    kind = (details.account_type or "account").lower().replace("_", " ")
+    return f"HubSpot {kind} {details.portal_id} ({details.ui_domain})"
 
 
 def sight(api: Api) -> str:
-    """Say what the login may see: an app sees all records of its account, or is refused."""
+    """Return the account: an app sees all records of its account, or is refused."""
     return identity(api)
 
 
@@ -49,21 +49,21 @@ def _identity(api: Api) -> Iterator[Finding]:
 
 
 def _version(api: Api) -> Iterator[Finding]:
-    end = next((one for one in api.limits.versions if one.version == api.version), None)
+    dates = next((listed for listed in api.limits.versions if listed.version == api.version), None)
     if api.version == api.limits.api_version:
         yield Finding("ok", "version", f"API {api.version}, the newest known here")
-    elif end is None or end.retired_on is None:
+    elif dates is None or dates.retired_on is None:
         yield Finding(
             "warn",
             "version",
-            f"API {api.version}, of which no end is known.",
+            f"API {api.version}, whose end of life is unknown.",
             "Leave api_version out.",
         )
     else:
         yield Finding(
             "warn",
             "version",
-            f"API {api.version}, supported until {end.retired_on}",
+            f"API {api.version}, supported until {dates.retired_on}",
             f"Leave api_version out to use {api.limits.api_version}.",
         )
 
@@ -73,12 +73,12 @@ def _budget(api: Api) -> Iterator[Finding]:
     pace = f"{meter.burst} calls in 10 s, {meter.search} searches in 1 s"
     yield Finding("ok", "pace", f"{pace}; we use {meter.share:.0%} of it")
     usage = api.usage
-    if usage.used is not None and usage.ceiling is not None:
-        yield checkup.budget(api, usage.used, usage.ceiling, period="today")
+    if usage.used is not None and usage.allowed is not None:
+        yield checkup.budget(api, usage.used, usage.allowed, period="today")
 
 
 def _scopes(api: Api) -> Iterator[Finding]:
-    """Ask each configured object for one record: a scope that is missing is named by the refusal."""
+    """Yield the findings about scopes: a request for one record of each object; its refusal names a missing scope."""
     refused = 0
     for obj in api.connection.objects:
         try:
@@ -98,36 +98,39 @@ def _peek(api: Api, name: str) -> None:
         path, size = api.at.pipelines(PIPELINES[name]), {}
     else:
         path, size = api.at.objects(name), {"limit": "1"}
-    owner, stamp = f"{api.connection.name}.{name}", type_of(name).stamp
+    owner, cursor_field = f"{api.connection.name}.{name}", type_of(name).cursor_field
     is_list = name in SNAPSHOTS
     api.ask(
-        path, lambda body: responses.read(body, stamp, owner, numeric=not is_list), LIST, **size
+        path,
+        lambda body: responses.read(body, cursor_field, owner, numeric=not is_list),
+        LIST,
+        **size,
     )
 
 
 def _objects(api: Api, listed: Callable[[], Sequence[ObjectInfo]]) -> Iterator[Finding]:
-    known = {info.name: info.queryable for info in listed()}
+    is_readable = {info.name: info.queryable for info in listed()}
     for obj in api.connection.objects:
-        if obj.name not in known and _is_there(api, obj.name):
-            known[obj.name] = True  # by another of its names, such as 2-123456
-    yield from checkup.objects(api, known, cure=_CURE)
+        if obj.name not in is_readable and _is_readable(api, obj.name):
+            is_readable[obj.name] = True  # by another of its names, such as 2-123456
+    yield from checkup.objects(api, is_readable, cure=_CURE)
 
 
 def _properties(api: Api) -> Iterator[Finding]:
-    """Name the sensitive properties that are not read, and those that are."""
+    """Yield the findings about sensitive properties: those that are left out, and those that are read."""
     for obj in api.connection.objects:
-        # An object that cannot be read has findings of its own.
-        if obj.name in SNAPSHOTS or not _is_there(api, obj.name):
+        # An object that cannot be read has other findings.
+        if obj.name in SNAPSHOTS or not _is_readable(api, obj.name):
             continue
-        found = sensitive.of(api, obj.name)
-        for one in found.left_out:
-            yield Finding("warn", "properties", one.told(obj.name), one.cure)
-        if found.readable:
-            names = ", ".join(one["name"] for one in found.readable)
+        private = sensitive.of(api, obj.name)
+        for left_out in private.left_out:
+            yield Finding("warn", "properties", left_out.text(obj.name), left_out.cure)
+        if private.readable:
+            names = ", ".join(listed["name"] for listed in private.readable)
             yield Finding("ok", "properties", f"{obj.name}: sensitive ones are read: {names}")
 
 
-def _is_there(api: Api, name: str) -> bool:
+def _is_readable(api: Api, name: str) -> bool:
     try:
         _peek(api, name)
     except Fatal:

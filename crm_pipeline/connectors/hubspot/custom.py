@@ -1,4 +1,4 @@
-"""The types of records that an account made itself.
+"""The custom object types of an account.
 
 Source: https://developers.hubspot.com/docs/api-reference/crm-schemas-v3/guide
 """
@@ -7,25 +7,25 @@ from crm_pipeline.connectors.base import ObjectInfo
 from crm_pipeline.connectors.hubspot import metadata
 from crm_pipeline.connectors.hubspot.api import Api
 
-# HubSpot's own types may be listed among them.
-_OWN = "0-"
+# HubSpot may list its standard types, too.
+_STANDARD = "0-"
 
 
 def objects(api: Api) -> tuple[ObjectInfo, ...]:
-    """Return them by their full names, which are the same in addresses and in exports.
+    """Return the custom types by their fully qualified names, which addresses and exports share.
 
     Raises:
         NotPermitted: this login may not list them.
     """
     return tuple(
         ObjectInfo(
-            name=one["fullyQualifiedName"],
-            label=(one.get("labels") or {}).get("plural")
-            or one.get("name")
-            or one["fullyQualifiedName"],
+            name=kind["fullyQualifiedName"],
+            label=(kind.get("labels") or {}).get("plural")
+            or kind.get("name")
+            or kind["fullyQualifiedName"],
             custom=True,
-            queryable=not one.get("archived"),
+            queryable=not kind.get("archived"),
         )
-        for one in metadata.kinds(api)
-        if not (one.get("objectTypeId") or "").startswith(_OWN)
+        for kind in metadata.kinds(api)
+        if not (kind.get("objectTypeId") or "").startswith(_STANDARD)
     )

@@ -1,6 +1,6 @@
-"""What HubSpot says of records that its lists do not show any more: archived, in so many words, or nothing.
+"""HubSpot's confirmation that records missing from its lists are archived.
 
-A record that this login may not see and one that is gone for good are both 'not found'.
+'Not found' confirms nothing: it is the response for hidden records and for those deleted for good.
 """
 
 from collections.abc import Sequence
@@ -21,35 +21,35 @@ class _Record(msgspec.Struct):
     archived: bool = False
 
 
-class _Answer(msgspec.Struct):
+class _Response(msgspec.Struct):
     results: list[_Record]
 
 
 def archived(api: Api, obj: str, ids: Sequence[str]) -> frozenset[str]:
-    """Return those of the ids that are archived; none of pipelines, of which HubSpot does not say it."""
+    """Return those ids that are archived; none of pipelines, for which HubSpot does not report it."""
     if obj == OWNERS:
-        return frozenset(one for one in ids if _is_archived_owner(api, one))
+        return frozenset(owner for owner in ids if _is_archived_owner(api, owner))
     if obj in SNAPSHOTS:
         return frozenset()
-    found: set[str] = set()
+    confirmed: set[str] = set()
     for start in range(0, len(ids), _BATCH):
         records = _records(api, obj, ids[start : start + _BATCH])
-        found.update(one.id for one in records if one.archived)
-    return frozenset(found.intersection(ids))
+        confirmed.update(record.id for record in records if record.archived)
+    return frozenset(confirmed.intersection(ids))
 
 
-def _is_archived_owner(api: Api, record: str) -> bool:
+def _is_archived_owner(api: Api, owner_id: str) -> bool:
     try:
-        found = api.typed(api.at.owners(record), _Record, _WHAT, archived="true")
+        owner = api.typed(api.at.owners(owner_id), _Record, _WHAT, archived="true")
     except Rejected:
         return False
-    return found.id == record and found.archived
+    return owner.id == owner_id and owner.archived
 
 
 def _records(api: Api, obj: str, ids: Sequence[str]) -> list[_Record]:
-    body = {"inputs": [{"id": one} for one in ids], "properties": []}
+    body = {"inputs": [{"id": record_id} for record_id in ids], "properties": []}
 
-    def read(answer: bytes) -> list[_Record]:
-        return decoded(answer, _Answer, owner=api.connection.name, what=_WHAT).results
+    def read(content: bytes) -> list[_Record]:
+        return decoded(content, _Response, owner=api.connection.name, what=_WHAT).results
 
     return api.batch_read(obj, body, read, archived=True)

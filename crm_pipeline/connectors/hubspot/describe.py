@@ -1,4 +1,4 @@
-"""HubSpot's properties as our fields; owners and pipelines, which have none, as they are documented.
+"""HubSpot's properties as fields; owners and pipelines, which have no properties, by the documentation.
 
 Source: https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
 """
@@ -10,7 +10,7 @@ from typing import Any
 from crm_pipeline.connectors.hubspot.catalog import LABELS, OWNERS, type_of
 from crm_pipeline.model.schema import CommonType, Field, Form, Multiple, Schema
 
-# Types that are not named here (phone_number, object_coordinates, whatever comes) are kept as text.
+# Other types (phone_number, object_coordinates, future ones) are kept as text.
 _TYPES: Mapping[str, CommonType] = {
     "bool": "boolean",
     "date": "date",
@@ -20,7 +20,7 @@ _TYPES: Mapping[str, CommonType] = {
 }
 _FORMS: Mapping[str, Form] = {"date": "date_epoch_ms", "datetime": "epoch_ms"}
 _OWNER_TYPE = "OWNER"
-# Ids are numbers to HubSpot, and to nobody else: `hs_object_id`, `hs_updated_by_user_id`, `associatedcompanyid`.
+# HubSpot declares ids as numbers: `hs_object_id`, `hs_updated_by_user_id`, `associatedcompanyid`.
 _ID = re.compile(r".+_(id|vid)|associatedcompanyid")
 _RECORD = (
     Field("id", "Record ID", "string"),
@@ -46,11 +46,11 @@ _PIPELINE = (
 
 
 def schema_of(name: str, label: str, properties: Sequence[Mapping[str, Any]]) -> Schema:
-    """Return the fields of records of a type, in the account's order, those of the record behind them.
+    """Return the fields of a type: its properties in the account's order, then the other keys of a record.
 
-    A property may be called as something that stands beside the properties: it keeps its name.
+    A property may have the name of one of those keys, and keeps it.
     """
-    fields = (_field(one) for one in properties if not one.get("archived"))
+    fields = (_field(listed) for listed in properties if not listed.get("archived"))
     return Schema(object=name, label=label, fields=(*fields, *_RECORD))
 
 
@@ -61,15 +61,15 @@ def fixed_schema(name: str) -> Schema:
 
 
 def properties_of(schema: Schema) -> tuple[str, ...]:
-    """Return the properties that a schema names, without what every record has beside them."""
+    """Return the names of a schema's properties, without the other keys of a record."""
     return tuple(field.path[1] for field in schema.fields if field.path[:1] == ("properties",))
 
 
 def cursor_field(schema: Schema) -> str | None:
-    """Return the property that changes with each edit; None where records have none."""
-    stamp = type_of(schema.object).stamp
-    found = schema.by_name.get(stamp)
-    return stamp if found is not None and found.path else None
+    """Return the property with the time of the last change; None where records have none."""
+    name = type_of(schema.object).cursor_field
+    field = schema.by_name.get(name)
+    return name if field is not None and field.path else None
 
 
 def _field(raw: Mapping[str, Any]) -> Field:
@@ -87,7 +87,7 @@ def _field(raw: Mapping[str, Any]) -> Field:
         common_type=_TYPES.get(kind, "string"),
         nullable=True,
         custom=not raw.get("hubspotDefined", False),
-        # A calculated property of HubSpot's own is read-only too.
+        # Calculated properties of HubSpot are always read-only.
         calculated=bool(raw.get("calculated")) and bool(metadata.get("readOnlyValue", True)),
         reference_to=_refers_to(raw),
         values=tuple(value for value, _ in options) if kind == "enumeration" else (),

@@ -1,6 +1,6 @@
-"""Single questions to an account: any search, one record, the newest ones. For people and scripts.
+"""Ad-hoc reads of an account: any search, one record, the most recent ones. For people and scripts.
 
-HubSpot has no query language. A query is the body of a search as JSON text, with one key more: `object`.
+HubSpot has no query language. A query is the body of a search as JSON text, with the additional key `object`.
 Source: https://developers.hubspot.com/docs/api-reference/search/guide
 """
 
@@ -34,24 +34,24 @@ class _Identified(msgspec.Struct):
     id: str
 
 
-class _Sure(msgspec.Struct):
+class _Checked(msgspec.Struct):
     results: list[_Identified]
 
 
 def query(api: Api, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
-    """Yield the records of a search, with their properties side by side.
+    """Yield the records of a search, with their properties at the top level.
 
     Raises:
-        Rejected: it is no search, the vendor refuses it, or it finds more than a search shows.
+        Rejected: the text is no search, the vendor refuses it, or it has more results than HubSpot returns.
     """
     if include_deleted:
         raise Rejected(
-            f"{api.connection.name}: a search never finds archived records.",
+            f"{api.connection.name}: a search never returns archived records.",
             cure="Leave the flag out; archived records are in the landed data.",
         )
     body = _body(api, text)
-    name, most = body.pop("object"), api.meter.ceiling("search_results")
-    body.setdefault("limit", api.meter.ceiling("search_records"))
+    name, most = body.pop("object"), api.meter.limit("search_results")
+    body.setdefault("limit", api.meter.limit("search_records"))
     seen: set[str] = set()
     while True:
         page = api.search(name, body, lambda content: _response_page(api, content))
@@ -87,14 +87,14 @@ def get(api: Api, schema: Schema, record: str, by: str | None) -> dict[str, Any]
     key = {"idProperty": by} if by else {}
     properties = properties_of(schema)
     listed = ",".join(properties)
-    if len(listed) < api.meter.ceiling("uri_characters") // 2:
+    if len(listed) < api.meter.limit("uri_characters") // 2:
         path = api.at.objects(name, record)
         return plain(
             api.ask(path, lambda content: _record(api, content), METADATA, properties=listed, **key)
         )
     body = {"inputs": [{"id": record}], "properties": properties, **key}
-    for one in _batch(api, name, body):
-        return plain(one)
+    for found in _batch(api, name, body):
+        return plain(found)
     raise Rejected(
         f"{api.connection.name}: there is no record of {name} with this {by or 'id'}.",
         status=404,
@@ -102,26 +102,30 @@ def get(api: Api, schema: Schema, record: str, by: str | None) -> dict[str, Any]
     )
 
 
-def newest(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
+def recent(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
     """Return the records that changed last, with a value for each field of the schema."""
-    stamp = cursor_field(schema)
+    modified = cursor_field(schema)
     body = {
         "filterGroups": [],
-        "sorts": [{"propertyName": stamp, "direction": "DESCENDING"}] if stamp else [],
-        "properties": [stamp] if stamp else [],
-        "limit": min(rows, api.meter.ceiling("search_records")),
+        "sorts": [{"propertyName": modified, "direction": "DESCENDING"}] if modified else [],
+        "properties": [modified] if modified else [],
+        "limit": min(rows, api.meter.limit("search_records")),
     }
-    found = api.search(schema.object, body, lambda content: _response_page(api, content)).results
-    ids = [one["id"] for one in found][: api.meter.ceiling("batch_records")]
+    records = api.search(schema.object, body, lambda content: _response_page(api, content)).results
+    ids = [record["id"] for record in records][: api.meter.limit("batch_records")]
     if not ids:
         return []
-    wanted = {"inputs": [{"id": one} for one in ids], "properties": properties_of(schema)}
-    by_id = {one["id"]: plain(one) for one in _batch(api, schema.object, wanted)}
-    return [{name: by_id[one].get(name) for name in schema.names} for one in ids if one in by_id]
+    wanted = {
+        "inputs": [{"id": record_id} for record_id in ids],
+        "properties": properties_of(schema),
+    }
+    rows_by_id = {record["id"]: plain(record) for record in _batch(api, schema.object, wanted)}
+    found = (rows_by_id[record_id] for record_id in ids if record_id in rows_by_id)
+    return [{name: row.get(name) for name in schema.names} for row in found]
 
 
 def plain(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record with its properties beside its other keys."""
+    """Return a record with its properties at the top level."""
     properties = record.get("properties")
     if not isinstance(properties, Mapping):
         return dict(record)
@@ -136,7 +140,7 @@ def _batch(api: Api, name: str, body: Mapping[str, Any]) -> list[Record]:
 
 def _response_page(api: Api, content: bytes) -> _Response:
     owner, what = api.connection.name, "an answer with records"
-    decoded(content, _Sure, owner=owner, what=what)
+    decoded(content, _Checked, owner=owner, what=what)
     return decoded(content, _Response, owner=owner, what=what)
 
 
@@ -153,7 +157,7 @@ def _body(api: Api, text: str) -> dict[str, Any]:
         body = {}
     if not isinstance(body.get("object"), str):
         raise Rejected(
-            f"{api.connection.name}: this is no search of HubSpot's.",
+            f"{api.connection.name}: this is not a search of HubSpot.",
             cure=f"Write it as JSON with the key 'object', like {_EXAMPLE}.",
         )
     return body

@@ -1,7 +1,7 @@
-"""What HubSpot's answers mean: one function for the API, one for the token endpoint.
+"""The errors for HubSpot's responses: one function for the API, one for the token endpoint.
 
-The API answers errors with a JSON object in which `message`, `correlationId` and `category` can be relied
-on; proxies in front of it answer with web pages. Source:
+Errors of the API are JSON objects with the documented keys `message`, `correlationId` and `category`; proxies in
+front of it send web pages. Source:
 https://developers.hubspot.com/docs/api-reference/error-handling
 """
 
@@ -36,8 +36,8 @@ from crm_pipeline.settings import Connection
 
 OR_WITHOUT = "or take the object out of connections.yaml."
 """The end of the cure for a missing scope."""
-_PASSING = frozenset({408, 423, 477, 500, 502, 503, 504, *range(520, 530)})
-# A lock is held for two seconds at least; an account that moves to another region says how long.
+_TEMPORARY = frozenset({408, 423, 477, 500, 502, 503, 504, *range(520, 530)})
+# A lock is held for at least two seconds; a response during a move to another region states the time to wait.
 _WAITS_S: Mapping[int, float] = {423: 2.0, 477: 60.0}
 _WAITS_OF_POLICY_S: Mapping[str, float] = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}
 _NO_TOKEN = (401, 530)
@@ -45,33 +45,33 @@ _LOGIN_URL = "https://api.hubapi.com"
 
 
 def classify_response(connection: Connection, response: requests.Response) -> CrmError | None:
-    """Return the error that an answer stands for; None for a success."""
+    """Return the error for a response of the API; None for a success."""
     status, owner = response.status_code, connection.name
     if status < 300:
         return masked_page(owner, "HubSpot", response, login_url=_LOGIN_URL)
     body = error_body(response)
     code = word(body.get("category")) or word(body.get("errorType"))
     message = sentence(body.get("message"))
-    said = f"{owner}: HubSpot answered {status} {code}: {message}".rstrip(": ") + _trace(response)
+    text = f"{owner}: HubSpot answered {status} {code}: {message}".rstrip(": ") + _trace(response)
     if status in _NO_TOKEN:
-        return _no_login(connection, said, status, code)
+        return _no_login(connection, text, status, code)
     if status == 429:
-        return _too_many(said, body, response)
-    if status in _PASSING:
+        return _too_many(text, body, response)
+    if status in _TEMPORARY:
         return Unavailable(
-            said,
+            text,
             status=status,
             code=code,
-            cure="Try again later; status.hubspot.com says whether HubSpot knows of it.",
+            cure="Try again later; status.hubspot.com lists known incidents.",
             retry_after_s=_WAITS_S.get(status),
         )
     if status == 403:
-        return NotPermitted(said, status=status, code=code, cure=_scope_cure(connection, body))
-    return _refusal(said, status, code)
+        return NotPermitted(text, status=status, code=code, cure=_scope_cure(connection, body))
+    return _refusal(text, status, code)
 
 
 def classify_token_response(owner: str, response: requests.Response) -> VendorError | None:
-    """Return the error that an answer of the token endpoint stands for; None for a success.
+    """Return the error for a response of the token endpoint; None for a success.
 
     Its errors have another form: `{"status": "BAD_REFRESH_TOKEN", "error": "invalid_grant", ...}`.
     """
@@ -83,32 +83,32 @@ def classify_token_response(owner: str, response: requests.Response) -> VendorEr
     body = error_body(response)
     code = word(body.get("error")) or word(body.get("status"))
     detail = sentence(body.get("error_description")) or sentence(body.get("message"))
-    said = sentence(f"{code} {detail}".strip() or f"HTTP {status}")
-    return AuthFailed(f"{owner}: HubSpot refused the login: {said}.", status=status, code=code)
+    text = sentence(f"{code} {detail}".strip() or f"HTTP {status}")
+    return AuthFailed(f"{owner}: HubSpot refused the login: {text}.", status=status, code=code)
 
 
-def _no_login(connection: Connection, said: str, status: int, code: str) -> VendorError:
+def _no_login(connection: Connection, text: str, status: int, code: str) -> VendorError:
     if connection.auth.kind == "token":
         variable = connection.auth.variables.get("token", "the token's variable")
         return AuthFailed(
-            said,
+            text,
             status=status,
             code=code,
-            cure=f"The token in {variable} is unknown, withdrawn or not whole: copy it again (HubSpot, "
+            cure=f"The token in {variable} is unknown, revoked or incomplete: copy it again (HubSpot, "
             "Settings, Integrations: Private Apps, tab Auth; or Service Keys).",
         )
     return SessionExpired(
-        said, status=status, code=code, cure="The login was renewed once and refused again."
+        text, status=status, code=code, cure="The login was renewed once and refused again."
     )
 
 
-def _too_many(said: str, body: Mapping[str, Any], response: requests.Response) -> CrmError:
+def _too_many(text: str, body: Mapping[str, Any], response: requests.Response) -> CrmError:
     policy = word(body.get("policyName")).upper()
     message = word(body.get("message")).lower()
     left = response.headers.get("X-HubSpot-RateLimit-Daily-Remaining")
     if policy == "DAILY" or "daily" in message or left == "0":
         return BudgetExhausted(
-            said,
+            text,
             wait_s=3600,
             cure="The account's calls of today are used up until midnight of its time zone: wait, ask an "
             "admin which app uses them (Settings, Integrations, Connected Apps), or buy the API limit "
@@ -118,7 +118,7 @@ def _too_many(said: str, body: Mapping[str, Any], response: requests.Response) -
     if wait_s is None:
         wait_s = 1.0 if "secondly" in message and "ten" not in message else 10.0
     return Throttled(
-        said,
+        text,
         status=429,
         code=policy or "RATE_LIMITS",
         cure="Others use the account's calls at the same time: lower `share` in connections.yaml, or let the "
@@ -127,10 +127,10 @@ def _too_many(said: str, body: Mapping[str, Any], response: requests.Response) -
     )
 
 
-def _refusal(said: str, status: int, code: str) -> VendorError:
+def _refusal(text: str, status: int, code: str) -> VendorError:
     if status == 404 and not code:
         return Rejected(
-            said,
+            text,
             status=status,
             code=code,
             cure="If `api_version` names an old version, it may have ended: take it out of "
@@ -138,12 +138,12 @@ def _refusal(said: str, status: int, code: str) -> VendorError:
         )
     if status == 410:
         return Fatal(
-            said,
+            text,
             status=status,
             code=code,
             cure="This API version is retired: take api_version out of connections.yaml.",
         )
-    return Rejected(said, status=status, code=code)
+    return Rejected(text, status=status, code=code)
 
 
 def _scope_cure(connection: Connection, body: Mapping[str, Any]) -> str:
@@ -162,8 +162,8 @@ def _scope_cure(connection: Connection, body: Mapping[str, Any]) -> str:
 
 
 def _scopes(body: Mapping[str, Any]) -> set[str]:
-    """Return the scopes that a refusal names, wherever it does so."""
-    contexts = [part(place.get("context")) for place in (body, *objects(body.get("errors")))]
+    """Return the scopes that a refusal names, at its top level or in its list of errors."""
+    contexts = [part(error.get("context")) for error in (body, *objects(body.get("errors")))]
     return {
         scope
         for context in contexts
@@ -173,6 +173,6 @@ def _scopes(body: Mapping[str, Any]) -> set[str]:
 
 
 def _trace(response: requests.Response) -> str:
-    """Return what HubSpot's support finds a call by."""
-    found = response.headers.get("X-HubSpot-Correlation-Id", "")
-    return f" (correlation id {word(found)[:36]})" if found else ""
+    """Return the correlation id, by which HubSpot's support finds a call."""
+    correlation_id = response.headers.get("X-HubSpot-Correlation-Id", "")
+    return f" (correlation id {word(correlation_id)[:36]})" if correlation_id else ""

@@ -1,4 +1,4 @@
-"""What reading a window costs by each route: calls, and how long the account's ceilings make it last."""
+"""The cost of reading a window by each strategy: calls, and the duration that the account's limits allow."""
 
 import math
 from collections.abc import Sequence
@@ -12,32 +12,32 @@ from crm_pipeline.connectors.hubspot.record_assembly import BATCH_RECORDS
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.metering import Operation
 
-_MOST_LANES = 16
-# Our own work on 1,000 records, which threads cannot share: where the vendor is as quick, lanes only wait.
+_MOST_WORKERS = 16
+# Our own work on 1,000 records, which threads cannot share: more workers than that allows would only wait.
 _OWN_S = 0.015
 # Properties, and the counts before and after.
 _WINDOW_CALLS = 3
-# The edges of the ids; of every second lane the last page is nearly empty.
+# The first and last id; the last page of every second worker is nearly empty.
 _EDGE_CALLS = 2
-# An order, a look at it, and the file; how long the vendor works for it is published nowhere. Why it is
-# not taken: docs/decisions/0018-no-exports-of-hubspot.md.
+# A request, a poll and the file; the vendor does not publish how long an export takes. Why exports are not
+# used: docs/decisions/0018-no-exports-of-hubspot.md.
 _EXPORT_CALLS = 3
 _NO_EXPORT = "its CSV has no documented form of instants, no histories and no types of associations"
 BOUND_CALLS = 12
-"""How many counts are made at most to find where list and search shall meet."""
+"""The maximum number of counts to find the id at which list and search meet."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a window has to be read with.
+    """The calls that a window takes.
 
     Attributes:
-        records: how many the vendor counts.
-        list_pages, search_pages: calls that bring 1,000 records, or say which there are.
-        list_reads, search_reads: calls that read those by id then; none where a page brings them whole.
-        linked: calls about associations for 1,000 records.
-        search_s, burst_s, linked_s: seconds that a call of each kind takes of our share of its ceiling.
-        round_trip_s: how long any call lasts.
+        records: the vendor's count.
+        list_pages, search_pages: calls for 1,000 records, or for their ids.
+        list_reads, search_reads: further calls that read these by id; none where pages have whole records.
+        linked: calls for the associations of 1,000 records.
+        search_s, burst_s, linked_s: seconds between two calls of each kind that our share of its limit allows.
+        round_trip_s: the duration of a call.
     """
 
     records: int
@@ -53,16 +53,16 @@ class Load:
 
     @classmethod
     def of(cls, api: Api, selection: Selection, records: int) -> "Load":
-        """Return what a window has to be read with."""
+        """Return the calls that a window takes."""
         meter, round_trip_s = api.meter, api.round_trip_s
         in_list, in_search = selection.fits_list(api), selection.fits_search(api)
         reads = math.ceil(BATCH_RECORDS / batches.size_of(api, selection))
         page = listing.page_size(api, selection, by_id=not in_list)
-        found = meter.ceiling("search_records")
+        search_page = meter.limit("search_records")
         return cls(
             records=records,
             list_pages=math.ceil(BATCH_RECORDS / page),
-            search_pages=math.ceil(BATCH_RECORDS / found),
+            search_pages=math.ceil(BATCH_RECORDS / search_page),
             list_reads=0 if in_list else reads,
             search_reads=0 if in_search else reads,
             linked=len(selection.others),
@@ -74,7 +74,7 @@ class Load:
 
     @property
     def search_workers(self) -> int:
-        """How many lanes of searches the ceilings can feed, and the number of records is worth."""
+        """The number of search workers that the limits allow and the number of records is worth."""
         calls = self.search_pages + self.search_reads + self.linked
         slowest_s = max(
             _OWN_S,
@@ -83,11 +83,11 @@ class Load:
             self.linked * self.linked_s,
         )
         needed = math.ceil(calls * self.round_trip_s / slowest_s)
-        return max(1, min(_MOST_LANES, needed + 1, self.records // BATCH_RECORDS))
+        return max(1, min(_MOST_WORKERS, needed + 1, self.records // BATCH_RECORDS))
 
     @property
     def list_s(self) -> float:
-        """How long 1,000 records take by a list: one call after the other."""
+        """The duration of 1,000 records by a list: one call after the other."""
         calls = self.list_pages + self.list_reads
         return max(
             (calls + self.linked) * self.round_trip_s,
@@ -97,7 +97,7 @@ class Load:
 
     @property
     def search_worker_s(self) -> float:
-        """How long 1,000 records take by searches in all lanes."""
+        """The duration of 1,000 records by searches of all workers."""
         calls = self.search_pages + self.search_reads + self.linked
         return max(
             calls * self.round_trip_s / self.search_workers,
@@ -108,43 +108,45 @@ class Load:
 
     @property
     def part_by_list(self) -> float:
-        """Which part of the records the list reads when both end together."""
+        """The fraction of the records that the list reads if list and search end at the same time."""
         return self.search_worker_s / (self.list_s + self.search_worker_s)
 
 
 def _each_s(meter: HubSpotMeter, kind: str, round_trip_s: float) -> float:
-    """Return the seconds that a call takes of our share of its ceiling."""
+    """Return the seconds between two calls that our share of the limit allows."""
     limit = meter.limits(Operation("plan", kind=kind))[0]
-    # A permit counts from its acquire until one window after its reply.
+    # A permit is held from its acquisition until one window after the response.
     return (limit.period_s + round_trip_s) / limit.calls
 
 
 def more(calls: int, round_trip_s: float, how: str = "") -> ReadStrategy:
-    """Return what some calls add to a route, whichever it is."""
+    """Return the cost of calls that are added to a strategy."""
     return ReadStrategy("more", calls, calls, calls * round_trip_s, how)
 
 
 def added(
-    routes: Sequence[ReadStrategy], further: ReadStrategy, *, beside: bool = False
+    strategies: Sequence[ReadStrategy], further: ReadStrategy, *, beside: bool = False
 ) -> tuple[ReadStrategy, ...]:
-    """Return routes with what is done before them, or beside them."""
+    """Return strategies with the cost of further calls, made before them or beside them."""
     return tuple(
         replace(
-            one,
-            calls=one.calls + further.calls,
-            cost=one.cost + further.cost,
-            seconds=max(one.seconds, further.seconds) if beside else one.seconds + further.seconds,
-            how=one.how + f"; {further.how}" * bool(further.how),
+            strategy,
+            calls=strategy.calls + further.calls,
+            cost=strategy.cost + further.cost,
+            seconds=max(strategy.seconds, further.seconds)
+            if beside
+            else strategy.seconds + further.seconds,
+            how=strategy.how + f"; {further.how}" * bool(further.how),
         )
-        for one in routes
+        for strategy in strategies
     )
 
 
-def routes(plan: Plan, load: Load, *, asked: str) -> tuple[ReadStrategy, ...]:
-    """Return the routes of a window, estimated; a list is for full reads only."""
+def strategies(plan: Plan, load: Load, *, asked: str) -> tuple[ReadStrategy, ...]:
+    """Return the strategies of a window with their estimates; a list is for full reads only."""
     is_full = plan.window is None or plan.window.from_at is None
-    partial = "" if is_full else "the list cannot be asked for what changed since a moment"
-    little = "there are too few records to be read from both ends"
+    partial = "" if is_full else "the list has no filter by the last change"
+    little = "there are too few records to read from both ends"
     is_little = load.records < 2 * BATCH_RECORDS and asked != "both"
     return (
         _list(load, partial),
@@ -167,7 +169,7 @@ def _search(load: Load) -> ReadStrategy:
     calls = _WINDOW_CALLS + spare + _of_records(load, 1.0, load.search_pages, load.search_reads)
     seconds = (_WINDOW_CALLS + spare / workers) * load.round_trip_s
     seconds += load.search_worker_s * load.records / BATCH_RECORDS
-    how = f"searches by id in {workers} lane{'s' * (workers > 1)}"
+    how = f"searches by id with {workers} worker{'s' * (workers > 1)}"
     return ReadStrategy(
         "search", calls, calls, seconds, how + ", the records by id" * bool(load.search_reads)
     )
@@ -179,7 +181,7 @@ def _both(load: Load, impediment: str) -> ReadStrategy:
     calls = _WINDOW_CALLS + spare
     calls += _of_records(load, part, load.list_pages, load.list_reads)
     calls += _of_records(load, 1 - part, load.search_pages, load.search_reads)
-    # The reads by id of both fall under one ceiling.
+    # The reads by id of both count towards one limit.
     reads_s = (part * load.list_reads + (1 - part) * load.search_reads) * load.burst_s
     each_s = max(part * load.list_s, reads_s + part * load.list_pages * load.burst_s)
     seconds = spare * max(load.search_s, load.round_trip_s) + each_s * load.records / BATCH_RECORDS
@@ -188,7 +190,7 @@ def _both(load: Load, impediment: str) -> ReadStrategy:
         calls,
         calls,
         seconds,
-        f"the list from below, searches from above in {workers} lanes",
+        f"the list from below, searches from above with {workers} workers",
         impediment,
     )
 

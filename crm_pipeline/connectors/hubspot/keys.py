@@ -1,7 +1,7 @@
-"""What HubSpot's records say of themselves: their id, when they were edited or archived, whether they are.
+"""The keys of HubSpot's records: id, time of the last edit or of archiving, archived flag.
 
-Sources: https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide and, of owners and pipelines,
-the pages that `snapshots` names.
+Sources: https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide and, for owners and pipelines,
+the pages named in `snapshots`.
 """
 
 from collections.abc import Callable
@@ -19,24 +19,24 @@ from crm_pipeline.model.schema import Schema
 from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.wire.decoding import Count
 
-# 64 bits are what the vendor's numbers have; what is longer would be no place in a list.
+# The vendor's ids have 64 bits; a longer one would have no position in a list.
 _LONGEST_ID = 19
-NO_STAMP = "the record does not say when it was edited"
+NO_MODIFIED = "the record does not say when it was edited"
 _NO_INSTANT = "no instant"
 
 
-class _Stamps(msgspec.Struct):
+class _Modified(msgspec.Struct):
     lastmodifieddate: str | int | None = None
     hs_lastmodifieddate: str | int | None = None
 
 
 class Key(msgspec.Struct):
-    """What of a record its keys are made of."""
+    """The parts of a record that give its keys."""
 
     id: str
-    # In each answer; where it is not, nobody knows which list the record belongs to.
+    # Required: without it, it is unknown which list the record belongs to.
     archived: bool
-    properties: _Stamps = msgspec.field(default_factory=_Stamps)
+    properties: _Modified = msgspec.field(default_factory=_Modified)
     updatedAt: str | None = None  # noqa: N815 - the vendor's name
     archivedAt: str | None = None  # noqa: N815 - the vendor's name
 
@@ -46,39 +46,39 @@ class _Next(msgspec.Struct):
 
 
 class Paging(msgspec.Struct):
-    """Where an answer goes on; its `link` is never followed."""
+    """The paging of a response; its `link` is never followed."""
 
     next: _Next | None = None
 
     @property
     def after(self) -> str:
-        """The mark behind this page; "" on the last one."""
+        """The cursor of the next page; "" on the last one."""
         return "" if self.next is None else str(self.next.after)
 
 
-class Complaint(msgspec.Struct):
-    """One input of a batch that failed."""
+class InputError(msgspec.Struct):
+    """The error of a batch about some of its inputs."""
 
     category: str = ""
     context: dict[str, msgspec.Raw] | None = None
 
     @property
     def ids(self) -> list[str]:
-        """The inputs that it is about."""
+        """The ids of the failed inputs."""
         try:
             listed = msgspec.json.decode((self.context or {})["ids"], type=list[str | int])
         except (KeyError, msgspec.DecodeError):
             return []
-        return [str(one) for one in listed]
+        return [str(record_id) for record_id in listed]
 
 
 class KeyFields(msgspec.Struct):
-    """What stands around the records of an answer."""
+    """A response around its records."""
 
     results: list[msgspec.Raw]
     total: Count | None = None
     paging: Paging | None = None
-    errors: list[Complaint] | None = None
+    errors: list[InputError] | None = None
 
 
 ResponsePage = RecordPage[KeyFields, Key]
@@ -92,22 +92,22 @@ class HubSpotKeys:
     def of(
         self,
         obj: str,
-        schema: Schema,  # noqa: ARG002 - keys stand in keys of their own, which no property is
+        schema: Schema,  # noqa: ARG002 - keys are not among the properties
         raw: pa.RecordBatch,
         *,
-        shape: Shape,  # noqa: ARG002 - there is one
-        route: str,  # noqa: ARG002 - a record is the same by each route
-        origin: str | None,  # noqa: ARG002 - archived records say so
+        shape: Shape,  # noqa: ARG002 - there is only one
+        route: str,  # noqa: ARG002 - all routes return the same record
+        origin: str | None,  # noqa: ARG002 - archived records have a flag
         deleted: pa.Array | None,
     ) -> pa.RecordBatch:
         """Return the key columns of records."""
         is_list = obj in SNAPSHOTS
 
         def read(body: bytes) -> ResponsePage:
-            page = response_page(body, type_of(obj).stamp, obj, numeric=not is_list)
+            page = response_page(body, type_of(obj).cursor_field, obj, numeric=not is_list)
             if deleted is None and not is_list and page.instants.null_count:
-                # What was set aside is tried by the rule that set it aside.
-                _set_aside(page, page.instants.is_null().to_pylist(), NO_STAMP)
+                # Rejected records are checked by the same rule again.
+                _set_aside(page, page.instants.is_null().to_pylist(), NO_MODIFIED)
             return page
 
         return keys_of(
@@ -115,27 +115,27 @@ class HubSpotKeys:
             read,
             list_name="results",
             id_of=attrgetter("id"),
-            # Owners who left own what they owned; they are records like the others.
+            # Archived owners still own records; they are not deleted.
             deleted_of=lambda key, _: key.archived and not is_list,
         )
 
 
 def response_page(
-    body: bytes, stamp: str, owner: str, *, numeric: bool = True, keys_only: bool = False
+    body: bytes, cursor_field: str, owner: str, *, numeric: bool = True, keys_only: bool = False
 ) -> ResponsePage:
-    """Read an answer with records.
+    """Return the records of a response.
 
     Args:
-        body: of the answer.
-        stamp: the property that changes with each edit.
-        owner: for error texts.
-        numeric: ids are numbers in words, by which records are in order; those of pipelines are not.
-        keys_only: the records are read again by their ids: a stamp that is none matters there.
+        body: of the response.
+        cursor_field: the property with the time of the last change.
+        owner: named in error texts.
+        numeric: ids are numbers as texts, by which records are ordered; those of pipelines are not.
+        keys_only: the records will be read again by id, which checks their modification times.
 
     Raises:
-        MalformedAnswer: it is no such answer, beyond single records.
+        MalformedAnswer: the response is not of the documented form, apart from single records.
     """
-    reader = _reader(stamp, keys_only)
+    reader = _reader(cursor_field, keys_only)
     page = reader.read(body, owner=owner, what="an answer with records of HubSpot")
     ids = [key.id for key in page.keys]
     if numeric and not _are_numbers(ids):
@@ -149,19 +149,19 @@ def _set_aside(page: ResponsePage, is_bad: list[bool], reason: str) -> None:
 
 
 @cache
-def _reader(stamp: str, keys_only: bool) -> RecordReader[KeyFields, Key]:
-    of = _stamp_of(stamp)
+def _reader(cursor_field: str, keys_only: bool) -> RecordReader[KeyFields, Key]:
+    of = _modified_of(cursor_field)
     return RecordReader(
         KeyFields,
         Key,
         list_name="results",
         id_of=attrgetter("id"),
-        stamp_of=(lambda key: _readable(of(key))) if keys_only else of,
+        modified_of=(lambda key: _readable(of(key))) if keys_only else of,
     )
 
 
 def is_number(text: str) -> bool:
-    """Say whether a text is the id of a record, other than of a pipeline."""
+    """Return whether a text is a number, as ids of all records but pipelines are."""
     return _are_numbers([text])
 
 
@@ -173,44 +173,44 @@ def _are_numbers(ids: list[str]) -> bool:
     return is_short and "" not in ids and merged.isascii() and merged.isdigit()
 
 
-def _stamp_of(stamp: str) -> Callable[[Key], str | None]:
-    """Return what says when a record was edited or, if it is archived, archived."""
-    if stamp not in _Stamps.__struct_fields__:
-        return lambda key: _slowly(key, None)
-    told = attrgetter(f"properties.{stamp}")
+def _modified_of(cursor_field: str) -> Callable[[Key], str | None]:
+    """Return a function for the time when a record was edited or, if it is archived, archived."""
+    if cursor_field not in _Modified.__struct_fields__:
+        return lambda key: _instant(key, None)
+    property_of = attrgetter(f"properties.{cursor_field}")
 
     def of(key: Key) -> str | None:
-        found = told(key)
-        # Nearly all say it in the property, as ISO 8601.
-        if isinstance(found, str) and found[10:11] == "T" and not key.archived:
-            return found
-        return _slowly(key, found)
+        value = property_of(key)
+        # The fast path: nearly all records have the property as ISO 8601.
+        if isinstance(value, str) and value[10:11] == "T" and not key.archived:
+            return value
+        return _instant(key, value)
 
     return of
 
 
-def _slowly(key: Key, told: str | int | None) -> str | None:
+def _instant(key: Key, value: str | int | None) -> str | None:
     if key.archived:
         return key.archivedAt or key.updatedAt
-    found = told or key.updatedAt
-    return _from_epoch(found) if isinstance(found, int) or (found or "").isdigit() else found
+    at = value or key.updatedAt
+    return _from_epoch(at) if isinstance(at, int) or (at or "").isdigit() else at
 
 
-def _from_epoch(found: str | int | None) -> str | None:
-    """Write milliseconds since 1970, which stand for an instant in some accounts, as ISO 8601."""
-    if not found:
+def _from_epoch(milliseconds: str | int | None) -> str | None:
+    """Return milliseconds since 1970, which some accounts have for instants, as ISO 8601."""
+    if not milliseconds:
         return None
     try:
-        at = datetime.fromtimestamp(int(found) / 1000, UTC)
+        at = datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
     except (ValueError, ArithmeticError, OSError):
         return _NO_INSTANT
     return at.isoformat(timespec="milliseconds")
 
 
-def _readable(found: str | None) -> str | None:
-    """Return a stamp that can be compared with a window; None for others."""
+def _readable(text: str | None) -> str | None:
+    """Return a modification time that can be compared with a window; None for others."""
     try:
-        is_instant = datetime.fromisoformat(found or "").tzinfo is not None
+        is_instant = datetime.fromisoformat(text or "").tzinfo is not None
     except ValueError:
         return None
-    return found if is_instant else None
+    return text if is_instant else None

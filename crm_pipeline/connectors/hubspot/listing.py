@@ -1,7 +1,7 @@
-"""The list: all records of a type by ascending ids, behind a cursor that the vendor gives.
+"""The list: all records of a type by ascending ids, paged by a cursor of the vendor.
 
-It knows no "changed since": a window is read by reading everything. `after` in an answer is followed, never
-its `link`, which may name another version of the API. Source:
+It has no filter "changed since", so a window takes a read of all records. `after` of a response is followed, never its
+`link`, which may name another API version. Source:
 https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
 """
 
@@ -10,25 +10,25 @@ from dataclasses import dataclass, field
 
 from crm_pipeline.connectors.hubspot import responses
 from crm_pipeline.connectors.hubspot.api import LIST, Api
-from crm_pipeline.connectors.hubspot.record_assembly import BATCH_RECORDS, Place, RecordAssembly
-from crm_pipeline.connectors.hubspot.responses import Answer, Records
+from crm_pipeline.connectors.hubspot.record_assembly import BATCH_RECORDS, Progress, RecordAssembly
+from crm_pipeline.connectors.hubspot.responses import Records, RecordsResponse
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.range_reader import KeyRange, RangeBatch
 from crm_pipeline.kernel.errors import ProtocolError
 
 
 def page_size(api: Api, selection: Selection, *, by_id: bool) -> int:
-    """Return how many records one call brings."""
+    """Return the maximum number of records of a call."""
     has_history = bool(selection.history) and not by_id
-    return api.meter.ceiling("history_records" if has_history else "list_records")
+    return api.meter.limit("history_records" if has_history else "list_records")
 
 
 @dataclass(frozen=True)
 class ListReader:
-    """Reads spans of ids by a list; see `range_reader.Reader`.
+    """Reads ranges of ids by a list; see `range_reader.Reader`.
 
     Attributes:
-        cursors: where spans can be begun: the id, and the vendor's mark of the place; "" is the beginning.
+        cursors: the cursors at which ranges can start, by id; "" is the beginning.
     """
 
     api: Api
@@ -37,7 +37,7 @@ class ListReader:
     cursors: Mapping[int, str] = field(default_factory=dict)
 
     def __call__(self, key_range: KeyRange) -> Generator[RangeBatch]:
-        """Yield slices of up to 1,000 records, upward."""
+        """Yield batches of up to 1,000 records, upward."""
         after, at, is_last = (
             self.cursors.get(key_range.low, str(key_range.low)),
             key_range.low,
@@ -45,20 +45,20 @@ class ListReader:
         )
         seen = {after}
         while not is_last:
-            asked_at, found, calls = self.api.now(), Records(), 0
-            while not is_last and found.seen < BATCH_RECORDS:
-                answer = self._page(after)
+            asked_at, records, calls = self.api.now(), Records(), 0
+            while not is_last and records.seen < BATCH_RECORDS:
+                response = self._page(after)
                 calls += 1
-                ids = [int(one) for one in answer.records.ids]
+                ids = [int(record_id) for record_id in response.records.ids]
                 responses.refuse_disorder(ids, at, self.assembly.owner)
-                found.add(answer.records)
-                after = self._next(answer, seen)
+                records.add(response.records)
+                after = self._next(response, seen)
                 at = ids[-1] + 1 if ids else at
-                # What lies above the span is another lane's.
+                # Another worker reads the records above the range.
                 is_last = not after or at > key_range.high
-            yield self.assembly.batch(found, asked_at, calls, Place(is_last, cursor=after))
+            yield self.assembly.batch(records, asked_at, calls, Progress(is_last, cursor=after))
 
-    def _page(self, after: str) -> Answer:
+    def _page(self, after: str) -> RecordsResponse:
         selection = self.selection.keys_only if self.assembly.by_id else self.selection
         size = page_size(self.api, selection, by_id=self.assembly.by_id)
         params = {"limit": str(size), **selection.list_query()}
@@ -69,14 +69,14 @@ class ListReader:
         return self.api.ask(
             self.api.at.objects(selection.name),
             lambda body: responses.read(
-                body, selection.stamp, self.assembly.owner, keys_only=self.assembly.by_id
+                body, selection.cursor_field, self.assembly.owner, keys_only=self.assembly.by_id
             ),
             LIST,
             **params,
         )
 
-    def _next(self, answer: Answer, seen: set[str]) -> str:
-        after = answer.after
+    def _next(self, response: RecordsResponse, seen: set[str]) -> str:
+        after = response.after
         if after and after in seen:
             raise ProtocolError(
                 f"{self.assembly.owner}: HubSpot named the same page twice; reading on would never end.",

@@ -1,10 +1,10 @@
-"""Which HubSpot property feeds which column of the common model, as tables of data.
+"""The mapping of HubSpot's properties to the columns of the common model, as data.
 
 A record is the vendor's own, `{id, properties: {...}, createdAt, updatedAt, archived}`, and one key that
 the connector adds: `associations`, a flat list of `{to_object, to_id, category, type_id, label}`,
-one entry per label. Sources are names of properties; those that stand beside them say so (`at`), because
-accounts have properties called `id` or `archived`. Properties that are not named here are kept in `custom`.
-An empty text is a cleared property: no value.
+one entry per label. Sources are names of properties; other keys of the record are marked with `at`, because
+accounts have properties called `id` or `archived`. Properties without a mapping are kept in `custom`.
+An empty text is a cleared property, so it is no value.
 
 Source: https://developers.hubspot.com/docs/guides/crm/understanding-the-crm and the properties that
 `GET /crm/v3/properties/{type}` lists for a new account.
@@ -27,27 +27,27 @@ from crm_pipeline.model.mapping import (
 
 _LIVE = beside("id=source_id createdAt=created_at updatedAt=modified_at")
 _RECORD = (*_LIVE, *beside("archived=is_deleted"))
-# Of the login: what owns records is called otherwise, see `users.login_id`.
+# The id of the login; owners have another id, see `users.login_id`.
 _CREATED = same("hs_created_by_user_id=created_by_source_id")
 _OWNED = (*_RECORD, points_to("hubspot_owner_id", "owner_source_id", "owners"))
 _MADE = (*_OWNED, *_CREATED)
 _ACTIVE = same("notes_last_updated=last_activity_on notes_last_updated=last_activity_at")
-# A record is there or in the recycle bin; nothing is put aside.
-_NEVER_ASIDE = {"is_archived": "false"}
-# A merge makes a new record; both old ids vanish from lists and searches without a trace but these.
+# Archived records of HubSpot are deleted ones; there is no other archive.
+_NEVER_ARCHIVED = {"is_archived": "false"}
+# A merge creates a new record. Both old ids vanish from lists and searches; only these properties hold them.
 _MERGES = (Merge("hs_merged_object_ids"), Merge("hs_calculated_merged_vids", until=":"))
 _PRIMARY = (("label", "Primary"),)
 _PERCENT = 100.0
 
 
 def _linked(obj: str, column: str) -> FieldMap:
-    """Map the first associated record of an object, the primary one if one is."""
+    """Return the field of the primary associated record of an object, or else of the first one."""
     pick = Pick("to_id", only=(("to_object", obj),), prefer=_PRIMARY)
     return FieldMap("associations", column, (("", obj),), pick=pick, at=("associations",))
 
 
 def _page(name: str) -> str:
-    """Return where a browser shows a record; https://developers.hubspot.com shows it as the record's `url`."""
+    """Return the path of a record's web page; https://developers.hubspot.com shows it as the record's `url`."""
     return f"/record/{STANDARD[name].type_id}/{{id}}"
 
 
@@ -64,9 +64,9 @@ _CONTACT = ObjectMap(
             "hs_analytics_source=source hs_legal_basis=lawful_basis "
             "hs_email_hard_bounce_reason_enum=email_bounced_reason lifecyclestage=lifecycle_stage"
         ),
-        # Of somebody who has further addresses only, the first of these.
+        # The first additional address, for contacts without a primary one.
         FieldMap("email", "email", fallback=("hs_additional_emails",), until=";"),
-        # Out of all mail, or of one of the account's subscriptions: each has a property of its own.
+        # Opted out of all email, or of a subscription; each subscription has a property of its own.
         FieldMap("hs_email_optout", "email_opt_out", any_of=("hs_email_optout_*",)),
         FieldMap(
             "hs_email_bounce",
@@ -114,14 +114,14 @@ _DEAL = ObjectMap(
             "hs_next_step=next_step description=description closed_lost_reason=lost_reason "
             "hs_v2_date_entered_current_stage=stage_changed_at"
         ),
-        # Of an open deal it is when somebody hopes to close it.
+        # For an open deal this is the expected date.
         FieldMap("closedate", "closed_at", when=("hs_is_closed", "true")),
         FieldMap("hs_deal_stage_probability", "probability", factor=_PERCENT),
         points_to("pipeline", "pipeline_source_id", "deal_pipelines"),
         _linked("companies", "company_source_id"),
         _linked("contacts", "primary_contact_source_id"),
     ),
-    _NEVER_ASIDE,
+    _NEVER_ARCHIVED,
     merges=_MERGES,
     page=_page("deals"),
 )
@@ -194,7 +194,7 @@ _LEAD = ObjectMap(
         points_to("hs_primary_contact_id", "contact_source_id", "contacts"),
         _linked("companies", "company_source_id"),
     ),
-    _NEVER_ASIDE,
+    _NEVER_ARCHIVED,
     merges=_MERGES,
     page=_page("leads"),
 )
@@ -209,7 +209,7 @@ _ENGAGED = (
     _linked("deals", "deal_source_id"),
     _linked("tickets", "ticket_source_id"),
 )
-# One that somebody forwarded to the CRM may have gone either way, and a draft went nowhere.
+# Forwarded emails (either direction) and drafts have no direction here.
 _DIRECTIONS = (("EMAIL", "outbound"), ("INCOMING_EMAIL", "inbound"))
 
 
@@ -217,11 +217,12 @@ _CALL_DIRECTIONS = (("INBOUND", "inbound"), ("OUTBOUND", "outbound"))
 
 
 def _closed(over: str, still: str) -> tuple[tuple[str, str], ...]:
-    """Return the states after which nothing is left to do, and those before; others say nothing of it."""
-    return (*((one, "true") for one in over.split()), *((one, "false") for one in still.split()))
+    """Return the values of `is_closed` by status: true for those in `over`, false for those in `still`."""
+    closed = ((status, "true") for status in over.split())
+    return (*closed, *((status, "false") for status in still.split()))
 
 
-# Whether a meeting that was put off has a record of its own for the new day is not said.
+# RESCHEDULED is missing: it is not documented whether the new date has a record of its own.
 _MET = _closed("COMPLETED CANCELED NO_SHOW", "SCHEDULED")
 _CALLED = _closed(
     "COMPLETED CANCELED BUSY FAILED NO_ANSWER MISSED",
@@ -250,7 +251,7 @@ _ACTIVITIES = (
             "hs_task_subject=subject hs_task_body=body hs_task_status=status "
             "hs_task_priority=priority"
         ),
-        # As long as a task is open, this property says when it is due.
+        # For an open task this property is the due date.
         FieldMap("hs_task_completion_date", "completed_at", when=("hs_task_status", "COMPLETED")),
         FieldMap("hs_task_status", "is_closed", values=(("COMPLETED", "true"),), otherwise="false"),
     ),
@@ -272,7 +273,7 @@ _ACTIVITIES = (
             "hs_call_title=subject hs_call_body=body hs_call_status=status hs_timestamp=starts_at"
         ),
         FieldMap("hs_call_direction", "call_direction", values=_CALL_DIRECTIONS),
-        # Each account has outcomes of its own, which have ids.
+        # Outcomes are defined by the account; the values are their ids.
         FieldMap("hs_call_disposition", "call_result", labelled=True),
         FieldMap("hs_call_status", "is_closed", values=_CALLED),
         FieldMap("hs_call_duration", "call_seconds", factor=0.001),
@@ -293,7 +294,7 @@ _OWNERS = ObjectMap(
     "owners",
     "users",
     (
-        # Who left keeps what was owned and won: archived owners are users that are not active.
+        # Archived owners are inactive users, who still own records.
         *_LIVE,
         *same("firstName=first_name lastName=last_name email=email type=user_type"),
         FieldMap("userId", "login_id", fallback=("userIdIncludingInactive",)),
@@ -304,7 +305,7 @@ _OWNERS = ObjectMap(
 
 
 def _pipelines(obj: str, table: str, default: str) -> tuple[ObjectMap, ObjectMap]:
-    """Map the pipelines of an object, and the stages in them."""
+    """Return the mappings of an object's pipelines and of their stages."""
     is_default = FieldMap("id", "is_default", values=((default, "true"),), otherwise="false")
     pipelines = ObjectMap(
         obj, "pipelines", (*_RECORD, *same("id=name label=label"), is_default), {"for_table": table}
@@ -334,7 +335,7 @@ def _pipelines(obj: str, table: str, default: str) -> tuple[ObjectMap, ObjectMap
 
 
 def _links(obj: str) -> ObjectMap:
-    """Map the associations of an object; each link is seen from both of its ends."""
+    """Return the mapping of an object's associations; both ends have each link."""
     fields = (
         FieldMap(RECORD_ID, "from_source_id"),
         FieldMap("to_object", "to_table", is_object=True),
@@ -354,7 +355,7 @@ def _links(obj: str) -> ObjectMap:
     )
 
 
-# What the vendor lets people merge; own objects below.
+# Types that can be merged; custom types are below.
 _MERGEABLE = (_CONTACT, _COMPANY, _DEAL, _TICKET)
 _OWN = (_CONTACT, _COMPANY, _DEAL, _LINE_ITEM, _PRODUCT, _TICKET, _LEAD, *_ACTIVITIES)
 

@@ -1,4 +1,4 @@
-"""What an account says of its types of records: their properties, and the types that it made itself.
+"""The metadata of an account's types of records: their properties, and the custom types.
 
 Sources: https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide and
 https://developers.hubspot.com/docs/api-reference/crm-schemas-v3/guide
@@ -15,7 +15,7 @@ Scalar = str | int | float
 
 
 class Option(TypedDict, total=False):
-    """One value of a pick list."""
+    """A value of a pick list."""
 
     value: Required[Scalar]
     label: str | None
@@ -26,7 +26,7 @@ class _Modification(TypedDict, total=False):
 
 
 class Property(TypedDict, total=False):
-    """One property of a type of records."""
+    """A property of a type of records."""
 
     name: Required[str]
     label: str | None
@@ -46,7 +46,7 @@ class _Labels(TypedDict, total=False):
 
 
 class Kind(TypedDict, total=False):
-    """One type of records."""
+    """A type of records."""
 
     fullyQualifiedName: Required[str]
     name: str | None
@@ -71,7 +71,7 @@ def properties(api: Api, name: str, **params: str) -> list[Property]:
 
 
 def kinds(api: Api) -> list[Kind]:
-    """Return the types of records that an account made itself.
+    """Return the custom types of an account.
 
     Raises:
         NotPermitted: this login may not list them.
@@ -86,6 +86,6 @@ def kinds(api: Api) -> list[Kind]:
 
 
 def is_listed(api: Api, name: str, other: str) -> bool:
-    """Say whether any kind of association leads from one type of records to another."""
+    """Return whether there is any kind of association from one type of records to another."""
     path = api.at.association_kinds(name, other)
     return bool(api.typed(path, _Listed, "the list of kinds of associations").results)

@@ -1,4 +1,4 @@
-"""How HubSpot's token endpoint speaks OAuth 2.0, and what to do when it refuses.
+"""The OAuth 2.0 profile of HubSpot's token endpoint, with the cures of its refusals.
 
 Source: https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/oauth/
 """
@@ -30,18 +30,18 @@ def refuse_unusable(connection: Connection) -> None:
     """Refuse logins that cannot work, before anything is sent.
 
     Raises:
-        ConfigError: another kind of login, or an address that is not that of the API.
+        ConfigError: an unknown kind of login, or an address other than that of the API.
     """
-    where, auth = f"connection '{connection.name}'", connection.auth
+    owner, auth = f"connection '{connection.name}'", connection.auth
     if auth.kind not in _KINDS:
         raise ConfigError(
-            f"{where}: HubSpot has no login of kind {auth.kind} for accounts.",
+            f"{owner}: HubSpot has no login of kind {auth.kind} for accounts.",
             cure="Use 'kind: token' with a private app's token or a service key, or 'kind: refresh_token' "
-            "with an app that a person lets in.",
+            "with an app that a person authorizes.",
         )
     if auth.kind == "refresh_token" and "client_secret" not in auth.variables:
         raise ConfigError(
-            f"{where}: HubSpot gives tokens only to apps that also name their secret.",
+            f"{owner}: HubSpot issues tokens only to apps that send their secret.",
             cure="Add 'client_secret_env: NAME_OF_THE_VARIABLE' under auth.",
         )
     address = urlsplit(connection.login_url)
@@ -49,7 +49,7 @@ def refuse_unusable(connection: Connection) -> None:
         return
     if address.hostname not in _HOSTS or address.path:
         raise ConfigError(
-            f"{where}: {connection.login_url} is not where HubSpot's API is.",
+            f"{owner}: {connection.login_url} is not the address of HubSpot's API.",
             cure="Set login_url to https://api.hubapi.com, for every account and region.",
         )
 
@@ -66,7 +66,7 @@ def _cure(refused: Refused) -> str:
         return f"Compare {names} with the app's Auth settings: client ID and client secret."
     if refused.grant == CODE:
         return (
-            f"A code is good once and for a minute, with the callback address as the app has it: {again} "
+            f"A code works once and for a minute, with the callback address of the app's settings: {again} "
             "again."
         )
     return (
@@ -76,7 +76,7 @@ def _cure(refused: Refused) -> str:
 
 
 def _read(connection: Connection, answer: TokenResponse) -> TokenAnswer:
-    hub = answer.text("hub_id")  # v1 does not say
+    hub = answer.text("hub_id")  # v1 does not return it
     return TokenAnswer(
         place=connection.login_url,
         expires_in=answer.get("expires_in"),
@@ -96,7 +96,7 @@ def _authorize_url(connection: Connection) -> str:
 
 def _asked(connection: Connection) -> Mapping[str, str]:
     # HubSpot refuses an address without scopes, and one that lacks a scope that the app requires.
-    return {"scope": " ".join(scopes_for(one.name for one in connection.objects))}
+    return {"scope": " ".join(scopes_for(obj.name for obj in connection.objects))}
 
 
 PROFILE = OAuthProfile(

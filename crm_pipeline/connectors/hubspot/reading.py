@@ -1,4 +1,4 @@
-"""The pages of a plan: live records in lanes by list, search or both, and meanwhile those that were archived."""
+"""The pages of a plan: live records in parallel by list, search or both, and archived records at the same time."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -29,9 +29,9 @@ _NEAR = 0.05
 
 @dataclass(frozen=True)
 class _Division:
-    """Who reads what: below `bound` the list, from there on searches, up to `high`; `low` is the first id.
+    """The division of a read: the list below the id `bound`, searches from there to `high`; `low` is the first id.
 
-    What is archived is read as `archive` has it, see `Archive.facts`.
+    `archive` holds how archived records are read, see `Archive.facts`.
     """
 
     route: str
@@ -52,18 +52,18 @@ class _Division:
 def pages(
     api: Api, plan: Plan, checkpoint: Checkpoint, *, stale_hits: StaleIndexHits, archive: Archive
 ) -> Iterator[Page]:
-    """Read what a plan says, or of it what the spool does not have.
+    """Yield the pages of a plan that the checkpoint does not have.
 
     Raises:
-        ReadLost: the spool is of another plan.
-        VendorError: a part of it cannot be had.
+        ReadLost: the checkpoint is of another plan.
+        VendorError: a part cannot be read.
     """
     selection = Selection.of(api, plan)
     kept = None if plan.complete else checkpoint
     division = _resumed(plan, selection, kept) if kept else None
     before = list(checkpoint.all_done()) if division else []
-    done = [one.facts for one in before]
-    stale_hits.add_read(sum(one.read for one in before if one.counted))
+    done = [page.facts for page in before]
+    stale_hits.add_read(sum(page.read for page in before if page.counted))
     if division is None:
         division = replace(_divided(api, plan, selection), archive=archive.facts())
         if kept:
@@ -112,7 +112,7 @@ def _live(
     gaps = missing(KeyRange(0, division.high), done) if done else division.key_ranges()
     with closing(workers.pages(gaps)) as pages:
         for page in pages:
-            # Not where answers are read: lanes leave out what another has read.
+            # Counted here and not per response, because workers leave out records that another has read.
             rows = sum(batch.num_rows for batch in page.batches())
             stale_hits.add_read(rows + len(page.rejected))
             yield page
@@ -148,12 +148,12 @@ def _archived(
     to_at = selection.window.to_at if selection.window else None
     if archive.is_due and archive.is_short(seen, bounds, to_at):
         _log.warning(
-            "the list of archived records lost too much to be believed",
+            "the list of archived records has lost too many records to be plausible",
             connection=api.connection.name,
             object=selection.name,
             before=archive.size,
             now=seen,
-            cure="Nothing comes back to life; the next refresh asks for all that was archived since.",
+            cure="No record becomes live again; the next refresh reads all records archived since.",
         )
     yield Page(
         shape="json",
@@ -161,14 +161,14 @@ def _archived(
         batches=lambda: iter(()),
         extracted_at=api.now(),
         counted=False,
-        notes=archive.noted(to_at, seen, bounds),
+        notes=archive.notes(to_at, seen, bounds),
     )
 
 
 def _divided(api: Api, plan: Plan, selection: Selection) -> _Division:
-    """Say who reads what of a plan."""
+    """Return the division of a plan's read."""
     load = Load.of(api, selection, plan.vendor_count or 0)
-    cursors = api.meter.ceiling("list_cursors")
+    cursors = api.meter.limit("list_cursors")
     if plan.route == "list" and cursors == 1:
         return _Division("list", low=0, bound=TOP, high=TOP, workers=1)
     if plan.route == "search" and load.search_workers == 1:
@@ -181,11 +181,11 @@ def _divided(api: Api, plan: Plan, selection: Selection) -> _Division:
 
 
 def _bound(api: Api, selection: Selection, load: Load, ids: KeyRange) -> int:
-    """Return an id with about so many records below it as the list shall read."""
+    """Return an id below which about as many records are as the list should read."""
     wanted, below = load.part_by_list * load.records, 0
     low, high, least, most = ids.low, ids.high, 0, load.records
     for attempt in range(BOUND_CALLS):
-        # In proportion, as ids lie close together in places; by halves where that leads nowhere.
+        # Interpolation and bisection in turn, as ids are dense in some ranges and sparse in others.
         part = (wanted - least) / max(1, most - least) if attempt % 2 == 0 else 0.5
         middle = min(high, max(low + 1, low + int((high - low) * part)))
         below = search.count(api, selection, below=middle)
@@ -204,15 +204,15 @@ def _resumed(plan: Plan, selection: Selection, checkpoint: Checkpoint) -> _Divis
         return None
     if request.pop("plan", "") != _mark(plan, selection):
         raise ReadLost(
-            f"{plan.object}: what an earlier run had begun to read was asked for in another way.",
-            cure="Nothing to do: it is read anew.",
+            f"{plan.object}: the read of an earlier run has another plan.",
+            cure="Nothing to do: it is read from its beginning.",
         )
     return _Division(**request)
 
 
 def _mark(plan: Plan, selection: Selection) -> str:
-    what = [selection.name, selection.stamp, *selection.others, str(plan.window)]
-    return fingerprint([*what, plan.schema.fingerprint])
+    parts = [selection.name, selection.cursor_field, *selection.others, str(plan.window)]
+    return fingerprint([*parts, plan.schema.fingerprint])
 
 
 def _part(done: Sequence[Mapping[str, Any]], part: str) -> list[Mapping[str, Any]]:
@@ -224,5 +224,5 @@ def _seen(done: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _cursors(done: Sequence[Mapping[str, Any]]) -> Mapping[int, str]:
-    """Return where a list can be gone on with; 0 is its beginning."""
-    return {0: "", **{int(one["high"]): one["cursor"] for one in done if "cursor" in one}}
+    """Return the cursors at which a list can be resumed, by id; 0 is its beginning."""
+    return {0: "", **{int(facts["high"]): facts["cursor"] for facts in done if "cursor" in facts}}

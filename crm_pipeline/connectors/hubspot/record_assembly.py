@@ -1,4 +1,4 @@
-"""From the records of some answers to one slice for landing: the window's only, whole, with associations."""
+"""Assembles the records of responses into batches for landing: complete, with associations, of the window only."""
 
 import threading
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from crm_pipeline.connectors.hubspot import associations, batches
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline.connectors.hubspot.keys import NO_STAMP
+from crm_pipeline.connectors.hubspot.keys import NO_MODIFIED
 from crm_pipeline.connectors.hubspot.responses import Records
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.json_records import batch_of
@@ -19,14 +19,14 @@ from crm_pipeline.kernel.clock import Window
 from crm_pipeline.store.landing import records as landing
 
 BATCH_RECORDS = 1_000
-"""How many records are put together: as many as one call about associations takes."""
+"""The size of a batch: the maximum of one call for associations."""
 
 
 class StaleIndexHits:
-    """Records that the vendor's index still counts in a window, and that are no longer of it.
+    """Records that the vendor's index still counts in a window although they have left it.
 
-    The index of the search lags behind: a match may have been edited or archived since. Such a record is
-    left to a later window, and must not be counted in this one. Safe with threads.
+    The search index lags behind: a hit may have been edited or archived since. Such a record belongs to a later
+    window and must not be counted in this one. Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -35,29 +35,29 @@ class StaleIndexHits:
         self._read: int | None = None
 
     def add(self, ids: Iterable[str]) -> None:
-        """Note some that were shown."""
+        """Add the ids of stale hits."""
         with self._lock:
             self._ids.update(ids)
 
     def add_read(self, number: int) -> None:
-        """Note how many live records of the window were read."""
+        """Add to the number of live records of the window that were read."""
         with self._lock:
             self._read = (self._read or 0) + number
 
     @property
     def ids(self) -> list[str]:
-        """Those that were shown."""
+        """The ids of the stale hits."""
         with self._lock:
             return sorted(self._ids)
 
     def explain(self, *counts: int) -> bool:
-        """Say whether what was read lies between the vendor's counts; True before anything was."""
+        """Return whether the number of records read is between the vendor's counts; True before any read."""
         return self._read is None or min(counts) <= self._read <= max(counts)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a slice stands in its span; see `range_reader.RangeBatch`."""
+class Progress:
+    """The position of a batch in its key range; see `range_reader.RangeBatch`."""
 
     is_last: bool
     behind: int | None = None
@@ -66,11 +66,11 @@ class Place:
 
 @dataclass
 class RecordAssembly:
-    """Makes slices of one plan.
+    """Assembles the batches of one plan.
 
     Attributes:
-        by_id: the answers say which records there are, and no more.
-        stale_hits: where matches that are not of the window are noted.
+        by_id: responses have ids only, and the records are read by id.
+        stale_hits: collects the hits that are not in the window.
         archived: the records are archived ones.
     """
 
@@ -84,58 +84,60 @@ class RecordAssembly:
     def __post_init__(self) -> None:
         self.owner = f"{self.api.connection.name}.{self.selection.name}"
 
-    def batch(self, found: Records, asked_at: datetime, calls: int, place: Place) -> RangeBatch:
-        """Return a slice of the records of some answers, in the order of their ids.
+    def batch(
+        self, hits: Records, asked_at: datetime, calls: int, progress: Progress
+    ) -> RangeBatch:
+        """Return a batch of the records of some responses, in the order of their ids.
 
         Raises:
-            VendorError: a part of it cannot be had.
+            VendorError: a part cannot be read.
         """
-        records = found
+        records = hits
         if self.by_id:
-            # An archived record is read only if it was archived in the window: there may be very many.
-            wanted = self._of_window(found, is_preview=True) if self.archived else found
+            # Only records archived in the window are read, because there may be many others.
+            wanted = self._of_window(hits, is_preview=True) if self.archived else hits
             records, more = batches.read(
                 self.api, self.selection, wanted.ids, archived=self.archived
             )
             calls += more
         kept = self._of_window(records)
         if not self.archived:
-            if kept is not found:
-                read = {*kept.ids, *(one.source_id for one in kept.rejected)}
-                self.stale_hits.add(set(found.ids).difference(read))
+            if kept is not hits:
+                read = {*kept.ids, *(row.source_id for row in kept.rejected)}
+                self.stale_hits.add(set(hits.ids).difference(read))
             others = self.selection.others
             calls += associations.add(self.api, self.selection.name, others, kept) if others else 0
         batch = batch_of(
             ids=kept.ids,
-            stamps=kept.instants,
+            modified_at=kept.instants,
             texts=kept.texts,
             deleted=kept.archived,
             owner=self.owner,
         )
         return RangeBatch(
-            places=[int(one) for one in kept.ids],
+            positions=[int(record_id) for record_id in kept.ids],
             batch=batch,
             asked_at=asked_at,
-            is_last=place.is_last,
-            behind=place.behind,
+            is_last=progress.is_last,
+            behind=progress.behind,
             calls=calls,
-            cursor=place.cursor,
+            cursor=progress.cursor,
             rejected=tuple(kept.rejected),
-            seen=found.seen if self.archived else 0,
+            seen=hits.seen if self.archived else 0,
         )
 
     def _of_window(self, records: Records, *, is_preview: bool = False) -> Records:
-        """Leave out what was edited since, and what was archived or restored since.
+        """Return the records of the window, without those that were edited, archived or restored since.
 
-        A record that does not say when it was edited is set aside; of a preview it is read by its id first.
+        A record without a modification time is rejected; in a preview it is kept and read by id first.
         """
         if records.archived.count(self.archived) < len(records):
-            records = records.only([one is self.archived for one in records.archived])
+            records = records.only([archived is self.archived for archived in records.archived])
         window = self.selection.window
         if window is None or not len(records):
             return records
         if records.instants.null_count and not is_preview:
-            records = records.without(records.instants.is_null().to_pylist(), NO_STAMP)
+            records = records.without(records.instants.is_null().to_pylist(), NO_MODIFIED)
         inside = pc.fill_null(_inside(records.instants, window), is_preview)
         if pc.all(inside).as_py() in (True, None):
             return records

@@ -1,6 +1,6 @@
-"""Answers with records: their texts as received, and of each no more than its id and stamp.
+"""Responses with records: each record as received text, with its id and modification time.
 
-A page of a list, a page of a search and a batch are one shape: `results`, and what goes with them.
+A page of a list, a page of a search and a batch have one form: `results`, and some keys around it.
 Source: https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
 """
 
@@ -12,7 +12,7 @@ from operator import lt
 import pyarrow as pa
 
 from crm_pipeline.connectors.hubspot import keys
-from crm_pipeline.connectors.hubspot.keys import Complaint
+from crm_pipeline.connectors.hubspot.keys import InputError
 from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
 from crm_pipeline.store.landing import records
 from crm_pipeline.store.landing.rejects import Reject
@@ -22,14 +22,14 @@ NOT_FOUND = "OBJECT_NOT_FOUND"
 
 @dataclass
 class Records:
-    """Some records.
+    """Some records, in parallel lists.
 
     Attributes:
         ids: as the vendor writes them.
         instants: when each was edited or, if it is archived, archived.
-        archived: of each.
+        archived: whether each is archived.
         texts: each as received.
-        rejected: more of them, which cannot be read.
+        rejected: further records, which cannot be read.
     """
 
     ids: list[str] = field(default_factory=list)
@@ -43,21 +43,21 @@ class Records:
 
     @property
     def seen(self) -> int:
-        """How many the vendor sent, readable or not."""
+        """The number of records that the vendor sent, readable or not."""
         return len(self.ids) + len(self.rejected)
 
     def add(self, other: "Records") -> None:
-        """Put other records behind these; what cannot be read, once, as pages may overlap there."""
+        """Append other records; rejected ones without duplicates, as pages may overlap there."""
         self.ids += other.ids
         self.instants = pa.concat_arrays([self.instants, other.instants])
         self.archived += other.archived
         self.texts += other.texts
         if other.rejected:
-            known = {one.digest for one in self.rejected}
-            self.rejected += (one for one in other.rejected if one.digest not in known)
+            digests = {row.digest for row in self.rejected}
+            self.rejected += (row for row in other.rejected if row.digest not in digests)
 
     def only(self, chosen: Sequence[bool]) -> "Records":
-        """Return some of them, and all that cannot be read."""
+        """Return the chosen records, and all rejected ones."""
         return Records(
             list(compress(self.ids, chosen)),
             self.instants.filter(pa.array(chosen, pa.bool_())),
@@ -67,101 +67,104 @@ class Records:
         )
 
     def without(self, is_bad: Sequence[bool], reason: str) -> "Records":
-        """Return them with some more set aside."""
+        """Return the records with the bad ones rejected."""
         kept = self.only([not bad for bad in is_bad])
         lost = zip(compress(self.ids, is_bad), compress(self.texts, is_bad), strict=True)
-        kept.rejected = [*self.rejected, *(Reject(reason, bytes(text), one) for one, text in lost)]
+        kept.rejected = [
+            *self.rejected,
+            *(Reject(reason, bytes(text), record_id) for record_id, text in lost),
+        ]
         return kept
 
     def ordered(self) -> "Records":
-        """Return them by id."""
-        places = sorted(range(len(self.ids)), key=lambda place: int(self.ids[place]))
+        """Return the records in the order of their ids."""
+        order = sorted(range(len(self.ids)), key=lambda index: int(self.ids[index]))
         return Records(
-            [self.ids[place] for place in places],
-            self.instants.take(pa.array(places, pa.int64())),
-            [self.archived[place] for place in places],
-            [self.texts[place] for place in places],
+            [self.ids[index] for index in order],
+            self.instants.take(pa.array(order, pa.int64())),
+            [self.archived[index] for index in order],
+            [self.texts[index] for index in order],
             self.rejected,
         )
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What an answer holds.
+class RecordsResponse:
+    """The content of a response.
 
     Attributes:
-        total: how many records there are in all, where the answer says so.
-        after: the mark behind this page; "" on the last one.
-        complaints: of a batch, why inputs of it failed.
+        total: the number of all records, where the response states it.
+        after: the cursor of the next page; "" on the last one.
+        errors: of a batch, about its failed inputs.
     """
 
     records: Records
     total: int | None
     after: str
-    complaints: tuple[Complaint, ...]
+    errors: tuple[InputError, ...]
 
 
 def read(
-    body: bytes, stamp: str, owner: str, *, numeric: bool = True, keys_only: bool = False
-) -> Answer:
-    """Read an answer.
+    body: bytes, cursor_field: str, owner: str, *, numeric: bool = True, keys_only: bool = False
+) -> RecordsResponse:
+    """Return the content of a response.
 
     Args:
-        body: of the answer.
-        stamp: the property that changes with each edit.
-        owner: for error texts.
-        numeric: ids are numbers in words, by which records are in order; those of pipelines are not.
-        keys_only: the answer only says which records there are, and those are read by their ids. One of
-            which not even that can be read would be lost, so that the whole answer is none then.
+        body: of the response.
+        cursor_field: the property with the time of the last change.
+        owner: named in error texts.
+        numeric: ids are numbers as texts, by which records are ordered; those of pipelines are not.
+        keys_only: the response has ids only, and the records are read by id. A record whose id cannot be read
+            would be lost, so the whole response is malformed then.
 
     Raises:
-        MalformedAnswer: it is no such answer, beyond single records.
+        MalformedAnswer: the response is not of the documented form, apart from single records.
     """
-    page = keys.response_page(body, stamp, owner, numeric=numeric, keys_only=keys_only)
+    page = keys.response_page(body, cursor_field, owner, numeric=numeric, keys_only=keys_only)
     envelope = page.envelope
-    found = Records(
+    readable = Records(
         [key.id for key in page.keys],
         page.instants,
         [key.archived for key in page.keys],
         page.texts,
         page.rejected,
     )
-    return Answer(
-        records=_named(found, owner) if keys_only and page.rejected else found,
+    return RecordsResponse(
+        records=_with_ids(readable, owner) if keys_only and page.rejected else readable,
         total=envelope.total,
         after=envelope.paging.after if envelope.paging else "",
-        complaints=tuple(envelope.errors or ()),
+        errors=tuple(envelope.errors or ()),
     )
 
 
-def _named(found: Records, owner: str) -> Records:
-    """Return records of which one knows no more than the id among the others, by id.
+def _with_ids(listed: Records, owner: str) -> Records:
+    """Return the records together with rejected ones whose id can be read, in the order of ids.
 
     Raises:
-        MalformedAnswer: of one not even the id is known.
+        MalformedAnswer: the id of a rejected record cannot be read.
     """
-    lost = found.rejected
-    if not all(keys.is_number(one.source_id) for one in lost):
+    lost = listed.rejected
+    if not all(keys.is_number(row.source_id) for row in lost):
         raise MalformedAnswer(
-            f"{owner}: an answer that says which records there are holds some without an id that can be read "
+            f"{owner}: a response with ids holds records whose id cannot be read "
             f"({lost[0].reason})."
         )
-    found.ids += (one.source_id for one in lost)
-    found.instants = pa.concat_arrays([found.instants, pa.nulls(len(lost), records.TIMESTAMP)])
-    found.archived += [True] * len(lost)  # if it is not, that shows when it is read
-    found.texts += (one.raw for one in lost)
-    found.rejected = []
-    return found.ordered()
+    listed.ids += (row.source_id for row in lost)
+    listed.instants = pa.concat_arrays([listed.instants, pa.nulls(len(lost), records.TIMESTAMP)])
+    listed.archived += [True] * len(lost)  # reading it by id shows whether it is
+    listed.texts += (row.raw for row in lost)
+    listed.rejected = []
+    return listed.ordered()
 
 
 def refuse_disorder(ids: Sequence[int], low: int, owner: str) -> None:
-    """Refuse ids that do not rise, or begin below what was asked for: reading on would miss some.
+    """Refuse ids that do not ascend, or start below `low`: reading on would miss records.
 
     Raises:
-        ProtocolError: they do not.
+        ProtocolError: the ids are out of order.
     """
     if ids and (ids[0] < low or not all(map(lt, ids, islice(ids, 1, None)))):
         raise ProtocolError(
-            f"{owner}: HubSpot sent a page of other records than it was asked for.",
+            f"{owner}: HubSpot sent a page of other records than requested.",
             cure="Run again; if it persists, report it to the vendor with the time of the run.",
         )

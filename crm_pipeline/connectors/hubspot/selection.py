@@ -1,7 +1,7 @@
-"""What is read of the records of one plan, and whether it fits into an address or into a search.
+"""The selection of a plan: the properties that are read, and whether they fit into a list or a search request.
 
-Accounts have hundreds of properties. Where their names do not fit, a list or a search only says which
-records there are, and those are read by their ids.
+Accounts have hundreds of properties. Where their names do not fit, a list or a search is read for ids only, and the
+records are read by id.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,26 +17,26 @@ from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.catalog import linked_to, type_of
 from crm_pipeline.kernel.clock import Window
 
-# The longest that ids and milliseconds get; what was left out of a count takes some room too.
+# The longest id or number of milliseconds.
 _LONG = "9" * 19
 _HOST_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is read of the records of a plan.
+    """The selection of a plan.
 
     Attributes:
-        name: of their type, as in addresses.
-        stamp: the property that changes with each edit.
-        properties: all that there are.
-        history: those whose earlier values are read too.
+        name: of the type of records, as in addresses.
+        cursor_field: the property with the time of the last change.
+        properties: all of the type.
+        history: those whose earlier values are read, too.
         others: objects to which associations are read.
-        window: None reads everything.
+        window: None reads all records.
     """
 
     name: str
-    stamp: str
+    cursor_field: str
     properties: tuple[str, ...]
     history: tuple[str, ...]
     others: tuple[str, ...]
@@ -44,49 +44,49 @@ class Selection:
 
     @classmethod
     def of(cls, api: Api, plan: Plan) -> "Selection":
-        """Return what a plan reads."""
+        """Return the selection of a plan."""
         kind = type_of(plan.object)
         return cls(
             name=plan.object,
-            stamp=plan.cursor_field or kind.stamp,
+            cursor_field=plan.cursor_field or kind.cursor_field,
             properties=describe.properties_of(plan.schema),
             history=tuple(name for name in kind.history if name in plan.schema.by_name),
-            others=linked_to(plan.object, (one.name for one in api.connection.objects)),
+            others=linked_to(plan.object, (obj.name for obj in api.connection.objects)),
             window=plan.window,
         )
 
     @property
     def keys_only(self) -> "Selection":
-        """The same records, but of each no more than its id and stamp."""
-        return replace(self, properties=(self.stamp,), history=())
+        """The same records, with id and modification time only."""
+        return replace(self, properties=(self.cursor_field,), history=())
 
     def list_query(self) -> dict[str, str]:
-        """Return what a list is asked for."""
+        """Return the parameters of a list request."""
         named = {"properties": self.properties, "propertiesWithHistory": self.history}
         return {key: ",".join(names) for key, names in named.items() if names}
 
     def fits_list(self, api: Api) -> bool:
-        """Say whether a list can show all of it."""
+        """Return whether the selection fits into a list request."""
         query = urlencode({**self.list_query(), "after": _LONG, "limit": "100"})
         path = api.at.objects(self.name)
-        longest = api.meter.ceiling("uri_characters")
+        longest = api.meter.limit("uri_characters")
         return len(path) + len(query) + _HOST_CHARACTERS <= longest
 
     def fits_search(self, api: Api) -> bool:
-        """Say whether a search can show all of it; histories it never shows."""
+        """Return whether the selection fits into a search, which has no histories."""
         body = encoded(self.search_body([*self.conditions(), *between(int(_LONG), int(_LONG))]))
-        return not self.history and len(body) <= api.meter.ceiling("search_characters")
+        return not self.history and len(body) <= api.meter.limit("search_characters")
 
     def conditions(self) -> list[dict[str, Any]]:
-        """Return the filters of the window; stamps are compared in milliseconds."""
+        """Return the filters of the window; modification times are compared in milliseconds."""
         if self.window is None:
             return []
-        return span_of_time(self.stamp, self.window)
+        return window_filters(self.cursor_field, self.window)
 
     def search_body(
         self, filters: Sequence[Mapping[str, Any]], *, limit: int = 200
     ) -> dict[str, Any]:
-        """Return a search that goes by ids, upward."""
+        """Return the body of a search in the order of ids."""
         return {
             "filterGroups": [{"filters": list(filters)}] if filters else [],
             "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
@@ -95,16 +95,16 @@ class Selection:
         }
 
 
-def span_of_time(stamp: str, window: Window) -> list[dict[str, Any]]:
+def window_filters(cursor_field: str, window: Window) -> list[dict[str, Any]]:
     """Return the filters of a half-open window."""
-    upper = condition(stamp, "LT", _milliseconds(window.to_at))
+    upper = condition(cursor_field, "LT", _milliseconds(window.to_at))
     if window.from_at is None:
         return [upper]
-    return [condition(stamp, "GTE", _milliseconds(window.from_at)), upper]
+    return [condition(cursor_field, "GTE", _milliseconds(window.from_at)), upper]
 
 
 def between(low: int, high: int | None) -> list[dict[str, Any]]:
-    """Return the filters of ids from `low` on, below `high`."""
+    """Return the filters of ids from `low` (inclusive) to `high` (exclusive)."""
     lower = [condition("hs_object_id", "GTE", low)] if low else []
     upper = [] if high is None else [condition("hs_object_id", "LT", high)]
     return [*lower, *upper]
@@ -116,10 +116,10 @@ def condition(name: str, operator: str, value: int) -> dict[str, Any]:
 
 
 def encoded(body: Any) -> bytes:
-    """Return JSON without a character too many: bodies of searches have a greatest length."""
+    """Return JSON without spaces, because bodies of searches have a maximum length."""
     return msgspec.json.encode(body)
 
 
 def _milliseconds(at: Any) -> int:
-    # Stamps have milliseconds: an edge between two of them is as good as the later one.
+    # Rounded up: modification times have milliseconds, so this selects the same records.
     return -int(-at.timestamp() * 1000 // 1)

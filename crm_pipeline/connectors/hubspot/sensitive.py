@@ -1,8 +1,8 @@
-"""Sensitive properties: listed apart from the others, their values only for apps with scopes of their own.
+"""Sensitive properties: listed separately, with values only for apps that have the scopes for them.
 
-Anybody may list them. Asking a record for one without the scope fails as a whole, so it is tried with one
-record beforehand. Sources: https://developers.hubspot.com/docs/api-reference/crm-sensitive-data/guide; what a
-search answers: https://github.com/airbytehq/airbyte/pull/74032
+Every login may list them. A request with such a property fails as a whole without the scope, so it is tried with one
+record first. Sources: https://developers.hubspot.com/docs/api-reference/crm-sensitive-data/guide; the
+responses of searches: https://github.com/airbytehq/airbyte/pull/74032
 """
 
 from collections.abc import Sequence
@@ -25,26 +25,26 @@ class LeftOut:
 
     Attributes:
         kind: `sensitive` or `highly_sensitive`.
-        names: which; none where they could not even be listed.
-        cure: what to do.
+        names: of the properties; none where they could not be listed.
+        cure: how to make them readable.
     """
 
     kind: str
     names: tuple[str, ...]
     cure: str
 
-    def told(self, name: str) -> str:
-        """Say it for an object."""
+    def text(self, name: str) -> str:
+        """Return the warning for an object."""
         kind = self.kind.replace("_", " ")
         if not self.names:
-            return f"{name}: whether there are {kind} properties could not be asked"
+            return f"{name}: {kind} properties could not be listed"
         many = "properties are" if len(self.names) > 1 else "property is"
         return f"{name}: the {kind} {many} left out: {', '.join(self.names)}"
 
 
 @dataclass(frozen=True)
 class Sensitive:
-    """The sensitive properties of an object: definitions that can be read, what cannot, calls it took."""
+    """The sensitive properties of an object: readable ones, those left out, and the calls that it took."""
 
     readable: tuple[Property, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
@@ -52,7 +52,7 @@ class Sensitive:
 
 
 def of(api: Api, name: str) -> Sensitive:
-    """Return the sensitive properties of an object; none of the objects that cannot have any."""
+    """Return the sensitive properties of an object; none for objects that cannot have any."""
     if not type_of(name).holds_sensitive:
         return Sensitive()
     readable: list[Property] = []
@@ -65,23 +65,23 @@ def of(api: Api, name: str) -> Sensitive:
             listed = _listed(api, name, kind)
             if listed:
                 calls += 1
-                # One is enough: the scope is for all of a kind.
+                # One is enough, because the scope covers all of a kind.
                 _try(api, name, listed[0]["name"])
                 readable += listed
         except Fatal as refusal:
             if refusal.status not in _REFUSED:
                 raise
-            names = tuple(one["name"] for one in listed)
+            names = tuple(entry["name"] for entry in listed)
             left_out.append(LeftOut(kind, names, _cure(refusal)))
     return Sensitive(tuple(readable), tuple(left_out), calls)
 
 
 def _try(api: Api, name: str, wanted: str) -> None:
-    """Ask one record for a property."""
+    """Request one record with a property."""
     owner = f"{api.connection.name}.{name}"
     api.ask(
         api.at.objects(name),
-        lambda body: responses.read(body, type_of(name).stamp, owner),
+        lambda body: responses.read(body, type_of(name).cursor_field, owner),
         LIST,
         limit="1",
         properties=wanted,
@@ -89,8 +89,8 @@ def _try(api: Api, name: str, wanted: str) -> None:
 
 
 def _listed(api: Api, name: str, kind: str) -> list[Property]:
-    found = metadata.properties(api, name, dataSensitivity=kind)
-    return [one for one in found if one.get("dataSensitivity") == kind]
+    listed = metadata.properties(api, name, dataSensitivity=kind)
+    return [entry for entry in listed if entry.get("dataSensitivity") == kind]
 
 
 def _cure(refusal: Fatal) -> str:

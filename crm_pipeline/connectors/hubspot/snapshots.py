@@ -13,32 +13,32 @@ from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.hubspot import responses
 from crm_pipeline.connectors.hubspot.api import METADATA, Api
 from crm_pipeline.connectors.hubspot.catalog import OWNERS, PIPELINES
-from crm_pipeline.connectors.hubspot.responses import Answer
+from crm_pipeline.connectors.hubspot.responses import RecordsResponse
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.wire.paging import Link, walk
 
-_STAMP = "hs_lastmodifieddate"  # these have none; what they say of their last change is `updatedAt`
+_CURSOR_FIELD = "hs_lastmodifieddate"  # absent in these records, which have `updatedAt` instead
 
-# Owners who left are listed apart; pipelines that were archived are not listed at all.
-_WHICH: Mapping[str, Sequence[Mapping[str, str]]] = {
+# Archived owners have a list of their own; archived pipelines are not listed at all.
+_LISTS: Mapping[str, Sequence[Mapping[str, str]]] = {
     OWNERS: ({"limit": "100", "archived": "false"}, {"limit": "100", "archived": "true"}),
     **{name: ({},) for name in PIPELINES},
 }
 
 
 def pages(api: Api, plan: Plan) -> Iterator[Page]:
-    """Read owners, those who left too, or pipelines with their stages."""
+    """Yield the pages of owners, archived ones included, or of pipelines with their stages."""
     owner = f"{api.connection.name}.{plan.object}"
-    for which in _WHICH[plan.object]:
+    for params in _LISTS[plan.object]:
         asked_at = api.now()
-        for answer in answers(api, plan.object, **which):
-            records = answer.records
+        for response in listed(api, plan.object, **params):
+            records = response.records
             if not records.seen:
                 continue
             batch = batch_of(
                 ids=records.ids,
-                stamps=records.instants,
+                modified_at=records.instants,
                 texts=records.texts,
                 owner=owner,
             )
@@ -50,39 +50,40 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
                 expected=len(records),
                 calls=1,
                 rejected=records.rejected,
-                part="archived" if which.get("archived") == "true" else "live",
+                part="archived" if params.get("archived") == "true" else "live",
             )
 
 
 def calls(name: str) -> int:
-    """Return how many calls an object takes at least."""
-    return len(_WHICH[name])
+    """Return the minimum number of calls of an object."""
+    return len(_LISTS[name])
 
 
-def answers(api: Api, name: str, **which: str) -> Iterator[Answer]:
-    """Yield the pages of the list of an object; pipelines come on one."""
+def listed(api: Api, name: str, **params: str) -> Iterator[RecordsResponse]:
+    """Yield the responses of a list; that of pipelines has one page."""
     owner = f"{api.connection.name}.{name}"
     path = api.at.owners() if name == OWNERS else api.at.pipelines(PIPELINES[name])
 
-    def fetch(after: str) -> Answer:
-        place = {"after": after} if after else {}
+    def fetch(after: str) -> RecordsResponse:
+        cursor = {"after": after} if after else {}
         return api.ask(
             path,
-            lambda body: responses.read(body, _STAMP, owner, numeric=False),
+            lambda body: responses.read(body, _CURSOR_FIELD, owner, numeric=False),
             METADATA,
-            **which,
-            **place,
+            **params,
+            **cursor,
         )
 
-    link = Link[Answer]("", lambda answer: answer.after or None)
+    link = Link[RecordsResponse]("", lambda response: response.after or None)
     yield from walk(link, fetch, owner=owner)
 
 
 def first(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
     """Return the first records of the list, with a value for each field of the schema."""
-    found: list[dict[str, Any]] = []
-    for answer in answers(api, schema.object, **_WHICH[schema.object][0]):
-        found += (msgspec.json.decode(text, type=dict[str, Any]) for text in answer.records.texts)
-        if len(found) >= rows:
+    records: list[dict[str, Any]] = []
+    for response in listed(api, schema.object, **_LISTS[schema.object][0]):
+        texts = response.records.texts
+        records += (msgspec.json.decode(text, type=dict[str, Any]) for text in texts)
+        if len(records) >= rows:
             break
-    return [{name: one.get(name) for name in schema.names} for one in found[:rows]]
+    return [{name: record.get(name) for name in schema.names} for record in records[:rows]]

@@ -75,7 +75,7 @@ class OAuthProfile:
         read: what an answer says; raises ValueError where it is none, as the methods of `TokenResponse` do.
         cure: what to do about a refusal.
         api_hosts: patterns of the hosts that the vendor documents for its API. The configured host is one in
-            any case. See `connectors.places`.
+            any case. See `connectors.trusted_hosts`.
         login_hosts: the same for its token endpoints.
         client_auth: whether the app says who it is in the form, or in a Basic header.
         pkce: codes are bound to this very attempt (RFC 7636).

@@ -9,10 +9,10 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
+from crm_pipeline.connectors.implausible import ImplausibleValues
 from crm_pipeline.connectors.oauth.profile import OAuthProfile, Refused
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
-from crm_pipeline.connectors.places import Places
-from crm_pipeline.connectors.strange import Strange
+from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
 from crm_pipeline.kernel.errors import AuthFailed, MalformedAnswer, ProtocolError
 from crm_pipeline.kernel.secret import Secret
@@ -40,7 +40,7 @@ class TokenEndpoint:
         permit: entered around every request; the rate limiter, where the vendor counts these.
         observe: sees every answer, errors included.
         bounds: how large answers may be and how long they may take.
-        strange: takes what the answers say and cannot be true.
+        implausible: takes what the answers say and cannot be true.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class TokenEndpoint:
         permit: Permit = nullcontext,
         observe: Callable[[requests.Response], None] | None = None,
         bounds: Bounds | None = None,
-        strange: Strange | None = None,
+        implausible: ImplausibleValues | None = None,
     ) -> None:
         self.connection = connection
         self.clock = clock
         self.profile = profile
         self._skew_s = 0.0
         self._observed = observe
-        self._strange = strange or Strange(connection.name)
+        self._implausible = implausible or ImplausibleValues(connection.name)
         self._http = HttpSession(
             connection.name,
             classify_response=partial(profile.classify_response, connection.name),
@@ -67,7 +67,7 @@ class TokenEndpoint:
             observe=self._observe,
             bounds=bounds,
             allow_http=connection.sandbox,
-            trusts=Places(connection, profile.login_hosts(connection)).includes,
+            trusts=TrustedHosts(connection, profile.login_hosts(connection)).includes,
             clock=clock,
         )
 
@@ -151,7 +151,7 @@ class TokenEndpoint:
         """Return for how long a token lives: with 0 or -1 each call would log in anew."""
         found = lasting(told, least=_SHORTEST_S, most=_LONGEST_S)
         if found is None:
-            self._strange.note(
+            self._implausible.note(
                 "expires_in",
                 f"of the login's answer, which is no number of seconds from {_SHORTEST_S:.0f} to"
                 f" {_LONGEST_S:,.0f}; {usual_s:,.0f} are taken, as documented",
@@ -160,7 +160,7 @@ class TokenEndpoint:
 
     def _refuse_foreign(self, place: str) -> None:
         """Refuse a login that would have the calls, and so the token, sent to somebody else."""
-        if Places(self.connection, self.profile.api_hosts(self.connection)).includes(place):
+        if TrustedHosts(self.connection, self.profile.api_hosts(self.connection)).includes(place):
             return
         raise ProtocolError(
             f"{self.connection.name}: the login answer names {_host(place)} as the place of the account, which "

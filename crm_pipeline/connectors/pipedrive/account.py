@@ -78,7 +78,7 @@ class PipedriveAccount(ApiAccount[Api]):
         item = self._item(obj)
         return describe.schema_of(item, metadata.described(self._api, item))
 
-    def _greet(self) -> None:
+    def _ping(self) -> None:
         self._api.me()
 
     def count(self, plan: Plan) -> int | None:  # noqa: ARG002 - there is nothing to ask

@@ -19,12 +19,12 @@ def findings(api: Api) -> Iterator[Finding]:
     """Yield one finding after the other; without an answer or a login there is only one."""
     told: list[Me] = []
 
-    def greet() -> None:
+    def ping() -> None:
         told.append(api.me())
 
     yield from checkup.findings(
         api,
-        greet,
+        ping,
         (
             ("identity", lambda: _identity(api, told[0])),
             ("sight", lambda: _sight(told[0])),
@@ -98,18 +98,18 @@ def _scopes(api: Api) -> Iterator[Finding]:
 
 def _budget(api: Api) -> Iterator[Finding]:
     usage = api.usage
-    if usage.used is None or usage.ceiling is None:
+    if usage.used is None or usage.allowed is None:
         yield Finding(
             "warn",
             "budget",
             f"Pipedrive did not say how many tokens the company has; we reckon with "
-            f"{api.pace.ceiling(DAILY):,} a day.",
+            f"{api.pace.limit(DAILY):,} a day.",
             "Set `ceilings: {daily_tokens: ...}` to 30,000 x plan (Lite 1, Growth 2, Premium 5, Ultimate "
             "7) x seats.",
         )
     else:
-        yield checkup.budget(api, usage.used, usage.ceiling, period="today, by all of the company")
-    yield Finding("ok", "pace", f"{api.pace.ceiling(api.pace.burst)} calls in 2 s with this login")
+        yield checkup.budget(api, usage.used, usage.allowed, period="today, by all of the company")
+    yield Finding("ok", "pace", f"{api.pace.limit(api.pace.burst)} calls in 2 s with this login")
 
 
 def _objects(api: Api) -> Iterator[Finding]:

@@ -199,7 +199,7 @@ def _reader(name: str) -> RecordReader[KeyFields, Key]:
         _COMPOSED.get(name, Key),
         list_name="data",
         id_of=_id_of,
-        stamp_of=lambda key: _instant(getattr(key, stamp)) if stamp else None,
+        modified_of=lambda key: _instant(getattr(key, stamp)) if stamp else None,
     )
 
 

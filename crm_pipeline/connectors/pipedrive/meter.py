@@ -8,7 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import requests
 
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
-from crm_pipeline.connectors.metering import Operation, Reading, ReportedCounter, told_before
+from crm_pipeline.connectors.metering import (
+    Operation,
+    Reading,
+    ReportedCounter,
+    last_reported_limits,
+)
 from crm_pipeline.connectors.pipedrive.refusals import WINDOW_S
 from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.ratelimit.limits import Limit
@@ -44,7 +49,7 @@ class PipedriveMeter:
     def day(self) -> DayLimit:
         """The company's tokens of a day."""
         is_stated = DAILY in self._known() or DAILY in self._connection.ceilings
-        return DayLimit(self.ceiling(DAILY), is_stated=is_stated)
+        return DayLimit(self.limit(DAILY), is_stated=is_stated)
 
     @property
     def calls_per_s(self) -> float:
@@ -81,18 +86,18 @@ class PipedriveMeter:
 
     def heed(self, reading: Reading) -> None:
         """Take over a ceiling of the company."""
-        self._known()[reading.limit] = reading.ceiling
+        self._known()[reading.limit] = reading.allowed
 
-    def ceiling(self, name: str) -> int:
+    def limit(self, name: str) -> int:
         """Return a ceiling of the company: what the vendor told, else what is configured or published."""
         return self._known().get(name, self._ceilings[name])
 
     def _share(self, name: str) -> int:
-        return max(1, int(self.ceiling(name) * self._connection.share))
+        return max(1, int(self.limit(name) * self._connection.share))
 
     def _known(self) -> dict[str, int]:
         """The company's own ceilings, as any account of the group last saw them."""
         if self._told is None:
             usual = {name: self._ceilings[name] for name in (DAILY, self.burst)}
-            self._told = told_before(self._limiter, self._connection.limit_group, usual)
+            self._told = last_reported_limits(self._limiter, self._connection.limit_group, usual)
         return self._told

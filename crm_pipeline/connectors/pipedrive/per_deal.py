@@ -137,7 +137,7 @@ def _batch(lister: Lister, making: Maker, deals: list[Deal]) -> tuple[pa.RecordB
     page = response_page(b'{"data":[%b]}' % b",".join(texts), lister.item, lister.owner)
     batch = batch_of(
         ids=[str(key.id) for key in page.keys],
-        stamps=page.instants,
+        modified_at=page.instants,
         texts=page.texts,
         owner=lister.owner,
     )

@@ -65,7 +65,7 @@ def _read(lister: Lister, listing: Listing, key_range: KeyRange) -> Generator[Ra
         page = lister.ask(listing, lister.scan(listing, window, **more))
         rows = page.within(Window(window.from_at, _END))
         yield RangeBatch(
-            places=seconds_of(rows),
+            positions=seconds_of(rows),
             batch=rows,
             asked_at=page.asked_at,
             is_last=page.cursor is None,

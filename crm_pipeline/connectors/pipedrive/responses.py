@@ -59,7 +59,7 @@ class ListPage:
         self.ids = [str(key.id) for key in page.keys]
         self.batch = batch_of(
             ids=self.ids,
-            stamps=page.instants,
+            modified_at=page.instants,
             texts=page.texts,
             deleted=[listing.deleted or keys.is_ended(key, item) for key in page.keys],
             owner=owner,

@@ -1,4 +1,4 @@
-"""Salesforce: reading through REST and Bulk API 2.0. Exports one name, `connector`."""
+"""The Salesforce connector: reads through REST and Bulk API 2.0. Exports one name, `connector`."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -29,7 +29,7 @@ class SalesforceConnector:
         counts=True,
         deleted_flag=True,
         keeps_locator_over_login=True,
-        unseen_deletions="Records that were deleted for good, or purged from the recycle bin before a read: they stay live.",
+        unseen_deletions="Records that were deleted for good, or purged from the recycle bin before a read, stay live.",
     )
     logins = (
         LoginKind(
@@ -49,8 +49,8 @@ class SalesforceConnector:
     callback_url = "http://localhost:8401/OauthRedirect"
     address_example = "https://acme.my.salesforce.com"
     mapping: tuple[ObjectMap, ...] = MAPPING
-    # Short lists that carry no IsDeleted: read whole each time, and what is absent is gone. A rate's end is the
-    # start of the next one, which may move no stamp.
+    # Short lists without IsDeleted are read whole each time; absent records are deleted. The end of a rate is the
+    # start of the next one, so it may change without a new modification time.
     snapshot_objects = frozenset(
         {"OpportunityStage", "LeadStatus", "CurrencyType", "DatedConversionRate"}
     )
@@ -84,7 +84,7 @@ class SalesforceConnector:
         return published_limits(__package__)
 
     def vet(self, connection: Connection) -> None:
-        """Refuse an address or a login that cannot work."""
+        """Refuse an address or a kind of login that cannot work."""
         refuse_unusable(connection)
 
     def open(self, connection: Connection, context: ConnectorContext) -> SalesforceAccount:

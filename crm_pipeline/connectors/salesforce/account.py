@@ -1,4 +1,4 @@
-"""A Salesforce org as an account of the pipeline."""
+"""The account of a Salesforce org."""
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -52,8 +52,8 @@ from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline.wire.decoding import Count, decoded
 
-# Every window costs a describe and two counts; a Bulk job also its creation, about three polls and its
-# removal, and some seconds: as long as about five REST pages take.
+# Every window costs a describe and two counts. A Bulk job also costs its creation, about three polls and its
+# removal, and takes some seconds: as long as about five REST pages.
 _WINDOW_CALLS = 3
 _JOB_CALLS = 5
 _CALL_S = 0.4
@@ -71,7 +71,7 @@ class _Change(msgspec.Struct):
     newest: str | None = None
 
 
-class _Newest(msgspec.Struct):
+class _Changes(msgspec.Struct):
     records: Annotated[list[_Change], msgspec.Meta(min_length=1)]
 
 
@@ -95,31 +95,31 @@ class SalesforceAccount(ApiAccount[Api]):
         self._listed = cache(self._list)
 
     def check(self) -> Checkup:
-        """Look at login, identity, permissions, budget and objects."""
+        """Check login, identity, permissions, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
 
     def identity(self) -> str:
-        """Say as whom, and to which org, this is logged in."""
+        """Return the user and the org that this is logged in to, as text."""
         return checkup.identity(self._api)
 
     def facts(self) -> AccountFacts:
-        """Return what the org says about itself, as far as this login may read it."""
+        """Return the org's own facts, as far as this login may read them."""
         listed = {info.name for info in self.objects()}
         return facts.facts_of(self._api, listed)
 
     def objects(self) -> list[ObjectInfo]:
-        """List the objects that this login may see."""
+        """Return the objects that this login may see."""
         return list(self._listed())
 
     def describe(self, obj: str) -> Schema:
         """Return the fields of an object that can be read.
 
         Raises:
-            NotPermitted: the object is not there for this login.
+            NotPermitted: this login does not see the object.
         """
-        known = [info.name for info in self.objects()]
-        if obj not in known:
-            unknown = UnknownName("object", obj, known)
+        listed = [info.name for info in self.objects()]
+        if obj not in listed:
+            unknown = UnknownName("object", obj, listed)
             raise NotPermitted(
                 f"{self.connection.name}: object {obj} does not exist or is hidden from this login.",
                 code="INVALID_TYPE",
@@ -131,18 +131,18 @@ class SalesforceAccount(ApiAccount[Api]):
         schema = self._api.asked(
             path, lambda response: describe.schema_of(response.content, obj, owner)
         )
-        return describe.with_related(schema, known)
+        return describe.with_related(schema, listed)
 
-    def _greet(self) -> None:
+    def _ping(self) -> None:
         checkup.versions(self._api)
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
-        """Choose the route for a window by its number of records."""
+        """Return the plan for a window; its number of records decides between REST and Bulk."""
         schema = self.describe(obj.name)
         is_snapshot = self._is_snapshot(obj, schema)
         if not is_snapshot and describe.cursor_field(schema) is None:
             raise ConfigError(
-                f"{self.connection.name}: {obj.name} carries no stamp, so it cannot be read by windows.",
+                f"{self.connection.name}: {obj.name} has no modification time, so it cannot be read by windows.",
                 cure=f"Take 'snapshot: false' of {obj.name} out of connections.yaml.",
             )
         plan = Plan(
@@ -157,17 +157,17 @@ class SalesforceAccount(ApiAccount[Api]):
             calls=0,
         )
         count = self.count(plan)
-        return self._routed(replace(plan, vendor_count=count), obj.route, count)
+        return self._with_strategy(replace(plan, vendor_count=count), obj.route, count)
 
     def count(self, plan: Plan) -> int:
-        """Return the org's count of what the plan reads, deleted records included."""
+        """Return the org's count of the records of a plan, deleted ones included."""
         query = soql.count(plan.object, plan.cursor_field, plan.window)
         what = f"the count of {plan.object}"
         return self._api.ask(f"{self._api.base}/queryAll/", _Count, what, q=query).total_size
 
     def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
-        """Read what the plan says; Bulk falls back to REST where Bulk refuses the object."""
-        job = bulk.noted(self._api, plan, checkpoint)
+        """Yield the pages of a plan; Bulk falls back to REST where Bulk refuses the object."""
+        job = bulk.resumed(self._api, plan, checkpoint)
         if job is None and plan.route == "bulk":
             job = self._new_job(plan, checkpoint)
         if job is None:
@@ -178,7 +178,7 @@ class SalesforceAccount(ApiAccount[Api]):
             )
 
     def _new_job(self, plan: Plan, checkpoint: Checkpoint) -> bulk.Job | None:
-        """Create a job; None where Bulk cannot be had for this, but REST can."""
+        """Create a job and return it; None where Bulk is not possible, but REST is."""
         try:
             return bulk.create(self._api, plan, checkpoint)
         except Rejected as error:
@@ -190,30 +190,32 @@ class SalesforceAccount(ApiAccount[Api]):
         return None
 
     def forget(self, checkpoint: Checkpoint) -> None:
-        """Delete the job of a window that has committed."""
-        bulk.give_back(self._api, checkpoint)
+        """Delete the job of a committed window."""
+        bulk.delete(self._api, checkpoint)
 
     def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
-        """Return how many records changed at or after an instant, and the newest stamp."""
+        """Return the number of records changed at or after an instant, and the latest change."""
         cursor_field = describe.cursor_field(schema)
         if cursor_field is None:
-            raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
-        query = soql.newest(schema.object, cursor_field, since)
-        return self._api.asked(f"{self._api.base}/queryAll/", self._newest, q=query)
+            raise ProtocolError(
+                f"{schema.object} has no modification time; it is read as a snapshot."
+            )
+        query = soql.changes(schema.object, cursor_field, since)
+        return self._api.asked(f"{self._api.base}/queryAll/", self._changes, q=query)
 
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
-        """Return what an object costs where nothing changes."""
+        """Return the cost of an object while nothing changes."""
         return upkeep.of(obj, self._snapshots)
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
-        """Return the fields of an object and its newest records."""
+        """Return the fields of an object and its most recent records."""
         schema = self.describe(obj)
-        stamp = describe.cursor_field(schema)
-        order = f" ORDER BY {stamp} DESC" if stamp else ""
+        cursor_field = describe.cursor_field(schema)
+        order = f" ORDER BY {cursor_field} DESC" if cursor_field else ""
         query = soql.select(schema.names, obj, [], tail=f"{order} LIMIT {rows}")
         what = f"the newest records of {obj}"
-        found = self._api.ask(f"{self._api.base}/query/", _Rows, what, q=query).records
-        return schema, [{f.name: _at(row, f.keys) for f in schema.fields} for row in found]
+        records = self._api.ask(f"{self._api.base}/query/", _Rows, what, q=query).records
+        return schema, [{f.name: _value(row, f.keys) for f in schema.fields} for row in records]
 
     def query(self, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
         """Yield the records of a SOQL query."""
@@ -224,11 +226,11 @@ class SalesforceAccount(ApiAccount[Api]):
         return direct.get(self._api, obj, record, by)
 
     def sight(self) -> str:
-        """Say what this login may see."""
+        """Return a text that changes whenever this login sees other records."""
         return checkup.sight(self._api)
 
     def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:
-        """Return those of the ids that are in the recycle bin or in the log of deletions."""
+        """Return those ids that are in the recycle bin or in the log of deletions."""
         is_marked = "IsDeleted" in self.describe(obj).by_name
         return deletions.deleted(self._api, obj, ids, is_marked=is_marked)
 
@@ -243,14 +245,15 @@ class SalesforceAccount(ApiAccount[Api]):
             for entry in checkup.listed(self._api)
         )
 
-    def _newest(self, response: requests.Response) -> tuple[int, datetime | None]:
+    def _changes(self, response: requests.Response) -> tuple[int, datetime | None]:
         owner, what = self.connection.name, "the answer about changes"
-        row = decoded(response.content, _Newest, owner=owner, what=what).records[0]
+        row = decoded(response.content, _Changes, owner=owner, what=what).records[0]
         try:
             return row.changed or 0, parse_instant(row.newest) if row.newest else None
         except ValueError:
             raise MalformedAnswer(
-                f"{owner}: {what} holds a stamp that is no instant.", status=response.status_code
+                f"{owner}: {what} holds a modification time that is no instant.",
+                status=response.status_code,
             ) from None
 
     def _is_snapshot(self, obj: ObjectSettings, schema: Schema) -> bool:
@@ -268,22 +271,22 @@ class SalesforceAccount(ApiAccount[Api]):
             key=longest,
             limit=2000,
         )
-        # The rest of the address and the path stay below 512 bytes.
+        # Host, path and parameter name stay below 512 bytes.
         return len(quote(query, safe="")) + 512 > self._api.limits.ceilings["uri_bytes"]
 
-    def _routed(self, plan: Plan, asked: str, count: int) -> Plan:
+    def _with_strategy(self, plan: Plan, asked: str, count: int) -> Plan:
         pages = count // self._api.limits.ceilings["query_page_records"] + 1
         by_rest, by_bulk = _WINDOW_CALLS + pages, _WINDOW_CALLS + _JOB_CALLS + count // PAGE_RECORDS
         too_long = ""
         if asked != "rest" and self._is_too_long(plan):
             too_long = f"{len(plan.schema.fields)} fields make the query too long for one address"
-        routes = (
+        strategies = (
             ReadStrategy(
                 "rest",
                 by_rest,
                 by_rest,
                 _WINDOW_CALLS * _CALL_S + pages * _PAGE_S,
-                "pages by stamp and id",
+                "pages by modification time and id",
                 too_long,
             ),
             ReadStrategy(
@@ -291,20 +294,20 @@ class SalesforceAccount(ApiAccount[Api]):
                 by_bulk + 1,
                 by_bulk + 1,
                 by_bulk * _CALL_S + _JOB_S + count / _BULK_RECORDS_PER_S,
-                "one job, its result in pages side by side",
+                "one job, its result pages in parallel",
             ),
         )
         return planned(
             plan,
-            routes,
+            strategies,
             asked=asked,
             remaining=self._api.remaining,
             returns=self._api.budget_returns,
         )
 
 
-def _at(row: Any, keys: Sequence[str]) -> Any:
-    """Return a value of a record; what a record points to is an object in it, or null."""
+def _value(row: Any, keys: Sequence[str]) -> Any:
+    """Return a value of a record by its path; a related record is a nested object, or null."""
     for key in keys:
         row = row.get(key) if isinstance(row, dict) else None
     return row

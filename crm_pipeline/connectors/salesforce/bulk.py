@@ -1,6 +1,6 @@
-"""Bulk API 2.0 query jobs: create, find again after a crash, poll with back-off, give back.
+"""Bulk API 2.0 query jobs: create, resume after a crash, poll with back-off, delete.
 
-What a finished job holds is read by `bulk_results`. Source: Bulk API 2.0 Developer Guide, "Query Jobs".
+`bulk_results` reads the result of a finished job. Source: Bulk API 2.0 Developer Guide, "Query Jobs".
 """
 
 import random
@@ -24,13 +24,13 @@ from crm_pipeline.wire.decoding import Count
 
 _FIRST_POLL_S = 0.5
 _LAST_POLL_S = 30.0
-_LONGEST_S = 6 * 3600.0  # a job that works longer is stuck; a million records take minutes
+_LONGEST_S = 6 * 3600.0  # a job that runs longer is stuck; a million records take minutes
 _FINAL = frozenset({"JobComplete", "Failed", "Aborted"})
 
 
 @dataclass(frozen=True)
 class Job:
-    """A query job at the vendor; it lives on without us for seven days."""
+    """A query job at the vendor, which keeps it for seven days."""
 
     id: str
     asked_at: datetime
@@ -39,15 +39,15 @@ class Job:
 class _Info(msgspec.Struct):
     state: str
     records: Count | None = msgspec.field(name="numberRecordsProcessed", default=None)
-    words: str | None = msgspec.field(name="errorMessage", default=None)
+    message: str | None = msgspec.field(name="errorMessage", default=None)
 
 
 def create(api: Api, plan: Plan, checkpoint: Checkpoint) -> Job:
-    """Create the query job, and note it in the spool.
+    """Create the query job, save it in the checkpoint, and return it.
 
     Raises:
-        Rejected: the object or query is not possible in Bulk; the caller may take another route.
-        BudgetExhausted: the jobs of a day are used up; as above.
+        Rejected: the object or query is not possible in Bulk; REST may still read it.
+        BudgetExhausted: the daily jobs are used up; REST may still read it.
     """
     job = Job("", api.now())
     body = {
@@ -57,7 +57,7 @@ def create(api: Api, plan: Plan, checkpoint: Checkpoint) -> Job:
         "columnDelimiter": "COMMA",
         "lineEnding": "LF",
     }
-    # Repeated after a lost answer, this costs at worst one more job of the daily 10,000.
+    # A retry after a lost response costs at most one more job of the daily 10,000.
     job = Job(api.create_job(body), job.asked_at)
     checkpoint.begin(
         {
@@ -69,17 +69,17 @@ def create(api: Api, plan: Plan, checkpoint: Checkpoint) -> Job:
     return job
 
 
-def noted(api: Api, plan: Plan, checkpoint: Checkpoint) -> Job | None:
-    """Return the job that another process created for the same query; None if there is none.
+def resumed(api: Api, plan: Plan, checkpoint: Checkpoint) -> Job | None:
+    """Return the job of the checkpoint, created by an earlier process; None if there is none.
 
     Raises:
-        ReadLost: it was created for another query.
+        ReadLost: the job was created for another query.
     """
     request = checkpoint.request
     if request is None:
         return None
     if request["query"] != fingerprint([api.version, _query(plan)]):
-        raise _gone(api, plan, "was made for another query")
+        raise _lost(api, plan, "was made for another query")
     return Job(str(request["job"]), parse_instant(request["asked_at"]))
 
 
@@ -89,8 +89,8 @@ def wait(
     """Poll until the job is complete and return the number of its records.
 
     Raises:
-        JobFailed: it failed or was aborted; the text carries the vendor's words.
-        ReadLost: it is not there any more.
+        JobFailed: the job failed or was aborted; the text holds the vendor's message.
+        ReadLost: the vendor no longer has the job.
     """
     pause_s = _FIRST_POLL_S
     started_s = clock.monotonic()
@@ -100,10 +100,10 @@ def wait(
         if state == "JobComplete":
             return info.records or 0
         if state in _FINAL:
-            words = vendor_text(info.words) or "no reason given"
+            message = vendor_text(info.message) or "no reason given"
             raise JobFailed(
                 f"{api.connection.name}: Bulk job {job.id} on {plan.object} ended as {state}: "
-                f"{words}",
+                f"{message}",
                 code=str(state),
                 cure="Nothing was landed. Set 'route: rest' for this object in connections.yaml if "
                 "it fails again.",
@@ -128,21 +128,21 @@ def pages(
     clock: Clock,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> Iterator[Page]:
-    """Wait for a query job and read its result pages, except those that are done in the spool.
+    """Wait for a query job and yield its result pages, except those that are done in the checkpoint.
 
     Raises:
         JobFailed: the job ended without a result.
-        ReadLost: the job, or a place in its result, is gone.
-        ProtocolError: a page has other columns than were asked for, or another number of records
-            than its header says.
-        CountMismatch: the pages hold another number of records than the job says.
+        ReadLost: the vendor no longer has the job, or a page of its result.
+        ProtocolError: a page has other columns than requested, or another number of records than its header
+            states.
+        CountMismatch: the pages hold another number of records than the job states.
     """
     records = wait(api, plan, job, clock, uniform)
     yield from BulkResults(api, plan, job.id, job.asked_at, checkpoint).pages(records)
 
 
-def give_back(api: Api, checkpoint: Checkpoint) -> None:
-    """Delete the job of a spool; one that stays costs nothing, the vendor removes it after 7 days."""
+def delete(api: Api, checkpoint: Checkpoint) -> None:
+    """Delete the job of a checkpoint; one that remains costs nothing, the vendor removes it after 7 days."""
     request = checkpoint.request
     if request is not None:
         with suppress(CrmError):
@@ -150,7 +150,7 @@ def give_back(api: Api, checkpoint: Checkpoint) -> None:
 
 
 def is_refusal_of_bulk(error: Rejected) -> bool:
-    """Say whether Bulk refused an object or query that REST may still read."""
+    """Return whether Bulk refused an object or query that REST may still read."""
     return error.code in {"INVALIDENTITY", "API_ERROR"} or "not support" in error.message
 
 
@@ -164,12 +164,12 @@ def _info(api: Api, plan: Plan, job: Job) -> _Info:
         return api.ask(f"{api.base}/jobs/query/{job.id}", _Info, "the state of a Bulk job")
     except Rejected as error:
         if error.status == 404:
-            raise _gone(api, plan, "is not there any more") from error
+            raise _lost(api, plan, "no longer exists") from error
         raise
 
 
-def _gone(api: Api, plan: Plan, what: str) -> ReadLost:
+def _lost(api: Api, plan: Plan, reason: str) -> ReadLost:
     return ReadLost(
-        f"{api.connection.name}: the Bulk job on {plan.object} {what}.",
-        cure="Run it again; the window is read anew.",
+        f"{api.connection.name}: the Bulk job on {plan.object} {reason}.",
+        cure="Run it again; the window is read from its beginning.",
     )

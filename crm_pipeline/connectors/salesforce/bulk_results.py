@@ -1,7 +1,7 @@
-"""The result of a finished Bulk job: its pages into the spool, several at a time where offered.
+"""The result of a finished Bulk job: downloads its pages, in parallel where the API offers that.
 
-A page is spooled exactly as it arrives (gzip kept); `csv_page` parses it. Pages that are in the
-spool already, because a process died, are not asked for again. Source: Bulk API 2.0 Developer
+A page is saved in the checkpoint exactly as it arrives (still compressed); `csv_page` parses it. Pages that an earlier
+process has saved are not downloaded again. Source: Bulk API 2.0 Developer
 Guide, "Get Results for a Query Job", "Get Parallel Results for a Query Job".
 """
 
@@ -50,14 +50,14 @@ class _Pages(msgspec.Struct):
 
 
 class BulkResults:
-    """Reads the pages of one job.
+    """The result pages of one job.
 
     Args:
-        api: the account.
-        plan: what was asked for.
+        api: of the org.
+        plan: that the job reads.
         job: the job's id.
-        asked_at: when the job was made; its records are of that moment.
-        checkpoint: where pages are kept.
+        asked_at: when the job was created; its records are of that moment.
+        checkpoint: saves the pages.
     """
 
     def __init__(
@@ -67,35 +67,35 @@ class BulkResults:
         self._plan = plan
         self._asked_at = asked_at
         self._checkpoint = checkpoint
-        self._place = f"{api.base}/jobs/query/{job}"
+        self._path = f"{api.base}/jobs/query/{job}"
         self._owner = f"{api.connection.name}.{plan.object}"
 
     def pages(self, records: int) -> Iterator[Page]:
-        """Yield the pages that are not done yet, in their order.
+        """Yield the pages that are not done yet, in order.
 
         Args:
-            records: how many the job says it has.
+            records: the number that the job states.
 
         Raises:
-            ReadLost: the job, or a place in its result, is gone.
+            ReadLost: the vendor no longer has the job, or a page of its result.
             CountMismatch: the pages hold another number.
         """
-        found = 0
-        for spooled in self._spooled(records):
-            counted = spooled.facts["records"]
-            found += records if counted is None else counted
-            if not self._checkpoint.is_done(spooled.number):
-                yield self._page(spooled, counted)
-        if found != records:
+        total = 0
+        for saved in self._saved(records):
+            counted = saved.facts["records"]
+            total += records if counted is None else counted
+            if not self._checkpoint.is_done(saved.number):
+                yield self._page(saved, counted)
+        if total != records:
             raise CountMismatch(
-                f"{self._owner}: the Bulk job announced {records:,} records, its pages {found:,}.",
+                f"{self._owner}: the Bulk job announced {records:,} records, its pages {total:,}.",
                 cure="Nothing of this window was kept. Run it again.",
             )
 
-    def _page(self, spooled: CheckpointPage, counted: int | None) -> Page:
+    def _page(self, saved: CheckpointPage, counted: int | None) -> Page:
         rejected: list[Reject] = []
         bounds = self._api.bounds
-        parse = CsvPage(self._owner, self._plan, spooled.file, counted, rejected, bounds=bounds)
+        parse = CsvPage(self._owner, self._plan, saved.file, counted, rejected, bounds=bounds)
         return Page(
             shape="csv",
             route="bulk",
@@ -103,20 +103,20 @@ class BulkResults:
             extracted_at=self._asked_at,
             expected=counted,
             calls=1,
-            number=spooled.number,
+            number=saved.number,
             rejected=rejected,
         )
 
-    def _spooled(self, records: int) -> Iterator[CheckpointPage]:
+    def _saved(self, records: int) -> Iterator[CheckpointPage]:
         if records > PAGE_RECORDS and float(self._api.version) >= _PARALLEL_SINCE:
-            first = self._addresses_at(f"{self._place}/resultPages")
+            first = self._addresses_at(f"{self._path}/resultPages")
             if first is not None:
-                yield from self._side_by_side(first)
+                yield from self._in_parallel(first)
                 return
-        yield from self._one_by_one()
+        yield from self._in_sequence()
 
-    def _side_by_side(self, first: _Pages) -> Iterator[CheckpointPage]:
-        """Download ahead of the reader; at most `DOWNLOADS` pages are on their way or waiting."""
+    def _in_parallel(self, first: _Pages) -> Iterator[CheckpointPage]:
+        """Yield the pages, downloaded ahead of the reader; at most `DOWNLOADS` are in progress or unread."""
         running: deque[Future[CheckpointPage]] = deque()
         pool = ThreadPoolExecutor(DOWNLOADS, thread_name_prefix="download")
         try:
@@ -130,18 +130,18 @@ class BulkResults:
             pool.shutdown(cancel_futures=True)
 
     def _addresses(self, page: _Pages) -> Iterator[str]:
-        """Yield the addresses of all result pages, five of which the vendor lists at a time."""
+        """Yield the addresses of all result pages; the vendor lists five at a time."""
         seen: set[str] = set()
         while True:
             for entry in page.pages:
-                # The guide's table, its example and the vendor's collection name it differently.
+                # The guide's table, its example and the vendor's Postman collection use different keys.
                 yield self._below(entry.url or entry.link)
             following = page.following or page.next_one
             if page.done or (page.done is None and not following):
                 return
             if not following:
                 raise MalformedAnswer(
-                    f"{self._owner}: a list of result pages is not the last, and names no next one."
+                    f"{self._owner}: a list of result pages is not the last one and names no next one."
                 )
             address = self._below(following)
             if address in seen:
@@ -150,7 +150,7 @@ class BulkResults:
             page = self._addresses_at(address) or _Pages([])
 
     def _addresses_at(self, address: str) -> _Pages | None:
-        """Return one list of addresses; None where the first one is not offered."""
+        """Return one list of addresses; None where the API does not offer lists."""
         try:
             return self._api.ask(address, _Pages, "the list of result pages")
         except Rejected as error:
@@ -159,13 +159,13 @@ class BulkResults:
             raise self._explained(error) from error
 
     def _below(self, address: str | None) -> str:
-        """Return an address of the vendor's as a path of this job's; it may lack its first slash."""
+        """Return an address of a response as a path below this job; it may lack its first slash."""
         try:
             parts = urlsplit(address or "")
         except ValueError:
             parts = urlsplit("")
         path = "/" + parts.path.lstrip("/")
-        is_below = path.lower().startswith(f"{self._place.lower()}/") and ".." not in path
+        is_below = path.lower().startswith(f"{self._path.lower()}/") and ".." not in path
         if parts.netloc or not is_below:
             raise ProtocolError(
                 f"{self._owner}: a result page lies outside of its job.",
@@ -173,11 +173,11 @@ class BulkResults:
             )
         return f"{path}?{parts.query}" if parts.query else path
 
-    def _one_by_one(self) -> Iterator[CheckpointPage]:
+    def _in_sequence(self) -> Iterator[CheckpointPage]:
         numbers = iter(range(1, 1 << 31))
 
         def fetch(locator: str) -> CheckpointPage:
-            address = f"{self._place}/results?maxRecords={PAGE_RECORDS}"
+            address = f"{self._path}/results?maxRecords={PAGE_RECORDS}"
             following = f"{address}&locator={quote(locator, safe='')}" if locator else address
             return self._fetched(next(numbers), following)
 
@@ -189,8 +189,8 @@ class BulkResults:
         if kept is not None:
             if kept.facts["address"] != address:
                 raise ReadLost(
-                    f"{self._owner}: the pages of the job are others than before.",
-                    cure="Run it again; the window is read anew.",
+                    f"{self._owner}: the job has other pages than before.",
+                    cure="Run it again; the window is read from its beginning.",
                 )
             return kept
         file = self._checkpoint.path(number, ".csv")
@@ -203,34 +203,34 @@ class BulkResults:
         return self._checkpoint.keep(number, file, {"address": address, **head})
 
     def _head(self, response: requests.Response) -> Mapping[str, Any]:
-        """Return the number of records and the next place, as the headers of a page say.
+        """Return the number of records and the next locator, from the headers of a page.
 
         Raises:
-            MalformedAnswer: they are none.
+            MalformedAnswer: the headers are not of the documented form.
         """
         following = response.headers.get("Sforce-Locator")
         counted = response.headers.get("Sforce-NumberOfRecords")
         if counted and not _COUNT.fullmatch(counted.strip()):
             raise MalformedAnswer(
-                f"{self._owner}: a Bulk page has a number of records that is none.",
+                f"{self._owner}: a Bulk page states a number of records that is no number.",
                 status=response.status_code,
             )
         if following and not _LOCATOR.fullmatch(following):
             raise MalformedAnswer(
-                f"{self._owner}: a Bulk page names a next page that is none.",
+                f"{self._owner}: a Bulk page names a next page with a malformed locator.",
                 status=response.status_code,
             )
         return {
             "records": int(counted) if counted else None,
-            # The end is the text "null", not an absent header.
+            # The last page has the text "null", not an absent header.
             "next": following if following and following != "null" else None,
         }
 
     def _explained(self, error: Rejected) -> Exception:
-        """A job or locator that is gone calls for a new job; anything else is what it is."""
+        """Return ReadLost for a job or locator that no longer exists; any other error unchanged."""
         if error.status == 404 or "LOCATOR" in error.code.upper():
             return ReadLost(
                 f"{self._owner}: the result of the Bulk job is gone ({error.code}).",
-                cure="Run it again; the window is read anew.",
+                cure="Run it again; the window is read from its beginning.",
             )
         return error

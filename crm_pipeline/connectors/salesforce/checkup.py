@@ -1,4 +1,4 @@
-"""What `crm-pipeline check` asks a Salesforce org: login, identity, version, budget, objects."""
+"""The checks of a Salesforce org: API version, identity, permissions, budget, objects."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Required, TypedDict
@@ -12,12 +12,12 @@ from crm_pipeline.connectors.description import entries
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.kernel.errors import Fatal
 
-# Without these the API shows nothing, or silently only what the user owns or shares.
+# Without these the API returns nothing, or only the records that the user owns or shares, without an error.
 _PERMISSIONS = ("PermissionsApiEnabled", "PermissionsViewAllData")
 
 
 class Listed(TypedDict, total=False):
-    """One object as the org lists it."""
+    """An object as the org lists it."""
 
     name: Required[str]
     label: str | None
@@ -47,15 +47,15 @@ class _Limits(msgspec.Struct):
 
 
 def findings(api: Api) -> Iterator[Finding]:
-    """Yield one finding after the other; without an answer or a login there is only one."""
+    """Yield the findings; a failed login is the only one."""
     offered: set[str] = set()
 
-    def greet() -> None:
+    def ping() -> None:
         offered.update(versions(api))
 
     yield from checkup.findings(
         api,
-        greet,
+        ping,
         (
             ("version", lambda: _version(api, offered)),
             ("identity", lambda: _identity(api)),
@@ -80,9 +80,9 @@ def _version(api: Api, offered: set[str]) -> Iterator[Finding]:
 
 
 def versions(api: Api) -> list[str]:
-    """Return the versions of the API that the org offers."""
-    found = api.ask("/services/data/", list[_Version], "the list of API versions")
-    return [one.version for one in found]
+    """Return the API versions that the org offers."""
+    offered = api.ask("/services/data/", list[_Version], "the list of API versions")
+    return [each.version for each in offered]
 
 
 def listed(api: Api) -> list[Listed]:
@@ -97,16 +97,16 @@ def listed(api: Api) -> list[Listed]:
 
 
 def identity(api: Api) -> str:
-    """Say as whom, and to which org, an account is logged in."""
-    found = api.identity()
-    user = found.preferred_username or found.user_id
-    return f"user {user} of organization {found.organization_id}"
+    """Return the user and the org of a login, as text."""
+    info = api.identity()
+    user = info.preferred_username or info.user_id
+    return f"user {user} of organization {info.organization_id}"
 
 
 def sight(api: Api) -> str:
-    """Say what the login may see: whose it is, and whether it sees what it does not own."""
-    rights = [finding.detail for finding in _permissions(api)]
-    return "; ".join((identity(api), *rights))
+    """Return a text of the login's user and permissions; it changes whenever the login sees other records."""
+    permissions = [finding.detail for finding in _permissions(api)]
+    return "; ".join((identity(api), *permissions))
 
 
 def _identity(api: Api) -> Iterator[Finding]:
@@ -128,11 +128,11 @@ def _permissions(api: Api) -> Iterator[Finding]:
         return
     missing = [name for name in _PERMISSIONS if row.get(name) is not True]
     if missing:
-        words = ", ".join(name.removeprefix("Permissions") for name in missing)
+        lacking = ", ".join(name.removeprefix("Permissions") for name in missing)
         yield Finding(
             "fail",
             "permissions",
-            f"the API user lacks {words}: records that it does not own stay invisible.",
+            f"the API user lacks {lacking}: records that it does not own stay invisible.",
             "Assign a permission set with API Enabled and View All Data to the API user.",
         )
     else:

@@ -1,4 +1,4 @@
-"""One spooled page of Bulk CSV into record batches; memory is bounded by a block of CSV."""
+"""A saved page of Bulk CSV as record batches; memory is bounded by a block of CSV."""
 
 import math
 from collections.abc import Iterator
@@ -21,15 +21,15 @@ _UNREADABLE: tuple[Any, ...] = (pa.ArrowInvalid, EOFError, OSError, isal_zlib.er
 
 
 class CsvPage:
-    """A spooled page of CSV, parsed in blocks; every cell stays the text that it was.
+    """A saved page of CSV, parsed in blocks; every cell stays unchanged text.
 
     Args:
-        owner: for error texts.
-        plan: what was asked for.
+        owner: named in error texts.
+        plan: that the page belongs to.
         file: the page as received.
-        expected: how many records the vendor says it has.
-        rejected: filled with records that cannot be landed.
-        bounds: of what is unpacked.
+        expected: the number of records that the vendor states.
+        rejected: filled with the records that cannot be landed.
+        bounds: limit the unpacked size.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class CsvPage:
         """Yield the records with their key columns.
 
         Raises:
-            ProtocolError: other columns, or another number of records, than announced.
-            Fatal: the page is larger than its bound.
+            ProtocolError: the page has other columns or another number of records than announced.
+            Fatal: the page is larger than allowed.
         """
         form = CsvForm(
             owner=self._owner,
@@ -72,7 +72,7 @@ class CsvPage:
                     yield batch
         except _UNREADABLE as error:
             raise ProtocolError(
-                f"{self._owner}: a Bulk page is no readable CSV ({type(error).__name__}).",
+                f"{self._owner}: a Bulk page is not readable CSV ({type(error).__name__}).",
                 cure="Nothing of this window counts; run again.",
             ) from None
         except TooLarge as excess:
@@ -85,7 +85,7 @@ class CsvPage:
             raise self._miscounted(f"{page.seen:,}")
 
     def _refuse_surplus(self, seen: int) -> None:
-        """Stop at more records than were announced: what goes on for ever would fill the disk."""
+        """Stop at more records than announced: an endless page would fill the disk."""
         if self._expected is not None and seen > self._expected:
             raise self._miscounted("more")
 
@@ -96,7 +96,7 @@ class CsvPage:
         )
 
     def _bytes(self) -> Any:
-        # Inflates gzip in less than half the time of zlib, which is a third of what a page costs.
+        # igzip takes less than half the time of zlib, whose decompression is a third of the time of a page.
         return igzip.open(self._file) if self._file.suffix == ".gz" else self._file.open("rb")
 
     def _columns(self, cells: list[str]) -> list[str]:
@@ -106,8 +106,8 @@ class CsvPage:
         missing = [name for name in names if name not in cells]
         surplus = len([name for name in cells if name not in names])
         raise ProtocolError(
-            f"{self._owner}: a Bulk page has other columns than were asked for (missing: "
-            f"{', '.join(missing[:20]) or 'none'}; not asked for: {surplus}"
+            f"{self._owner}: a Bulk page has other columns than requested (missing: "
+            f"{', '.join(missing[:20]) or 'none'}; not requested: {surplus}"
             f"{'' if missing or surplus else '; other order'}).",
-            cure="Nothing of this window counts; run again, the fields are described anew.",
+            cure="Nothing of this window counts; run again, which reads the fields again.",
         )

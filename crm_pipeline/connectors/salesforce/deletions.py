@@ -1,7 +1,7 @@
-"""What Salesforce says of records that a query does not show any more: deleted, in so many words, or nothing.
+"""Salesforce's confirmation that records which queries no longer return were deleted.
 
-For 15 days a record is in the recycle bin, which `queryAll` shows, or in the log of deletions, which names the
-ids of records that went for good as well. A login that lost its sight finds a record in neither.
+For 15 days a deleted record is in the recycle bin, which `queryAll` returns, or in the log of deletions, which also
+has the ids of records deleted for good. A record that the login merely may not see any more is in neither.
 Source: REST API Developer Guide, "sObject Get Deleted".
 """
 
@@ -14,7 +14,7 @@ import msgspec
 from crm_pipeline.connectors.salesforce import soql
 from crm_pipeline.connectors.salesforce.api import Api
 
-# The log reaches back for 15 days; a bit less, as the vendor's clock counts.
+# The log covers 15 days by the vendor's clock; a bit less is requested, as clocks differ.
 _LOGGED = timedelta(days=15) - timedelta(minutes=10)
 
 _WHAT = "an answer about deleted records"
@@ -38,24 +38,26 @@ class _Log(msgspec.Struct):
 
 
 def deleted(api: Api, obj: str, ids: Sequence[str], *, is_marked: bool) -> frozenset[str]:
-    """Return those of the ids that are deleted.
+    """Return those ids that are deleted.
 
     Args:
-        api: the org's.
-        obj: whose records.
-        ids: of the records.
+        api: of the org.
+        obj: the object.
+        ids: of its records.
         is_marked: the object has `IsDeleted`; others have no recycle bin and no log.
     """
     if not is_marked:
         return frozenset()
     query = soql.select(
-        ("Id", "IsDeleted"), obj, [f"Id IN ({', '.join(soql.text(one) for one in ids)})"]
+        ("Id", "IsDeleted"),
+        obj,
+        [f"Id IN ({', '.join(soql.text(record_id) for record_id in ids)})"],
     )
     rows = api.ask(f"{api.base}/queryAll/", _Rows, _WHAT, q=query).records
-    found = {row.Id for row in rows if row.IsDeleted}
-    if not found.issuperset(ids):
-        found |= _logged(api, obj)
-    return frozenset(found.intersection(ids))
+    confirmed = {row.Id for row in rows if row.IsDeleted}
+    if not confirmed.issuperset(ids):
+        confirmed |= _logged(api, obj)
+    return frozenset(confirmed.intersection(ids))
 
 
 def _logged(api: Api, obj: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Salesforce's describe answers as our schemas, and which fields and objects can be read how.
+"""Salesforce's describe responses as schemas, and the fields that are read.
 
 Types: SOAP API Developer Guide, `DescribeSObjectResult` and `FieldType`.
 """
@@ -17,7 +17,7 @@ ID = "Id"
 
 # Compound fields repeat their parts and are refused by Bulk queries.
 _COMPOUND = frozenset({"address", "location"})
-# Bodies of files: a query answers with one record each, and Bulk refuses them.
+# Bodies of files: a query with such a field returns one record at a time, and Bulk refuses it.
 _FILES = frozenset({"base64"})
 _TYPES: Mapping[str, CommonType] = {
     "boolean": "boolean",
@@ -33,19 +33,17 @@ _TYPES: Mapping[str, CommonType] = {
     "json": "json",
 }
 _MULTIPLE: Mapping[str, Multiple] = {"multipicklist": ";"}
-_STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate", "LoginTime")
-
-
-_MUST_HAVE = (ID, "IsDeleted", *_STAMPS)
+_CURSOR_FIELDS = ("SystemModstamp", "LastModifiedDate", "CreatedDate", "LoginTime")
+_MUST_HAVE = (ID, "IsDeleted", *_CURSOR_FIELDS)
 
 
 class Relation(NamedTuple):
-    """What is read of the record that a reference points to: the reference itself holds its id only.
+    """A relation, by which fields of the referenced record are read: the reference itself holds its id only.
 
     Attributes:
         reference: the field with the id.
-        name: of the relation, as queries write it.
-        object: that it leads to; a login that may not see it reads nothing through the relation.
+        name: of the relation in queries.
+        object: the referenced object; a login that may not see it reads nothing through the relation.
         fields: name, label and type of each.
     """
 
@@ -56,7 +54,7 @@ class Relation(NamedTuple):
 
     @property
     def read(self) -> Iterator[Field]:
-        """The fields under the names that queries and Bulk results give them."""
+        """The fields, with their names in queries and Bulk results."""
         for field, label, kind in self.fields:
             yield Field(
                 f"{self.name}.{field}",
@@ -81,18 +79,18 @@ RELATIONS: Mapping[str, tuple[Relation, ...]] = {
         ),
     ),
 }
-"""By the object whose records are read."""
+"""The relations by the object that has the references."""
 
 
 class Choice(TypedDict, total=False):
-    """One value of a pick list; one that is out of use is listed too, with `active: false`."""
+    """A value of a pick list; inactive ones are listed too, with `active: false`."""
 
     value: Required[str]
     label: str | None
 
 
 class FieldAnswer(TypedDict, total=False):
-    """One field of a describe answer."""
+    """A field of a describe response."""
 
     name: Required[str]
     type: Required[str]
@@ -115,17 +113,17 @@ class _Description(msgspec.Struct):
 
 
 def schema_of(body: bytes, obj: str, owner: str) -> Schema:
-    """Return the readable fields of a describe answer, in the vendor's order.
+    """Return the readable fields of a describe response, in the vendor's order.
 
     Args:
-        body: of the answer.
-        obj: the object that was asked for.
-        owner: whose answer it is, for error texts.
+        body: of the response.
+        obj: the requested object.
+        owner: the connection, named in error texts.
 
     Raises:
-        MalformedAnswer: no field can be read, or not one that tells records and their changes apart.
+        MalformedAnswer: no field can be read, or the field of ids, deletions or changes cannot.
     """
-    found = entries(
+    description = entries(
         body,
         _Description,
         FieldAnswer,
@@ -134,24 +132,24 @@ def schema_of(body: bytes, obj: str, owner: str) -> Schema:
         what=f"the description of {obj}",
         must_have=_MUST_HAVE,
     )
-    name, label = found.envelope.name, found.envelope.label
-    if not any(field["name"] == ID for field in found.rows):
+    name, label = description.envelope.name, description.envelope.label
+    if not any(field["name"] == ID for field in description.rows):
         defect = msgspec.DecodeError(f"it has no entry {ID}")
         raise malformed(body, defect, owner=owner, what=f"the description of {obj}")
     fields = tuple(
         _field(row)
-        for row in found.rows
+        for row in description.rows
         if row["type"] not in _COMPOUND and row["type"] not in _FILES
     )
-    left_out = tuple(_field(row) for row in found.rows if row["type"] in _FILES)
+    left_out = tuple(_field(row) for row in description.rows if row["type"] in _FILES)
     return Schema(name, label if isinstance(label, str) else name, fields, left_out)
 
 
 def with_related(schema: Schema, listed: Collection[str]) -> Schema:
-    """Return a schema with what is read through relations.
+    """Return a schema with the fields that are read through relations.
 
     Args:
-        schema: of an object.
+        schema: of the object.
         listed: the objects that the login may see.
     """
     related = [
@@ -164,8 +162,8 @@ def with_related(schema: Schema, listed: Collection[str]) -> Schema:
 
 
 def cursor_field(schema: Schema) -> str | None:
-    """Return the field that says when a record changed, best first; None where there is none."""
-    return next((name for name in _STAMPS if name in schema.by_name), None)
+    """Return the best field with the time of a record's last change; None where there is none."""
+    return next((name for name in _CURSOR_FIELDS if name in schema.by_name), None)
 
 
 def _field(raw: FieldAnswer) -> Field:
@@ -189,13 +187,13 @@ def _field(raw: FieldAnswer) -> Field:
 
 
 def _options(choices: Sequence[Choice]) -> tuple[tuple[str, str], ...]:
-    """Return the values that people see under another name; lists of countries have hundreds that are the same."""
+    """Return the values whose label differs; lists of countries have hundreds whose label is the same."""
     labels = ((choice["value"], choice.get("label") or choice["value"]) for choice in choices)
     return tuple((value, label) for value, label in labels if label != value)
 
 
 def _common_type(raw: FieldAnswer) -> CommonType:
-    # A Number(18, 0) holds more digits than a double keeps.
+    # A Number(18, 0) has more digits than a double holds.
     kind = raw["type"]
     if kind == "double" and not raw.get("scale") and whole(raw.get("precision")) > 15:
         return "decimal"

@@ -1,7 +1,7 @@
-"""Single questions to an org: any SOQL, one record. For people and scripts, not for landing.
+"""Ad-hoc reads of an org: any SOQL query, one record. For people and scripts, not for landing.
 
-A long answer is read by the org's locator, page by page. A locator dies with its session and when too
-many are open; then the rest cannot be had, which is an error and never an end.
+A long result is read page by page with the org's query locator. A locator expires with its session and when too many
+are open; the rest of the result cannot be read then, which is an error and never an end.
 """
 
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, Rejected
 from crm_pipeline.wire.decoding import malformed
 from crm_pipeline.wire.paging import Link, walk
 
-_DEAD = "INVALID_QUERY_LOCATOR"
+_EXPIRED = "INVALID_QUERY_LOCATOR"
 _WHAT = "the answer to a query"
 
 
 class QueryPage(msgspec.Struct, rename="camel"):
-    """One answer of the query endpoint, for people."""
+    """A response of the query endpoint."""
 
     done: bool
     total_size: int
@@ -33,15 +33,15 @@ def query(api: Api, soql: str, *, include_deleted: bool) -> Iterator[dict[str, A
     """Yield the records of a query, sub-queries as lists; `SELECT COUNT()` yields {"count": n}.
 
     Raises:
-        Rejected: the org refuses the query, or has forgotten the rest of it.
-        ProtocolError: it sent another number of records than it announced.
+        Rejected: the org refuses the query, or its locator has expired.
+        ProtocolError: the org sent another number of records than it announced.
     """
     first = f"{api.base}/{'queryAll' if include_deleted else 'query'}/"
 
-    def fetch(place: str) -> QueryPage:
-        if place == first:
+    def fetch(path: str) -> QueryPage:
+        if path == first:
             return api.ask(first, QueryPage, _WHAT, q=soql)
-        return _following(api, place)
+        return _following(api, path)
 
     seen = total = 0
     for page in walk(
@@ -56,7 +56,7 @@ def query(api: Api, soql: str, *, include_deleted: bool) -> Iterator[dict[str, A
     elif seen != total:
         raise ProtocolError(
             f"{api.connection.name}: the org announced {total:,} records and sent {seen:,}.",
-            cure="What was read so far is not the answer; run the query again.",
+            cure="The result so far is incomplete; run the query again.",
         )
 
 
@@ -66,41 +66,41 @@ def get(api: Api, obj: str, record: str, by: str | None) -> dict[str, Any]:
     Raises:
         Rejected: there is no such record.
     """
-    place = "/".join(quote(part, safe="") for part in (obj, by, record) if part)
+    path = "/".join(quote(part, safe="") for part in (obj, by, record) if part)
     what = "the answer with a record"
-    found = api.ask(f"{api.base}/sobjects/{place}", dict[str, Any], what)
-    if "attributes" not in found:
-        raise MalformedAnswer(f"{api.connection.name}: {what} holds none.")
-    return dict(_plain(api, found))
+    fields = api.ask(f"{api.base}/sobjects/{path}", dict[str, Any], what)
+    if "attributes" not in fields:
+        raise MalformedAnswer(f"{api.connection.name}: {what} holds no record.")
+    return dict(_plain(api, fields))
 
 
 def _next(api: Api, page: QueryPage) -> str | None:
-    """Return the path of the next page, None behind the last one.
+    """Return the path of the next page; None after the last one.
 
     Raises:
-        MalformedAnswer: more are to come, and the org names no page of a query.
+        MalformedAnswer: it is not the last page, and its next address is not one of a query.
     """
     if page.done:
         return None
-    place = page.next_records_url or ""
-    # `//host/`, `@host/` and whole addresses are no paths below the API.
-    if not place.startswith(f"{api.base}/query") or ".." in place:
+    path = page.next_records_url or ""
+    # `//host/`, `@host/` and whole addresses are not paths of the API.
+    if not path.startswith(f"{api.base}/query") or ".." in path:
         raise MalformedAnswer(
-            f"{api.connection.name}: {_WHAT} is not the last one, and names no next one of its own. Nothing was "
-            "asked there."
+            f"{api.connection.name}: {_WHAT} is not the last page, and its next address is not one of this API. "
+            "No request was sent there."
         )
-    return place
+    return path
 
 
-def _following(api: Api, place: str) -> QueryPage:
+def _following(api: Api, path: str) -> QueryPage:
     try:
-        return api.ask(place, QueryPage, _WHAT)
+        return api.ask(path, QueryPage, _WHAT)
     except Rejected as error:
-        if error.code != _DEAD:
+        if error.code != _EXPIRED:
             raise
         raise Rejected(
-            f"{api.connection.name}: the org has forgotten the rest of this query.",
-            code=_DEAD,
+            f"{api.connection.name}: the org no longer has the rest of this query's result.",
+            code=_EXPIRED,
             cure="Run it again; a new login or too many open queries end a query.",
         ) from error
 
@@ -114,19 +114,19 @@ def _sub_query(api: Api, value: dict[str, Any]) -> QueryPage:
 
 
 def _plain(api: Api, value: Any) -> Any:
-    """Take the bookkeeping out of a record, and read the rest of its sub-queries."""
+    """Return a record without `attributes`, with the complete results of its sub-queries."""
     if not isinstance(value, dict):
         return value
     if "records" in value and "totalSize" in value:
         page = _sub_query(api, value)
-        found, seen = list(page.records), set[str]()
-        while (place := _next(api, page)) is not None:
-            if place in seen:
+        records, seen = list(page.records), set[str]()
+        while (path := _next(api, page)) is not None:
+            if path in seen:
                 raise ProtocolError(
                     f"{api.connection.name}: the org named the same page of a sub-query twice."
                 )
-            seen.add(place)
-            page = _following(api, place)
-            found += page.records
-        return [_plain(api, record) for record in found]
+            seen.add(path)
+            page = _following(api, path)
+            records += page.records
+        return [_plain(api, record) for record in records]
     return {key: _plain(api, part) for key, part in value.items() if key != "attributes"}

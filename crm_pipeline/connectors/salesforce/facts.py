@@ -1,8 +1,8 @@
-"""What a Salesforce org says about itself: its time zone, its main currency, where its records are shown.
+"""The facts of a Salesforce org: its time zone, its main currency, the web address of its records.
 
 Sources: Object Reference, `Organization` and `CurrencyType`; Salesforce Help, "My Domain URL Formats".
-`Organization.DefaultCurrencyIsoCode` is not in that reference, though many integrations read it (unconfirmed): an org
-that does not know it leaves the currency unknown, unless it has several.
+`Organization.DefaultCurrencyIsoCode` is not in that reference, though many integrations read it (unconfirmed). In an
+org without it the currency stays unknown, unless the org has several.
 """
 
 from collections.abc import Collection
@@ -35,14 +35,14 @@ class _Currencies(msgspec.Struct):
 
 
 def facts_of(api: Api, listed: Collection[str]) -> AccountFacts:
-    """Return what the org says about itself; "" for what this login may not read.
+    """Return the org's own facts; "" for those that this login may not read.
 
     Args:
-        api: the org's.
+        api: of the org.
         listed: the objects that the login may see.
     """
     organization = _organization(api) if "Organization" in listed else _Organization()
-    # An org of one currency does not have the object.
+    # Only an org of several currencies has the object.
     corporate = _corporate(api) if "CurrencyType" in listed else None
     return AccountFacts(
         time_zone=organization.zone or "",
@@ -52,7 +52,7 @@ def facts_of(api: Api, listed: Collection[str]) -> AccountFacts:
 
 
 def web_address(instance_url: str) -> str:
-    """Return where an org shows its records: My Domain has a host for the API and one for pages."""
+    """Return the web address of an org's records: My Domain has one host for the API and one for pages."""
     address = urlsplit(instance_url)
     host = address.netloc
     if host.endswith(_API_HOST):
@@ -61,26 +61,26 @@ def web_address(instance_url: str) -> str:
 
 
 def _organization(api: Api) -> _Organization:
-    """Return what can be read of it: the fields that an org does not know are left out of the question."""
+    """Return the readable facts; a query that names an unknown field is repeated without it."""
     what = "the answer about the organization"
     for fields in ("TimeZoneSidKey, DefaultCurrencyIsoCode", "TimeZoneSidKey"):
         query = f"SELECT {fields} FROM Organization"
         try:
-            found = api.ask(f"{api.base}/query/", _Organizations, what, q=query).records
+            organizations = api.ask(f"{api.base}/query/", _Organizations, what, q=query).records
         except UnknownField:
             continue
         except NotPermitted:
             break
-        return next(iter(found), _Organization())
+        return next(iter(organizations), _Organization())
     return _Organization()
 
 
 def _corporate(api: Api) -> str | None:
-    """Return the currency that all rates are against."""
+    """Return the corporate currency, which all exchange rates refer to."""
     query = "SELECT IsoCode FROM CurrencyType WHERE IsCorporate = true"
     what = "the answer about the corporate currency"
     try:
-        found = api.ask(f"{api.base}/query/", _Currencies, what, q=query).records
+        currencies = api.ask(f"{api.base}/query/", _Currencies, what, q=query).records
     except (UnknownField, NotPermitted):
         return None
-    return next((currency.code for currency in found), None)
+    return next((currency.code for currency in currencies), None)

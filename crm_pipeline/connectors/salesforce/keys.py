@@ -1,4 +1,4 @@
-"""What Salesforce's records say of themselves: id, stamp, deletion. Pages and landed records go through here."""
+"""The keys of Salesforce's records: id, modification time, deleted flag; for new pages and landed records."""
 
 from functools import cache, partial
 from operator import attrgetter
@@ -21,7 +21,7 @@ _DELETED = "IsDeleted"
 
 
 class RecordKey(msgspec.Struct):
-    """What of a record of a query answer its keys follow from."""
+    """The parts of a record that give its keys."""
 
     Id: str
     IsDeleted: bool | None = False
@@ -30,19 +30,19 @@ class RecordKey(msgspec.Struct):
     CreatedDate: str | None = None
     LoginTime: str | None = None
 
-    def stamp(self, cursor_field: str | None) -> str | None:
-        """Return the stamp that windows go by."""
-        found: str | None = getattr(self, cursor_field) if cursor_field else None
-        return found
+    def modified_at(self, cursor_field: str | None) -> str | None:
+        """Return the value of the cursor field; None where there is no such field."""
+        value: str | None = getattr(self, cursor_field) if cursor_field else None
+        return value
 
     @property
     def is_deleted(self) -> bool:
-        """Whether it lies in the recycle bin."""
+        """Whether the record is in the recycle bin."""
         return bool(self.IsDeleted)
 
 
 class KeyFields(msgspec.Struct, rename="camel"):
-    """What stands around the records of a query answer."""
+    """The response of a query around its records."""
 
     records: list[msgspec.Raw]
     done: bool | None = None
@@ -61,14 +61,14 @@ def of_csv(schema: Schema, raw: pa.RecordBatch) -> pa.RecordBatch:
 
 @cache
 def reader(cursor_field: str | None) -> RecordReader[KeyFields, RecordKey]:
-    """Return what reads records that go by a stamp."""
+    """Return the reader of responses whose records have a cursor field."""
     return RecordReader(
         KeyFields,
         RecordKey,
         list_name=LIST,
         id_name=ID,
         id_of=attrgetter(ID),
-        stamp_of=attrgetter(cursor_field) if cursor_field else lambda _: None,
+        modified_of=attrgetter(cursor_field) if cursor_field else lambda _: None,
     )
 
 
@@ -84,8 +84,8 @@ class SalesforceKeys:
         raw: pa.RecordBatch,
         *,
         shape: Shape,
-        route: str,  # noqa: ARG002 - both routes tell the same
-        origin: str | None,  # noqa: ARG002 - records say it themselves
+        route: str,  # noqa: ARG002 - both routes return the same
+        origin: str | None,  # noqa: ARG002 - each record has the flag
         deleted: pa.Array | None,
     ) -> pa.RecordBatch:
         """Return the key columns of records."""

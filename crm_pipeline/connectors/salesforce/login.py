@@ -1,8 +1,7 @@
 """Salesforce logins without a person: refresh token (with rotation), client credentials, JWT bearer.
 
-Source: OAuth 2.0 flows in Salesforce Help, "Authorize Apps with OAuth". A token answer has no
-`expires_in`; the session lives as long as it is used, so a new token is fetched on 401 and never by
-the clock.
+Source: OAuth 2.0 flows in Salesforce Help, "Authorize Apps with OAuth". A token response has no
+`expires_in`, and a session lasts while it is used. So a new token is fetched on 401, and never by the clock.
 """
 
 from urllib.parse import urlsplit
@@ -31,43 +30,43 @@ def refuse_unusable(connection: Connection) -> None:
     """Refuse logins that cannot work, before anything is sent.
 
     Raises:
-        ConfigError: another or a retiring login, client credentials on a generic login host, or an address
-            that was copied from a page.
+        ConfigError: an unknown or retired kind of login, client credentials on a generic login host, or the
+            address of a web page.
     """
     kind = connection.auth.kind
-    where = f"connection '{connection.name}'"
+    owner = f"connection '{connection.name}'"
     if kind in _RETIRED:
         raise ConfigError(
-            f"{where} uses {_RETIRED[kind]}; it is not supported here.",
+            f"{owner} uses {_RETIRED[kind]}; it is not supported here.",
             cure="Create an External Client App with the client credentials flow, set "
             "'kind: client_credentials' and see docs/connections.md.",
         )
     if kind not in KINDS:
         raise ConfigError(
-            f"{where} is of kind {kind}, which Salesforce does not have.",
+            f"{owner} is of kind {kind}, which Salesforce does not have.",
             cure=f"Use one of: {', '.join(KINDS)}; see docs/connections.md.",
         )
     address = urlsplit(connection.login_url)
     host = (address.hostname or "").lower()
     if kind == "client_credentials" and host in _GENERIC_HOSTS:
         raise ConfigError(
-            f"{where}: client credentials do not work on {connection.login_url}.", cure=_MY_DOMAIN
+            f"{owner}: client credentials do not work on {connection.login_url}.", cure=_MY_DOMAIN
         )
     if not connection.sandbox and "." not in host:
-        raise ConfigError(f"{where}: {connection.login_url} is no org's address.", cure=_MY_DOMAIN)
+        raise ConfigError(f"{owner}: {connection.login_url} is no org's address.", cure=_MY_DOMAIN)
     if host.endswith(_PAGES):
         raise ConfigError(
-            f"{where}: {host} shows pages to people; it has no login.", cure=_MY_DOMAIN
+            f"{owner}: {host} is a host of web pages; it has no login.", cure=_MY_DOMAIN
         )
     if host.endswith(".salesforce.com") and address.path not in ("", "/"):
         raise ConfigError(
-            f"{where}: login_url goes on behind the host ({address.path}).",
+            f"{owner}: login_url has a path behind the host ({address.path}).",
             cure=f"Set login_url to {address.scheme}://{host}.",
         )
 
 
 class SalesforceLogin(RefreshLogin):
-    """Fetches tokens in the three ways that Salesforce has for servers."""
+    """Fetches tokens by the three OAuth flows that Salesforce has for servers."""
 
     def __call__(self, stored: StoredToken | None) -> StoredToken:
         """Return a new token; with rotation its refresh token replaces the stored one.
@@ -86,7 +85,7 @@ class SalesforceLogin(RefreshLogin):
         return self._endpoint.token(answer, None, {"login": self.identity()})
 
     def is_ours(self, token: StoredToken) -> bool:
-        """Say whether a token was got with what is configured now; see `connectors.oauth.login.Login`."""
+        """Return whether a token was issued for the present configuration; see `connectors.oauth.login.Login`."""
         if self._connection.auth.kind == "refresh_token":
             return super().is_ours(token)
         return token.extra.get("login") == self.identity()

@@ -1,7 +1,7 @@
-"""What to do about a refused login, by what Salesforce says: what to click in Setup, what to run here.
+"""The cures of refused logins by Salesforce's error: what to change in Setup, what to run here.
 
-The texts are those of Salesforce Help ("OAuth 2.0 Authorization Errors" and the page of each flow) and
-those that other clients meet. Descriptions are matched by a few words, as their wording varies.
+The errors are those of Salesforce Help ("OAuth 2.0 Authorization Errors" and the page of each flow) and of other
+clients' issues. Descriptions are matched by a few words, as their wording varies.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from crm_pipeline.settings import Connection
 CREDENTIALS = "client_credentials"
 ASSERTION = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
-# From here on a wrong clock is a likelier reason than any other.
+# Beyond this skew a wrong clock is the most likely reason.
 _SKEW_S = 60.0
 _APP = "Setup, External Client App Manager (or Manage Connected Apps), the app"
 
@@ -33,12 +33,12 @@ class Case:
     words: str
     cure: str
 
-    def fits(self, grant: str, code: str, said: str) -> bool:
-        """Say whether this is it."""
-        return self.grant in ("", grant) and self.code in ("", code) and self.words in said
+    def fits(self, grant: str, code: str, description: str) -> bool:
+        """Return whether a refusal matches."""
+        return self.grant in ("", grant) and self.code in ("", code) and self.words in description
 
 
-# The first that fits counts.
+# The first match counts.
 _CASES = (
     Case(
         ASSERTION,
@@ -185,29 +185,29 @@ _CASES = (
 
 
 def cure(refused: Refused) -> str:
-    """Return what to do about a refusal."""
-    words = refused.said.lower()
-    found = next(
-        (case.cure for case in _CASES if case.fits(refused.grant, refused.code, words)),
+    """Return the cure of a refusal."""
+    description = refused.said.lower()
+    text = next(
+        (case.cure for case in _CASES if case.fits(refused.grant, refused.code, description)),
         "Check login_url and the app's OAuth settings.",
     )
     if refused.grant == ASSERTION and abs(refused.skew_s) > _SKEW_S:
-        where = "ahead of" if refused.skew_s > 0 else "behind"
-        found = (
-            f"This machine's clock is {abs(refused.skew_s):,.0f} s {where} Salesforce's, which makes "
-            f"assertions invalid: set it right (NTP). {found}"
+        direction = "ahead of" if refused.skew_s > 0 else "behind"
+        text = (
+            f"This machine's clock is {abs(refused.skew_s):,.0f} s {direction} Salesforce's, which makes "
+            f"assertions invalid: set it right (NTP). {text}"
         )
-    return found.format(name=refused.connection.name, **_variables(refused.connection))
+    return text.format(name=refused.connection.name, **_variables(refused.connection))
 
 
 def _variables(connection: Connection) -> dict[str, str]:
-    """Return words for each variable that a text may name."""
+    """Return the name, or a description, of each variable that a cure may name."""
     named = connection.auth.variables
-    words = {
+    descriptions = {
         "client_id": "the variable with the consumer key",
         "client_secret": "the variable with the consumer secret",
         "username": "the variable with the user name",
         "refresh_token": "the variable that 'refresh_token_env' names",
     }
     key = named.get("private_key") or named.get("private_key_file") or "the key's variable"
-    return {**words, **named, "private_key": key}
+    return {**descriptions, **named, "private_key": key}

@@ -1,7 +1,7 @@
-"""Which Salesforce field feeds which column of the common model, as tables of data.
+"""The mapping of Salesforce's fields to the columns of the common model, as data.
 
-Fields that are not named here are kept in `custom`. Ids carry their object in the first three
-characters (key prefix), by which fields that point to several objects are told apart.
+Fields without a mapping are kept in `custom`. The first three characters of an id (key prefix) name its object, which
+decides where a field that can reference several objects points to.
 """
 
 from dataclasses import replace
@@ -15,7 +15,7 @@ _RECORD = (
     FieldMap("CreatedDate", "created_at"),
     FieldMap("SystemModstamp", "modified_at"),
 )
-# An owner can also be a queue (prefix 00G): the id stays, but there is no user to point to.
+# An owner can also be a queue (prefix 00G): the id stays, without a reference to a user.
 _OWNED = (*_RECORD, FieldMap("OwnerId", "owner_source_id", _USER))
 _MADE = FieldMap("CreatedById", "created_by_source_id", _USER)
 _CURRENCY = FieldMap("CurrencyIsoCode", "currency")
@@ -23,8 +23,8 @@ _PIPELINE = {
     "pipeline_source_id": "default",
     "pipeline_key": "{connection}:Pipeline:default",
 }
-_WHO = (("003", "Contact"), ("00Q", "Lead"))
-_WHAT = (
+_PEOPLE = (("003", "Contact"), ("00Q", "Lead"))
+_RECORDS = (
     ("001", "Account"),
     ("006", "Opportunity"),
     ("500", "Case"),
@@ -34,7 +34,7 @@ _WHAT = (
 
 
 def _page(obj: str) -> str:
-    """Return where Lightning Experience shows a record of an object."""
+    """Return the path of a record's page in Lightning Experience."""
     return f"/lightning/r/{obj}/{{id}}/view"
 
 
@@ -53,7 +53,7 @@ _PERSON = (
         "EmailBouncedDate=email_bounced_at EmailBouncedReason=email_bounced_reason "
         "LastActivityDate=last_activity_on"
     ),
-    # One of the two is enough, and both are empty where nothing bounced.
+    # Either field is enough; both are empty where no email bounced.
     FieldMap(
         "EmailBouncedDate",
         "email_bounced",
@@ -139,7 +139,7 @@ _OPPORTUNITY = ObjectMap(
         points_to("AccountId", "company_source_id", "Account"),
         points_to("ContactId", "primary_contact_source_id", "Contact"),
         points_to("CampaignId", "campaign_source_id", "Campaign"),
-        # The last change of stage is the one that closed it: of a closed deal only.
+        # The last change of stage of a closed deal is the one that closed it.
         FieldMap("LastStageChangeDate", "closed_at", when=("IsClosed", "true")),
         _MADE,
     ),
@@ -271,10 +271,10 @@ _CASE = ObjectMap(
 _ABOUT = (
     *_OWNED,
     *same("Subject=subject Description=body"),
-    FieldMap("WhoId", "who_source_id", _WHO),
+    FieldMap("WhoId", "who_source_id", _PEOPLE),
     FieldMap("WhoId", "contact_source_id", (("", "Contact"),), only="003"),
     FieldMap("WhoId", "lead_source_id", (("", "Lead"),), only="00Q"),
-    FieldMap("WhatId", "what_source_id", _WHAT),
+    FieldMap("WhatId", "what_source_id", _RECORDS),
     FieldMap("WhatId", "deal_source_id", (("", "Opportunity"),), only="006"),
     FieldMap("WhatId", "ticket_source_id", (("", "Case"),), only="500"),
     FieldMap("WhatId", "campaign_source_id", (("", "Campaign"),), only="701"),
@@ -315,8 +315,8 @@ _EVENT = ObjectMap(
             "StartDateTime=starts_at EndDateTime=ends_at IsAllDayEvent=is_all_day "
             "DurationInMinutes=duration_minutes Location=location"
         ),
-        # The day of an event that lasts whole days stands in ActivityDate and is the same everywhere; the day
-        # of any other is that of its instant.
+        # The day of an all-day event is in ActivityDate and is the same in all time zones; the day of any other
+        # event is the day of its instant.
         FieldMap("ActivityDateTime", "due_on", when=_TIMED, fallback=("ActivityDate",)),
         FieldMap("ActivityDateTime", "due_at", when=_TIMED),
     ),
@@ -370,7 +370,7 @@ _PIPELINES = ObjectMap(
     single_row=True,
 )
 
-# What a lead's status is called. Leads have no pipeline of their own: theirs is made up, and not named in them.
+# The labels of leads' statuses. Salesforce has no pipelines of leads; this one is ours, and leads do not name it.
 _LEAD_STATUS = ObjectMap(
     "LeadStatus",
     "stages",
@@ -432,5 +432,5 @@ _OBJECTS = (
     ObjectMap(ANY_OBJECT, "", _OWNED),
 )
 
-# To Salesforce an API name is the same in whatever case: an admin may spell a field anew.
-MAPPING: tuple[ObjectMap, ...] = tuple(replace(one, ignores_case=True) for one in _OBJECTS)
+# API names are case-insensitive: an admin may change the spelling of a field.
+MAPPING: tuple[ObjectMap, ...] = tuple(replace(mapped, ignores_case=True) for mapped in _OBJECTS)

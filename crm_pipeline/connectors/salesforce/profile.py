@@ -1,4 +1,4 @@
-"""How Salesforce's login server speaks OAuth 2.0.
+"""The OAuth 2.0 profile of Salesforce's login server.
 
 Source: Salesforce Help, "Authorize Apps with OAuth".
 """
@@ -15,7 +15,7 @@ _LATEST_MS = 4e12  # in the year 2096
 
 
 def _read(_: Connection, answer: TokenResponse) -> TokenAnswer:
-    # Answers to assertions have none; it is kept for people only.
+    # Responses to assertions have none; it is stored for information only.
     issued_ms = lasting(answer.get("issued_at"), least=0, most=_LATEST_MS)
     return TokenAnswer(
         place=answer.place("instance_url"),

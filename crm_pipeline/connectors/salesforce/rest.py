@@ -1,7 +1,7 @@
-"""Reading through the REST query endpoint: keyset pages of up to 2,000 records.
+"""Reads through the REST query endpoint: keyset pages of up to 2,000 records.
 
-No server-side locator is used: those die with the session that made them, and a keyset page can be
-asked for again at any time.
+No server-side query locator is used: it ends with the session that created it, while a keyset page can be requested
+again at any time.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _WHAT = "a query answer"
 
 
 class RestPage:
-    """One answer of the query endpoint: the records as text, and their keys."""
+    """A response of the query endpoint: the records as text, and their keys."""
 
     def __init__(self, body: bytes, cursor_field: str | None, owner: str) -> None:
         page = keys.reader(cursor_field).read(body, owner=owner, what=_WHAT)
@@ -32,10 +32,10 @@ class RestPage:
         self.is_cut = page.seen < self.total
         self.rejected = page.rejected
         self._keys = page.keys
-        self._stamp_field = cursor_field
+        self._cursor_field = cursor_field
         self._batch = batch_of(
             ids=[key.Id for key in page.keys],
-            stamps=page.instants,
+            modified_at=page.instants,
             texts=page.texts,
             deleted=[bool(key.IsDeleted) for key in page.keys],
             owner=owner,
@@ -46,14 +46,14 @@ class RestPage:
 
     @property
     def last(self) -> soql.Key | None:
-        """The key of the last record that can be read, with the stamp as a SOQL literal."""
+        """The key of the last readable record, with the modification time as a SOQL literal."""
         if not self._keys:
             return None
-        stamp = self._keys[-1].stamp(self._stamp_field) or ""
-        return soql.Key(stamp.replace("+0000", "Z").replace(".000Z", "Z"), self._keys[-1].Id)
+        modified_at = self._keys[-1].modified_at(self._cursor_field) or ""
+        return soql.Key(modified_at.replace("+0000", "Z").replace(".000Z", "Z"), self._keys[-1].Id)
 
     def is_final(self, limit: int) -> bool:
-        """Say whether nothing comes behind it; records count as the vendor sent them."""
+        """Return whether it is the last page, by the number of records that the vendor sent."""
         return not self.is_cut and max(self.seen, self.total) < limit
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -63,10 +63,10 @@ class RestPage:
 
 
 def pages(api: Api, plan: Plan) -> Iterator[Page]:
-    """Read a plan's window in keyset pages."""
+    """Yield the keyset pages of a plan."""
     limit = api.limits.ceilings["query_page_records"]
     owner = f"{api.connection.name}.{plan.object}"
-    # A snapshot is not read by stamps, but its records carry them: they decide which version is newer.
+    # The records of a snapshot have modification times, too; they decide which version is newer.
     modified_field = describe.cursor_field(plan.schema)
     set_aside: set[str] = set()
 
@@ -74,7 +74,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
         rest = RestPage(response.content, modified_field, owner)
         if rest.seen and not len(rest) and not rest.is_final(limit):
             raise MalformedAnswer(
-                f"{owner}: no record of {_WHAT} can be read, so the place of the next one is not known."
+                f"{owner}: no record of {_WHAT} can be read, so the key of the next page is unknown."
             )
         return rest
 
@@ -89,7 +89,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
             limit=limit,
         )
         rest = api.asked(f"{api.base}/queryAll/", read, q=query)
-        # A page goes on behind the last record that could be read: what came behind that comes again.
+        # The next page starts after the last readable record, so unreadable ones after it come again.
         rejected = _fresh(rest.rejected, set_aside)
         page = Page(
             shape="json",
@@ -113,7 +113,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
 
 
 def _fresh(rejects: list[Reject], seen: set[str]) -> list[Reject]:
-    """Return the rejects that did not come before, and note them."""
-    found = [one for one in rejects if one.digest not in seen]
-    seen.update(one.digest for one in found)
-    return found
+    """Return the rejects that are not in `seen`, and add them to it."""
+    fresh = [reject for reject in rejects if reject.digest not in seen]
+    seen.update(reject.digest for reject in fresh)
+    return fresh

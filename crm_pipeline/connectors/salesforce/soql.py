@@ -1,7 +1,7 @@
-"""SOQL texts that the connector sends: windows, keysets, counts.
+"""The SOQL queries that the connector sends: windows, keysets, counts.
 
-Stamps are compared in whole seconds by the vendor, so a page goes on behind the pair (stamp, id):
-thousands of records can share one stamp. Literals: SOQL and SOSL Reference, "Date Formats".
+The vendor compares modification times in whole seconds, and thousands of records can share one. So a page continues
+after the pair (modification time, id). Literals: SOQL and SOSL Reference, "Date Formats".
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from crm_pipeline.kernel.clock import Window
 
 
 class Key(NamedTuple):
-    """The place behind which a keyset page starts; `stamp` is "" where only ids count."""
+    """The key after which a keyset page starts; `modified_at` is "" where pages are ordered by id only."""
 
-    stamp: str
+    modified_at: str
     id: str
 
 
@@ -22,14 +22,14 @@ BEGINNING = Key("", "")
 
 
 def instant(at: datetime) -> str:
-    """Write an instant as a SOQL literal, with milliseconds only where there are any."""
+    """Return an instant as a SOQL literal, with milliseconds only where they are not 0."""
     utc = at.astimezone(UTC)
     millis = utc.microsecond // 1000
     return utc.strftime("%Y-%m-%dT%H:%M:%S") + (f".{millis:03d}Z" if millis else "Z")
 
 
 def text(value: str) -> str:
-    """Write a string literal."""
+    """Return a string literal."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
@@ -41,18 +41,18 @@ def window_condition(cursor_field: str | None, window: Window | None) -> list[st
     return [*lower, f"{cursor_field} < {instant(window.to_at)}"]
 
 
-def behind(cursor_field: str | None, key: Key) -> list[str]:
-    """Return the condition for records behind a key in the order (stamp, id)."""
+def after(cursor_field: str | None, key: Key) -> list[str]:
+    """Return the condition for records after a key in the order (modification time, id)."""
     if key == BEGINNING:
         return []
     if cursor_field is None:
         return [f"Id > {text(key.id)}"]
-    same = f"({cursor_field} = {key.stamp} AND Id > {text(key.id)})"
-    return [f"({cursor_field} > {key.stamp} OR {same})"]
+    same = f"({cursor_field} = {key.modified_at} AND Id > {text(key.id)})"
+    return [f"({cursor_field} > {key.modified_at} OR {same})"]
 
 
 def select(fields: Sequence[str], obj: str, conditions: Sequence[str], *, tail: str = "") -> str:
-    """Return a SELECT."""
+    """Return a SELECT statement."""
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     return f"SELECT {', '.join(fields)} FROM {obj}{where}{tail}"
 
@@ -67,7 +67,7 @@ def page(
     limit: int,
 ) -> str:
     """Return the SELECT of one keyset page."""
-    conditions = [*window_condition(cursor_field, window), *behind(cursor_field, key)]
+    conditions = [*window_condition(cursor_field, window), *after(cursor_field, key)]
     order = f"{cursor_field}, Id" if cursor_field else "Id"
     return select(fields, obj, conditions, tail=f" ORDER BY {order} LIMIT {limit}")
 
@@ -77,7 +77,7 @@ def count(obj: str, cursor_field: str | None, window: Window | None) -> str:
     return select(["COUNT()"], obj, window_condition(cursor_field, window))
 
 
-def newest(obj: str, cursor_field: str, since: datetime) -> str:
-    """Return the SELECT that counts what changed since an instant and names the newest stamp."""
+def changes(obj: str, cursor_field: str, since: datetime) -> str:
+    """Return the SELECT that counts the changes since an instant and returns the latest modification time."""
     fields = ["COUNT(Id) changed", f"MAX({cursor_field}) newest"]
     return select(fields, obj, [f"{cursor_field} >= {instant(since)}"])

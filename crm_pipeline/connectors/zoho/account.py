@@ -120,7 +120,7 @@ class ZohoAccount(ApiAccount[Api]):
         self._api.learn()
         return super().vendor_now()
 
-    def _greet(self) -> None:
+    def _ping(self) -> None:
         describe.modules(self._api)
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
@@ -246,7 +246,7 @@ class ZohoAccount(ApiAccount[Api]):
             calls=calls,
             cost=calls,
             seconds=route.seconds,
-            routes=(route,),
+            strategies=(route,),
             remaining=self._api.remaining,
         )
 

@@ -10,7 +10,7 @@ import requests
 
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
-from crm_pipeline.connectors.description import described
+from crm_pipeline.connectors.description import decoded_leniently
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.zoho import errors, meter
 from crm_pipeline.connectors.zoho.data_centres import refuse_unusable
@@ -65,9 +65,9 @@ class Api(VendorApi):
         """The path of the bulk API of the pinned version."""
         return f"/crm/bulk/v{self.version.removesuffix('.0')}"
 
-    def ceiling(self, name: str) -> int:
+    def limit(self, name: str) -> int:
         """Return a ceiling of the vendor, as configured, told or published."""
-        return self._meter.ceiling(name)
+        return self._meter.limit(name)
 
     def ask(
         self,
@@ -163,7 +163,9 @@ class Api(VendorApi):
                 return Listed([])
             what = f"the answer with {key}"
             owner = self.connection.name
-            found = described(response.content, list_form(key, kind), owner=owner, what=what)
+            found = decoded_leniently(
+                response.content, list_form(key, kind), owner=owner, what=what
+            )
             more = found.info.more_records if found.info is not None else None
             if is_paged and more is None:
                 raise MalformedAnswer(f"{owner}: {what} does not say whether more is to come.")

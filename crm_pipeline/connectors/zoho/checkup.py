@@ -19,12 +19,12 @@ def findings(api: Api) -> Iterator[Finding]:
     """Yield one finding after the other; without an answer or a login there is only one."""
     listed: list[describe.Module] = []
 
-    def greet() -> None:
+    def ping() -> None:
         listed.extend(describe.modules(api))
 
     yield from checkup.findings(
         api,
-        greet,
+        ping,
         (
             ("identity", lambda: _identity(api)),
             ("edition", lambda: _edition(api)),
@@ -64,7 +64,7 @@ def _edition(api: Api) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "edition",
-            f"the org does not tell its edition in known words; {api.ceiling(meter.CREDITS):,} credits are "
+            f"the org does not tell its edition in known words; {api.limit(meter.CREDITS):,} credits are "
             "assumed, those of the Free edition.",
             "Set `ceilings: {daily_credits: ..., concurrent_calls: ...}` in connections.yaml (Setup, "
             "Developer Space, APIs, Dashboard shows the credits).",
@@ -73,8 +73,8 @@ def _edition(api: Api) -> Iterator[Finding]:
     yield Finding(
         "ok",
         "edition",
-        f"{edition.names[0]}, {api.ceiling(meter.CREDITS):,} credits in 24 hours, "
-        f"{api.ceiling(meter.AT_ONCE)} calls at once",
+        f"{edition.names[0]}, {api.limit(meter.CREDITS):,} credits in 24 hours, "
+        f"{api.limit(meter.AT_ONCE)} calls at once",
     )
 
 
@@ -107,10 +107,10 @@ def _scopes(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
 
 def _budget(api: Api) -> Iterator[Finding]:
     told = api.usage
-    if told.used is not None and told.ceiling is not None:
-        yield checkup.budget(api, told.used, told.ceiling, period="in 24 hours")
+    if told.used is not None and told.allowed is not None:
+        yield checkup.budget(api, told.used, told.allowed, period="in 24 hours")
         return
-    ceiling = api.ceiling(meter.CREDITS)
+    ceiling = api.limit(meter.CREDITS)
     yield Finding(
         "ok",
         "budget",

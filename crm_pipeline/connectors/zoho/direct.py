@@ -62,7 +62,7 @@ def get(api: Api, obj: str, record: str, by: str | None) -> dict[str, Any]:
 
 def newest_rows(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
     """Return the newest records of a module with all the fields that lists have."""
-    first, *rest = field_backfill.chunked(schema.names, api.ceiling("list_fields"))
+    first, *rest = field_backfill.chunked(schema.names, api.limit("list_fields"))
     params = {"fields": ",".join(first), "per_page": str(min(rows, 200)), "page": "1"}
     if describe.cursor_field(schema):
         params |= {"sort_by": describe.STAMP, "sort_order": "desc"}

@@ -47,7 +47,7 @@ class Completion:
         self._is_converted = describe.CONVERTED in schema.by_name
         stamp = [describe.STAMP] if describe.STAMP in schema.by_name else []
         self._chunks = (
-            chunked([describe.ID, *stamp, *beside], api.ceiling("list_fields")) if beside else []
+            chunked([describe.ID, *stamp, *beside], api.limit("list_fields")) if beside else []
         )
         self.calls = 0
 

@@ -152,7 +152,7 @@ def reader(rule: Rule, key: str) -> RecordReader[Any, Any]:
         list_name=key,
         id_name=rule.id_name,
         id_of=rule.id_of,
-        stamp_of=rule.stamps,
+        modified_of=rule.stamps,
     )
 
 
@@ -161,7 +161,7 @@ def batch_of_texts(texts: Sequence[bytes | memoryview], rule: Rule, owner: str) 
     found = [msgspec.json.decode(text, type=rule.kind) for text in texts]
     return batch_of(
         ids=[rule.id_of(key) for key in found],
-        stamps=[rule.stamp_of(key) for key in found],
+        modified_at=[rule.stamp_of(key) for key in found],
         texts=texts,
         deleted=rule.are_deleted(found),
         owner=owner,

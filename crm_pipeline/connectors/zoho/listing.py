@@ -58,7 +58,7 @@ class Listing:
         self._api = api
         self._plan = plan
         self._owner = f"{api.connection.name}.{plan.object}"
-        self._chunks = chunked(plan.schema.names, api.ceiling("list_fields"))
+        self._chunks = chunked(plan.schema.names, api.limit("list_fields"))
         self._completion = Completion(api, plan.schema)
         self._given: set[str] = set()
         self._begun: dict[int, list[str]] = {0: [""] * len(self._chunks)}
@@ -113,7 +113,7 @@ class Listing:
             at += len(found)
             rejected = tuple(found.rejected)
             yield RangeBatch(
-                places=places,
+                positions=places,
                 batch=found.batch(self._owner),
                 asked_at=asked_at,
                 is_last=is_last,
@@ -130,7 +130,7 @@ class Listing:
             headers["If-Modified-Since"] = responses.stamp_text(plan.window.from_at)
         params = {
             "fields": ",".join(one.names),
-            "per_page": str(self._api.ceiling("list_page_records")),
+            "per_page": str(self._api.limit("list_page_records")),
         }
         if describe.CONVERTED in plan.schema.by_name:
             params["converted"] = "both"

@@ -114,7 +114,7 @@ def planned(api: Api, plan: Plan) -> Plan:
     links = LINKS[plan.object]
     asked = counting.total(api, links.parent)
     lists = len(links.lists) * asked
-    size = api.ceiling("list_page_records")
+    size = api.limit("list_page_records")
     calls = _FIXED + max(1, ceil(asked / size)) + lists
     many = f"{len(links.lists)} lists" if len(links.lists) > 1 else "a list"
     how = (
@@ -131,7 +131,7 @@ def planned(api: Api, plan: Plan) -> Plan:
         calls=calls,
         cost=calls,
         seconds=route.seconds,
-        routes=(route,),
+        strategies=(route,),
         remaining=api.remaining,
     )
 
@@ -141,7 +141,7 @@ def pages(api: Api, name: str) -> Iterator[Page]:
     for found in _reads(api, LINKS[name], _BATCH):
         batch = batch_of(
             ids=found.ids,
-            stamps=[None] * len(found.ids),
+            modified_at=[None] * len(found.ids),
             texts=found.texts,
             owner=f"{api.connection.name}.{name}",
         )
@@ -236,7 +236,7 @@ def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Itera
     """
     owner = read.owner
     place, seen = {"page": "1"}, set[str]()
-    more = {"per_page": str(api.ceiling("list_page_records")), **params}
+    more = {"per_page": str(api.limit("list_page_records")), **params}
     for number in count(2):
         read.calls += 1
         reader = responses.reading(owner, rule=keys.LISTED)

@@ -11,7 +11,12 @@ from functools import cached_property
 import requests
 
 from crm_pipeline.connectors.base import ConnectorContext, VendorLimits
-from crm_pipeline.connectors.metering import Operation, Reading, ReportedCounter, told_before
+from crm_pipeline.connectors.metering import (
+    Operation,
+    Reading,
+    ReportedCounter,
+    last_reported_limits,
+)
 from crm_pipeline.connectors.upkeep import DayLimit
 from crm_pipeline.connectors.zoho.documents import Licence, Organization
 from crm_pipeline.connectors.zoho.errors import CREDITS_LEFT, is_locked_out
@@ -112,9 +117,9 @@ class ZohoMeter:
     def day(self) -> DayLimit:
         """The org's credits of 24 hours."""
         stated = self._connection.ceilings.get(CREDITS) or self._told.get(CREDITS) or self._seen
-        return DayLimit(self.ceiling(CREDITS), is_stated=stated is not None)
+        return DayLimit(self.limit(CREDITS), is_stated=stated is not None)
 
-    def ceiling(self, name: str) -> int:
+    def limit(self, name: str) -> int:
         """Return a ceiling of the vendor: as configured, as told by the org, or as published."""
         configured = self._connection.ceilings.get(name)
         told = self._told.get(name) or (self._seen if name == CREDITS else None)
@@ -140,7 +145,7 @@ class ZohoMeter:
     def reported_counters(self, response: requests.Response) -> Iterable[ReportedCounter]:
         """Return what an answer tells of the credits, or of too many token requests."""
         if response.status_code == 400 and is_locked_out(response):
-            most = str(self.ceiling(TOKENS))
+            most = str(self.limit(TOKENS))
             yield ReportedCounter(TOKENS, "Access Denied", most, used=most)
             return
         text = response.headers.get(CREDITS_LEFT, "")
@@ -148,16 +153,16 @@ class ZohoMeter:
             left = whole(text, MOST_COUNTED) or 0
             # The header comes when half is used: there is at least as much again.
             least = left if self._connection.ceilings.get(CREDITS) else 2 * left
-            ceiling = str(max(self.ceiling(CREDITS), least))
+            ceiling = str(max(self.limit(CREDITS), least))
             yield ReportedCounter(CREDITS, CREDITS_LEFT, ceiling, left=text, usual=self._usual)
 
     def heed(self, reading: Reading) -> None:
         """Take over a ceiling of the org that is higher than what is known."""
-        if reading.limit == CREDITS and reading.ceiling > self.ceiling(CREDITS):
-            self._told[CREDITS] = reading.ceiling
+        if reading.limit == CREDITS and reading.allowed > self.limit(CREDITS):
+            self._told[CREDITS] = reading.allowed
 
     def _share(self, name: str) -> int:
-        return max(1, int(self.ceiling(name) * self._connection.share))
+        return max(1, int(self.limit(name) * self._connection.share))
 
     @property
     def _usual(self) -> int:
@@ -167,4 +172,4 @@ class ZohoMeter:
     def _seen(self) -> int | None:
         """The ceiling that any account of the group last saw."""
         group, usual = self._connection.limit_group, {CREDITS: self._usual}
-        return told_before(self._limiter, group, usual).get(CREDITS)
+        return last_reported_limits(self._limiter, group, usual).get(CREDITS)

@@ -70,8 +70,8 @@ def _bound(api: Api, plan: Plan) -> int:
 
 
 def _by_records(api: Api, plan: Plan, count: int, asked: str, kind: str) -> ReadStrategy:
-    chunks = len(field_backfill.chunked(plan.schema.names, api.ceiling("list_fields")))
-    impediment, reach = "", api.ceiling("list_records")
+    chunks = len(field_backfill.chunked(plan.schema.names, api.limit("list_fields")))
+    impediment, reach = "", api.limit("list_records")
     reads = count
     if plan.window is not None and plan.window.to_at < api.now() - _PAST:
         if asked == listing.ROUTE:
@@ -83,7 +83,7 @@ def _by_records(api: Api, plan: Plan, count: int, asked: str, kind: str) -> Read
         impediment = f"page tokens reach {reach:,} records"
     elif kind in deleted.PARTS and kind != "field_tracker" and asked != listing.ROUTE:
         impediment = f"records of the type {kind} are not listed by themselves"
-    calls = _WINDOW + max(1, ceil(reads / api.ceiling("list_page_records"))) * chunks
+    calls = _WINDOW + max(1, ceil(reads / api.limit("list_page_records"))) * chunks
     seconds = calls * api.round_trip_s
     return ReadStrategy(
         listing.ROUTE, calls, calls, seconds, f"pages by token, {_lists(chunks)}", impediment
@@ -93,16 +93,14 @@ def _by_records(api: Api, plan: Plan, count: int, asked: str, kind: str) -> Read
 def _by_coql(api: Api, plan: Plan, count: int) -> ReadStrategy:
     refused = describe.refused_by_queries(api, plan.schema)
     names = [name for name in plan.schema.names if name not in refused]
-    chunks = len(field_backfill.chunked(names, api.ceiling("coql_select_fields")))
+    chunks = len(field_backfill.chunked(names, api.limit("coql_select_fields")))
     size, at_once = queries.page_size(api, count), queries.workers(api, count)
     pages = max(1, ceil(count / size))
     if at_once > 1:
         pages += at_once
     probes = chunks if api.tried.get(plan.object) != plan.schema.fingerprint else 0
     ends = 2 if at_once > 1 else 0
-    beside = ceil(count / field_backfill.IDS) * ceil(
-        len(refused) / (api.ceiling("list_fields") - 2)
-    )
+    beside = ceil(count / field_backfill.IDS) * ceil(len(refused) / (api.limit("list_fields") - 2))
     cost = _WINDOW + probes + ends + pages * chunks * meter.coql(size).cost + beside
     calls = _WINDOW + probes + ends + pages * chunks + beside
     trips = _WINDOW + probes + ends + (pages * chunks * _QUERY_TRIPS + beside) / at_once
@@ -114,7 +112,7 @@ def _by_coql(api: Api, plan: Plan, count: int) -> ReadStrategy:
 
 
 def _by_bulk(api: Api, plan: Plan, count: int) -> ReadStrategy:
-    jobs = max(1, ceil(count / api.ceiling("bulk_job_records")))
+    jobs = max(1, ceil(count / api.limit("bulk_job_records")))
     calls = _WINDOW + jobs * (2 + _JOB_POLLS)
     cost = calls + jobs * (meter.JOB.cost - 1)
     seconds = calls * api.round_trip_s + jobs * _JOB_S + count / _JOB_RECORDS_PER_S

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from crm_pipeline.connectors.oauth.profile import CODE, CodePage, OAuthProfile, Refused, TokenAnswer
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
-from crm_pipeline.connectors.places import Places
+from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.connectors.zoho import data_centres, errors
 from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.kernel.text import vendor_text
@@ -61,7 +61,7 @@ def exchange_at(connection: Connection, answer: Mapping[str, str]) -> str:
     server = answer.get("accounts-server", "").rstrip("/")
     if not server or server == connection.login_url:
         return ""
-    if not Places(connection, data_centres.ACCOUNTS).includes(server):
+    if not TrustedHosts(connection, data_centres.ACCOUNTS).includes(server):
         raise AuthFailed(
             f"{connection.name}: the answer names {vendor_text(server)} as the accounts server, which is neither "
             "configured nor one that Zoho documents.",

@@ -25,7 +25,7 @@ _PAGES_FOR_LANES = 3
 
 def page_size(api: Api, count: int | None) -> int:
     """Return the LIMIT that reads so many records for the fewest credits."""
-    most = api.ceiling("coql_page_records")
+    most = api.limit("coql_page_records")
     return min(most, next((size for size in (200, 1000) if (count or most) <= size), most))
 
 
@@ -33,7 +33,7 @@ def workers(api: Api, count: int | None) -> int:
     """Return how many lanes a read is worth."""
     if count is None or count < page_size(api, count) * _PAGES_FOR_LANES:
         return 1
-    at_once = min(api.ceiling(meter.HEAVY_AT_ONCE), api.ceiling(meter.AT_ONCE))
+    at_once = min(api.limit(meter.HEAVY_AT_ONCE), api.limit(meter.AT_ONCE))
     return max(1, min(16, int(at_once * api.connection.share), count // page_size(api, count)))
 
 
@@ -53,7 +53,7 @@ class Queries:
         self._conditions = coql.conditions(plan.schema, plan.window)
         self._refused = describe.refused_by_queries(api, plan.schema)
         names = [name for name in plan.schema.names if name not in self._refused]
-        self._chunks = chunked(names, api.ceiling("coql_select_fields"))
+        self._chunks = chunked(names, api.limit("coql_select_fields"))
 
     def pages(self, checkpoint: Checkpoint) -> Generator[Page]:
         """Yield pages of thousands of records; those that are done in the spool are not read again.
@@ -138,7 +138,7 @@ class Queries:
             page, calls = self._page(low, key_range.high)
             behind = self._behind(page)
             yield RangeBatch(
-                places=page.places,
+                positions=page.places,
                 batch=page.batch(self._owner),
                 asked_at=asked_at,
                 is_last=not page.has_more,

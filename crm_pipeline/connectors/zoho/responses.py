@@ -116,7 +116,7 @@ class ResponsePage:
     def batch(self, owner: str, *, deleted: bool = False) -> pa.RecordBatch:
         """Return the records for landing."""
         return batch_of(
-            ids=self.ids, stamps=self.stamps, texts=self.texts, deleted=deleted, owner=owner
+            ids=self.ids, modified_at=self.stamps, texts=self.texts, deleted=deleted, owner=owner
         )
 
 

@@ -271,5 +271,5 @@ def _reconcile(task: Task, plan: Plan, read: int, counted: int | None) -> None:
 
 def _other_routes(plan: Plan) -> str:
     """Return the names of the other routes that could be taken."""
-    names = [r.name for r in plan.routes if not r.impediment and r.name != plan.route]
+    names = [r.name for r in plan.strategies if not r.impediment and r.name != plan.route]
     return " or ".join(f"'route: {name}'" for name in names) or "there is none yet"

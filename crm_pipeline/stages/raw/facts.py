@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import structlog
 
-from crm_pipeline.connectors.base import Account, TellsFacts
+from crm_pipeline.connectors.base import Account, ReportsFacts
 from crm_pipeline.kernel.errors import CorruptFile, CrmError
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.store.landing import Landing
@@ -24,7 +24,7 @@ def note_account(account: Account, landing: Landing) -> None:
     earlier fact stays if the response lacks it or states an impossible value. Another time zone moves every
     day of every table, so it counts only once the account has stated it on two days.
     """
-    if not isinstance(account, TellsFacts):
+    if not isinstance(account, ReportsFacts):
         return
     name = account.connection.name
     try:

@@ -4,7 +4,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from crm_pipeline.connectors.base import Account, TellsSight
+from crm_pipeline.connectors.base import Account, ReportsSight
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.kernel.identity import fingerprint
 
@@ -28,7 +28,7 @@ def initial_sight(account: Account) -> str:
 def sight_of(account: Account) -> str:
     """Return a fingerprint of what a login may see; "" where that is not known. Costs one or two calls."""
     try:
-        visible = account.sight() if isinstance(account, TellsSight) else account.identity()
+        visible = account.sight() if isinstance(account, ReportsSight) else account.identity()
     except CrmError as error:
         _log.info("what the login sees is not known", reason=error.message)
         return ""
@@ -41,5 +41,5 @@ def is_healthy(account: Account) -> bool:
     return all(
         finding.level != "fail"
         for finding in account.check().findings
-        if finding.what not in _OTHER_CHECKS
+        if finding.topic not in _OTHER_CHECKS
     )

@@ -21,7 +21,7 @@ from crm_sandbox.hubspot import credentials
 
 def check(hub: Harness) -> dict[str, Finding]:
     with hub.account() as account:
-        return {finding.what: finding for finding in account.check().findings}
+        return {finding.topic: finding for finding in account.check().findings}
 
 
 @pytest.mark.parametrize("kind", ["token", "refresh_token"])
@@ -38,8 +38,8 @@ def test_missing_scopes_are_found_before_a_run(still: Still) -> None:
     """Object by object, with the scope to add."""
     with still(kind="contacts_token", objects=["contacts", "deals"]).account() as account:
         found = account.check().findings
-    assert not [one for one in found if one.what == "properties"], "said once is enough"
-    cures = [one.cure for one in found if one.level == "fail" and one.what == "scope"]
+    assert not [one for one in found if one.topic == "properties"], "said once is enough"
+    cures = [one.cure for one in found if one.level == "fail" and one.topic == "scope"]
     assert len([one for one in cures if "crm.objects.deals.read" in one]) == 1
 
 
@@ -114,7 +114,7 @@ def test_plans_say_what_reading_lasts(
     monkeypatch.setattr(search, "count", lambda *_, **__: records)
     ceilings = {"search_calls": 5, "private_calls": 190, "association_calls": 150}
     plan = planned(still(objects=["contacts"], ceilings=ceilings), ObjectSettings("contacts"))
-    by_name = {route.name: route for route in plan.routes}
+    by_name = {strategy.name: strategy for strategy in plan.strategies}
     # In between, finding the place to meet costs about what meeting saves.
     assert records == 6_000 or plan.route == ("both" if records > 6_000 else "search")
     # Five searches in 1.46 s bring 684 records a second, a list alone 285.
@@ -132,10 +132,10 @@ def test_a_list_cannot_say_what_changed(still: Still) -> None:
     hub = still()
     now = hub.clock.now()
     plan = planned(hub, ObjectSettings("contacts"), Window(now.replace(month=1), now))
-    impossible = {route.name: route.impediment for route in plan.routes}
+    impossible = {strategy.name: strategy.impediment for strategy in plan.strategies}
     assert plan.route == "search"
-    assert "changed since" in impossible["list"]
-    assert "changed since" in impossible["both"]
+    assert "no filter by the last change" in impossible["list"]
+    assert "no filter by the last change" in impossible["both"]
 
 
 def test_a_snapshot_of_an_object_with_stamps(still: Still) -> None:

@@ -61,11 +61,11 @@ def refreshed(hub: Harness, *, after_s: float) -> Any:
 
 def test_a_plan_counts_the_pages_of_the_list(hub: Harness) -> None:
     """From the second read on it is known how long the list is: planned and spent are the same."""
-    assert "which was never read yet" in planned(hub).routes[0].how
+    assert "which was never read yet" in planned(hub).strategies[0].how
     hub.extract("contacts", route="list")
     on_list = len(Client(hub).all("contacts", archived="true"))
     assert on_list >= 30
-    assert f"their list of {on_list}" in planned(hub).routes[0].how
+    assert f"their list of {on_list}" in planned(hub).strategies[0].how
     again = hub.extract("contacts", route="list")
     assert (again.planned_calls, again.deleted) == (again.calls, on_list)
     hub.advance(86_400)
@@ -86,7 +86,7 @@ def test_a_long_list_is_left_out_and_made_up_for(hub: Harness) -> None:
     hub.extract("contacts")
     early, first, none = refreshed(hub, after_s=60)
     assert (none, first.deleted, early in archived(hub)) == (0, 0, False)
-    assert "archived records not now" in planned(hub).routes[0].how
+    assert "archived records not now" in planned(hub).strategies[0].how
     late, second, some = refreshed(hub, after_s=86_400)
     assert some > 0
     assert {early, late} <= archived(hub)
@@ -141,9 +141,9 @@ def at(text: str) -> Any:
 def test_up_to_when_the_list_was_read(until, since, is_due, to_at, expected) -> None:
     """It moves only where nothing lies between, never back, and not while the list is left out."""
     archive = Archive(7, at(until) if until else None, at(since) if since else None, is_due)
-    noted = archive.noted(at(to_at), seen=9, bounds=ShrinkBounds())
-    assert noted["archived_records"] == (9 if is_due else 7)
-    assert noted["archived_until"] == (f"2026-11-23T{expected}:00Z" if expected else None)
+    notes = archive.notes(at(to_at), seen=9, bounds=ShrinkBounds())
+    assert notes["archived_records"] == (9 if is_due else 7)
+    assert notes["archived_until"] == (f"2026-11-23T{expected}:00Z" if expected else None)
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ def test_up_to_when_the_list_was_read(until, since, is_due, to_at, expected) -> 
 def test_a_list_that_lost_too_much_is_not_believed(before, seen, size, until) -> None:
     """What was archived since it was believed last is asked for again; an empty list is not believed."""
     archive = Archive(before, at("09:00"), at("08:50"), is_due=True)
-    noted = archive.noted(at("10:00"), seen, ShrinkBounds())
-    assert noted["archived_records"] == size
-    assert noted["archived_until"] == f"2026-11-23T{until}:00Z"
+    notes = archive.notes(at("10:00"), seen, ShrinkBounds())
+    assert notes["archived_records"] == size
+    assert notes["archived_until"] == f"2026-11-23T{until}:00Z"
 
 
 @pytest.mark.parametrize(
@@ -173,17 +173,17 @@ def test_an_empty_list_is_believed_when_all_on_it_has_expired(days: int, is_beli
     archive = Archive(1, at("10:00"), at("09:50"), is_due=True)
     to_at = at("10:00") + timedelta(days=days)
     assert archive.is_short(0, ShrinkBounds(), to_at) is not is_believed
-    noted = archive.noted(to_at, 0, ShrinkBounds())
+    notes = archive.notes(to_at, 0, ShrinkBounds())
     moved = format_instant(to_at) if is_believed else "2026-11-23T10:00:00Z"
-    assert noted == {"archived_records": 0 if is_believed else 1, "archived_until": moved}
+    assert notes == {"archived_records": 0 if is_believed else 1, "archived_until": moved}
 
 
 def test_an_empty_list_without_a_moment_is_told_once() -> None:
     """Where nothing was believed up to a moment, nothing is kept by telling it again."""
     archive = Archive(3, None, at("08:50"), is_due=True)
     assert archive.is_short(0, ShrinkBounds(), at("10:00"))
-    noted = archive.noted(at("10:00"), 0, ShrinkBounds())
-    assert noted == {"archived_records": 0, "archived_until": None}
+    notes = archive.notes(at("10:00"), 0, ShrinkBounds())
+    assert notes == {"archived_records": 0, "archived_until": None}
 
 
 def test_an_empty_list_of_archived_records_revives_nobody(hub: Harness) -> None:

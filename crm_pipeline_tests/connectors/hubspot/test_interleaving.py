@@ -40,7 +40,7 @@ def hub(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
 
 
 @contextmanager
-def meddled(hub: Harness, changes: dict[int, list[Callable[[], None]]]) -> Iterator[None]:
+def changed_between(hub: Harness, changes: dict[int, list[Callable[[], None]]]) -> Iterator[None]:
     """Let changes happen before the n-th call that reads."""
     emulation, lock, seen = emulator(hub), threading.Lock(), [0]
     handle = emulation.handle
@@ -137,13 +137,13 @@ def truth(hub: Harness) -> dict[str, Told]:
 def test_nothing_lost_nothing_doubled(
     hub: Harness, route: str, lag_s: int, steps: list[tuple[int, str, int]]
 ) -> None:
-    """After a read that was meddled with and a quiet one, landing folds to exactly what the portal holds."""
+    """After a read with changes in between and one without, landing folds to exactly what the portal holds."""
     hub.advance(60)
     emulator(hub).set(search_lag_s=lag_s)
     changes: dict[int, list[Callable[[], None]]] = {}
     for nth, kind, pick in steps:
         changes.setdefault(nth, []).append(lambda kind=kind, pick=pick: change(hub, kind, pick))
-    with meddled(hub, changes):
+    with changed_between(hub, changes):
         assert hub.extract("contacts", route=route).reconciled
     hub.advance(60)
     assert hub.extract("contacts", mode="refresh").reconciled

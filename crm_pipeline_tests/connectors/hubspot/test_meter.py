@@ -1,4 +1,4 @@
-"""Ceilings: the account's own word counts before what is published, and connections.yaml before both."""
+"""Limits: reported ones have precedence over published ones, and configured ones over both."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +9,8 @@ import requests
 from crm_pipeline.connectors.base import ConnectorContext
 from crm_pipeline.connectors.hubspot import connector
 from crm_pipeline.connectors.hubspot.meter import HubSpotMeter
+from crm_pipeline.connectors.implausible import ImplausibleValues
 from crm_pipeline.connectors.metering import Operation, believed
-from crm_pipeline.connectors.strange import Strange
 from crm_pipeline_tests.connectors.hubspot.test_errors import answer, connection
 
 PLAIN = Operation("list")
@@ -41,19 +41,19 @@ def _as_tools(context: Any) -> ConnectorContext:
 
 
 def read(made: HubSpotMeter, response: requests.Response) -> dict[str, tuple[int, int]]:
-    """Let a meter take over what an answer says, as far as it is believed."""
-    readings = list(believed(made.reported_counters(response), Strange("acme")))
+    """Let a meter take over the plausible counters of a response."""
+    readings = list(believed(made.reported_counters(response), ImplausibleValues("acme")))
     for one in readings:
         made.heed(one)
-    return {one.limit: (one.used, one.ceiling) for one in readings}
+    return {one.limit: (one.used, one.allowed) for one in readings}
 
 
 def limits(of: HubSpotMeter, operation: Operation) -> dict[str, tuple[int, float, str, str]]:
     return {x.name: (x.calls, x.period_s, x.kind, x.resets) for x in of.limits(operation)}
 
 
-def test_before_any_answer_the_lowest_published_ceilings_count() -> None:
-    """Of every ceiling we take our share; the day ends at the account's midnight."""
+def test_before_any_response_the_lowest_published_limits_count() -> None:
+    """Of every limit we take our share; the day ends at the account's midnight."""
     daily = (225_000, 86_400.0, "daily", "US/Eastern")
     made = meter()
     assert limits(made, PLAIN) == {"burst": (90, 10.0, "rolling", ""), "daily": daily}
@@ -65,8 +65,8 @@ def test_before_any_answer_the_lowest_published_ceilings_count() -> None:
     }
 
 
-def test_answers_tell_the_tier() -> None:
-    """The ceilings of the account replace the published ones; associations follow the tier."""
+def test_responses_report_the_tier() -> None:
+    """The limits of the account replace the published ones; associations follow the tier."""
     made = meter()
     assert read(made, answer(200, {}, **HEADERS)) == {
         "burst": (40, 190),
@@ -77,8 +77,8 @@ def test_answers_tell_the_tier() -> None:
     assert limits(made, LINKS)["associations"][0] == 135
 
 
-def test_a_new_process_knows_what_an_earlier_one_was_told() -> None:
-    """The limiter keeps the vendor's figures."""
+def test_a_new_process_has_the_limits_reported_to_an_earlier_one() -> None:
+    """The limiter keeps the limits that the vendor reported."""
     assert limits(meter(told={"burst": 250}), PLAIN)["burst"][0] == 225
 
 
@@ -89,7 +89,7 @@ def test_connections_yaml_has_the_last_word() -> None:
     assert limits(made, PLAIN)["burst"][0] == 45
     assert limits(made, SEARCH)["search"][0] == 9
     assert limits(made, LINKS)["associations"][0] == 180
-    assert made.ceiling("search_records") == 200
+    assert made.limit("search_records") == 200
 
 
 def test_apps_with_oauth_have_no_day() -> None:

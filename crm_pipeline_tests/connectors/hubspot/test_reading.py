@@ -88,8 +88,10 @@ def _live_ids(hub: Harness) -> list[int]:
 
 
 @pytest.mark.parametrize("route", ["search", "both", "list"])
-def test_lanes_share_the_work(portal: Portal, route: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ids lie in clumps, and still no record is missed or doubled where lanes meet."""
+def test_workers_share_the_work(
+    portal: Portal, route: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids are unevenly distributed, and still no record is missed or doubled between two workers."""
     for module in (record_assembly, "search", "listing", "estimate"):
         target = (
             module if not isinstance(module, str) else f"crm_pipeline.connectors.hubspot.{module}"
@@ -98,7 +100,7 @@ def test_lanes_share_the_work(portal: Portal, route: str, monkeypatch: pytest.Mo
             monkeypatch.setattr(f"{target}.BATCH_RECORDS", 40)
         else:
             monkeypatch.setattr(target, "BATCH_RECORDS", 40)
-    # As if the vendor were far away: next door two lanes would do.
+    # As if the vendor were far away: nearby two workers would do.
     monkeypatch.setattr("crm_pipeline.connectors.hubspot.estimate._OWN_S", 0.0)
     small = {"search_records": 20, "list_records": 20, "list_cursors": 3 if route == "list" else 1}
     with portal(contacts=400, objects=["contacts"], ceilings=small) as hub:
@@ -108,7 +110,7 @@ def test_lanes_share_the_work(portal: Portal, route: str, monkeypatch: pytest.Mo
         assert {int(row["id"]) for row in rows} == set(_live_ids(hub))
         assert done.read - done.deleted == len(rows) == done.vendor_count
         assert abs(done.calls - done.planned_calls) <= 0.2 * done.planned_calls + 5
-        assert hub.clock.slept == []  # what lanes cut off was read once: no count is waited for
+        assert hub.clock.slept == []  # overlaps of workers were read once: no count is waited for
 
 
 def test_only_the_cursor_knows_the_way(still: Still) -> None:

@@ -102,7 +102,7 @@ def test_a_bad_record_among_those_read_by_id(
 
 
 def test_a_whole_page_of_bad_records_is_no_answer(small_hub: Harness, tmp_path: Path) -> None:
-    """A search goes on behind the last id: without one that can be read there is no place to go on at."""
+    """The next page of a search starts after the last id; without a readable one it is unknown."""
 
     def bad(response: Response) -> Response:
         return replace(
@@ -111,7 +111,7 @@ def test_a_whole_page_of_bad_records_is_no_answer(small_hub: Harness, tmp_path: 
 
     with (
         mutated(emulator(small_hub), "/contacts/search", bad),
-        pytest.raises(MalformedAnswer, match="no place to go on at"),
+        pytest.raises(MalformedAnswer, match="id of the next page is unknown"),
     ):
         read(small_hub, tmp_path, "contacts", "search")
     assert Landing(tmp_path, small_hub.clock).windows("demo", "contacts") == []

@@ -1,4 +1,4 @@
-"""Answers with records: texts as received, ids and stamps, and what is not such an answer."""
+"""Responses with records: texts as received, ids and modification times, and malformed responses."""
 
 import pyarrow as pa
 import pytest
@@ -12,11 +12,11 @@ STAMP = "lastmodifieddate"
 ONE = b'{"id":"5","properties":{"email":"a@b.example","lastmodifieddate":"2026-01-02T03:04:05.678Z"},"archived":false}'
 
 
-def read(body: bytes) -> responses.Answer:
+def read(body: bytes) -> responses.RecordsResponse:
     return responses.read(body, STAMP, "hub.contacts")
 
 
-def stamps(answer: responses.Answer) -> list[str]:
+def stamps(answer: responses.RecordsResponse) -> list[str]:
     told = [at.as_py().isoformat(timespec="milliseconds") for at in answer.records.instants]
     return [one.replace("+00:00", "Z").replace(".000Z", "Z") for one in told]
 
@@ -30,7 +30,7 @@ def test_texts_are_as_received() -> None:
     assert bytes(found.records.texts[0]) == odd
     assert found.records.ids == ["5"]
     assert stamps(found) == ["2026-01-02T03:04:05.678Z"]
-    assert (found.after, found.total, found.complaints) == ("7", 12, ())
+    assert (found.after, found.total, found.errors) == ("7", 12, ())
 
 
 @pytest.mark.parametrize("value", ['"1767323045678"', "1767323045678"])
@@ -141,12 +141,12 @@ def test_one_bad_record_costs_no_other(text: bytes, source_id: str, reason: str)
     assert found.records.seen == len(found.records) + 1
 
 
-def test_complaints_of_a_batch() -> None:
+def test_errors_of_a_batch() -> None:
     """They name the inputs that failed."""
     found = read(
         b'{"results":[],"errors":[{"category":"OBJECT_NOT_FOUND","subCategory":{},"context":{"ids":["9"]}}]}'
     )
-    assert found.complaints[0].ids == ["9"]
+    assert found.errors[0].ids == ["9"]
 
 
 @pytest.mark.parametrize("ids", [[4], [5, 5], [7, 6]])

@@ -1,4 +1,4 @@
-"""Every way that HubSpot offers is weighed; one that cannot be taken is named with its reason."""
+"""Every read strategy of HubSpot is compared; an impossible one is named with its reason."""
 
 import pytest
 
@@ -21,13 +21,13 @@ def plan(hub: Harness, window: Window, route: str = "auto") -> Plan:
 @pytest.mark.parametrize(
     ("window", "possible"), [(FULL, {"list", "search"}), (CHANGES, {"search"})]
 )
-def test_impediments_are_told(still: Still, window: Window, possible: set[str]) -> None:
-    """Few records are not read from both ends, changes are not listed, exports lack too much."""
+def test_impediments_are_named(still: Still, window: Window, possible: set[str]) -> None:
+    """Few records are not read from both ends, lists have no filter by change, exports lack fields."""
     made = plan(still(), window)
-    assert {route.name for route in made.routes} == {"list", "search", "both", "export"}
-    assert {route.name for route in made.routes if not route.impediment} == possible
+    assert {strategy.name for strategy in made.strategies} == {"list", "search", "both", "export"}
+    assert {strategy.name for strategy in made.strategies if not strategy.impediment} == possible
     assert made.route in possible
-    assert "instants" in next(r.impediment for r in made.routes if r.name == "export")
+    assert "instants" in next(s.impediment for s in made.strategies if s.name == "export")
 
 
 def test_an_export_that_is_asked_for_is_refused(still: Still) -> None:

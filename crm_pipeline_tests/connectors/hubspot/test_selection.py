@@ -16,7 +16,7 @@ def selection(properties: int = 3, width: int = 20, **changes: Any) -> Selection
     names = tuple(f"p{number:0{width - 1}d}" for number in range(properties))
     given: dict[str, Any] = {
         "name": "contacts",
-        "stamp": "lastmodifieddate",
+        "cursor_field": "lastmodifieddate",
         "properties": names,
         "history": (),
         "others": (),

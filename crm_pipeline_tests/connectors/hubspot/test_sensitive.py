@@ -30,7 +30,7 @@ def hub(portal: Portal, kind: str) -> Iterator[Harness]:
 
 def findings(hub: Harness) -> list[Finding]:
     with hub.account() as account:
-        return [one for one in account.check().findings if one.what == "properties"]
+        return [one for one in account.check().findings if one.topic == "properties"]
 
 
 @pytest.mark.parametrize("route", ["search", "list"])
@@ -77,7 +77,7 @@ def test_an_account_that_cannot_be_asked(hub: Harness, status: int) -> None:
     hub.sandbox.faults.order("status", nth=1, times=2, body='{"category":"X"}', **fault)
     found = findings(hub)
     assert [one.level for one in found] == ["warn", "warn"]
-    assert all("could not be asked" in one.detail for one in found)
+    assert all("could not be listed" in one.detail for one in found)
 
 
 def test_objects_that_hold_none_are_not_asked(portal: Portal, monkeypatch) -> None:

@@ -149,7 +149,7 @@ def test_a_dead_token_does_not_end_a_living_chain(rotating: Harness) -> None:
     assert "crm-pipeline login demo" in line["cure"]
     rotating.org.expire_sessions()
     with rotating.account() as account:
-        finding = next(f for f in account.check().findings if f.what == "refresh token")
+        finding = next(f for f in account.check().findings if f.topic == "refresh token")
     assert (finding.level, "DEMO_REFRESH_TOKEN" in finding.cure) == ("warn", True)
     assert statuses(rotating) == [400, 200, 200]
     hold(rotating, "")

@@ -155,7 +155,7 @@ def test_nobody_pays_who_did_not_ask(still: Harness) -> None:
         assert all(row["stages"] for row in shown)
         stamp = max(row["update_time"] for row in deals(still) if row["update_time"])
         assert account.probe_changes(plan.schema, stamp.replace(tzinfo=UTC))[1] is not None
-    assert "the changelog of each of" in plan.routes[0].how
+    assert "the changelog of each of" in plan.strategies[0].how
     assert plan.cost > 20 * 0.8 * len(deals(still))
 
 

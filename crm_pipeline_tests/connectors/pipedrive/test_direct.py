@@ -101,7 +101,7 @@ def test_a_healthy_check_up(make_harness: HarnessMaker) -> None:
     ):
         report = account.check()
     assert report.is_healthy, report
-    whats = [finding.what for finding in report.findings]
+    whats = [finding.topic for finding in report.findings]
     assert whats == ["login", "identity", "sight", "scopes", "budget", "pace", "objects", "clock"]
     assert "company 6000001" in report.findings[1].detail
     assert "5 of 5 readable" in report.findings[-2].detail
@@ -113,7 +113,7 @@ def test_what_a_check_up_finds(make_harness: HarnessMaker) -> None:
         harness.company.grant(["base", "deals:read"])
         with harness.account() as account:
             report = account.check()
-    found = {(one.level, one.what): one for one in report.findings}
+    found = {(one.level, one.topic): one for one in report.findings}
     assert "contacts:read" in found["warn", "scopes"].detail
     failed = [one for one in report.findings if one.level == "fail"]
     assert sorted(one.detail.split()[0] for one in failed) == ["dealz", "persons"]
@@ -128,7 +128,7 @@ def test_a_user_who_does_not_see_everything(harness: Harness) -> None:
     harness.settings.environ["PIPE_TOKEN"] = MAIN.restricted_token  # type: ignore[index]
     assert len(harness.ids(harness.extract("persons"))) < len(harness.truth("persons"))
     with harness.account() as account:
-        findings = {one.what: one for one in account.check().findings}
+        findings = {one.topic: one for one in account.check().findings}
     assert findings["sight"].level == "warn"
     assert "left out without a word" in findings["sight"].detail
 
@@ -138,7 +138,7 @@ def test_a_check_up_without_the_day(make_harness: HarnessMaker) -> None:
     with make_harness(ceilings=WIDE) as harness:
         harness.company.set_limits(shows_daily=False)
         with harness.account() as account:
-            findings = {one.what: one for one in account.check().findings}
+            findings = {one.topic: one for one in account.check().findings}
     assert "daily_tokens" in findings["budget"].cure
 
 
@@ -147,7 +147,7 @@ def test_a_login_that_fails_is_all_that_is_stated(harness: Harness) -> None:
     harness.settings.environ["PIPE_TOKEN"] = "1" * 40  # type: ignore[index]
     with harness.account() as account:
         [finding] = account.check().findings
-    assert (finding.level, finding.what) == ("fail", "login")
+    assert (finding.level, finding.topic) == ("fail", "login")
 
 
 def test_who_and_objects(still: Harness) -> None:

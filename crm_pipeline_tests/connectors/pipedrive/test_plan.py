@@ -30,9 +30,9 @@ def plan(harness: Harness, obj: str, window: Window | None = SPAN, route: str = 
 def test_why_not_in_lanes(still: Harness, obj: str, window: Window, words: str) -> None:
     """All routes are weighed; the impediment of one is told."""
     found = plan(still, obj, window)
-    assert [route.name for route in found.routes] == ["cursor", "windows"]
+    assert [strategy.name for strategy in found.strategies] == ["cursor", "windows"]
     assert found.route == "cursor"
-    assert words in found.routes[1].impediment
+    assert words in found.strategies[1].impediment
     assert words in found.reason
     if obj != "persons":
         with pytest.raises(ConfigError, match=words):
@@ -42,7 +42,7 @@ def test_why_not_in_lanes(still: Harness, obj: str, window: Window, words: str) 
 def test_the_quicker_route_is_taken(still: Harness) -> None:
     """Many pages are read in lanes, if there is time to win; one page is read at once."""
     long = plan(still, "persons")
-    by = {route.name: route for route in long.routes}
+    by = {strategy.name: strategy for strategy in long.strategies}
     assert by["windows"].calls > by["cursor"].calls > 4
     assert by["windows"].cost == 10 * by["windows"].calls
     assert (long.unit, long.vendor_count) == ("tokens", None)

@@ -1,4 +1,4 @@
-"""Calls of one account: what the limiter is told."""
+"""Calls of one account: the limits that the limiter gets."""
 
 from dataclasses import replace
 
@@ -9,14 +9,14 @@ from crm_pipeline.stages.raw.permissions import is_healthy
 from crm_pipeline_tests.harness import Harness
 
 
-def test_a_new_account_goes_on_under_the_ceiling_of_the_org(harness: Harness) -> None:
-    """An org with a larger ceiling than the published lowest one is not refused in the next step."""
+def test_a_new_account_goes_on_under_the_limit_of_the_org(harness: Harness) -> None:
+    """An org with a larger limit than the lowest published one is not refused in the next step."""
     harness.org.usage.set(maximum=100_000, used=50_000)
     assert harness.extract("User").records
     assert harness.extract("Account").records
 
 
-def test_a_new_account_stops_at_the_share_of_the_ceiling(harness: Harness) -> None:
+def test_a_new_account_stops_at_the_share_of_the_limit(harness: Harness) -> None:
     """What one account saw of the org's counter stops the next one before its first call."""
     harness.org.usage.set(maximum=100_000, used=89_990)
 
@@ -38,12 +38,12 @@ def test_a_spent_budget_is_no_failed_login(harness: Harness) -> None:
     with harness.account() as account:
         account.check()
     with harness.account() as account:
-        found = [(one.level, one.what) for one in account.check().findings]
+        found = [(one.level, one.topic) for one in account.check().findings]
         assert found == [("ok", "login"), ("fail", "call budget")]
         assert not is_healthy(account)
 
 
-def test_a_configured_ceiling_overrules_that_of_the_org(harness: Harness) -> None:
+def test_a_configured_limit_overrules_that_of_the_org(harness: Harness) -> None:
     """Somebody leaves the greater part of a large org's calls to others."""
     harness.org.usage.set(maximum=100_000, used=100)
     demo = replace(harness.settings.connections["demo"], ceilings={"daily_api_requests": 5_000})

@@ -11,7 +11,7 @@ from crm_pipeline_tests.harness import Harness
 
 def check(harness: Harness) -> dict[str, Finding]:
     with harness.account() as account:
-        return {finding.what: finding for finding in account.check().findings}
+        return {finding.topic: finding for finding in account.check().findings}
 
 
 def test_a_healthy_org_passes_everything(harness: Harness) -> None:
@@ -62,7 +62,7 @@ def test_without_a_login_there_is_one_finding(harness: Harness, cause: str) -> N
     with broken(harness, cause):
         found = check(harness)
     [finding] = found.values()
-    assert (finding.what, finding.level) == ("login", "fail")
+    assert (finding.topic, finding.level) == ("login", "fail")
     assert finding.cure
 
 

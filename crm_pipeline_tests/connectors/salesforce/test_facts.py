@@ -2,7 +2,7 @@
 
 import pytest
 
-from crm_pipeline.connectors.base import TellsFacts
+from crm_pipeline.connectors.base import ReportsFacts
 from crm_pipeline.connectors.salesforce.describe import RELATIONS
 from crm_pipeline.connectors.salesforce.facts import web_address
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
@@ -12,7 +12,7 @@ from crm_pipeline_tests.harness import Harness
 
 def asked(harness: Harness) -> AccountFacts:
     with harness.account() as account:
-        assert isinstance(account, TellsFacts)
+        assert isinstance(account, ReportsFacts)
         return account.facts()
 
 

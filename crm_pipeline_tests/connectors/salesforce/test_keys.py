@@ -29,7 +29,7 @@ def test_keys_follow_from_the_records(make_harness: HarnessMaker) -> None:
 
 
 def test_records_that_cannot_be_read_have_no_id() -> None:
-    """Of both shapes: without an id, with a stamp that is none, and not JSON at all."""
+    """Of both shapes: without an id, with an invalid modification time, and not JSON at all."""
 
     def ids(shape: str, raw: pa.RecordBatch) -> list[str | None]:
         keys = SalesforceKeys().of(

@@ -59,9 +59,9 @@ def test_client_credentials_need_my_domain(host: str) -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("https://acme.lightning.force.com", "shows pages"),
-        ("https://acme.my.salesforce-setup.com", "shows pages"),
-        ("https://acme.my.salesforce.com/services/oauth2/token", "goes on behind the host"),
+        ("https://acme.lightning.force.com", "is a host of web pages"),
+        ("https://acme.my.salesforce-setup.com", "is a host of web pages"),
+        ("https://acme.my.salesforce.com/services/oauth2/token", "has a path behind the host"),
         ("https://acme", "no org's address"),
     ],
 )
@@ -98,7 +98,7 @@ def test_identity_with_a_dead_token_logs_in_again(make_harness: HarnessMaker) ->
     with make_harness() as harness, harness.account() as account:
         assert account.check().is_healthy
         harness.org.expire_sessions()
-        assert next(f for f in account.check().findings if f.what == "identity").level == "ok"
+        assert next(f for f in account.check().findings if f.topic == "identity").level == "ok"
 
 
 @pytest.mark.parametrize(("value", "error"), [("", SecretMissing), ("another", AuthFailed)])

@@ -41,7 +41,7 @@ def test_reading_through_a_proxy(harness: Harness, monkeypatch: pytest.MonkeyPat
     the org's own host and nowhere else; what lands is the truth."""
     through_proxy(harness.sandbox, monkeypatch)
     with harness.account() as account:
-        findings = {finding.what: finding for finding in account.check().findings}
+        findings = {finding.topic: finding for finding in account.check().findings}
     assert HOST in findings["login"].detail
     assert "TLS 1.2" in findings["login"].detail
     for route in ("rest", "bulk"):

@@ -57,7 +57,7 @@ _READER = RecordReader(
     _Person,
     list_name="people",
     id_of=lambda key: str(key.id),
-    stamp_of=lambda key: key.changed,
+    modified_of=lambda key: key.changed,
 )
 
 
@@ -141,7 +141,7 @@ class ToyAccount:
 
                 batch = batch_of(
                     ids=[str(row["id"]) for row in rows],
-                    stamps=[row["changed"] for row in rows],
+                    modified_at=[row["changed"] for row in rows],
                     texts=[json.dumps(row) for row in rows],
                     owner=self.connection.name,
                 )

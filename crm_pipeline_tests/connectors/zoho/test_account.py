@@ -128,7 +128,7 @@ def test_a_healthy_org_passes(quiet: ZohoHarness) -> None:
     """Login, identity, edition, scopes, budget and objects are each said to be good."""
     with quiet.account() as account:
         checkup = account.check()
-    found = {finding.what: finding for finding in checkup.findings}
+    found = {finding.topic: finding for finding in checkup.findings}
     assert checkup.is_healthy
     assert {"login", "identity", "edition", "scope", "budget", "objects"} <= set(found)
     assert "user0@sandbox.example" in found["identity"].detail
@@ -138,7 +138,7 @@ def test_a_healthy_org_passes(quiet: ZohoHarness) -> None:
 def test_what_stands_elsewhere_is_said(quiet: ZohoHarness) -> None:
     """A field that only single records show is named, with the module that has its rows."""
     with quiet.account() as account:
-        told = [one for one in account.check().findings if one.what == "fields"]
+        told = [one for one in account.check().findings if one.topic == "fields"]
     assert any("Contacts.Interested_Products" in one.detail for one in told)
     assert any("Add Deal_Team" in one.cure for one in told)
 

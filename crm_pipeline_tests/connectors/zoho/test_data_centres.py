@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from crm_pipeline.configuration import load_settings
-from crm_pipeline.connectors.base import TellsFacts
+from crm_pipeline.connectors.base import ReportsFacts
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.store.postgres.database import Database
@@ -83,7 +83,7 @@ def test_an_org_in_another_data_centre(harness: ZohoHarness) -> None:
         harness.advance(60)
     assert tunnels(harness) == HOME
     with harness.account() as account:
-        assert isinstance(account, TellsFacts)
+        assert isinstance(account, ReportsFacts)
         number = harness.emulator.org("second").org_id
         assert account.facts().web_address == f"https://crm.zoho.eu/crm/org{number}"
 

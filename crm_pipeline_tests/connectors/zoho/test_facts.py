@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from crm_pipeline.connectors.base import TellsFacts
+from crm_pipeline.connectors.base import ReportsFacts
 from crm_pipeline.connectors.zoho.data_centres import web_site
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline_tests.connectors.mutated import mutating
@@ -60,7 +60,7 @@ def test_where_facts_come_from(
 
     with mutating(quiet.emulator, r"GET /crm/v8/org\b(?!/)") as mutator, quiet.account() as account:
         mutator.change = other
-        assert isinstance(account, TellsFacts)
+        assert isinstance(account, ReportsFacts)
         number = quiet.emulator.org("main").org_id
         address = f"{quiet.sandbox.url}/zoho/crm/org{number}"
         assert account.facts() == AccountFacts(zone, currency, address)

@@ -75,7 +75,7 @@ def test_what_is_left_is_read(make_harness: ZohoHarnessMaker) -> None:
             account.objects()
             account.vendor_now()
             usage = account.usage
-        assert (usage.used, usage.ceiling, usage.unit) == (60_002, 75_000, "credits")
+        assert (usage.used, usage.allowed, usage.unit) == (60_002, 75_000, "credits")
         assert limits(harness)["daily_credits"].used >= 60_000
 
 
@@ -112,8 +112,8 @@ def plan(
 def test_a_plan_states_every_route(quiet: ZohoHarness) -> None:
     """All three routes stand in a plan with calls, credits and seconds, the taken one among them."""
     made = plan(quiet)
-    assert [route.name for route in made.routes] == ["records", "coql", "bulk"]
-    by_name = {route.name: route for route in made.routes}
+    assert [strategy.name for strategy in made.strategies] == ["records", "coql", "bulk"]
+    by_name = {strategy.name: strategy for strategy in made.strategies}
     assert by_name["bulk"].cost >= 50
     assert by_name["bulk"].seconds > by_name["coql"].seconds > 0
     assert made.unit == "credits"
@@ -126,7 +126,7 @@ def test_large_windows(quiet: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("crm_pipeline.connectors.zoho.counting.of_plan", lambda *_: 1_000_000)
     monkeypatch.setattr("crm_pipeline.connectors.api.VendorApi.round_trip_s", 0.35)
     many = plan(quiet, "Accounts")
-    by_name = {route.name: route for route in many.routes}
+    by_name = {strategy.name: strategy for strategy in many.strategies}
     assert "page tokens reach 100,000" in by_name["records"].impediment
     assert by_name["coql"].cost == pytest.approx(1_500, rel=0.05)
     assert by_name["bulk"].cost == pytest.approx(5 * 56, rel=0.1)
@@ -138,7 +138,7 @@ def test_large_windows(quiet: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> N
 def test_months_of_the_past_are_not_listed(quiet: ZohoHarness) -> None:
     """Get Records has no upper end: a month of the past would read all that changed later, too."""
     past = plan(quiet, since="2026-07-01T00:00:00Z", until="2026-08-01T00:00:00Z")
-    assert "no upper end" in past.routes[0].impediment
+    assert "no upper end" in past.strategies[0].impediment
     asked = plan(quiet, route="records", since="2026-07-01T00:00:00Z", until="2026-08-01T00:00:00Z")
     assert asked.route == "records"
 

@@ -11,7 +11,7 @@ import requests
 from typer.testing import CliRunner, Result
 
 from crm_pipeline.cli.app import app
-from crm_pipeline.connectors.places import Places
+from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.connectors.zoho.data_centres import api_hosts, refuse_unusable
 from crm_pipeline.connectors.zoho.profile import SCOPES, exchange_at
 from crm_pipeline.kernel.clock import Month
@@ -173,14 +173,14 @@ def test_no_code_leaves_for_a_stranger(server: str) -> None:
 def test_hosts_of_the_api(address: str, is_documented: bool) -> None:
     """Those of every documented data centre, with and without the part before them."""
     acme = connection("https://accounts.zoho.com")
-    assert Places(acme, api_hosts(acme)).includes(address) is is_documented
+    assert TrustedHosts(acme, api_hosts(acme)).includes(address) is is_documented
 
 
 def test_a_data_centre_that_is_configured_has_an_api() -> None:
     """One that was opened after this was written works where login_url names it."""
     acme = connection("https://accounts.zoho.ae")
     refuse_unusable(acme)
-    assert Places(acme, api_hosts(acme)).includes("https://www.zohoapis.ae")
+    assert TrustedHosts(acme, api_hosts(acme)).includes("https://www.zohoapis.ae")
 
 
 def test_refreshes_go_where_the_chain_began(harness: ZohoHarness) -> None:

@@ -190,10 +190,10 @@ def test_parallel_pages_are_not_offered(harness: Harness) -> None:
 @pytest.mark.parametrize(
     ("head", "records", "error", "words"),
     [
-        ('"Id","Other"\n"003","x"\n', "1", ProtocolError, "other columns than were asked for"),
+        ('"Id","Other"\n"003","x"\n', "1", ProtocolError, "other columns than requested"),
         ("", "0", CountMismatch, "its pages"),
         ("", "7", ProtocolError, "announced 7 records and held 0"),
-        ("", "9" * 300, MalformedAnswer, "a number of records that is none"),
+        ("", "9" * 300, MalformedAnswer, "a number of records that is no number"),
     ],
     ids=["other header", "fewer records than the job", "fewer than the page", "no number"],
 )

@@ -77,5 +77,5 @@ def test_windows_need_a_stamp(harness: Harness, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(
         "crm_pipeline.connectors.salesforce.account.describe.cursor_field", lambda _: None
     )
-    with pytest.raises(ConfigError, match="carries no stamp"):
+    with pytest.raises(ConfigError, match="has no modification time"):
         read(harness, "Account", snapshot=False)

@@ -1,7 +1,7 @@
-"""Where requests of one connection may go: the configured host, and hosts that the vendor documents.
+"""The hosts that requests of one connection may go to: the configured one, and those that the vendor documents.
 
-Vendors name addresses in answers: of the instance behind a login, of the next page, of a download. Such a
-name is a claim, and whoever is asked there receives our token. `wire.session` asks here before it sends.
+Responses name addresses: of the instance behind a login, of the next page, of a download. Such an address is
+unverified, and its host would receive our token. `wire.session` checks it here before it sends a request.
 """
 
 import re
@@ -11,32 +11,32 @@ from urllib.parse import urlsplit
 from crm_pipeline.settings import Connection
 
 
-class Places:
-    """The places of one connection.
+class TrustedHosts:
+    """The trusted hosts of one connection.
 
     Args:
-        connection: whose `login_url` is trusted as it is.
+        connection: its `login_url` is trusted as configured.
         hosts: the vendor's documented hosts, with `*` for any number of labels: `*.my.salesforce.com`.
     """
 
     def __init__(self, connection: Connection, hosts: tuple[str, ...]) -> None:
-        self._ours = _place(connection.login_url)
+        self._configured = _origin(connection.login_url)
         self._documented = [_pattern(host) for host in hosts]
 
     def includes(self, address: str) -> bool:
-        """Say whether a request may go to an address."""
-        place = _place(address)
-        if place is None:
+        """Return whether a request may go to an address."""
+        origin = _origin(address)
+        if origin is None:
             return False
-        if place == self._ours:
+        if origin == self._configured:
             return True
-        scheme, host, port = place
+        scheme, host, port = origin
         is_default = (scheme, port) == ("https", 443)
         return is_default and any(pattern.fullmatch(host) for pattern in self._documented)
 
 
 @lru_cache(maxsize=1024)
-def _origin(scheme: str, netloc: str) -> tuple[str, str, int] | None:
+def _origin_of(scheme: str, netloc: str) -> tuple[str, str, int] | None:
     if "@" in netloc or "\\" in netloc:
         return None
     try:
@@ -50,13 +50,13 @@ def _origin(scheme: str, netloc: str) -> tuple[str, str, int] | None:
     return scheme, host, port or (443 if scheme == "https" else 80)
 
 
-def _place(address: str) -> tuple[str, str, int] | None:
-    """Return scheme, host and port of an address; None where it is none that can be trusted."""
+def _origin(address: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port of an address; None where it is malformed or holds credentials."""
     try:
         parts = urlsplit(address)
     except ValueError:
         return None
-    return _origin(parts.scheme.lower(), parts.netloc.lower())
+    return _origin_of(parts.scheme.lower(), parts.netloc.lower())
 
 
 def _pattern(host: str) -> re.Pattern[str]:

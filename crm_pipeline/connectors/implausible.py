@@ -1,31 +1,31 @@
-"""What a vendor said that cannot be true: ignored, told once, and listed by `check`."""
+"""Implausible values in a vendor's responses: ignored, logged once, and listed by `check`."""
 
 import threading
 
 import structlog
 
 _log = structlog.get_logger(__name__)
-# Of this process: an account is opened anew for each object that is read.
+# Of the whole process, because each object that is read opens an account of its own.
 _warned: set[tuple[str, str]] = set()
 _warning = threading.Lock()
 
 
-class Strange:
-    """What was strange in the answers to one account, by where it stood.
+class ImplausibleValues:
+    """The implausible values in the responses to one account.
 
     Attributes:
-        found: header or field -> why it is not believed; no text of the vendor's but a short one in quotes.
+        reasons: header or field -> why it is ignored; of the vendor's own texts only a short one in quotes.
     """
 
     def __init__(self, connection: str) -> None:
         self._connection = connection
-        self.found: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
 
     def note(self, where: str, why: str) -> None:
-        """Remember it, and warn if nobody has been warned yet."""
-        if where in self.found:
+        """Keep the reason, and log a warning unless this process has already logged one."""
+        if where in self.reasons:
             return
-        self.found[where] = why
+        self.reasons[where] = why
         with _warning:
             if (self._connection, where) in _warned:
                 return
