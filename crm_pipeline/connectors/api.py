@@ -177,7 +177,7 @@ class VendorApi:
                 cure=f"Run `crm-pipeline check {self.connection.name}`; a login by a person is for "
                 f"{kinds}.",
             )
-        desk = self.profile.by_hand.get(kind)
+        desk = self.profile.code_pages.get(kind)
         if desk is not None:
             return ManualCodeFlow(self._login, self._endpoint, self._context.tokens, desk)
         return AuthorizationCodeFlow(

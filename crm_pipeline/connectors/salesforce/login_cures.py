@@ -186,7 +186,7 @@ _CASES = (
 
 def cure(refused: Refused) -> str:
     """Return what to do about a refusal."""
-    words = refused.said.lower()
+    words = refused.description.lower()
     found = next(
         (case.cure for case in _CASES if case.fits(refused.grant, refused.code, words)),
         "Check login_url and the app's OAuth settings.",

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from crm_pipeline.cli.app import app
 from crm_pipeline.connectors.places import Places
 from crm_pipeline.connectors.zoho.data_centres import api_hosts, refuse_unusable
-from crm_pipeline.connectors.zoho.profile import SCOPES, exchange_at
+from crm_pipeline.connectors.zoho.profile import SCOPES, exchange_url
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import AuthFailed, BudgetExhausted, ConfigError, Throttled
 from crm_pipeline.settings import Connection
@@ -137,7 +137,7 @@ def connection(url: str, kind: str = "refresh_token", *, sandbox: bool = False) 
 def test_the_code_is_traded_where_the_account_lives(server: str, expected: str) -> None:
     """The consent's answer names the accounts server; another one than ours is asked in its place."""
     acme = connection("https://accounts.zoho.com")
-    assert exchange_at(acme, {"accounts-server": server}) == expected
+    assert exchange_url(acme, {"accounts-server": server}) == expected
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_the_code_is_traded_where_the_account_lives(server: str, expected: str) 
 def test_no_code_leaves_for_a_stranger(server: str) -> None:
     """A server that nobody configured or documented gets neither code nor secret."""
     with pytest.raises(AuthFailed, match="nor one that Zoho documents"):
-        exchange_at(connection("https://accounts.zoho.com"), {"accounts-server": server})
+        exchange_url(connection("https://accounts.zoho.com"), {"accounts-server": server})
 
 
 @pytest.mark.parametrize(
