@@ -72,8 +72,8 @@ class OAuthProfile:
         token_url: the token endpoint.
         authorize_url: the page where a person allows the access.
         classify_response: returns the error that a response of the token endpoint means; None for a success.
-        read: returns the details of a token response; raises ValueError for a defective one, as the methods of
-            `TokenResponse` do.
+        read: returns the details of a token response; raises ValueError for a defective one, as
+            `TokenResponse` does.
         cure: returns what to do about a refusal.
         api_hosts: patterns of the hosts that the vendor documents for its API. The configured host is always
             allowed. See `connectors.places`.

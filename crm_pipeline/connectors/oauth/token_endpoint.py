@@ -82,7 +82,7 @@ class TokenEndpoint:
 
         Args:
             form: the grant type and its parameters.
-            client: `client_id` and `client_secret` of the app; empty where the form itself proves the identity.
+            client: `client_id` and `client_secret` of the app; empty where the form proves the identity.
             url: the endpoint, if it is not the usual one.
 
         Raises:
@@ -148,7 +148,7 @@ class TokenEndpoint:
         )
 
     def _lifetime_s(self, expires_in: object, documented_s: float) -> float:
-        """Return a token's lifetime; the documented one for values such as 0, which would log in for each call."""
+        """Return a token's lifetime, the documented one for values such as 0, with which each call would log in."""
         lifetime_s = lasting(expires_in, least=_SHORTEST_S, most=_LONGEST_S)
         if lifetime_s is None:
             self._strange.note(

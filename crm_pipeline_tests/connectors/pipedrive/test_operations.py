@@ -58,10 +58,10 @@ def read(make_harness: HarnessMaker, kept: list[Response]) -> list[Response]:
             operations.looked_at(account, tuple(ITEMS))
             account.probe_changes(account.describe("persons"), harness.clock.now())
             for obj, item in ITEMS.items():
-                if item.record:
+                if item.record_path:
                     account.get(obj, str(harness.company.rows(obj)[0]["id"]), by=None)
             for obj in _SEARCHED:
-                by = ITEMS[obj].search[0]
+                by = ITEMS[obj].search_fields[0]
                 names = [str(row[by]) for row in harness.company.rows(obj)]
                 alone = next(name for name in names if names.count(name) == 1)
                 account.get(obj, alone, by=by)

@@ -68,7 +68,7 @@ def _vanishing(harness: Harness, gone: int, patch: pytest.MonkeyPatch) -> list[s
         row["id"] for row in tables.rows("SELECT id FROM leads WHERE NOT is_archived ORDER BY id")
     ]
     limit = min(len(live), gone * 12)
-    original: Callable[..., Any] = Lister.ask
+    original: Callable[..., Any] = Lister.fetch
     place = 0
 
     def ask(lister: Lister, *arguments: Any) -> Any:
@@ -79,7 +79,7 @@ def _vanishing(harness: Harness, gone: int, patch: pytest.MonkeyPatch) -> list[s
         place += gone
         return page
 
-    patch.setattr(Lister, "ask", ask)
+    patch.setattr(Lister, "fetch", ask)
     return [str(one) for one in live[limit:]]
 
 

@@ -24,7 +24,7 @@ def plan(harness: Harness, obj: str, window: Window | None = SPAN, route: str = 
     [
         ("leads", SPAN, "no list of it by time of change"),
         ("stages", SPAN, "no list of it by time of change"),
-        ("persons", Window(None, SPAN.to_at), "without a stamp"),
+        ("persons", Window(None, SPAN.to_at), "without a time of change"),
     ],
 )
 def test_why_not_in_lanes(still: Harness, obj: str, window: Window, words: str) -> None:

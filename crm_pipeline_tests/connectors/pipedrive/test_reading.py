@@ -152,7 +152,7 @@ def test_a_sweep_finds_what_was_deleted(harness: Harness) -> None:
 
 def test_a_setup_list_has_no_windows(harness: Harness) -> None:
     """`snapshot: false` of something that cannot be asked for by time is refused in words."""
-    with pytest.raises(ConfigError, match="stages cannot be asked for by the time of change"):
+    with pytest.raises(ConfigError, match="stages cannot be filtered by the time of change"):
         harness.extract("stages", snapshot=False)
 
 
@@ -185,13 +185,13 @@ def test_a_deal_that_moves_between_the_lists(
 ) -> None:
     """Where absence means deletion, a deal that leaves the archive between its two lists is still found."""
     [moving] = [row["id"] for row in harness.company.rows("deals") if row["is_archived"]][:1]
-    original = Lister.ask
+    original = Lister.fetch
 
     def ask(lister: Lister, listing: Listing, *arguments: Any) -> Any:
         if listing.name == "archived":
             harness.company.edit("deals", moving, is_archived=False)
         return original(lister, listing, *arguments)
 
-    monkeypatch.setattr(Lister, "ask", ask)
+    monkeypatch.setattr(Lister, "fetch", ask)
     found = harness.extract("deals", snapshot=True)
     assert str(moving) in harness.ids(found)

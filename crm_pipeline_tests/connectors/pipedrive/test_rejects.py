@@ -104,7 +104,7 @@ def test_a_deal_of_which_nothing_is_known(small: Harness, tmp_path: Path) -> Non
 
     with (
         mutated(small.company, r"GET .*/api/v2/deals\?", bad),
-        pytest.raises(MalformedAnswer, match="products cannot be asked for"),
+        pytest.raises(MalformedAnswer, match="products cannot be requested"),
     ):
         read(small, tmp_path, "deal_products")
     assert Landing(tmp_path, small.clock).windows("pipe", "deal_products") == []

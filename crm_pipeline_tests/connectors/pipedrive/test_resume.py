@@ -26,7 +26,7 @@ def paged(make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch):
 
 def stopped(harness: Harness, after: int, obj: str, **options: Any) -> None:
     """Let a read lose its connection for good after so many pages."""
-    original, asked = Lister.ask, 0
+    original, asked = Lister.fetch, 0
 
     def ask(lister: Lister, *arguments: Any) -> Any:
         nonlocal asked
@@ -36,7 +36,7 @@ def stopped(harness: Harness, after: int, obj: str, **options: Any) -> None:
         return original(lister, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Lister, "ask", ask)
+        patch.setattr(Lister, "fetch", ask)
         with pytest.raises(ConnectionLost):
             harness.extract(obj, **options)
     assert harness.landing.windows("pipe", obj) == []
