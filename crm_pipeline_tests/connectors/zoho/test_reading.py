@@ -23,7 +23,7 @@ def records_of(harness: ZohoHarness, module: str = "Contacts") -> dict[str, dict
 
 
 @pytest.fixture
-def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def tamper(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Change the org between two requests."""
 
     def at(harness: ZohoHarness, path: str, nth: int, change: Callable[[], None]) -> None:
@@ -86,14 +86,14 @@ PARTS = ("Last_Name", "Mailing_City", "Homepage")
     ],
 )
 def test_an_edit_between_two_parts(
-    narrow: ZohoHarness, meddle: Any, *, route: str, snapshot: bool, nth: int
+    narrow: ZohoHarness, tamper: Any, *, route: str, snapshot: bool, nth: int
 ) -> None:
     """A record that is edited between its parts is never half old and half new: it waits for the next
     window, or is read again."""
     key = narrow.emulator.rows("Contacts")[60]["id"]
     path = r"/coql$" if route == "coql" else r"/v8/Contacts$"
     narrow.advance(60)  # the window ends here
-    meddle(
+    tamper(
         narrow,
         path,
         nth,
@@ -117,11 +117,11 @@ def test_an_edit_between_two_parts(
     assert versions[-1]["Homepage"] == "New"
 
 
-def test_a_deletion_between_two_parts(narrow: ZohoHarness, meddle: Any) -> None:
+def test_a_deletion_between_two_parts(narrow: ZohoHarness, tamper: Any) -> None:
     """A record that is deleted between its parts is not landed as live; its deletion is in the next window."""
     key = narrow.emulator.rows("Contacts")[10]["id"]
     narrow.advance(60)
-    meddle(narrow, r"/v8/Contacts$", 3, lambda: narrow.emulator.delete("Contacts", key))
+    tamper(narrow, r"/v8/Contacts$", 3, lambda: narrow.emulator.delete("Contacts", key))
     narrow.extract("Contacts", route="records")
     assert key not in records_of(narrow)
     narrow.advance(60)
