@@ -177,9 +177,9 @@ class VendorApi:
                 cure=f"Run `crm-pipeline check {self.connection.name}`; a login by a person is for "
                 f"{kinds}.",
             )
-        manual = self.profile.by_hand.get(kind)
-        if manual is not None:
-            return ManualCodeFlow(self._login, self._endpoint, self._context.tokens, manual)
+        desk = self.profile.code_pages.get(kind)
+        if desk is not None:
+            return ManualCodeFlow(self._login, self._endpoint, self._context.tokens, desk)
         return AuthorizationCodeFlow(
             self._login, self._endpoint, self._context.tokens, redirect_uri
         )
@@ -243,11 +243,11 @@ class VendorApi:
             method: the HTTP method.
             path: below the account's address, or a whole address of the vendor.
             operation: the kind of call.
-            reader: reads the response; where it raises MalformedAnswer, the request is sent again.
+            reader: reads the response; where it raises MalformedResponse, the request is sent again.
             **given: `params`, `json`, `data` and `headers` as for `HttpSession.request`.
 
         Raises:
-            MalformedAnswer: no attempt got a response of the documented form.
+            MalformedResponse: no attempt got a response of the documented form.
         """
         headers = given.pop("headers", {})
 
@@ -277,7 +277,7 @@ class VendorApi:
             **given: as for `read`.
 
         Raises:
-            MalformedAnswer: no attempt got a response of the documented form.
+            MalformedResponse: no attempt got a response of the documented form.
         """
 
         def read(response: requests.Response) -> T:
@@ -300,7 +300,7 @@ class VendorApi:
 
         A broken download starts again from its beginning; an incomplete file is removed, whatever the error.
         An `encoding` of `identity` is for files that are compressed already. `accepts` checks the headers; where
-        it raises MalformedAnswer, the download starts again.
+        it raises MalformedResponse, the download starts again.
         """
 
         def attempt(token: StoredToken) -> requests.Response:

@@ -61,7 +61,7 @@ def entries(
         must_have: names of entries without which the others would be read wrongly.
 
     Raises:
-        MalformedAnswer: the response is of another form, no entry can be read, or a required one cannot.
+        MalformedResponse: the response is of another form, no entry can be read, or a required one cannot.
     """
     complete = _complete(body, envelope, entry, list_name)
     if complete is not None:
@@ -94,7 +94,7 @@ def decoded_leniently(body: bytes, kind: type[T], *, owner: str, what: str) -> T
     """Return a response without records in the declared type; bytes that are no characters are replaced.
 
     Raises:
-        MalformedAnswer: the response is not of that type.
+        MalformedResponse: the response is not of that type.
     """
     try:
         return msgspec.json.decode(body, type=kind)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import requests
 
-from crm_pipeline.kernel.errors import MalformedAnswer, Unavailable
+from crm_pipeline.kernel.errors import MalformedResponse, Unavailable
 from crm_pipeline.kernel.text import vendor_text
 from crm_pipeline.wire.decoding import UNREADABLE
 
@@ -34,7 +34,7 @@ def is_page(response: requests.Response) -> bool:
 
 def masked_page(
     owner: str, vendor: str, response: requests.Response, *, login_url: str
-) -> MalformedAnswer | None:
+) -> MalformedResponse | None:
     """Return the error for a web page with a status of success; None for anything else.
 
     Args:
@@ -45,7 +45,7 @@ def masked_page(
     """
     if not is_page(response):
         return None
-    return MalformedAnswer(
+    return MalformedResponse(
         f"{owner}: {vendor} answered {response.status_code} with a web page where data was expected.",
         status=response.status_code,
         cure="Often a login or maintenance page: run again later; if it persists, check that login_url is "

@@ -6,7 +6,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from crm_pipeline.connectors.record_page import RecordPage
-from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.kernel.errors import MalformedResponse
 from crm_pipeline.store.landing import records
 
 EnvelopeT = TypeVar("EnvelopeT")
@@ -58,7 +58,7 @@ def _read(
 ) -> RecordPage[EnvelopeT, KeyT] | None:
     try:
         return read(b'{"%b":[%b]}' % (list_name.encode(), b",".join(texts)))
-    except MalformedAnswer:
+    except MalformedResponse:
         return None
 
 

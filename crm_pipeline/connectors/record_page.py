@@ -113,7 +113,7 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
             what: the response in a few words, for error texts.
 
         Raises:
-            MalformedAnswer: the response is not of the documented form, apart from single records.
+            MalformedResponse: the response is not of the documented form, apart from single records.
         """
         page = self._read_at_once(body) or self._read_singly(body, owner=owner, what=what)
         modified_at = [self._modified_of(key) for key in page.keys]
@@ -143,7 +143,7 @@ class RecordReader(Generic[EnvelopeT, KeyT]):
         """Return the records, decoded one by one.
 
         Raises:
-            MalformedAnswer: the text around the records cannot be read either.
+            MalformedResponse: the text around the records cannot be read either.
         """
         emptied, elements = records_apart(body, self._list_name, self._is_record)
         if emptied is None:

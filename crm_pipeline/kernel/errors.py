@@ -21,7 +21,7 @@
         │   ├── ConnectionLost (ConnectionError)
         │   ├── Throttled
         │   ├── Unavailable
-        │   └── MalformedAnswer         a response that is not what the vendor documents
+        │   └── MalformedResponse         a response that is not what the vendor documents
         ├── SessionExpired              log in again once, then retry
         ├── ReadLost                    the vendor no longer has the job or page: start the read again
         ├── Fatal                       no retry will help
@@ -213,7 +213,7 @@ class Unavailable(Retriable):
     """The vendor has a problem of its own (HTTP 5xx and similar)."""
 
 
-class MalformedAnswer(Retriable):
+class MalformedResponse(Retriable):
     """A response that is not what the vendor documents: cut off, a web page, other types.
 
     A server behind a proxy often answers correctly at the next try, and seldom at the fifth.

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 
-from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.kernel.errors import MalformedResponse
 
 T = TypeVar("T")
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
@@ -38,7 +38,7 @@ def decoded(body: bytes | memoryview, kind: type[T], *, owner: str, what: str = 
         what: the response in a few words, such as "the description of Contact".
 
     Raises:
-        MalformedAnswer: the bytes have another form; a retry often helps.
+        MalformedResponse: the bytes have another form; a retry often helps.
     """
     try:
         value: T = _decoder(cast("Hashable", kind)).decode(body)
@@ -49,9 +49,9 @@ def decoded(body: bytes | memoryview, kind: type[T], *, owner: str, what: str = 
 
 def malformed(
     body: bytes | memoryview, error: Exception, *, owner: str, what: str
-) -> MalformedAnswer:
+) -> MalformedResponse:
     """Return the error for bytes that could not be decoded; it never quotes them."""
-    return MalformedAnswer(
+    return MalformedResponse(
         f"{owner}: {what} is not what the vendor documents: {_defect(body, error)}."
     )
 

@@ -33,7 +33,7 @@ from crm_pipeline.kernel.errors import (
     AuthFailed,
     BudgetExhausted,
     CrmError,
-    MalformedAnswer,
+    MalformedResponse,
     NotPermitted,
 )
 from crm_pipeline.ratelimit.limiter import RateLimiter
@@ -186,7 +186,7 @@ def malformed_page_is_the_end(patch: pytest.MonkeyPatch) -> None:
         def changed(lister: Lister, listing: Any, params: Mapping[str, str]) -> ListPage:
             try:
                 return ask(lister, listing, params)
-            except MalformedAnswer:
+            except MalformedResponse:
                 at = lister.api.now()
                 return ListPage(_NO_RECORDS, lister.item, listing, asked_at=at, owner=lister.owner)
 

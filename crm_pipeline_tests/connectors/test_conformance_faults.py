@@ -10,7 +10,7 @@ from crm_pipeline.kernel.errors import (
     ConnectionLost,
     CountMismatch,
     CrmError,
-    MalformedAnswer,
+    MalformedResponse,
     ProtocolError,
     ReadLost,
     Throttled,
@@ -40,11 +40,11 @@ def test_what_passes_loses_nothing(way: Way, quiet: HarnessOf) -> None:
 
 
 # What lacks its body may be a page, or all that is left of a window: then the counts tell, or all is read anew.
-NO_BODY = (MalformedAnswer, ProtocolError, CountMismatch, ReadLost)
+NO_BODY = (MalformedResponse, ProtocolError, CountMismatch, ReadLost)
 LASTING: dict[str, tuple[dict[str, Any], tuple[type[CrmError], ...]]] = {
     "outage": ({"kind": "status", "status": 503, "body": "<html>no</html>"}, (Unavailable,)),
     "truncated": ({"kind": "truncate"}, (ConnectionLost,)),
-    "login-page": ({"kind": "html_login"}, (MalformedAnswer,)),
+    "login-page": ({"kind": "html_login"}, (MalformedResponse,)),
     "no-content": ({"kind": "empty_body", "status": 204}, NO_BODY),
     "nothing": ({"kind": "empty_body", "status": 200}, NO_BODY),
 }

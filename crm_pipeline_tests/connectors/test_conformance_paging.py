@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crm_pipeline.connectors.registry import connector
-from crm_pipeline.kernel.errors import CountMismatch, CrmError, MalformedAnswer, ProtocolError
+from crm_pipeline.kernel.errors import CountMismatch, CrmError, MalformedResponse, ProtocolError
 from crm_pipeline_tests.connectors.conformance import PAGE, Way, assert_clear
 from crm_pipeline_tests.connectors.conformance_harness import through_proxy
 from crm_pipeline_tests.connectors.conftest import HarnessOf
@@ -35,7 +35,7 @@ def test_a_page_that_comes_again(way: Way, quiet: HarnessOf) -> None:
             harness.read(way.route)
     # Of ranges side by side, who gets another's page takes it for the end of its own: then the counts differ. A search
     # that gets a page of the list misses its total.
-    assert isinstance(caught.value, ProtocolError | CountMismatch | MalformedAnswer)
+    assert isinstance(caught.value, ProtocolError | CountMismatch | MalformedResponse)
     assert_clear(caught.value, harness.secrets)
     assert len(proxy.pages) < _MOST_PAGES
     assert harness.is_bare()
@@ -91,7 +91,7 @@ def test_a_page_without_its_list(way: Way, quiet: HarnessOf, how: str) -> None:
         proxy.change_body(3, spoilt)
         with pytest.raises(CrmError) as caught:
             harness.read(way.route)
-    assert isinstance(caught.value, MalformedAnswer | ProtocolError)
+    assert isinstance(caught.value, MalformedResponse | ProtocolError)
     assert_clear(caught.value, harness.secrets)
     # It is asked for again, and may be right then: what was read before it is left for the next run.
     assert harness.landing.windows("demo", harness.object) == []

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from crm_pipeline.connectors.description import Entries, decoded_leniently, entries, whole
-from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.kernel.errors import MalformedResponse
 
 
 class Entry(TypedDict, total=False):
@@ -73,7 +73,7 @@ def test_one_broken_entry_costs_no_other(text: bytes, kept: Entry | None) -> Non
 )
 def test_what_is_no_description(body: bytes) -> None:
     """Nothing that cannot be read is taken for an object without fields."""
-    with pytest.raises(MalformedAnswer, match="hub: a description is not what"):
+    with pytest.raises(MalformedResponse, match="hub: a description is not what"):
         entries(body, Envelope, Entry, list_name="results", owner="hub", what="a description")
 
 
@@ -81,7 +81,7 @@ def test_what_must_be_there() -> None:
     """Where the entry that says when records change cannot be read, the description is none."""
     assert len(read(GOOD, b'{"label":"stamp, or not"}', must_have=("stamp",)).rows) == 1
     for lost in (b'{"title":"stamp"}', b'{"name" : "stamp","label":NaN}'):
-        with pytest.raises(MalformedAnswer, match="its entry stamp cannot be read"):
+        with pytest.raises(MalformedResponse, match="its entry stamp cannot be read"):
             read(GOOD, lost, must_have=("id", "stamp"))
 
 
@@ -101,7 +101,7 @@ def test_answers_without_records() -> None:
     for label in (b"cut \\ud83d", b"\xe9"):
         body = b'{"id":"7","label":"' + label + b'"}'
         assert decoded_leniently(body, Answer, owner="hub", what="an answer") == Answer("7")
-    with pytest.raises(MalformedAnswer, match="hub: an answer is not what"):
+    with pytest.raises(MalformedResponse, match="hub: an answer is not what"):
         decoded_leniently(b'{"id":7}', Answer, owner="hub", what="an answer")
 
 

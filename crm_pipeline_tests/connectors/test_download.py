@@ -10,7 +10,7 @@ import pytest
 
 from crm_pipeline.connectors.api import VendorApi
 from crm_pipeline.connectors.metering import Operation
-from crm_pipeline.kernel.errors import CrmError, Fatal, MalformedAnswer
+from crm_pipeline.kernel.errors import CrmError, Fatal, MalformedResponse
 
 
 def downloading(chunks: Callable[[], Iterator[bytes]]) -> VendorApi:
@@ -53,10 +53,10 @@ def test_what_is_there_stays_until_something_comes(tmp_path: Path) -> None:
     to.write_bytes(b"before")
 
     def refuse(_: object) -> None:
-        raise MalformedAnswer("no such page")
+        raise MalformedResponse("no such page")
 
     api = downloading(lambda: iter([b"a", b"b"]))
-    with pytest.raises(MalformedAnswer):
+    with pytest.raises(MalformedResponse):
         download(api, to, accepts=refuse)
     assert to.read_bytes() == b"before"
     download(api, to)

@@ -22,7 +22,7 @@ from crm_pipeline.connectors.record_page import (
     TOO_DEEP,
     RecordReader,
 )
-from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.kernel.errors import MalformedResponse
 
 
 class Envelope(msgspec.Struct):
@@ -122,7 +122,7 @@ def test_taking_apart_takes_time_by_length(body: bytes) -> None:
     """Signs that never close, and a text that never ends, are looked at once each."""
     begun_s = time.process_time()
     taken_apart(body, "data")
-    with suppress(MalformedAnswer):
+    with suppress(MalformedResponse):
         READER.read(body, owner="acme")
     assert time.process_time() - begun_s < 2
 
@@ -168,7 +168,7 @@ def test_a_page_of_one_bad_record_is_a_page() -> None:
 )
 def test_an_answer_of_another_form_is_no_answer(body: bytes) -> None:
     """What stands around the records is wrong, or nothing in it looks like a record."""
-    with pytest.raises(MalformedAnswer):
+    with pytest.raises(MalformedResponse):
         READER.read(body, owner="acme")
 
 
@@ -254,7 +254,7 @@ def test_what_stands_in_a_broken_record_is_no_record() -> None:
 )
 def test_a_list_that_cannot_be_told_apart_is_no_answer(records: tuple[bytes, ...]) -> None:
     """What may be a record, or a part of the broken one, is neither landed nor passed over."""
-    with pytest.raises(MalformedAnswer):
+    with pytest.raises(MalformedResponse):
         READER.read(page_with(*records), owner="acme")
 
 
@@ -312,7 +312,7 @@ def test_records_land_whole_or_are_set_aside_or_the_page_is_refused(
     records, sent = drawn
     try:
         page = READER.read(page_with(*sent), owner="acme")
-    except MalformedAnswer:
+    except MalformedResponse:
         return
     texts = list(map(bytes, page.texts))
     assert set(texts) <= {*records, *sent}

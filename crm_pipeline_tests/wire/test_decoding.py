@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.kernel.errors import MalformedResponse
 from crm_pipeline.wire.decoding import decoded
 from crm_pipeline.wire.retry import RetryPolicy
 
@@ -44,7 +44,7 @@ def test_what_is_not_declared_is_ignored() -> None:
 )
 def test_anything_else_is_one_sentence(body: bytes, said: str) -> None:
     """The error names the connection and the defect, and is retriable."""
-    with pytest.raises(MalformedAnswer, match=said) as caught:
+    with pytest.raises(MalformedResponse, match=said) as caught:
         decoded(body, Answer, owner="acme", what="the list of items")
     assert str(caught.value).startswith("acme: the list of items is not what the vendor documents")
     assert "secret@" not in str(caught.value)
@@ -61,7 +61,7 @@ def test_a_value_of_the_answer_is_never_quoted(value: str) -> None:
     class Coloured(msgspec.Struct, tag_field="colour", tag="red"):
         pass
 
-    with pytest.raises(MalformedAnswer) as caught:
+    with pytest.raises(MalformedResponse) as caught:
         decoded(msgspec.json.encode({"colour": value}), Coloured, owner="acme")
     assert "jane" not in str(caught.value)
     assert str(caught.value).count("***") == 1
@@ -78,6 +78,6 @@ def test_a_malformed_answer_is_asked_for_three_times() -> None:
         tries.append(1)
         return decoded(b"<html>", Answer, owner="acme")
 
-    with pytest.raises(MalformedAnswer):
+    with pytest.raises(MalformedResponse):
         policy.call(always_wrong)
     assert len(tries) == 3

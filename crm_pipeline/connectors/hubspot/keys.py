@@ -133,7 +133,7 @@ def response_page(
         keys_only: the records will be read again by id, which checks their modification times.
 
     Raises:
-        MalformedAnswer: the response is not of the documented form, apart from single records.
+        MalformedResponse: the response is not of the documented form, apart from single records.
     """
     reader = _reader(cursor_field, keys_only)
     page = reader.read(body, owner=owner, what="an answer with records of HubSpot")

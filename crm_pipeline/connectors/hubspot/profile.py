@@ -11,7 +11,7 @@ from crm_pipeline.connectors.base import published_limits
 from crm_pipeline.connectors.hubspot import errors
 from crm_pipeline.connectors.hubspot.addresses import Addresses
 from crm_pipeline.connectors.hubspot.catalog import scopes_for
-from crm_pipeline.connectors.oauth.profile import CODE, OAuthProfile, Refused, TokenAnswer
+from crm_pipeline.connectors.oauth.profile import CODE, OAuthProfile, Refused, TokenDetails
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import Connection
@@ -60,7 +60,7 @@ def _cure(refused: Refused) -> str:
     again = f"run `crm-pipeline login {connection.name}`"
     if (
         refused.code in {"invalid_client", "unauthorized_client"}
-        or "client" in refused.said.lower()
+        or "client" in refused.description.lower()
     ):
         names = " and ".join(variables[name] for name in ("client_id", "client_secret"))
         return f"Compare {names} with the app's Auth settings: client ID and client secret."
@@ -75,12 +75,12 @@ def _cure(refused: Refused) -> str:
     )
 
 
-def _read(connection: Connection, answer: TokenResponse) -> TokenAnswer:
-    hub = answer.text("hub_id")  # v1 does not return it
-    return TokenAnswer(
-        place=connection.login_url,
+def _read(connection: Connection, answer: TokenResponse) -> TokenDetails:
+    hub = answer.text("hub_id")  # v1 does not say
+    return TokenDetails(
+        instance_url=connection.login_url,
         expires_in=answer.get("expires_in"),
-        usual_s=1800,
+        documented_s=1800,
         extra={"hub_id": hub} if hub else {},
     )
 
@@ -108,6 +108,6 @@ PROFILE = OAuthProfile(
     classify_response=errors.classify_token_response,
     read=_read,
     cure=_cure,
-    asked=_asked,
-    dead=frozenset({"invalid_grant", "BAD_REFRESH_TOKEN"}),
+    authorize_params=_asked,
+    dead_token_codes=frozenset({"invalid_grant", "BAD_REFRESH_TOKEN"}),
 )

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from crm_pipeline.connectors.hubspot import keys
 from crm_pipeline.connectors.hubspot.keys import InputError
-from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
+from crm_pipeline.kernel.errors import MalformedResponse, ProtocolError
 from crm_pipeline.store.landing import records
 from crm_pipeline.store.landing.rejects import Reject
 
@@ -118,7 +118,7 @@ def read(
             would be lost, so the whole response is malformed then.
 
     Raises:
-        MalformedAnswer: the response is not of the documented form, apart from single records.
+        MalformedResponse: the response is not of the documented form, apart from single records.
     """
     page = keys.response_page(body, cursor_field, owner, numeric=numeric, keys_only=keys_only)
     envelope = page.envelope
@@ -141,11 +141,11 @@ def _with_ids(listed: Records, owner: str) -> Records:
     """Return the records together with rejected ones whose id can be read, in the order of ids.
 
     Raises:
-        MalformedAnswer: the id of a rejected record cannot be read.
+        MalformedResponse: the id of a rejected record cannot be read.
     """
     lost = listed.rejected
     if not all(keys.is_number(row.source_id) for row in lost):
-        raise MalformedAnswer(
+        raise MalformedResponse(
             f"{owner}: a response with ids holds records whose id cannot be read "
             f"({lost[0].reason})."
         )

@@ -16,7 +16,7 @@ from crm_pipeline.connectors.hubspot.record_assembly import BATCH_RECORDS, Progr
 from crm_pipeline.connectors.hubspot.responses import Records, RecordsResponse
 from crm_pipeline.connectors.hubspot.selection import Selection, between, condition, encoded
 from crm_pipeline.connectors.range_reader import KeyRange, RangeBatch
-from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.kernel.errors import MalformedResponse
 
 TOP = 2**63 - 1
 """Above every id; a range up to here has no upper filter."""
@@ -28,16 +28,16 @@ def ask(
     """Return the response of a search.
 
     Raises:
-        MalformedAnswer: the response has no total, too small a one, or another form.
+        MalformedResponse: the response has no total, too small a one, or another form.
     """
     owner = f"{api.connection.name}.{selection.name}"
 
     def read(content: bytes) -> RecordsResponse:
         response = responses.read(content, selection.cursor_field, owner, keys_only=keys_only)
         if response.total is None:
-            raise MalformedAnswer(f"{owner}: the answer to a search has no total.")
+            raise MalformedResponse(f"{owner}: the answer to a search has no total.")
         if response.total < response.records.seen:
-            raise MalformedAnswer(
+            raise MalformedResponse(
                 f"{owner}: the answer to a search has {response.records.seen} records and a total of "
                 f"{response.total}."
             )
@@ -130,7 +130,7 @@ class SearchReader:
         seen = response.records.seen
         left = max(0, (response.total or 0) - hidden - seen) if seen else 0
         if left and not ids:
-            raise MalformedAnswer(
+            raise MalformedResponse(
                 f"{self.assembly.owner}: no record of a page of a search can be read "
                 f"({response.records.rejected[0].reason}), so the id of the next page is unknown."
             )

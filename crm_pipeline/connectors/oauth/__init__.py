@@ -1,4 +1,4 @@
-"""Logins by OAuth 2.0: profiles of the vendors, the token endpoint, refresh-token rotation, authorization code."""
+"""Logins by OAuth 2.0: profiles, the token endpoint, refresh-token rotation, the authorization-code flow."""
 
 from crm_pipeline.connectors.oauth.login import FixedToken, RefreshLogin
 from crm_pipeline.connectors.oauth.profile import OAuthProfile

@@ -1,7 +1,8 @@
-"""A person lets the pipeline in: OAuth 2.0 authorization code, with PKCE where the vendor has it.
+"""The OAuth 2.0 authorization-code flow, with PKCE where the vendor supports it.
 
-The code comes by the browser, or a person makes it at the vendor and brings it. By the browser it travels through the browser, so it is worth nothing without the verifier, which stays here
-(RFC 7636), and is only taken with the state of this very attempt (RFC 6749, section 10.12).
+The browser brings the code, or a person makes the code at the vendor and pastes it. A code that comes
+through the browser is useless without the verifier, which stays here (RFC 7636), and is accepted only
+with the state of the same attempt (RFC 6749, section 10.12).
 """
 
 import hmac
@@ -24,8 +25,8 @@ _STATE_BYTES = 24
 _VERIFIER_BYTES = 64
 
 
-class _Trade:
-    """What both ways share: a code is traded for tokens, which begin a new chain."""
+class _CodeExchange:
+    """What both flows share: a code is exchanged for tokens, which start a new token rotation."""
 
     def __init__(self, login: RefreshLogin, endpoint: TokenEndpoint, tokens: TokenStore) -> None:
         self._login = login
@@ -34,36 +35,38 @@ class _Trade:
         self._name = endpoint.connection.name
         self._client = login.client()
 
-    def _trade(self, form: Mapping[str, str], again: str, at: str = "") -> None:
-        traded = self._endpoint.ask({"grant_type": CODE, **form}, self._client, at=at)
+    def _exchange(self, form: Mapping[str, str], retry_cure: str, url: str = "") -> None:
+        response = self._endpoint.request({"grant_type": CODE, **form}, self._client, url=url)
         profile = self._endpoint.profile
-        if not traded.get("refresh_token"):
+        if not response.get("refresh_token"):
             raise AuthFailed(
                 f"{self._name}: {profile.vendor} let the app in, but gave no refresh token.",
-                cure=f"{profile.no_refresh_cure} {again} then.".strip(),
+                cure=f"{profile.no_refresh_cure} {retry_cure} then.".strip(),
             )
-        self._tokens.replaced(self._name, lambda stored: self._begun(traded, stored, at))
+        self._tokens.replaced(self._name, lambda stored: self._new_token(response, stored, url))
 
-    def _begun(self, traded: TokenResponse, stored: StoredToken | None, at: str) -> StoredToken:
-        # What the environment holds now is older than this login, as is all that it held before.
+    def _new_token(
+        self, response: TokenResponse, stored: StoredToken | None, url: str
+    ) -> StoredToken:
+        # The environment's present token is older than this login, and so are all earlier ones.
         before = self._login.rotation(stored) or TokenRotation(self._login.app())
-        rotation = before.continued(self._login.given(), "environment")
+        rotation = before.continued(self._login.environment_token(), "environment")
         extra = {
             "login": self._login.identity(),
             **rotation.extra(),
-            **({ENDPOINT: at} if at else {}),
+            **({ENDPOINT: url} if url else {}),
         }
-        return self._endpoint.token(traded, None, extra)
+        return self._endpoint.token(response, None, extra)
 
 
-class ManualCodeFlow(_Trade):
-    """Implements `connectors.base.LoginFlow`: a person makes a code at the vendor and brings it here.
+class ManualCodeFlow(_CodeExchange):
+    """Implements `connectors.base.LoginFlow`: a person makes a code at the vendor and pastes it.
 
     Args:
         login: the connection's login.
-        endpoint: where the code is traded.
-        tokens: where the tokens go.
-        code_page: where the code is made.
+        endpoint: where the code is exchanged.
+        tokens: where the tokens are stored.
+        code_page: where the person makes the code.
     """
 
     redirect_uri = ""
@@ -74,30 +77,30 @@ class ManualCodeFlow(_Trade):
     ) -> None:
         super().__init__(login, endpoint, tokens)
         self.address = code_page.address(endpoint.connection)
-        self.by_hand = code_page.how
-        tokens.load(self._name)  # a token that cannot be opened is told before a code is spent
+        self.by_hand = code_page.instructions
+        tokens.load(self._name)  # report a token that cannot be decrypted before a code is used up
 
     def accept(self, answer: Mapping[str, str]) -> None:
-        """Trade the code for tokens; they begin a new chain.
+        """Exchange the code for tokens and store them; they start a new token rotation.
 
         Raises:
             AuthFailed: the vendor refused.
         """
         code = answer.get("code", "").strip()
-        self._trade(
+        self._exchange(
             {"code": code}, f"Run `crm-pipeline login {self._name}` again, with a new code,"
         )
 
 
-class AuthorizationCodeFlow(_Trade):
+class AuthorizationCodeFlow(_CodeExchange):
     """Implements `connectors.base.LoginFlow`.
 
     Args:
         login: the connection's login.
-        endpoint: where the code is traded.
-        tokens: where the tokens go.
-        redirect_uri: the callback address, exactly as the app has it registered.
-        random: returns url-safe text made of so many random bytes.
+        endpoint: where the code is exchanged.
+        tokens: where the tokens are stored.
+        redirect_uri: the callback address, exactly as it is registered for the app.
+        random: returns URL-safe text made of a number of random bytes.
     """
 
     by_hand = ""
@@ -116,31 +119,31 @@ class AuthorizationCodeFlow(_Trade):
         self.state = random(_STATE_BYTES)
         self.redirect_uri = redirect_uri
         profile = endpoint.profile
-        # Where nothing is said about scopes, the app's own are asked for: what its admin allowed.
-        asked = {
+        # Without a scope parameter the vendor grants the app's own scopes, which its admin allowed.
+        params = {
             "response_type": "code",
             "client_id": self._client["client_id"],
             "redirect_uri": redirect_uri,
             "state": self.state,
-            **profile.asked(endpoint.connection),
+            **profile.authorize_params(endpoint.connection),
         }
         if profile.pkce:
-            asked["code_challenge"] = create_s256_code_challenge(self._verifier)
-            asked["code_challenge_method"] = "S256"
-        self.address = f"{profile.authorize_url(endpoint.connection)}?{urlencode(asked)}"
-        tokens.load(self._name)  # a token that cannot be opened is told before anybody logs in
+            params["code_challenge"] = create_s256_code_challenge(self._verifier)
+            params["code_challenge_method"] = "S256"
+        self.address = f"{profile.authorize_url(endpoint.connection)}?{urlencode(params)}"
+        tokens.load(self._name)  # report a token that cannot be decrypted before anybody logs in
 
     def accept(self, answer: Mapping[str, str]) -> None:
-        """Trade the answer for tokens; they begin a new chain.
+        """Exchange the code of the answer for tokens and store them; they start a new token rotation.
 
         Raises:
             AuthFailed: the person or the vendor refused, or the answer belongs to another attempt.
         """
-        again = f"Run `crm-pipeline login {self._name}` again"
+        retry_cure = f"Run `crm-pipeline login {self._name}` again"
         if not hmac.compare_digest(answer.get("state", "").encode(), self.state.encode()):
             raise AuthFailed(
                 f"{self._name}: the answer does not belong to this login (its state is another).",
-                cure=f"{again}, and use the address that it shows, once.",
+                cure=f"{retry_cure}, and use the address that it shows, once.",
             )
         if "error" in answer or not answer.get("code"):
             raise self._refusal(answer)
@@ -148,14 +151,16 @@ class AuthorizationCodeFlow(_Trade):
         profile = self._endpoint.profile
         if profile.pkce:
             form["code_verifier"] = self._verifier
-        at = profile.exchange_at(self._endpoint.connection, answer)
-        self._trade(form, again, at)
+        url = profile.exchange_url(self._endpoint.connection, answer)
+        self._exchange(form, retry_cure, url)
 
     def _refusal(self, answer: Mapping[str, str]) -> AuthFailed:
         code = answer.get("error", "no_code")
-        said = f"{code} {answer.get('error_description', '')}".strip()
+        description = f"{code} {answer.get('error_description', '')}".strip()
         return AuthFailed(
-            f"{self._name}: the login was refused: {vendor_text(said)}.",
+            f"{self._name}: the login was refused: {vendor_text(description)}.",
             code=code,
-            cure=self._endpoint.profile.cure(Refused(self._endpoint.connection, CODE, code, said)),
+            cure=self._endpoint.profile.cure(
+                Refused(self._endpoint.connection, CODE, code, description)
+            ),
         )

@@ -1,11 +1,11 @@
-"""Logins of a connection: with a refresh token (rotated or not), or with a token that never ends."""
+"""Logins of a connection: with a refresh token (rotated or not), or with a token that never expires."""
 
 from typing import Protocol
 
 import structlog
 
 from crm_pipeline.connectors.oauth.profile import REFRESH
-from crm_pipeline.connectors.oauth.rotation import Source, TokenRotation, mark_of, sources
+from crm_pipeline.connectors.oauth.rotation import Source, TokenRotation, sources, token_fingerprint
 from crm_pipeline.connectors.oauth.token_endpoint import ENDPOINT, TokenEndpoint
 from crm_pipeline.kernel.clock import Clock
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError
@@ -29,11 +29,11 @@ class Login(Protocol):
         """
 
     def is_ours(self, token: StoredToken) -> bool:
-        """Say whether a token was got with the address, app and secrets that are configured now.
+        """Return whether a token was issued for the address, app and secrets that are configured now.
 
-        A connection that was pointed at another account must not go on with the old one's token, a
-        secret that was withdrawn or replaced must not be covered up by a session that still lives,
-        and a newer refresh token must not wait until that session ends.
+        A connection that now names another account must not use the old account's token. A living
+        session must not hide that a secret was withdrawn or replaced. A newer refresh token must be
+        used before that session ends.
 
         Raises:
             SecretMissing: a variable is not set.
@@ -41,11 +41,11 @@ class Login(Protocol):
 
 
 class FixedToken:
-    """A token that was made by hand at the vendor and does not end: nothing is asked, nothing stored.
+    """A token that a person made at the vendor and that does not expire; it is neither requested nor stored.
 
     Args:
-        settings: where the secret is found.
-        connection: whose.
+        settings: where the secret is.
+        connection: the token's connection.
         clock: the present.
         key: the secret's name in connections.yaml, without `_env`.
     """
@@ -72,15 +72,15 @@ class FixedToken:
         )
 
     def is_ours(self, token: StoredToken) -> bool:
-        """Say whether it is the configured one."""
+        """Return whether a token is the configured one."""
         return token.access_token.reveal() == self().access_token.reveal()
 
 
 class RefreshLogin:
-    """Logs in with refresh tokens; used by the token store, one process at a time.
+    """Logs in with refresh tokens; the token store calls it in one process at a time.
 
-    Where a vendor has further ways, a class of its own derives from this one and overrides
-    `__call__`, `identity` and what they need.
+    A vendor with further kinds of login derives a class of its own, which overrides `__call__` and
+    `identity`.
     """
 
     def __init__(self, settings: Settings, connection: Connection, endpoint: TokenEndpoint) -> None:
@@ -98,18 +98,20 @@ class RefreshLogin:
         return self._refreshed(stored)
 
     def is_ours(self, token: StoredToken) -> bool:
-        """Say whether a token was got with what is configured now; see `Login`."""
+        """Return whether a token was issued for what is configured now; see `Login`."""
         if token.extra.get("login") != self.identity():
             return False
-        return sources(self.rotation(token), self.given()) == ("stored",)
+        return sources(self.rotation(token), self.environment_token()) == ("stored",)
 
     def is_passed_over(self, token: StoredToken) -> bool:
-        """Say whether the environment holds a refresh token that was refused in favour of this one."""
-        given, rotation = self.given(), self.rotation(token)
-        return bool(given and rotation and rotation.refused == mark_of(given))
+        """Return whether the vendor refused the environment's refresh token, so that this one is used."""
+        from_environment, rotation = self.environment_token(), self.rotation(token)
+        if from_environment is None or rotation is None:
+            return False
+        return rotation.refused == token_fingerprint(from_environment)
 
     def identity(self) -> str:
-        """Return what stands for the address, the app and all secrets but the refresh token.
+        """Return a fingerprint of the address, the app and all secrets except the refresh token.
 
         Raises:
             SecretMissing: a variable is not set.
@@ -118,14 +120,14 @@ class RefreshLogin:
         return self._fingerprint(names)
 
     def rotation(self, token: StoredToken | None) -> TokenRotation | None:
-        """Return the chain of refresh tokens that a stored token belongs to, if it is of this app."""
+        """Return the rotation that a stored token belongs to; None if it belongs to another app."""
         if token is None or token.refresh_token is None:
             return None
-        rotation = TokenRotation.remembered(token.extra) or self._older_form(token)
+        rotation = TokenRotation.from_extra(token.extra) or self._older_form(token)
         return rotation if rotation is not None and rotation.app == self.app() else None
 
     def app(self) -> str:
-        """Return what stands for the address and the app: a chain works with these alone.
+        """Return a fingerprint of the address and the app: refresh tokens work with these alone.
 
         Raises:
             SecretMissing: a variable is not set.
@@ -133,15 +135,15 @@ class RefreshLogin:
         client = self._settings.secret(self._connection, "client_id").reveal()
         return fingerprint([self._connection.login_url, client])
 
-    def given(self) -> Secret | None:
-        """Return the environment's refresh token, if there is one."""
+    def environment_token(self) -> Secret | None:
+        """Return the environment's refresh token; None if there is none."""
         variable = self._connection.auth.variables.get("refresh_token", "")
         if not self._settings.environ.get(variable, "").strip():
             return None
         return self._settings.secret(self._connection, "refresh_token")
 
     def client(self) -> dict[str, str]:
-        """Return the fields by which the app says who it is.
+        """Return the client id and, if configured, the client secret of the app.
 
         Raises:
             SecretMissing: a variable is not set.
@@ -150,7 +152,7 @@ class RefreshLogin:
         return {name: self._settings.secret(self._connection, name).reveal() for name in fields}
 
     def passed_over_cure(self) -> str:
-        """Return what to do about an environment token that was refused."""
+        """Return what to do about an environment token that the vendor refused."""
         variable = self._connection.auth.variables["refresh_token"]
         return (
             f"Take {variable} out of the environment and .env, or put a living token there; "
@@ -158,16 +160,16 @@ class RefreshLogin:
         )
 
     def _refreshed(self, stored: StoredToken | None) -> StoredToken:
-        rotation, given = self.rotation(stored), self.given()
-        order = sources(rotation, given)
+        rotation, from_environment = self.rotation(stored), self.environment_token()
+        order = sources(rotation, from_environment)
         if not order:
             raise self._no_token()
         try:
-            return self._refresh_with(order[0], stored, rotation, given)
+            return self._refresh_with(order[0], stored, rotation, from_environment)
         except AuthFailed as refusal:
-            if len(order) == 1 or refusal.code not in self._endpoint.profile.dead:
+            if len(order) == 1 or refusal.code not in self._endpoint.profile.dead_token_codes:
                 raise
-        token = self._refresh_with(order[1], stored, rotation, given)
+        token = self._refresh_with(order[1], stored, rotation, from_environment)
         _log.warning(
             "refresh token of the environment refused, the stored one is used",
             connection=self._connection.name,
@@ -181,16 +183,16 @@ class RefreshLogin:
         source: Source,
         stored: StoredToken | None,
         rotation: TokenRotation | None,
-        given: Secret | None,
+        from_environment: Secret | None,
     ) -> StoredToken:
-        used = stored.refresh_token if stored and source == "stored" else given
-        assert used is not None  # `sources` names no source that is not there
+        used = stored.refresh_token if stored and source == "stored" else from_environment
+        assert used is not None  # `sources` names only sources that hold a token
         form = {"grant_type": REFRESH, "refresh_token": used.reveal()}
-        at = stored.extra.get(ENDPOINT, "") if stored and source == "stored" else ""
-        answer = self._endpoint.ask(form, self.client(), at=at)
-        following = (rotation or TokenRotation(self.app())).continued(given, source)
-        extra = {"login": self.identity(), **following.extra(), **({ENDPOINT: at} if at else {})}
-        return self._endpoint.token(answer, used, extra)
+        url = stored.extra.get(ENDPOINT, "") if stored and source == "stored" else ""
+        response = self._endpoint.request(form, self.client(), url=url)
+        continued = (rotation or TokenRotation(self.app())).continued(from_environment, source)
+        extra = {"login": self.identity(), **continued.extra(), **({ENDPOINT: url} if url else {})}
+        return self._endpoint.token(response, used, extra)
 
     def _no_token(self) -> ConfigError:
         connection = self._connection
@@ -203,18 +205,18 @@ class RefreshLogin:
         )
 
     def _older_form(self, token: StoredToken) -> TokenRotation | None:
-        # Before chains were remembered, the refresh token of the environment was part of the identity.
-        given = self.given()
+        # Earlier versions stored no rotation; the environment's refresh token was part of the identity.
+        from_environment = self.environment_token()
         names = sorted(self._connection.auth.variables)
-        if given is None or token.extra.get("login") != self._fingerprint(names):
+        if from_environment is None or token.extra.get("login") != self._fingerprint(names):
             return None
-        return TokenRotation(self.app(), frozenset({mark_of(given)}))
+        return TokenRotation(self.app(), frozenset({token_fingerprint(from_environment)}))
 
     def _fingerprint(self, names: list[str]) -> str:
         auth = self._connection.auth
-        meant_for = [auth.audience] if auth.audience else []
+        audience = [auth.audience] if auth.audience else []
         texts = [self._secret_text(name) for name in names]
-        return fingerprint([auth.kind, self._connection.login_url, *texts, *meant_for])
+        return fingerprint([auth.kind, self._connection.login_url, *texts, *audience])
 
     def _secret_text(self, name: str) -> str:
         return self._settings.secret(self._connection, name).reveal()

@@ -1,6 +1,6 @@
-"""What a vendor's OAuth server says in its own way; everything else about logins is shared.
+"""How one vendor's OAuth server differs from others; everything else about logins is shared.
 
-Sources: RFC 6749 for the grants, and each vendor's pages, named where its dialect is made.
+Sources: RFC 6749 for the grants, and the vendors' pages that their profiles name.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,48 +19,48 @@ CODE = "authorization_code"
 
 
 @dataclass(frozen=True)
-class TokenAnswer:
-    """What a token answer holds, besides the tokens themselves.
+class TokenDetails:
+    """What a token response holds besides the tokens.
 
     Attributes:
-        place: where the vendor wants the calls, without a trailing slash.
-        issued_at: None where the answer does not say.
-        expires_in: for how many seconds the token lives, as the answer says it.
-        usual_s: what is documented; None where the token ends by other rules than the clock.
-        extra: what to remember with the token.
+        instance_url: the address for API calls.
+        issued_at: None where the response does not say.
+        expires_in: the token's lifetime in seconds, as the response has it.
+        documented_s: the documented lifetime; None where the token has no fixed lifetime.
+        extra: what to store with the token.
     """
 
-    place: str
+    instance_url: str
     issued_at: datetime | None = None
     expires_in: object = None
-    usual_s: float | None = None
+    documented_s: float | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A refusal of the OAuth server, for whoever says what to do about it.
+    """A refusal by the OAuth server, from which a cure is chosen.
 
     Attributes:
-        grant: the grant type that was asked for.
+        grant: the grant type of the request.
         code: the server's error code.
-        said: its description, in any form.
-        skew_s: by how much our clock is ahead of the server's.
+        description: the server's text, in any form.
+        skew_s: how many seconds our clock is ahead of the server's.
     """
 
     connection: Connection
     grant: str
     code: str
-    said: str
+    description: str
     skew_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class CodePage:
-    """Where a person makes a code by hand, and what to click there."""
+    """The page where a person makes a code, and what to click there."""
 
     address: Callable[[Connection], str]
-    how: str
+    instructions: str
 
 
 @dataclass(frozen=True)
@@ -69,36 +69,37 @@ class OAuthProfile:
 
     Attributes:
         vendor: its name as people write it.
-        token_url: where tokens are asked for.
-        authorize_url: where a person decides.
-        classify_response: the error that an answer of the token endpoint stands for; None for a success.
-        read: what an answer says; raises ValueError where it is none, as the methods of `TokenResponse` do.
-        cure: what to do about a refusal.
-        api_hosts: patterns of the hosts that the vendor documents for its API. The configured host is one in
-            any case. See `connectors.trusted_hosts`.
+        token_url: the token endpoint.
+        authorize_url: the page where a person allows the access.
+        classify_response: returns the error that a response of the token endpoint means; None for a success.
+        read: returns the details of a token response; raises ValueError for a defective one, as
+            `TokenResponse` does.
+        cure: returns what to do about a refusal.
+        api_hosts: patterns of the hosts that the vendor documents for its API. The configured host is always
+            allowed. See `connectors.trusted_hosts`.
         login_hosts: the same for its token endpoints.
-        client_auth: whether the app says who it is in the form, or in a Basic header.
-        pkce: codes are bound to this very attempt (RFC 7636).
-        asked: further parameters of the address where a person decides, such as scopes.
-        dead: error codes that say that a refresh token is worth nothing.
-        no_refresh_cure: what to do where a person let us in and no refresh token came.
-        by_hand: kinds of login whose code a person makes at the vendor: where, and how.
-        exchange_at: the token endpoint that a person's answer names; "" for `token_url`. Raises AuthFailed
-            where it is not the vendor's.
+        client_auth: whether the app's credentials go into the form or into a Basic header.
+        pkce: codes are bound to the attempt (RFC 7636).
+        authorize_params: further parameters of `authorize_url`, such as scopes.
+        dead_token_codes: error codes that mean that a refresh token is no longer valid.
+        no_refresh_cure: what to do where a person allowed the access and no refresh token came.
+        code_pages: kinds of login whose code a person makes at the vendor, with the page for it.
+        exchange_url: returns the token endpoint that the redirect names; "" for `token_url`. Raises
+            AuthFailed where it is not the vendor's.
     """
 
     vendor: str
     token_url: Callable[[Connection], str]
     authorize_url: Callable[[Connection], str]
     classify_response: Callable[[str, requests.Response], VendorError | None]
-    read: Callable[[Connection, TokenResponse], TokenAnswer]
+    read: Callable[[Connection, TokenResponse], TokenDetails]
     cure: Callable[[Refused], str]
     api_hosts: Callable[[Connection], tuple[str, ...]] = lambda _: ()
     login_hosts: Callable[[Connection], tuple[str, ...]] = lambda _: ()
     client_auth: Literal["form", "basic"] = "form"
     pkce: bool = True
-    asked: Callable[[Connection], Mapping[str, str]] = lambda _: {}
-    dead: frozenset[str] = frozenset({"invalid_grant"})
+    authorize_params: Callable[[Connection], Mapping[str, str]] = lambda _: {}
+    dead_token_codes: frozenset[str] = frozenset({"invalid_grant"})
     no_refresh_cure: str = ""
-    by_hand: Mapping[str, CodePage] = field(default_factory=dict)
-    exchange_at: Callable[[Connection, Mapping[str, str]], str] = lambda *_: ""
+    code_pages: Mapping[str, CodePage] = field(default_factory=dict)
+    exchange_url: Callable[[Connection, Mapping[str, str]], str] = lambda *_: ""

@@ -1,9 +1,9 @@
-"""Which refresh token is shown to the vendor: that of the stored chain, or the environment's.
+"""Refresh-token rotation: which token is sent to the vendor, the stored one or the environment's.
 
-Where the vendor rotates, each refresh token buys its successor and dies: a chain. The environment's token
-can only begin one. So a chain remembers the tokens that the environment has held while it lived, as
-fingerprints, and the rule is: **a token that the chain has not seen is newer, and is tried first; one
-that it has seen is never shown again.**
+A vendor that rotates returns a new refresh token with each login, and the old one is no longer valid. The
+environment's token can only start a rotation. So fingerprints of the environment's tokens are stored with
+the rotation, and the rule is: **an environment token that the rotation has not seen is newer and is tried
+first; one that it has seen is never sent again.**
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ Source = Literal["environment", "stored"]
 
 @dataclass(frozen=True)
 class TokenRotation:
-    """What is remembered about a chain of refresh tokens.
+    """What is stored about a rotation of refresh tokens.
 
     Attributes:
         app: fingerprint of the address and the app that it belongs to.
-        seen: fingerprints of the environment's tokens that it has met, the one it began with among them.
-        refused: the last of them that the vendor refused in its favour, or "".
+        seen: fingerprints of the environment's tokens that it has seen, including the one that started it.
+        refused: the last of them that the vendor refused, so that the stored token was used; "" for none.
     """
 
     app: str
@@ -31,42 +31,47 @@ class TokenRotation:
     refused: str = ""
 
     @classmethod
-    def remembered(cls, extra: Mapping[str, str]) -> "TokenRotation | None":
-        """Read it from what is stored with a token; None where nothing is."""
+    def from_extra(cls, extra: Mapping[str, str]) -> "TokenRotation | None":
+        """Return the rotation that is stored with a token; None where there is none."""
         if "app" not in extra:
             return None
         seen = frozenset(extra.get("seen", "").split())
         return cls(extra["app"], seen, extra.get("refused", ""))
 
     def extra(self) -> dict[str, str]:
-        """Return what is stored with a token."""
+        """Return the rotation in the form that is stored with a token."""
         return {"app": self.app, "seen": " ".join(sorted(self.seen)), "refused": self.refused}
 
-    def continued(self, given: Secret | None, used: Source) -> "TokenRotation":
-        """Return the chain after a login that went well, whose environment held `given`."""
-        if given is None:
+    def continued(self, from_environment: Secret | None, used: Source) -> "TokenRotation":
+        """Return the rotation after a successful login.
+
+        Args:
+            from_environment: the environment's token during the login.
+            used: which token the login used.
+        """
+        if from_environment is None:
             return self
-        mark = mark_of(given)
+        token = token_fingerprint(from_environment)
         if used == "environment":
-            return replace(self, seen=self.seen | {mark}, refused="")
-        refused = self.refused if mark in self.seen else mark
-        return replace(self, seen=self.seen | {mark}, refused=refused)
+            return replace(self, seen=self.seen | {token}, refused="")
+        refused = self.refused if token in self.seen else token
+        return replace(self, seen=self.seen | {token}, refused=refused)
 
 
-def sources(rotation: TokenRotation | None, given: Secret | None) -> tuple[Source, ...]:
-    """Return where to take the refresh token from, first choice first; empty where there is none.
+def sources(rotation: TokenRotation | None, from_environment: Secret | None) -> tuple[Source, ...]:
+    """Return the sources of a refresh token in the order in which to try them; empty if there is none.
 
     Args:
-        rotation: the stored one, if it belongs to this address and app.
-        given: what the environment holds.
+        rotation: the stored rotation, if it belongs to this address and app.
+        from_environment: the environment's token.
     """
     if rotation is None:
-        return ("environment",) if given else ()
-    if given is None or mark_of(given) in rotation.seen:
+        return ("environment",) if from_environment else ()
+    if from_environment is None or token_fingerprint(from_environment) in rotation.seen:
         return ("stored",)
     return ("environment", "stored")
 
 
-def mark_of(token: Secret) -> str:
-    """Return the fingerprint by which a chain knows a token again."""
+def token_fingerprint(token: Secret) -> str:
+    """Return the fingerprint by which a rotation recognises a token."""
     return fingerprint(["refresh token", token.reveal()])

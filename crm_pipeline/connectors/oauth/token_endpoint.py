@@ -1,4 +1,4 @@
-"""A vendor's token endpoint: a form goes in, an answer or an explained refusal comes out."""
+"""A vendor's token endpoint: sends a form, returns the response or raises an explained refusal."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from crm_pipeline.connectors.oauth.profile import OAuthProfile, Refused
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
-from crm_pipeline.kernel.errors import AuthFailed, MalformedAnswer, ProtocolError
+from crm_pipeline.kernel.errors import AuthFailed, MalformedResponse, ProtocolError
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.bounds import Bounds
@@ -24,23 +24,23 @@ from crm_pipeline.wire.figures import lasting
 from crm_pipeline.wire.session import HttpSession, Permit, Times
 
 EXPIRES = "expires_at"
-# Where the chain of a stored token is refreshed, if not at the usual endpoint.
+# Key of the endpoint that refreshes a stored token, if it is not the usual one.
 ENDPOINT = "token_endpoint"
-_AHEAD = timedelta(seconds=120)
+_RENEW_BEFORE = timedelta(seconds=120)
 _SHORTEST_S, _LONGEST_S = 30.0, 315_360_000.0  # half a minute to ten years
 
 
 class TokenEndpoint:
-    """Asks for tokens of one connection; for one thread at a time.
+    """Requests tokens for one connection; for one thread at a time.
 
     Args:
-        connection: whose login server it is.
-        clock: the present, which assertions carry and answers may lack.
+        connection: the connection that logs in.
+        clock: the present, for responses that do not say when they were issued.
         profile: the vendor's.
-        permit: entered around every request; the rate limiter, where the vendor counts these.
-        observe: sees every answer, errors included.
-        bounds: how large answers may be and how long they may take.
-        implausible: takes what the answers say and cannot be true.
+        permit: entered around every request; the rate limiter, where the vendor counts logins.
+        observe: receives every response, errors included.
+        bounds: how large responses may be and how long they may take.
+        implausible: collects implausible values of responses.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class TokenEndpoint:
         self.clock = clock
         self.profile = profile
         self._skew_s = 0.0
-        self._observed = observe
+        self._observer = observe
         self._implausible = implausible or ImplausibleValues(connection.name)
         self._http = HttpSession(
             connection.name,
@@ -75,19 +75,19 @@ class TokenEndpoint:
         """Close all connections."""
         self._http.close()
 
-    def ask(
-        self, form: Mapping[str, str], client: Mapping[str, str], *, at: str = ""
+    def request(
+        self, form: Mapping[str, str], client: Mapping[str, str], *, url: str = ""
     ) -> TokenResponse:
-        """Return the answer to a form.
+        """Send a form and return the response.
 
         Args:
-            form: what is asked for.
-            client: `client_id` and `client_secret` of the app; empty where the form proves who we are.
-            at: the endpoint, where it is not the usual one.
+            form: the grant type and its parameters.
+            client: `client_id` and `client_secret` of the app; empty where the form proves the identity.
+            url: the endpoint, if it is not the usual one.
 
         Raises:
             AuthFailed: the vendor refuses; the cure says what to do.
-            MalformedAnswer: the answer is not what the vendor documents.
+            MalformedResponse: the response is not what the vendor documents.
         """
         self._skew_s = 0.0
         headers: dict[str, str] = {}
@@ -97,7 +97,7 @@ class TokenEndpoint:
             headers["Authorization"] = _basic(client)
         try:
             response = self._http.request(
-                "POST", at or self.profile.token_url(self.connection), data=fields, headers=headers
+                "POST", url or self.profile.token_url(self.connection), data=fields, headers=headers
             )
         except AuthFailed as refusal:
             refusal.cure = self.profile.cure(
@@ -114,95 +114,95 @@ class TokenEndpoint:
         return TokenResponse.read(response.content, owner=owner, vendor=vendor)
 
     def token(
-        self, answer: TokenResponse, used: Secret | None, extra: Mapping[str, str]
+        self, response: TokenResponse, used: Secret | None, extra: Mapping[str, str]
     ) -> StoredToken:
-        """Return the token of an answer.
+        """Return the token of a response.
 
         Args:
-            answer: what `ask` returned.
-            used: the refresh token that stays valid where the answer has no new one.
-            extra: what to remember with it.
+            response: of `request`.
+            used: the refresh token of the request, which stays valid where the response has no new one.
+            extra: what to store with the token.
 
         Raises:
-            MalformedAnswer: the answer is not what the vendor documents.
-            ProtocolError: it sends us to a host that is not the vendor's.
+            MalformedResponse: the response is not what the vendor documents.
+            ProtocolError: it names an API host that is not the vendor's.
         """
         now = self.clock.now()
         try:
-            given = answer.optional_token("refresh_token")
-            access = answer.token("access_token")
-            told = self.profile.read(self.connection, answer)
-            until: dict[str, str] = {}
-            if told.usual_s is not None:
-                lives_s = self._lives_s(told.expires_in, told.usual_s)
-                until[EXPIRES] = format_instant(now + timedelta(seconds=lives_s))
+            refresh = response.optional_token("refresh_token")
+            access = response.token("access_token")
+            details = self.profile.read(self.connection, response)
+            expiry: dict[str, str] = {}
+            if details.documented_s is not None:
+                lifetime_s = self._lifetime_s(details.expires_in, details.documented_s)
+                expiry[EXPIRES] = format_instant(now + timedelta(seconds=lifetime_s))
         except ValueError as error:
             raise self._unreadable(error) from None
-        self._refuse_foreign(told.place)
+        self._refuse_foreign(details.instance_url)
         return StoredToken(
             access_token=Secret(access),
-            refresh_token=Secret(given) if given else used,
-            instance_url=told.place.rstrip("/"),
-            issued_at=told.issued_at or now,
-            extra={**told.extra, **until, **extra},
+            refresh_token=Secret(refresh) if refresh else used,
+            instance_url=details.instance_url.rstrip("/"),
+            issued_at=details.issued_at or now,
+            extra={**details.extra, **expiry, **extra},
         )
 
-    def _lives_s(self, told: object, usual_s: float) -> float:
-        """Return for how long a token lives: with 0 or -1 each call would log in anew."""
-        found = lasting(told, least=_SHORTEST_S, most=_LONGEST_S)
-        if found is None:
+    def _lifetime_s(self, expires_in: object, documented_s: float) -> float:
+        """Return a token's lifetime, the documented one for values such as 0, with which each call would log in."""
+        lifetime_s = lasting(expires_in, least=_SHORTEST_S, most=_LONGEST_S)
+        if lifetime_s is None:
             self._implausible.note(
                 "expires_in",
                 f"of the login's answer, which is no number of seconds from {_SHORTEST_S:.0f} to"
-                f" {_LONGEST_S:,.0f}; {usual_s:,.0f} are taken, as documented",
+                f" {_LONGEST_S:,.0f}; {documented_s:,.0f} are taken, as documented",
             )
-        return usual_s if found is None else found
+        return documented_s if lifetime_s is None else lifetime_s
 
-    def _refuse_foreign(self, place: str) -> None:
-        """Refuse a login that would have the calls, and so the token, sent to somebody else."""
-        if TrustedHosts(self.connection, self.profile.api_hosts(self.connection)).includes(place):
+    def _refuse_foreign(self, url: str) -> None:
+        """Refuse a login whose response would send the calls, and so the token, to a foreign host."""
+        if TrustedHosts(self.connection, self.profile.api_hosts(self.connection)).includes(url):
             return
         raise ProtocolError(
-            f"{self.connection.name}: the login answer names {_host(place)} as the place of the account, which "
+            f"{self.connection.name}: the login answer names {_host(url)} as the address of the account, which "
             f"is neither configured nor a host that {self.profile.vendor} documents. The token was sent nowhere.",
             cure="Check login_url. If it is right, something between here and the vendor changes answers.",
         )
 
-    def _unreadable(self, error: ValueError) -> MalformedAnswer:
-        # Ours alone: other errors may quote values.
+    def _unreadable(self, error: ValueError) -> MalformedResponse:
+        # Only the texts of `TokenResponse` are safe to show: other errors may quote values.
         defect = str(error)
         is_ours = defect.startswith(("its ", "it lacks "))
-        return MalformedAnswer(
+        return MalformedResponse(
             f"{self.connection.name}: the login answer is not what {self.profile.vendor} documents: "
             f"{defect if is_ours else 'a value is of another type'}.",
             cure="Check login_url; if it is right, run again.",
         )
 
     def _observe(self, response: requests.Response, times: Times) -> None:
-        if self._observed is not None:
-            self._observed(response)
-        told = dates.instant(response.headers.get("Date"))
-        if told is not None:  # only an error text uses it
-            self._skew_s = (times.head_at - told).total_seconds()
+        if self._observer is not None:
+            self._observer(response)
+        server_now = dates.instant(response.headers.get("Date"))
+        if server_now is not None:  # only an error text uses it
+            self._skew_s = (times.head_at - server_now).total_seconds()
 
 
 def renewed_at(token: StoredToken) -> datetime | None:
-    """Return when an access token is to be renewed, None where only a refusal tells that it has ended.
+    """Return when an access token is to be renewed; None where only a refusal shows that it has expired.
 
-    That is somewhat before its end, because a call may wait at the limiter; of a short life half is used.
+    That is two minutes before its end, because a call may wait at the limiter, or half of a short lifetime.
     """
     try:
-        until = parse_instant(token.extra.get(EXPIRES, ""))
+        expires_at = parse_instant(token.extra.get(EXPIRES, ""))
     except ValueError:
         return None
-    lives = max(until - token.issued_at, timedelta(0))
-    return until - min(_AHEAD, lives / 2)
+    lifetime = max(expires_at - token.issued_at, timedelta(0))
+    return expires_at - min(_RENEW_BEFORE, lifetime / 2)
 
 
-def _host(place: str) -> str:
-    """Return the host of an address for a sentence; it may be anything."""
+def _host(url: str) -> str:
+    """Return the host of an address of any form, safe for an error text."""
     try:
-        host = urlsplit(place).hostname or ""
+        host = urlsplit(url).hostname or ""
     except ValueError:
         host = ""
     return host[:100] if host.isascii() and host.isprintable() and host else "no address"

@@ -1,4 +1,4 @@
-"""Pipedrive: reading through the API v2, and through v1 what v2 does not have. Exports `connector`."""
+"""Pipedrive: reads through API v2, and through v1 what v2 lacks. Exports `connector`."""
 
 from functools import cached_property
 
@@ -43,9 +43,9 @@ class PipedriveConnector:
     callback_url = "http://localhost:8401/OauthRedirect"
     address_example = "https://acme.pipedrive.com"
     mapping: tuple[ObjectMap, ...] = MAPPING
-    # Short lists without a filter by time: read whole each time, and what is absent is gone.
+    # Short lists without a filter by time are read completely each time; an absent record is deleted.
     snapshot_objects = frozenset(name for name, item in ITEMS.items() if item.is_setup)
-    default_objects = tuple(name for name, item in ITEMS.items() if not item.is_dear)
+    default_objects = tuple(name for name, item in ITEMS.items() if not item.is_costly)
     keys = PipedriveKeys()
 
     @cached_property

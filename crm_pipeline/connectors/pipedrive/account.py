@@ -30,7 +30,7 @@ from crm_pipeline.connectors.pipedrive import (
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Item
 from crm_pipeline.connectors.pipedrive.lister import Lister
-from crm_pipeline.connectors.pipedrive.planning import BegunRead
+from crm_pipeline.connectors.pipedrive.planning import StartedRead
 from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import Window
@@ -48,22 +48,22 @@ class PipedriveAccount(ApiAccount[Api]):
         self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
         super().__init__(connection, Api(connection, context, limits))
-        self._begun: dict[str, BegunRead] = {}
+        self._started: dict[str, StartedRead] = {}
 
     def check(self) -> Checkup:
         """Look at login, identity, permissions, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
 
     def identity(self) -> str:
-        """Say as whom, and to which company, this is logged in."""
+        """Return the user and the company of the login."""
         return checkup.identity(self._api.me())
 
     def facts(self) -> AccountFacts:
-        """Return the zone and currency of the login's user: those of the company are told nowhere."""
+        """Return the time zone and currency of the login's user: the API has none of the company."""
         return facts.of(self._api.me(), self.connection.login_url)
 
     def objects(self) -> list[ObjectInfo]:
-        """List the objects; whether the login may read them, `check` finds out."""
+        """List the objects; `check` reports whether the login may read them."""
         return [
             ObjectInfo(item.name, item.label, custom=False, queryable=True)
             for item in ITEMS.values()
@@ -76,84 +76,86 @@ class PipedriveAccount(ApiAccount[Api]):
             NotPermitted: there is no such object, or this login may not read its fields.
         """
         item = self._item(obj)
-        return describe.schema_of(item, metadata.described(self._api, item))
+        return describe.schema_of(item, metadata.field_entries(self._api, item))
 
     def _ping(self) -> None:
         self._api.me()
 
-    def count(self, plan: Plan) -> int | None:  # noqa: ARG002 - there is nothing to ask
+    def count(self, plan: Plan) -> int | None:  # noqa: ARG002 - there is no such call
         """Return None: Pipedrive does not count."""
         return None
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
-        """Choose the route for a window; its first pages are read already."""
+        """Choose the read strategy for a window; this reads its first pages."""
         item = self._item(obj.name)
         before = self._api.usage
-        described = metadata.described(self._api, item)
-        used = self._api.usage
-        wanted = None if self._is_snapshot(obj, item) else window
-        lister = Lister(self._api, item, describe.optional_of(item, described))
-        begun = planning.begin(lister, wanted)
-        self._begun[item.name] = begun
-        schema = describe.schema_of(item, described)
+        entries = metadata.field_entries(self._api, item)
+        after = self._api.usage
+        read_window = None if self._is_snapshot(obj, item) else window
+        lister = Lister(self._api, item, describe.optional_of(item, entries))
+        started = planning.start(lister, read_window)
+        self._started[item.name] = started
+        schema = describe.schema_of(item, entries)
         schema = replace(
-            schema, fields=tuple(f for f in schema.fields if f.name not in begun.refused)
+            schema, fields=tuple(f for f in schema.fields if f.name not in started.refused)
         )
         plan = Plan(
             object=item.name,
-            window=wanted,
+            window=read_window,
             route="cursor",
             reason="",
             schema=schema,
-            cursor_field=None if wanted is None else item.stamp,
-            complete=wanted is None,
+            cursor_field=None if read_window is None else item.cursor_field,
+            complete=read_window is None,
             vendor_count=None,
             calls=0,
             unit=self._api.meter.unit,
         )
-        routes = planning.routes(
+        strategies = planning.strategies(
             lister,
-            begun,
-            asked=obj.route,
+            started,
+            setting=obj.route,
             calls_per_s=self._api.pace.calls_per_s,
-            described=(used.calls - before.calls, used.cost - before.cost),
+            metadata_usage=(after.calls - before.calls, after.cost - before.cost),
         )
         chosen = planned(
             plan,
-            routes,
+            strategies,
             asked=obj.route,
             remaining=self._api.remaining,
             returns=self._api.budget_returns,
         )
-        if not begun.refused:
+        if not started.refused:
             return chosen
-        without = ", ".join(begun.refused)
-        return replace(chosen, reason=f"{chosen.reason}; not given by the vendor: {without}")
+        refused = ", ".join(started.refused)
+        return replace(chosen, reason=f"{chosen.reason}; not given by the vendor: {refused}")
 
     def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read what the plan says."""
         item = self._item(plan.object)
-        begun = self._begun.pop(plan.object, None)
-        if begun is None or begun.window != plan.window:
+        started = self._started.pop(plan.object, None)
+        if started is None or started.window != plan.window:
             names = plan.schema.by_name
-            begun = BegunRead(plan.window, tuple(name for name in item.optional if name in names))
+            started = StartedRead(
+                plan.window, tuple(name for name in item.optional if name in names)
+            )
         return reading.pages(
-            Lister(self._api, item, begun.optional),
+            Lister(self._api, item, started.optional),
             plan,
             checkpoint,
-            firsts=begun.firsts,
-            at_once=ranges.workers_of(self._api.pace.calls_per_s, self._api.round_trip_s),
+            first_pages=started.first_pages,
+            workers=ranges.workers_of(self._api.pace.calls_per_s, self._api.round_trip_s),
         )
 
     def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: Pipedrive keeps nothing for a read."""
 
     def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
-        """Return how many records changed at or after an instant (at most a page), and the newest stamp."""
-        return direct.newest(Lister(self._api, self._item(schema.object)), since)
+        """Return how many records changed at or after an instant (at most a page), and the last change."""
+        return direct.probe_changes(Lister(self._api, self._item(schema.object)), since)
 
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
-        """Return what an object costs where nothing changes."""
+        """Return what a read of an object without changes costs."""
         return upkeep.of(obj)
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
@@ -170,7 +172,7 @@ class PipedriveAccount(ApiAccount[Api]):
         return direct.get(self._api, self._item(obj), record, by=by)
 
     def sight(self) -> str:
-        """Say what this login may see."""
+        """Return what this login may see."""
         return checkup.sight(self._api)
 
     def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:
@@ -190,7 +192,7 @@ class PipedriveAccount(ApiAccount[Api]):
     def _is_snapshot(self, obj: ObjectSettings, item: Item) -> bool:
         if item.is_setup and obj.snapshot is False:
             raise ConfigError(
-                f"{self.connection.name}: {item.name} cannot be asked for by the time of change, so it "
+                f"{self.connection.name}: {item.name} cannot be filtered by the time of change, so it "
                 "cannot be read by windows.",
                 cure=f"Take 'snapshot: false' of {item.name} out of connections.yaml.",
             )

@@ -20,14 +20,14 @@ _ME = Operation("me", cost=2)
 
 
 class Access(msgspec.Struct):
-    """What a user may do in an app of the company."""
+    """A user's rights in one of the company's apps."""
 
     app: str | None = None
     admin: bool | None = None
 
 
 class Me(msgspec.Struct):
-    """The user whose token this is."""
+    """The user of the token."""
 
     id: int | str
     company_id: int | str | None = None
@@ -38,7 +38,7 @@ class Me(msgspec.Struct):
     default_currency: str | None = None
 
 
-class _MyAnswer(msgspec.Struct):
+class _MeResponse(msgspec.Struct):
     data: Me
 
 
@@ -66,31 +66,33 @@ class Api(VendorApi):
 
     @property
     def page_records(self) -> int:
-        """How many records a page holds at most."""
-        own = self.connection.ceilings.get("page_records", self.limits.ceilings["page_records"])
-        return min(own, self.limits.ceilings["page_records"])
+        """The maximum number of records on a page."""
+        configured = self.connection.ceilings.get(
+            "page_records", self.limits.ceilings["page_records"]
+        )
+        return min(configured, self.limits.ceilings["page_records"])
 
     def ask(
         self, path: str, reader: Callable[[bytes], T], operation: Operation, **params: str
     ) -> T:
-        """GET a path below the company's address; return what the reader makes of it, with retries."""
+        """GET a path below the company's address, with retries; return what the reader returns."""
         return self.read(
             "GET", path, operation, lambda response: reader(response.content), params=params
         )
 
     def typed(self, path: str, kind: type[T], what: str, operation: Operation, **params: str) -> T:
-        """GET a path and return its answer, `what` in words, in a declared type, with retries."""
+        """GET a path, with retries; return the response in a declared type, named `what` in error texts."""
         return self.decoded("GET", path, operation, kind, what, params=params)
 
     def authorization(self, token: StoredToken) -> dict[str, str]:
-        """Return the header that says who we are: an API token has one of its own."""
+        """Return the authorization header: API tokens have a header of their own."""
         if self._by_token:
             return {"x-api-token": token.access_token.reveal()}
         return super().authorization(token)
 
     def me(self) -> Me:
-        """Return the user whose token this is, with the company."""
-        return self.typed("/v1/users/me", _MyAnswer, "the user of the token", _ME).data
+        """Return the user of the token, with the company."""
+        return self.typed("/v1/users/me", _MeResponse, "the user of the token", _ME).data
 
     @property
     def scopes(self) -> frozenset[str] | None:

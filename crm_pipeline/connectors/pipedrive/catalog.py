@@ -1,6 +1,6 @@
-"""Pipedrive's objects as data: which lists hold them, what those take and cost.
+"""Pipedrive's objects as data: the lists that hold them, with parameters and costs.
 
-Costs and parameters: https://developers.pipedrive.com/docs/api/v1 (every operation names its own).
+Costs and parameters: https://developers.pipedrive.com/docs/api/v1 (each operation has its own).
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 DELETED = "deleted"
-"""The origin of records from a list of deleted ones, which they do not say of themselves."""
+"""The origin of records from a list of deleted ones: the records themselves do not show it."""
 Paging = Literal["cursor", "offset", "whole", "deals", "per_deal"]
 
 
@@ -17,10 +17,10 @@ class Listing:
     """One list of the vendor; an object may be spread over several.
 
     Attributes:
-        name: tells the lists of an object apart.
+        name: unique among the lists of an object.
         cost: of a page, in tokens.
-        params: what is always asked.
-        deleted: all its records are deleted ones.
+        params: sent with every request.
+        deleted: all its records are deleted.
         since, until: whether it takes `updated_since` and `updated_until`.
     """
 
@@ -39,7 +39,7 @@ class Listing:
 
     @property
     def origin(self) -> str:
-        """What `Page.origin` says of its records."""
+        """The `Page.origin` of its records."""
         return DELETED if self.deleted else ""
 
 
@@ -48,38 +48,38 @@ class Item:
     """One object.
 
     Attributes:
-        listings: read one after the other; living records before those that may be deleted meanwhile.
-        record: the path of single records.
-        fields: the paths of the field metadata, the next where one is not permitted; empty for none.
-        optional: what `include_fields` may name.
-        paging: by cursor (v2), by offset (v1), all in one answer, by the deals that it belongs to, or deal
-            by deal for those that changed.
-        stamp: the key that says when a record changed; "" where records carry none.
-        is_setup: a short list that is read whole each time.
-        search: fields by which the vendor finds single records.
-        is_dear: read only if somebody asks for it.
-        beside: lists whose names are put into its records.
-        ended_by: the key that says that a record is deleted, "" where none does: users who may not log in
-            any more stay in their list, and own what they owned.
+        listings: read one after the other, live records before deleted ones.
+        record_path: the path of single records.
+        metadata_paths: the paths of the field metadata; the next is used where one is not permitted.
+        optional: the fields that `include_fields` may name.
+        paging: by cursor (v2), by offset (v1), all in one response ("whole"), by the deals that the records
+            belong to ("deals"), or one changed deal after the other ("per_deal").
+        cursor_field: the key with the time of change; "" where records have none.
+        is_setup: a short list that is read completely each time.
+        search_fields: fields by which the vendor finds single records.
+        is_costly: read only if it is configured.
+        lookups: lists whose names are added to its records.
+        deleted_key: the key that marks deleted records; "" where there is none: users who may no longer log
+            in stay in their list and still own records.
     """
 
     name: str
     label: str
     listings: tuple[Listing, ...]
-    record: str
-    fields: tuple[str, ...] = ()
+    record_path: str
+    metadata_paths: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     paging: Paging = "cursor"
-    stamp: str = "update_time"
+    cursor_field: str = "update_time"
     is_setup: bool = False
-    search: tuple[str, ...] = ()
-    is_dear: bool = False
-    beside: tuple[Listing, ...] = ()
-    ended_by: Literal["is_deleted", "active_flag", ""] = "is_deleted"
+    search_fields: tuple[str, ...] = ()
+    is_costly: bool = False
+    lookups: tuple[Listing, ...] = ()
+    deleted_key: Literal["is_deleted", "active_flag", ""] = "is_deleted"
 
     @property
     def has_windows(self) -> bool:
-        """Whether records can be asked for by the time of their change, in any order of seconds."""
+        """Whether records can be read by ranges of their time of change."""
         return self.paging == "cursor" and self.listings[0].since
 
 
@@ -123,7 +123,7 @@ ITEMS: Mapping[str, Item] = {
             (
                 *_v2("deals"),
                 Listing("archived", "/api/v2/deals/archived", 20),
-                # Deals alone can be listed after their deletion, for 30 days.
+                # Only deleted deals can be listed, for 30 days.
                 Listing("deleted", "/api/v2/deals", 10, _ONLY_DELETED, deleted=True),
                 Listing(
                     "archived deleted", "/api/v2/deals/archived", 20, _ONLY_DELETED, deleted=True
@@ -139,7 +139,7 @@ ITEMS: Mapping[str, Item] = {
                 "participants_count",
                 "source_lead_id",
             ),
-            search=("title", "notes", "custom_fields"),
+            search_fields=("title", "notes", "custom_fields"),
         ),
         Item(
             "persons",
@@ -156,7 +156,7 @@ ITEMS: Mapping[str, Item] = {
                 "marketing_status",
                 "doi_status",
             ),
-            search=("name", "email", "phone", "notes", "custom_fields"),
+            search_fields=("name", "email", "phone", "notes", "custom_fields"),
         ),
         Item(
             "organizations",
@@ -165,14 +165,14 @@ ITEMS: Mapping[str, Item] = {
             "/api/v2/organizations",
             ("/api/v2/organizationFields", "/v1/organizationFields"),
             (*_COUNTS, *_DEALS_OF, "people_count"),
-            search=("name", "address", "notes", "custom_fields"),
+            search_fields=("name", "address", "notes", "custom_fields"),
         ),
         Item(
             "activities",
             "Activities",
             _v2("activities"),
             "/api/v2/activities",
-            # The metadata of v2 want an admin's scope, those of v1 that of the activities.
+            # The metadata of v2 need the admin scope, those of v1 the scope of activities.
             ("/api/v2/activityFields", "/v1/activityFields"),
             ("attendees",),
         ),
@@ -182,7 +182,7 @@ ITEMS: Mapping[str, Item] = {
             _v2("products", until=False),
             "/api/v2/products",
             ("/api/v2/productFields", "/v1/productFields"),
-            search=("name", "code", "custom_fields"),
+            search_fields=("name", "code", "custom_fields"),
         ),
         Item(
             "leads",
@@ -202,7 +202,7 @@ ITEMS: Mapping[str, Item] = {
             "/v1/notes",
             ("/v1/noteFields",),
             paging="offset",
-            ended_by="active_flag",
+            deleted_key="active_flag",
         ),
         Item(
             "deal_products",
@@ -218,7 +218,7 @@ ITEMS: Mapping[str, Item] = {
             (Listing("log", "/v1/deals/{id}/changelog", 20, until=False),),
             "",
             paging="per_deal",
-            is_dear=True,
+            is_costly=True,
         ),
         Item(
             "deal_participants",
@@ -226,7 +226,7 @@ ITEMS: Mapping[str, Item] = {
             (Listing("participants", "/v1/deals/{id}/participants", 10, until=False),),
             "",
             paging="per_deal",
-            is_dear=True,
+            is_costly=True,
         ),
         Item(
             "pipelines",
@@ -247,14 +247,14 @@ ITEMS: Mapping[str, Item] = {
                 name,
                 label,
                 (Listing("live", f"/v1/{name}", cost, since=False, until=False),),
-                record,
+                record_path,
                 paging="whole",
-                stamp=stamp,
+                cursor_field=cursor_field,
                 is_setup=True,
-                beside=(ROLES, TEAMS) if name == "users" else (),
-                ended_by="" if name == "users" else "is_deleted",
+                lookups=(ROLES, TEAMS) if name == "users" else (),
+                deleted_key="" if name == "users" else "is_deleted",
             )
-            for name, label, cost, record, stamp in (
+            for name, label, cost, record_path, cursor_field in (
                 ("users", "Users", 20, "/v1/users", "modified"),
                 ("activityTypes", "Activity types", 20, "", "update_time"),
                 ("leadLabels", "Lead labels", 10, "", "update_time"),

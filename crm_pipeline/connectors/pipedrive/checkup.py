@@ -1,4 +1,4 @@
-"""What `crm-pipeline check` asks a Pipedrive company: login, identity, sight, budget, objects."""
+"""The check-up of a Pipedrive company: login, identity, visibility, scopes, budget, objects."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -16,18 +16,18 @@ _READ_SCOPES = ("base", "deals", "contacts", "activities", "products", "leads", 
 
 
 def findings(api: Api) -> Iterator[Finding]:
-    """Yield one finding after the other; without an answer or a login there is only one."""
-    told: list[Me] = []
+    """Yield the findings; if the API does not respond or the login fails, there is only one."""
+    users: list[Me] = []
 
     def ping() -> None:
-        told.append(api.me())
+        users.append(api.me())
 
     yield from checkup.findings(
         api,
         ping,
         (
-            ("identity", lambda: _identity(api, told[0])),
-            ("sight", lambda: _sight(told[0])),
+            ("identity", lambda: _identity(api, users[0])),
+            ("sight", lambda: _sight(users[0])),
             ("scopes", lambda: _scopes(api)),
             ("budget", lambda: _budget(api)),
             ("objects", lambda: _objects(api)),
@@ -36,13 +36,13 @@ def findings(api: Api) -> Iterator[Finding]:
 
 
 def identity(me: Me) -> str:
-    """Say as whom, and to which company, an account is logged in."""
+    """Return the user and the company of a login."""
     company = me.company_domain or me.company_name
     return f"user {me.id} of company {me.company_id} ({company})"
 
 
 def sight(api: Api) -> str:
-    """Say what the login may see; "" for a user who is no admin: others may take records from its sight."""
+    """Return what the login may see; "" for a user without admin rights, from whom records may be hidden."""
     me = api.me()
     if any(finding.level != "ok" for finding in _sight(me)):
         return ""
@@ -50,13 +50,13 @@ def sight(api: Api) -> str:
 
 
 def _identity(api: Api, me: Me) -> Iterator[Finding]:
-    ours = urlsplit(api.connection.login_url).hostname
-    theirs = urlsplit(api.token().instance_url).hostname
-    if ours != theirs:
+    configured = urlsplit(api.connection.login_url).hostname
+    actual = urlsplit(api.token().instance_url).hostname
+    if configured != actual:
         yield Finding(
             "warn",
             "identity",
-            f"{identity(me)}; the login belongs to {theirs}, and login_url says {ours}.",
+            f"{identity(me)}; the login belongs to {actual}, and login_url says {configured}.",
             "If that is the right company, write its address into login_url; if not, run `crm-pipeline "
             f"login {api.connection.name}` as a user of the other one.",
         )
@@ -65,7 +65,7 @@ def _identity(api: Api, me: Me) -> Iterator[Finding]:
 
 
 def _sight(me: Me) -> Iterator[Finding]:
-    if any(one.admin for one in me.access or () if one.app in {"sales", "global"}):
+    if any(access.admin for access in me.access or () if access.app in {"sales", "global"}):
         yield Finding("ok", "sight", "an admin: sees all records")
         return
     yield Finding(
@@ -84,11 +84,11 @@ def _scopes(api: Api) -> Iterator[Finding]:
     groups = {scope.partition(":")[0] for scope in granted}
     missing = [name for name in _READ_SCOPES if name not in groups]
     if missing:
-        words = ", ".join(name if name == "base" else f"{name}:read" for name in missing)
+        scopes = ", ".join(name if name == "base" else f"{name}:read" for name in missing)
         yield Finding(
             "warn",
             "scopes",
-            f"the app lacks {words}.",
+            f"the app lacks {scopes}.",
             "Add them in the Developer Hub (the app, OAuth & access scopes), install the app again and "
             f"run `crm-pipeline login {api.connection.name}`; or leave those objects out.",
         )
@@ -130,9 +130,9 @@ def _is_readable(api: Api, name: str) -> bool:
     lister = Lister(api, ITEMS["deals"] if item.paging in {"deals", "per_deal"} else item)
     params = {} if item.paging == "whole" else {"limit": "1"}
     try:
-        page = lister.ask(lister.item.listings[0], params)
+        page = lister.fetch(lister.item.listings[0], params)
         if item.paging == "per_deal":
-            per_deal.some(Lister(api, item), page)
+            per_deal.records(Lister(api, item), page)
     except Fatal:
         return False
     return True

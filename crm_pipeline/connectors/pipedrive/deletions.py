@@ -1,7 +1,7 @@
-"""What Pipedrive says of records that its lists do not show any more: deleted, in so many words, or nothing.
+"""Confirms deletions: whether records that are missing from Pipedrive's lists are marked as deleted.
 
-For 30 days a deleted record answers to its id and says that it is one; afterwards it is 'not found', as is
-one that this user may not see.
+For 30 days a deleted record can be requested by its id and has a mark. After that the response is 'not
+found', as for a record that this user may not see.
 """
 
 from collections.abc import Sequence
@@ -23,34 +23,32 @@ class _Record(msgspec.Struct):
     active_flag: bool | int | None = True
 
 
-class _Answer(msgspec.Struct):
+class _Response(msgspec.Struct):
     data: _Record | None = None
 
 
 def deleted(api: Api, item: Item, ids: Sequence[str]) -> frozenset[str]:
-    """Return those of the ids that are deleted, asked one by one until one is not."""
-    if not item.record or not item.ended_by:
+    """Return those of the ids that are deleted; stop at the first one that is not."""
+    if not item.record_path or not item.deleted_key:
         return frozenset()
-    found: set[str] = set()
-    for one in ids:
-        record = _record(api, item, one)
-        if record is None or str(record.id) != one or not _is_ended(record, item):
-            break  # all have to be: the others need not be asked about
-        found.add(one)
-    return frozenset(found)
+    confirmed: set[str] = set()
+    for record_id in ids:
+        record = _record(api, item, record_id)
+        if record is None or str(record.id) != record_id or not _is_deleted(record, item):
+            break  # all have to be deleted, so the others need no call
+        confirmed.add(record_id)
+    return frozenset(confirmed)
 
 
-def _is_ended(record: _Record, item: Item) -> bool:
-    return not record.active_flag if item.ended_by == "active_flag" else bool(record.is_deleted)
+def _is_deleted(record: _Record, item: Item) -> bool:
+    return not record.active_flag if item.deleted_key == "active_flag" else bool(record.is_deleted)
 
 
-def _record(api: Api, item: Item, record: str) -> _Record | None:
-    operation = _V2 if item.record.startswith("/api/v2/") else _V1
+def _record(api: Api, item: Item, record_id: str) -> _Record | None:
+    operation = _V2 if item.record_path.startswith("/api/v2/") else _V1
     try:
-        path, what = (
-            f"{item.record}/{quote(record, safe='')}",
-            f"an answer about one of {item.name}",
-        )
-        return api.decoded("GET", path, operation, _Answer, what).data
+        path = f"{item.record_path}/{quote(record_id, safe='')}"
+        what = f"an answer about one of {item.name}"
+        return api.decoded("GET", path, operation, _Response, what).data
     except Rejected:
         return None

@@ -1,7 +1,7 @@
-"""Pipedrive's metadata as our schemas: 40-hex keys get names, options get labels.
+"""Converts Pipedrive's metadata to schemas: 40-digit keys get names, options get labels.
 
-System fields are known (`system_fields`); what they are called here, their options and the custom
-fields come from the vendor. Source: https://developers.pipedrive.com/docs/api/v1 (dealFields and so on).
+System fields are listed in `system_fields`; their labels, their options and the custom fields come from
+the vendor. Source: https://developers.pipedrive.com/docs/api/v1 (dealFields and so on).
 """
 
 import re
@@ -24,37 +24,39 @@ _HASH = re.compile(r"[0-9a-f]{40}")
 _PART = re.compile(r"[0-9a-f]{40}_\w+")
 
 
-def schema_of(item: Item, described: Sequence[Mapping[str, Any]]) -> Schema:
+def schema_of(item: Item, entries: Sequence[Mapping[str, Any]]) -> Schema:
     """Return the fields of an object, in the order: system fields, others, custom fields.
 
     Args:
         item: the object.
-        described: entries of the metadata, of v2 or of v1; empty where the vendor has none.
+        entries: the metadata, of v2 or of v1; empty where the vendor has none.
     """
     is_flat = item.paging == "offset"
 
-    def is_apart(entry: Mapping[str, Any]) -> bool:
-        """Say whether the value stands below a key of its own, and so may be called as another's is."""
+    def is_nested(entry: Mapping[str, Any]) -> bool:
+        """Return whether the value is below `custom_fields`, so that its key may equal a system field's."""
         return _is_custom(entry) and not is_flat
 
-    named = {(is_apart(entry), _key(entry)): entry for entry in described}
+    by_key = {(is_nested(entry), _key(entry)): entry for entry in entries}
     system = SYSTEM[item.name]
-    fields = [f for key in system for f in _system(key, system[key], named.get((False, key)))]
+    fields = [
+        f for key in system for f in _system_fields(key, system[key], by_key.get((False, key)))
+    ]
     taken = {field.name for field in fields}
-    for (apart, key), entry in named.items():
-        if not apart and (key in system or key == _CUSTOM or _PART.fullmatch(key)):
+    for (nested, key), entry in by_key.items():
+        if not nested and (key in system or key == _CUSTOM or _PART.fullmatch(key)):
             continue
-        for field in _described(key, entry, is_flat=is_flat):
-            if apart or field.name not in taken:
+        for field in _fields(key, entry, is_flat=is_flat):
+            if nested or field.name not in taken:
                 taken.add(field.name)
                 fields.append(field)
     return Schema(object=item.name, label=item.label, fields=tuple(fields))
 
 
-def optional_of(item: Item, described: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return what the vendor sends on request only: known names, and those that it describes so."""
-    told = [_code(entry) for entry in described if entry.get("is_optional_response_field")]
-    return tuple(dict.fromkeys([*item.optional, *told])) if item.optional else ()
+def optional_of(item: Item, entries: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the fields that the vendor sends only on request: those of the catalog and of the metadata."""
+    listed = [_code(entry) for entry in entries if entry.get("is_optional_response_field")]
+    return tuple(dict.fromkeys([*item.optional, *listed])) if item.optional else ()
 
 
 def _key(entry: Mapping[str, Any]) -> str:
@@ -72,36 +74,36 @@ def _label(entry: Mapping[str, Any]) -> str:
 
 def _options(entry: Mapping[str, Any]) -> Options:
     """Return stored values and labels; ids are numbers in most fields and texts in some."""
-    listed = entry.get("options")
-    if not isinstance(listed, list):
+    options = entry.get("options")
+    if not isinstance(options, list):
         return ()
     pairs = [
         (str(option["id"]), str(option.get("label") or option["id"]))
-        for option in listed
+        for option in options
         if isinstance(option, dict) and option.get("id") is not None
     ]
     return tuple(dict(pairs).items())
 
 
 def _is_custom(entry: Mapping[str, Any]) -> bool:
-    told = entry.get("is_custom_field")
-    if told is not None:
-        return bool(told)
+    flag = entry.get("is_custom_field")
+    if flag is not None:
+        return bool(flag)
     return _HASH.fullmatch(_code(entry)) is not None
 
 
-def _system(key: str, kind: str, entry: Mapping[str, Any] | None) -> Iterator[Field]:
-    plain = key.replace("_", " ").capitalize().removesuffix(" ids").removesuffix(" id")
+def _system_fields(key: str, kind: str, entry: Mapping[str, Any] | None) -> Iterator[Field]:
+    default_label = key.replace("_", " ").capitalize().removesuffix(" ids").removesuffix(" id")
     base = Field(
         name=key,
-        label=_label(entry) if entry else plain,
+        label=_label(entry) if entry else default_label,
         type=str(entry.get("field_type") or kind) if entry else kind,
         options=_options(entry) if entry and kind in {"choice", "choices"} else (),
     )
     yield from fields_of(base, TYPES[kind], (key,))
 
 
-def _described(key: str, entry: Mapping[str, Any], *, is_flat: bool) -> Iterator[Field]:
+def _fields(key: str, entry: Mapping[str, Any], *, is_flat: bool) -> Iterator[Field]:
     is_custom = _is_custom(entry)
     kind = str(entry.get("field_type") or "")
     base = Field(
@@ -109,7 +111,7 @@ def _described(key: str, entry: Mapping[str, Any], *, is_flat: bool) -> Iterator
     )
     path = (_CUSTOM, key) if is_custom and not is_flat else (key,)
     if not is_custom and not is_flat:
-        # A system field that is not known here: taken as it comes.
+        # A system field that `system_fields` does not list keeps its form.
         yield Field(name=key, label=base.label, type=kind, options=base.options)
         return
     yield from fields_of(base, of_metadata(kind), path, flat=is_flat)

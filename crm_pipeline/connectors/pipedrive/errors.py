@@ -1,6 +1,6 @@
-"""What Pipedrive's answers mean: one function for data answers, one for the OAuth server.
+"""Classifies Pipedrive's error responses: a class for the API, a function for the OAuth server.
 
-Errors are `{"success": false, "error", "error_info", "code"?}`; the proxy in front answers with web
+Errors are `{"success": false, "error", "error_info", "code"?}`; the proxy in front responds with web
 pages. Sources: https://pipedrive.readme.io/docs/core-api-concepts-http-status-codes and
 https://pipedrive.readme.io/docs/marketplace-oauth-authorization
 """
@@ -38,8 +38,8 @@ _SHUT_OUT_S = 60.0
 _LOGIN_URL = "https://<company>.pipedrive.com"
 _FAILED = re.compile(rb'"success"\s*:\s*false')
 _SCHEMA = "ERR_SCHEMA_VALIDATION_FAILED"
-# The vendor's OAuth answers are known by their words; not all of them carry a code.
-_WORDS = (
+# OAuth errors are recognised by their texts, as not all of them have a code.
+_TEXTS = (
     ("invalid grant", "invalid_grant"),
     ("invalid client", "invalid_client"),
     ("unsupported grant", "unsupported_grant_type"),
@@ -52,12 +52,12 @@ KEY_CURE = (
 
 
 class ResponseClassifier:
-    """Turns data answers of one connection into errors.
+    """Classifies the API responses of one connection.
 
     Args:
         owner: the connection's name.
-        by_token: it logs in with an API token.
-        refusals: tells the two kinds of 429 apart.
+        by_token: the connection logs in with an API token.
+        refusals: distinguishes the two kinds of 429.
     """
 
     def __init__(self, owner: str, *, by_token: bool, refusals: Refusals) -> None:
@@ -66,38 +66,38 @@ class ResponseClassifier:
         self._refusals = refusals
 
     def __call__(self, response: requests.Response) -> CrmError | None:
-        """Return the error that an answer stands for; None for a success."""
+        """Return the error that a response means; None for a success."""
         status = response.status_code
         if status < 300:
-            self._refusals.passed()
+            self._refusals.note_success()
             return self._success(response)
         if status == 403 and is_page(response):
             return self._shut_out()
-        code, text = _told(error_body(response))
-        told = f"{status} {code}".strip() + (f": {text}" if text else "")
-        said = f"{self._owner}: Pipedrive answered {told}"
+        code, text = _code_and_text(error_body(response))
+        reason = f"{status} {code}".strip() + (f": {text}" if text else "")
+        message = f"{self._owner}: Pipedrive answered {reason}"
         if status == 429:
-            return self._refusals.judged(said, response)
+            return self._refusals.classify(message, response)
         if status in _PASSING:
-            return Unavailable(said, status=status, code=code, cure="Try again later.")
+            return Unavailable(message, status=status, code=code, cure="Try again later.")
         if status == 401:
-            return self._unauthorized(said, code)
+            return self._unauthorized(message, code)
         if status == 400 and code == _SCHEMA and "include_fields" in text:
             return UnknownField(
-                said,
+                message,
                 status=status,
                 code=code,
                 cure="A field was removed or switched off between describe and read: run again.",
             )
-        return _refused(said, response, status=status, code=code, text=text)
+        return _refused(message, response, status=status, code=code, text=text)
 
     def _success(self, response: requests.Response) -> CrmError | None:
         page = masked_page(self._owner, "Pipedrive", response, login_url=_LOGIN_URL)
         if page is not None:
             return page
-        # The words first: pages of records are read once, by whoever asked for them.
+        # Search the bytes first: pages of records are decoded only once, by their reader.
         if _FAILED.search(response.content) and error_body(response).get("success") is False:
-            code, text = _told(error_body(response))
+            code, text = _code_and_text(error_body(response))
             return Rejected(
                 f"{self._owner}: Pipedrive answered {response.status_code}, but says that it failed: "
                 + f"{code} {text}".strip(),
@@ -107,29 +107,29 @@ class ResponseClassifier:
             )
         return None
 
-    def _unauthorized(self, said: str, code: str) -> VendorError:
+    def _unauthorized(self, message: str, code: str) -> VendorError:
         if self._by_token:
-            return AuthFailed(said, status=401, code=code, cure=KEY_CURE)
+            return AuthFailed(message, status=401, code=code, cure=KEY_CURE)
         return SessionExpired(
-            said, status=401, code=code, cure="The login was renewed once and refused again."
+            message, status=401, code=code, cure="The login was renewed once and refused again."
         )
 
     def _shut_out(self) -> VendorError:
-        # https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting: who keeps calling after 429
-        # is shut out by the proxy, for some minutes.
+        # https://pipedrive.readme.io/docs/core-api-concepts-rate-limiting: the proxy shuts out
+        # clients that keep calling after 429, for some minutes.
         return Throttled(
             f"{self._owner}: Pipedrive's proxy (Cloudflare) has shut this address out: a web page came "
             "with 403 where data was expected.",
             status=403,
             code="shut_out",
             retry_after_s=_SHUT_OUT_S,
-            cure="It happens to who keeps calling after refusals (429), and ends after some minutes. Look "
-            "for other programs that use the same token; lower `share` or `ceilings` if it returns.",
+            cure="It happens to a program that keeps calling after refusals (429), and ends after some "
+            "minutes. Look for other programs that use the same token; lower `share` or `ceilings` if it returns.",
         )
 
 
 def classify_token_response(owner: str, response: requests.Response) -> VendorError | None:
-    """Return the error that an OAuth server's answer stands for; None for a success."""
+    """Return the error that a response of the OAuth server means; None for a success."""
     status = response.status_code
     if status < 300:
         return masked_page(owner, "Pipedrive", response, login_url=_LOGIN_URL)
@@ -138,7 +138,7 @@ def classify_token_response(owner: str, response: requests.Response) -> VendorEr
     body = error_body(response)
     texts = [word(body.get(key)) for key in ("error", "message", "error_description")]
     said = sentence(" ".join(filter(None, texts)))
-    code = next((code for words, code in _WORDS if words in said.lower()), texts[0])
+    code = next((code for text, code in _TEXTS if text in said.lower()), texts[0])
     return AuthFailed(
         f"{owner}: Pipedrive refused the login: {said or f'HTTP {status}'}.",
         status=status,
@@ -147,42 +147,42 @@ def classify_token_response(owner: str, response: requests.Response) -> VendorEr
 
 
 def _refused(
-    said: str, response: requests.Response, *, status: int, code: str, text: str
+    message: str, response: requests.Response, *, status: int, code: str, text: str
 ) -> VendorError:
-    given = {"status": status, "code": code}
+    context = {"status": status, "code": code}
     if status == 402:
         return NotPermitted(
-            said,
+            message,
             cure="The company's Pipedrive account is not open (trial over, or not paid): an admin "
             "opens it again under Settings, Billing.",
-            **given,  # type: ignore[arg-type]
+            **context,  # type: ignore[arg-type]
         )
     if status == 403:
-        return NotPermitted(said, cure=_permission(text, code, response), **given)  # type: ignore[arg-type]
+        return NotPermitted(message, cure=_permission(text, code, response), **context)  # type: ignore[arg-type]
     if status == 410 or (status == 404 and _is_list(response)):
         return Fatal(
-            said,
+            message,
             cure="This address is retired or unknown: compare with `crm-pipeline status` for versions "
             "near their end, and update crm_pipeline.",
-            **given,  # type: ignore[arg-type]
+            **context,  # type: ignore[arg-type]
         )
     if status == 415:
         return NotPermitted(
-            said,
+            message,
             cure="The company's plan does not have this feature: take the object out of "
             "connections.yaml.",
-            **given,  # type: ignore[arg-type]
+            **context,  # type: ignore[arg-type]
         )
-    return Rejected(said, **given)  # type: ignore[arg-type]
+    return Rejected(message, **context)  # type: ignore[arg-type]
 
 
 def _permission(text: str, code: str, response: requests.Response) -> str:
     if "scope" in text.lower():
-        words = _words_of(response)
-        scope = _HISTORY if words[-1:] == ["changelog"] else _SCOPES.get(_first_word(response), "")
-        named = f" '{scope}'" if scope else ""
+        parts = _path_parts(response)
+        scope = _HISTORY if parts[-1:] == ["changelog"] else _SCOPES.get(_first_part(response), "")
+        quoted = f" '{scope}'" if scope else ""
         return (
-            f"The app lacks the scope{named}: add it in Pipedrive's Developer Hub (the app, OAuth & "
+            f"The app lacks the scope{quoted}: add it in Pipedrive's Developer Hub (the app, OAuth & "
             "access scopes), install the app again and run `crm-pipeline login`."
         )
     if code.startswith("feature_capping"):
@@ -217,23 +217,23 @@ _SCOPES: Mapping[str, str] = {
 }
 
 
-def _words_of(response: requests.Response) -> list[str]:
+def _path_parts(response: requests.Response) -> list[str]:
     path = response.url.split("?")[0]
-    found = re.search(r"/(?:api/)?v[12]/(.*)", path)
-    return found[1].strip("/").split("/") if found else []
+    match = re.search(r"/(?:api/)?v[12]/(.*)", path)
+    return match[1].strip("/").split("/") if match else []
 
 
-def _first_word(response: requests.Response) -> str:
-    return next(iter(_words_of(response)), "")
+def _first_part(response: requests.Response) -> str:
+    return next(iter(_path_parts(response)), "")
 
 
 def _is_list(response: requests.Response) -> bool:
-    """Say whether a whole list was asked for, so that 404 does not mean a missing record."""
-    words = _words_of(response)
-    return len(words) == 1 or words[1:] in (["archived"], ["products"])
+    """Return whether the request was for a list, so that 404 does not mean a missing record."""
+    parts = _path_parts(response)
+    return len(parts) == 1 or parts[1:] in (["archived"], ["products"])
 
 
-def _told(body: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the code and the sentence of an error, whichever form it has."""
+def _code_and_text(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the code and the text of an error in either form."""
     text = sentence(body.get("error")) or sentence(body.get("message"))
     return word(body.get("code")), text

@@ -1,7 +1,7 @@
-"""What a company says about itself, as far as tables depend on it.
+"""The facts of a company that tables depend on: time zone, currency and web address.
 
-Pipedrive tells a zone and a currency of each user and none of the company, so those of the login's user stand
-for it. The domain makes the address of records: only a name that can be one is taken.
+Pipedrive has a time zone and a currency for each user and none for the company, so those of the login's user
+are used. The address of records is built from the company's domain, if that is a valid name.
 Source: https://developers.pipedrive.com/docs/api/v1/Users (getCurrentUser)
 """
 
@@ -17,11 +17,11 @@ _HOST = ".pipedrive.com"
 
 
 def of(me: Me, login_url: str) -> AccountFacts:
-    """Return the facts of the company of a login; "" for what is not told, or can't be.
+    """Return the facts of a login's company; "" for a missing or invalid one.
 
     Args:
         me: the login's user.
-        login_url: the company's address as connections.yaml has it, where the answer names no domain.
+        login_url: the configured address, used where the response names no domain.
     """
     zone, currency = me.timezone_name or "", me.default_currency or ""
     return AccountFacts(

@@ -1,7 +1,7 @@
-"""Pipedrive's types of fields as our fields: their common type, where the value stands, its parts.
+"""Maps Pipedrive's field types to schema fields: the common type, the value's path, its parts.
 
-Composite values (money, ranges, times, addresses) are objects: their `value` is the field, each other
-part a field of its own. Source: https://pipedrive.readme.io/docs/core-api-concepts-custom-fields
+Composite values (money, ranges, times, addresses) are objects: `value` is the field, and each other
+part is a field of its own. Source: https://pipedrive.readme.io/docs/core-api-concepts-custom-fields
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,13 +26,13 @@ _ADDRESS = [
 
 @dataclass(frozen=True)
 class FieldType:
-    """What a type of the vendor is to us.
+    """The common form of one of the vendor's types.
 
     Attributes:
         to: the object that an id points to.
-        parts: of a composite value besides its `value`, with their types.
+        parts: the parts of a composite value besides `value`, with their types.
         composite: the value is an object.
-        counted: the vendor reckons it anew without moving the record's stamp.
+        counted: the vendor recalculates it without changing the record's time of change.
     """
 
     common: CommonType = "string"
@@ -79,7 +79,7 @@ TYPES: Mapping[str, FieldType] = {
         for name in ("user", "person", "organization", "deal", "product", "pipeline", "stage")
     },
 }
-# The types of the metadata: those that a company can make, and more that answers show.
+# The types of the metadata: those of custom fields, and more that responses contain.
 _OF_METADATA: Mapping[str, FieldType] = {
     "int": FieldType("integer"),
     "double": FieldType("double"),
@@ -107,7 +107,7 @@ _OF_METADATA: Mapping[str, FieldType] = {
 
 
 def of_metadata(name: str) -> FieldType:
-    """Return what a type of the metadata is to us; unknown ones are text, as they come."""
+    """Return the common form of a type of the metadata; unknown types are text."""
     return _OF_METADATA.get(name, _TEXT)
 
 
@@ -117,14 +117,14 @@ def fields_of(
     """Yield a field and those of its parts.
 
     Args:
-        base: its names, type and options.
-        kind: what its type is to us.
+        base: its name, label, type and options.
+        kind: the common form of its type.
         path: keys from the record's root to the value.
-        flat: parts are siblings `<key>_<part>` of the value, several options one text with commas, and
-            what a custom field points to an object around the id, as v1 writes them.
+        flat: the form of v1: parts are siblings `<key>_<part>` of the value, several options are one text
+            with commas, and a custom field's reference is an object around the id.
     """
-    place = tuple(path)
-    # What leads have by themselves are bare ids.
+    keys = tuple(path)
+    # References in system fields of leads are bare ids.
     is_card = flat and base.custom and bool(kind.to)
     inner = "value" if is_card else kind.inner
     whole = replace(
@@ -135,13 +135,13 @@ def fields_of(
         calculated=base.calculated or kind.counted,
         reference_to=(kind.to,) if kind.to else (),
         values=tuple(value for value, _ in base.options),
-        path=(*place, inner) if is_card or (kind.composite and not flat) else place,
+        path=(*keys, inner) if is_card or (kind.composite and not flat) else keys,
     )
     yield replace(whole, path=()) if whole.path == (whole.name,) else whole
     if is_card:
-        # The whole of it, as nothing is dropped; also where it is no object but the bare id.
+        # Keep the whole object, or the bare id, so that nothing is lost.
         card = replace(base, name=f"{base.name}_object", label=f"{base.label}: object")
-        yield replace(card, common_type="json", options=(), path=place)
+        yield replace(card, common_type="json", options=(), path=keys)
     for part, common in kind.parts:
         name = f"{base.name}_{part}"
         yield replace(
@@ -151,5 +151,5 @@ def fields_of(
             common_type=common,
             options=(),
             values=(),
-            path=() if flat else (*place, part),
+            path=() if flat else (*keys, part),
         )

@@ -1,4 +1,4 @@
-"""What Pipedrive's answers say: the records' ids, time stamps and marks of deletion, and what comes behind.
+"""The keys of Pipedrive's records: id, time of change, deletion mark; and the paging of their responses.
 
 Sources: https://developers.pipedrive.com/docs/api/v1 and
 https://pipedrive.readme.io/docs/core-api-concepts-pagination
@@ -14,21 +14,21 @@ import pyarrow as pa
 from crm_pipeline.connectors.json_keys import keys_of
 from crm_pipeline.connectors.pipedrive.catalog import DELETED, ITEMS, Item, Listing
 from crm_pipeline.connectors.record_page import NO_KEY, RecordPage, RecordReader
-from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.kernel.errors import MalformedResponse
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.wire.decoding import decoded
 
-# What v1 writes where there is no date.
-_NEVER = "0000-00-00"
-_NO_STAMP = "the record does not say when it changed"
+# v1's text for a missing date.
+_NO_DATE = "0000-00-00"
+_NO_TIME = "the record does not say when it changed"
 _LONGEST_ID = 19
-# Leads and their labels have UUIDs; everything else is numbered, and goes by its numbers.
-_UNNUMBERED = frozenset({"leads", "leadLabels"})
+# Leads and their labels have UUIDs; all other ids are numbers.
+_WITH_UUID = frozenset({"leads", "leadLabels"})
 
 
 class Key(msgspec.Struct):
-    """What of a record its keys are made of."""
+    """The fields of a record that its keys are made of."""
 
     id: int | str
     update_time: str | None = None
@@ -38,13 +38,13 @@ class Key(msgspec.Struct):
 
 
 class _ChangesKey(Key, kw_only=True):
-    """Of the changes of a deal, which we put together: a deal without them is none."""
+    """The same of the record with a deal's changes; such a record needs `stages`."""
 
     stages: msgspec.Raw
 
 
 class _ParticipantsKey(Key, kw_only=True):
-    """Of the participants of a deal, likewise."""
+    """The same of the record with a deal's participants."""
 
     participants: msgspec.Raw
 
@@ -61,7 +61,7 @@ class _Paging(msgspec.Struct):
 
 
 class Additional(msgspec.Struct):
-    """What an answer says of those behind it: v2 names a cursor, v1 an offset."""
+    """The paging information of a response: v2 has a cursor, v1 an offset."""
 
     next_cursor: str | None = None
     pagination: _Paging | None = None
@@ -69,18 +69,18 @@ class Additional(msgspec.Struct):
     next_start: int | None = None
 
     @property
-    def more(self) -> bool | None:
-        """What v1 says about more records; None where it says nothing."""
+    def has_more(self) -> bool | None:
+        """Whether v1 has more records; None where the response does not say."""
         return (self.pagination or self).more_items_in_collection
 
     @property
     def start(self) -> int | None:
-        """Where v1 goes on; None at the end."""
-        return (self.pagination or self).next_start if self.more else None
+        """The offset of v1's next page; None at the end."""
+        return (self.pagination or self).next_start if self.has_more else None
 
 
 class KeyFields(msgspec.Struct):
-    """What stands around the records of an answer."""
+    """The envelope of a response with records."""
 
     data: list[msgspec.Raw] | None
     additional_data: msgspec.Raw = msgspec.Raw(b"null")
@@ -97,50 +97,56 @@ class PipedriveKeys:
     def of(
         self,
         obj: str,
-        schema: Schema,  # noqa: ARG002 - the keys are those of the vendor's own fields
+        schema: Schema,  # noqa: ARG002 - keys are system fields
         raw: pa.RecordBatch,
         *,
-        shape: Shape,  # noqa: ARG002 - there is one
-        route: str,  # noqa: ARG002 - a record is the same by each route
+        shape: Shape,  # noqa: ARG002 - there is only one
+        route: str,  # noqa: ARG002 - records are the same by each strategy
         origin: str | None,
         deleted: pa.Array | None,
     ) -> pa.RecordBatch:
         """Return the key columns of records."""
         item = ITEMS[obj]
         marks = [origin == DELETED] * raw.num_rows
-        if origin is None and deleted is not None and any(one.deleted for one in item.listings):
-            # Nobody noted the list, and the mark says it: what was deleted before it was landed stays so.
+        if (
+            origin is None
+            and deleted is not None
+            and any(listing.deleted for listing in item.listings)
+        ):
+            # Older batches have no origin: a record keeps the deletion mark that it was landed with.
             marks = deleted.to_pylist()
-        # What was set aside is tried by the rule that set it aside.
-        in_time = item.paging in {"cursor", "offset"} and any(one.since for one in item.listings)
-        bounded = deleted is None and in_time
+        # Rejected records are read by the rule that rejected them.
+        by_time = item.paging in {"cursor", "offset"} and any(
+            listing.since for listing in item.listings
+        )
+        bounded = deleted is None and by_time
         return keys_of(
             raw,
             lambda body: response_page(body, item, obj, bounded=bounded),
             list_name="data",
             id_of=_id_of,
-            deleted_of=lambda key, row: bool(marks[row]) or is_ended(key, item),
+            deleted_of=lambda key, row: bool(marks[row]) or is_deleted(key, item),
         )
 
 
 def response_page(body: bytes, item: Item, owner: str, *, bounded: bool = False) -> ResponsePage:
-    """Read an answer with records.
+    """Return the records of a response.
 
     Args:
-        body: of the answer.
+        body: of the response.
         item: the object.
         owner: for error texts.
-        bounded: what changed since a moment was asked for, so that each record has to say when it changed.
+        bounded: the request had a time filter, so each record needs a time of change.
 
     Raises:
-        MalformedAnswer: it is no such answer, beyond single records.
+        MalformedResponse: the response is defective, not only single records.
     """
     page = _reader(item.name).read(body, owner=owner, what="an answer with records of Pipedrive")
     ids = list(map(_id_of, page.keys))
     if not _are_ids(ids, item):
         _set_aside(page, [not _are_ids([one], item) for one in ids], NO_KEY)
     if bounded and page.instants.null_count:
-        _set_aside(page, page.instants.is_null().to_pylist(), _NO_STAMP)
+        _set_aside(page, page.instants.is_null().to_pylist(), _NO_TIME)
     return page
 
 
@@ -149,57 +155,57 @@ def _set_aside(page: ResponsePage, is_bad: list[bool], reason: str) -> None:
     page.set_aside(is_bad, reason, list(map(_id_of, page.keys)))
 
 
-def is_ended(key: Key, item: Item) -> bool:
-    """Say whether a record says of itself that it is deleted."""
+def is_deleted(key: Key, item: Item) -> bool:
+    """Return whether a record has a deletion mark."""
     return {
         "is_deleted": bool(key.is_deleted),
         "active_flag": not key.active_flag,
         "": False,
-    }[item.ended_by]
+    }[item.deleted_key]
 
 
 def additional(raw: msgspec.Raw, owner: str) -> Additional:
-    """Read what an answer says of those behind it.
+    """Return the paging information of a response.
 
     Raises:
-        MalformedAnswer: it is of another form.
+        MalformedResponse: it has another form.
     """
-    # Old answers have an empty list where there is nothing to say.
+    # Responses of v1 may have an empty list instead.
     if bytes(memoryview(raw)).split() in ([b"null"], [b"[]"]):
         return Additional()
     what = "what an answer says of further pages"
     return decoded(memoryview(raw), Additional, owner=owner, what=what)
 
 
-def behind(page: RecordPage[KeyFields, Any], listing: Listing, owner: str) -> Additional:
-    """Return what the answer of a list says of those behind it.
+def next_page_of(page: RecordPage[KeyFields, Any], listing: Listing, owner: str) -> Additional:
+    """Return the paging information of a list's response.
 
     Raises:
-        MalformedAnswer: it holds no list, or an empty one although more is to come.
+        MalformedResponse: the response holds no list, or an empty one although more pages follow.
     """
-    told = additional(page.envelope.additional_data, owner)
-    if not page.seen and (told.next_cursor or told.more):
-        raise MalformedAnswer(f"{owner}: an answer holds no records, although more are to come.")
+    following = additional(page.envelope.additional_data, owner)
+    if not page.seen and (following.next_cursor or following.has_more):
+        raise MalformedResponse(f"{owner}: an answer holds no records, although more are to come.")
     if page.envelope.data is None and not listing.is_v1:
-        # v1 writes an empty list as null; what that deletes is decided as for any empty list.
-        raise MalformedAnswer(f"{owner}: an answer holds no list (its data are null).")
-    return told
+        # v1 writes an empty list as null; deletions are decided as for any empty list.
+        raise MalformedResponse(f"{owner}: an answer holds no list (its data are null).")
+    return following
 
 
 def is_number(text: str) -> bool:
-    """Say whether a text is the id of a numbered record."""
+    """Return whether a text is a numeric id."""
     return text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID
 
 
 @cache
 def _reader(name: str) -> RecordReader[KeyFields, Key]:
-    stamp = ITEMS[name].stamp
+    cursor_field = ITEMS[name].cursor_field
     return RecordReader(
         KeyFields,
         _COMPOSED.get(name, Key),
         list_name="data",
         id_of=_id_of,
-        modified_of=lambda key: _instant(getattr(key, stamp)) if stamp else None,
+        modified_of=lambda key: _instant(getattr(key, cursor_field)) if cursor_field else None,
     )
 
 
@@ -208,14 +214,14 @@ def _id_of(key: Key) -> str:
 
 
 def _are_ids(ids: list[str], item: Item) -> bool:
-    if item.name in _UNNUMBERED:
-        return all(one and one.isascii() and one.isprintable() for one in ids)
+    if item.name in _WITH_UUID:
+        return all(text and text.isascii() and text.isprintable() for text in ids)
     return all(map(is_number, ids))
 
 
 def _instant(text: str | None) -> str | None:
-    """Return a stamp with its zone: v1 writes UTC without saying so."""
-    if not text or text.startswith(_NEVER):
+    """Return an instant with its offset: v1 writes UTC without one."""
+    if not text or text.startswith(_NO_DATE):
         return None
     if text[-1] == "Z" or "+" in text or "-" in text[10:]:
         return text

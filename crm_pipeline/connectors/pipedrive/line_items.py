@@ -1,6 +1,6 @@
-"""Products of deals: asked for by deal, a hundred deals at once, because there is no list of them all.
+"""Line items of deals: requested for a hundred deals at once, as there is no list of all line items.
 
-Which deals have any, the lists of deals say (`products_count`), so that the others cost nothing.
+Lists of deals say which deals have line items (`products_count`), so that the other deals cost nothing.
 Source: https://developers.pipedrive.com/docs/api/v1/Deals (getDealsProducts)
 """
 
@@ -13,7 +13,7 @@ from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Listing
 from crm_pipeline.connectors.pipedrive.keys import is_number
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.responses import ListPage
-from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
+from crm_pipeline.kernel.errors import MalformedResponse, ProtocolError
 
 ROUTE = "cursor"
 _DEALS_AT_ONCE = 100
@@ -22,21 +22,21 @@ _COUNT = "products_count"
 
 class _Deal(msgspec.Struct):
     id: int | str
-    # A deal of which nothing is said is asked about.
+    # A deal without a count is requested.
     products_count: msgspec.Raw = msgspec.Raw(b"1")
 
 
 def deals_of(lister: Lister) -> Lister:
-    """Return what asks for the deals, with the number of their products."""
+    """Return the lister of the deals, with the number of their line items."""
     return Lister(lister.api, ITEMS["deals"], (_COUNT,))
 
 
 def pages(lister: Lister, *, first: ListPage | None = None) -> Iterator[Page]:
-    """Yield the products of all living deals, archived ones too.
+    """Yield the line items of all live deals, including archived ones.
 
     Args:
-        lister: of the products.
-        first: the first page of the deals, where it was asked for already.
+        lister: of the line items.
+        first: the first page of the deals, if it was already requested.
     """
     deals = deals_of(lister)
     [items] = lister.item.listings
@@ -45,30 +45,30 @@ def pages(lister: Lister, *, first: ListPage | None = None) -> Iterator[Page]:
     for listing in deals.item.listings:
         if listing.deleted:
             continue
-        for page in walk(deals, listing, deals.scan(listing, None), first=first):
+        for page in cursor_pages(deals, listing, deals.scan_params(listing, None), first=first):
             first = None
-            found = [one for one in sellers(page, deals.owner) if one not in seen]
-            seen.update(found)
-            waiting += found
+            fresh = [deal for deal in deals_with_items(page, deals.owner) if deal not in seen]
+            seen.update(fresh)
+            waiting += fresh
             while len(waiting) >= _DEALS_AT_ONCE:
-                yield from _of(lister, items, waiting[:_DEALS_AT_ONCE])
+                yield from _item_pages(lister, items, waiting[:_DEALS_AT_ONCE])
                 del waiting[:_DEALS_AT_ONCE]
     if waiting:
-        yield from _of(lister, items, waiting)
+        yield from _item_pages(lister, items, waiting)
 
 
-def walk(
+def cursor_pages(
     lister: Lister, listing: Listing, params: dict[str, str], *, first: ListPage | None = None
 ) -> Iterator[ListPage]:
     """Yield the pages of a list by its cursor.
 
     Raises:
-        ProtocolError: the vendor named a page twice.
+        ProtocolError: the vendor names the same next page again.
     """
     cursor, seen = "", {""}
     while True:
         more = {"cursor": cursor} if cursor else {}
-        page = first if first is not None else lister.ask(listing, {**params, **more})
+        page = first if first is not None else lister.fetch(listing, {**params, **more})
         first = None
         yield page
         if page.cursor is None:
@@ -82,33 +82,33 @@ def walk(
         seen.add(cursor)
 
 
-def sellers(page: ListPage, owner: str) -> list[str]:
-    """Return the deals of a page that have products, or may have some as they cannot be read.
+def deals_with_items(page: ListPage, owner: str) -> list[str]:
+    """Return the deals of a page that have line items, and the unreadable ones, which may have some.
 
     Raises:
-        MalformedAnswer: of a deal not even the id is known: its products would look deleted.
+        MalformedResponse: a deal has no readable id, so its line items would look deleted.
     """
     deals = (
         msgspec.json.decode(text, type=_Deal) for text in page.batch.column("record").to_pylist()
     )
-    found = [str(deal.id) for deal in deals if bytes(memoryview(deal.products_count)) != b"0"]
-    unread = [one.source_id for one in page.rejected]
-    if not all(one.is_named and is_number(one.source_id) for one in page.rejected):
-        raise MalformedAnswer(
+    counted = [str(deal.id) for deal in deals if bytes(memoryview(deal.products_count)) != b"0"]
+    unreadable = [reject.source_id for reject in page.rejected]
+    if not all(reject.is_named and is_number(reject.source_id) for reject in page.rejected):
+        raise MalformedResponse(
             f"{owner}: an answer holds a deal without an id that can be read "
-            f"({page.rejected[0].reason}), so that its products cannot be asked for."
+            f"({page.rejected[0].reason}), so that its products cannot be requested."
         )
-    return [*found, *unread]
+    return [*counted, *unreadable]
 
 
 def calls(deals: int) -> int:
-    """Return how many calls the products of so many deals take."""
+    """Return how many calls the line items of a number of deals take."""
     return -(-deals // _DEALS_AT_ONCE)
 
 
-def _of(lister: Lister, listing: Listing, deals: list[str]) -> Iterator[Page]:
+def _item_pages(lister: Lister, listing: Listing, deals: list[str]) -> Iterator[Page]:
     params = {"deal_ids": ",".join(deals), "limit": str(lister.api.page_records)}
-    for page in walk(lister, listing, params):
+    for page in cursor_pages(lister, listing, params):
         batch = page.batch
         yield Page(
             shape="json",

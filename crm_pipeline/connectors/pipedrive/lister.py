@@ -1,4 +1,4 @@
-"""Asks for the pages of an object's lists: which parameters each list takes."""
+"""Requests the pages of an object's lists, with the parameters that each list takes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ from crm_pipeline.kernel.clock import Window
 
 
 class Lister:
-    """Asks for pages of one object.
+    """Requests pages of one object.
 
     Args:
         api: the account's.
         item: the object.
-        optional: what `include_fields` asks for, so that nothing is left out.
+        optional: the optional fields that requests name in `include_fields`.
     """
 
     def __init__(self, api: Api, item: Item, optional: Sequence[str] = ()) -> None:
@@ -26,7 +26,7 @@ class Lister:
         self.owner = f"{api.connection.name}.{item.name}"
         self.optional = tuple(optional)
 
-    def ask(self, listing: Listing, params: Mapping[str, str]) -> ListPage:
+    def fetch(self, listing: Listing, params: Mapping[str, str]) -> ListPage:
         """Return one page of a list."""
         asked_at = self.api.now()
         operation = Operation(f"list {self.item.name}", cost=listing.cost)
@@ -43,11 +43,11 @@ class Lister:
 
         return self.api.ask(listing.path, read, operation, **listing.params, **params)
 
-    def scan(self, listing: Listing, window: Window | None, **more: str) -> dict[str, str]:
-        """Return the parameters of a read in pages: by id, or of a window by the time of change.
+    def scan_params(self, listing: Listing, window: Window | None, **more: str) -> dict[str, str]:
+        """Return the parameters of a read in pages: in the order of ids, or for a window of changes.
 
-        A full scan goes by id: records without a stamp are in no range of time. A window goes by the
-        time of change up to a fixed moment, so that a record which is edited meanwhile leaves it.
+        A full scan goes by id, as records without a time of change are in no window. A window ends at a
+        fixed instant, so a record that is edited during the read leaves it.
         """
         params = {"limit": str(self.api.page_records), **more}
         if self.item.paging == "whole":
@@ -67,15 +67,15 @@ class Lister:
     def _since(self, listing: Listing, window: Window | None) -> dict[str, str]:
         if window is None or window.from_at is None or not listing.since:
             return {}
-        # Stamps of v1 may have fractions, which the parameter may not: asked from the second before.
+        # Times of v1 may have fractions, which the parameter must not have: start at the whole second.
         start = window.from_at if self.item.paging == "cursor" else _floor(window.from_at)
         return {"updated_since": second(start)}
 
 
 def second(at: datetime) -> str:
-    """Write a moment in whole seconds, as the vendor takes it; between two seconds, the later one.
+    """Return an instant as the parameter's text, rounded up to a whole second.
 
-    Stamps are whole seconds, so that the same records lie before it.
+    Times of change are whole seconds, so the same records are before it.
     """
     whole = datetime.fromtimestamp(math.ceil(at.timestamp()), UTC)
     return whole.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,13 +1,13 @@
-"""Which Pipedrive field feeds which column of the common model, as tables of data.
+"""Maps Pipedrive's fields to columns of the common model, as tables of data.
 
-Sources are the keys of API v2 records; leads, notes and users come from v1, whose instants name no zone
+Sources are the keys of API v2 records; leads, notes and users come from v1, whose instants have no offset
 and are UTC. Parts of composite values are fields of their own, as in `address_locality`. Custom
 fields have 40-digit keys that differ in every company: they stay in `custom`, unless
 connections.yaml maps them.
 
-Source: https://developers.pipedrive.com/docs/api/v1 (which documents v2 as well). Where a browser shows a
-record is documented for none of them; deals, persons, organizations and leads have had these addresses for
-years, that of activities is what the browser shows for one that is chosen in the list of all.
+Source: https://developers.pipedrive.com/docs/api/v1 (which documents v2 as well). Browser addresses of
+records are not documented; deals, persons, organizations and leads have had these addresses for years, and
+that of activities is the one that the browser shows for an activity chosen in the list.
 """
 
 from crm_pipeline.model.mapping import (
@@ -35,7 +35,7 @@ _ACTIVE = FieldMap(
 
 
 def _address(prefix: str) -> tuple[FieldMap, ...]:
-    """Map an address; one that the vendor could not take apart is a text, and that is its street."""
+    """Map an address; a text that the vendor could not split becomes the street."""
     return (
         FieldMap(
             f"{prefix}_route",
@@ -75,7 +75,7 @@ _DEAL = ObjectMap(
         points_to("org_id", "company_source_id", "organizations"),
         points_to("person_id", "primary_contact_source_id", "persons"),
         points_to("pipeline_id", "pipeline_source_id", "pipelines"),
-        # The day as the company's people call it, unlike that of close_time.
+        # A day in the company's time zone, unlike the day of close_time.
         FieldMap(
             "expected_close_date",
             "close_date",
@@ -95,7 +95,7 @@ _DEAL = ObjectMap(
         ),
     ),
     page="/deal/{id}",
-    # Whatever is left of an earlier closing: a deal that is open again is not closed.
+    # A reopened deal keeps values of its earlier closing; it is not closed.
     over_rows="""
         SELECT * REPLACE (
             CASE WHEN is_closed IS DISTINCT FROM false THEN closed_at END AS closed_at,
@@ -123,7 +123,7 @@ _PERSON = ObjectMap(
         FieldMap("phones", "phones", points=Points()),
         points_to("org_id", "company_source_id", "organizations"),
         *_address("postal_address"),
-        # Nobody asked yet whoever is at no_consent: unknown.
+        # A person at no_consent was not asked yet: unknown.
         FieldMap(
             "marketing_status",
             "email_opt_out",
@@ -153,7 +153,7 @@ _ABOUT = (
     points_to("deal_id", "deal_source_id", "deals"),
 )
 
-# An activity without a time is due on a day; the time of one that has one is UTC, and so is its day then.
+# An activity without a time is due on a day; the time of others is in UTC, and so is their day.
 _DUE = ("due_time",)
 
 _ACTIVITY = ObjectMap(
@@ -166,7 +166,7 @@ _ACTIVITY = ObjectMap(
         FieldMap("due_date", "due_on", joined=_DUE, form="local"),
         FieldMap("due_date", "due_at", joined=_DUE, needs_all=True, form="local"),
         FieldMap("due_date", "starts_at", joined=_DUE, needs_all=True, form="local"),
-        # Companies add kinds of their own; whatever is to be done is a task.
+        # Companies add kinds of their own; all of them are tasks.
         FieldMap(
             "type",
             "activity_type",
@@ -228,7 +228,7 @@ _LEAD = ObjectMap(
             "id=source_id add_time=created_at update_time=modified_at title=name value=amount "
             "value_currency=currency is_archived=is_archived"
         ),
-        # Nobody who uses no marketing channels has any: then it is the vendor's own word.
+        # Companies that do not use marketing channels have no value there: use the vendor's own field.
         FieldMap("channel", "source", labelled=True, fallback=("source_name",)),
         _OWNER,
         points_to("creator_id", "created_by_source_id", "users"),
@@ -276,7 +276,7 @@ _STAGE_HISTORY = ObjectMap(
     "deal_stage_history",
     (
         FieldMap(RECORD_ID, "deal_source_id", (("", "deals"),)),
-        # Earlier versions noted changes of the stage only, with the stage under `new_value`.
+        # Earlier versions landed only changes of the stage, with the stage under `new_value`.
         FieldMap("stage_id", "stage", fallback=("new_value",)),
         points_to("pipeline_id", "pipeline_source_id", "pipelines"),
         *same("value=amount currency=currency"),
@@ -288,7 +288,7 @@ _STAGE_HISTORY = ObjectMap(
     identity=("number",),
 )
 
-# People beside the main contact, whom deals name themselves.
+# People besides the main contact, which the deal itself names.
 _PARTICIPANT = ObjectMap(
     "deal_participants",
     "associations",
@@ -323,7 +323,7 @@ _PIPELINE = ObjectMap(
     "pipelines", "pipelines", (*_RECORD, *same("id=name name=label")), {"for_table": "deals"}
 )
 
-# A deal is won or lost by its status, in whatever stage it stands.
+# A deal is won or lost by its status, in any stage.
 _STAGE = ObjectMap(
     "stages",
     "stages",

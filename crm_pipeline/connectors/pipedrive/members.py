@@ -1,6 +1,6 @@
-"""Users with the names of their role and teams, which stand in lists of their own.
+"""Adds the names of roles and teams to records of users; they come from lists of their own.
 
-An app needs the scope `admin` for roles; teams exist in some plans only. What the login may not read stays
+An app needs the scope `admin` for roles; only some plans have teams. Names that the login may not read stay
 unknown. Sources: https://developers.pipedrive.com/docs/api/v1/Roles and
 https://developers.pipedrive.com/docs/api/v1/LegacyTeams
 """
@@ -50,8 +50,8 @@ class _User(msgspec.Struct):
     role_id: int | str | None = None
 
 
-class Members:
-    """Puts names into records of users.
+class MemberNames:
+    """Adds names of roles and teams to records of users.
 
     Args:
         lister: of the users.
@@ -59,22 +59,22 @@ class Members:
 
     def __init__(self, lister: Lister) -> None:
         self._lister = lister
-        self._roles = self._permitted(ROLES, self._asked_roles)
-        self._teams = self._permitted(TEAMS, self._asked_teams)
+        self._roles = self._if_permitted(ROLES, self._read_roles)
+        self._teams = self._if_permitted(TEAMS, self._read_teams)
 
-    def named(self, page: Page) -> Page:
-        """Return a page whose users have `role_name` and `teams`, as far as these are known."""
+    def added(self, page: Page) -> Page:
+        """Return a page whose users have `role_name` and `teams`, where the login may read these."""
         batches = page.batches
         page.batches = lambda: (self._batch(rows) for rows in batches())
         return page
 
     def _batch(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         texts = [self._text(text) for text in rows.column("record").to_pylist()]
-        place = rows.schema.get_field_index("record")
-        return rows.set_column(place, "record", pa.array(texts, pa.string()))
+        column = rows.schema.get_field_index("record")
+        return rows.set_column(column, "record", pa.array(texts, pa.string()))
 
     def _text(self, text: str) -> str:
-        """Return the text of a user with more keys at its end; what came stays as it came."""
+        """Return the text of a user with more keys at its end; the received text stays unchanged."""
         user = msgspec.json.decode(text, type=_User)
         more: dict[str, Any] = {}
         if self._roles is not None:
@@ -85,32 +85,32 @@ class Members:
             return text
         return f"{text.rstrip()[:-1]},{msgspec.json.encode(more).decode()[1:]}"
 
-    def _asked_roles(self) -> dict[str, str | None]:
-        found: dict[str, str | None] = {}
+    def _read_roles(self) -> dict[str, str | None]:
+        names: dict[str, str | None] = {}
         start: int | None = 0
         while start is not None:
-            answer = self._ask(ROLES, _Roles, start=str(start))
-            found |= {str(role.id): role.name for role in answer.data or ()}
-            before, start = start, additional(answer.additional_data, self._lister.owner).start
+            response = self._fetch(ROLES, _Roles, start=str(start))
+            names |= {str(role.id): role.name for role in response.data or ()}
+            before, start = start, additional(response.additional_data, self._lister.owner).start
             if start is not None and start <= before:
                 raise ProtocolError(
                     f"{self._lister.owner}: the list of roles named the same page twice.",
                     cure="Run again; if it persists, report it to the vendor with the time of the run.",
                 )
-        return found
+        return names
 
-    def _asked_teams(self) -> dict[str, list[dict[str, Any]]]:
-        found: dict[str, list[dict[str, Any]]] = {}
-        for team in self._ask(TEAMS, _Teams).data or ():
+    def _read_teams(self) -> dict[str, list[dict[str, Any]]]:
+        teams: dict[str, list[dict[str, Any]]] = {}
+        for team in self._fetch(TEAMS, _Teams).data or ():
             if team.active_flag and not team.deleted_flag:
                 for user in team.users or ():
-                    found.setdefault(str(user), []).append({"id": team.id, "name": team.name})
-        return found
+                    teams.setdefault(str(user), []).append({"id": team.id, "name": team.name})
+        return teams
 
-    def _permitted(self, listing: Listing, asked: Callable[[], T]) -> T | None:
-        """Return what is asked for; None where this company, or this login, has no such list."""
+    def _if_permitted(self, listing: Listing, read: Callable[[], T]) -> T | None:
+        """Return what a function reads; None where the company or the login has no such list."""
         try:
-            return asked()
+            return read()
         except (NotPermitted, Rejected) as error:
             _log.info(
                 "users have no names of it",
@@ -120,18 +120,18 @@ class Members:
             )
             return None
 
-    def _ask(self, listing: Listing, kind: type[T], **params: str) -> T:
+    def _fetch(self, listing: Listing, kind: type[T], **params: str) -> T:
         operation = Operation(f"list {listing.name}", cost=listing.cost)
         what = f"the list of {listing.name}"
         return self._lister.api.typed(listing.path, kind, what, operation, **params)
 
 
 def with_names(lister: Lister, pages: Iterator[Page]) -> Iterator[Page]:
-    """Yield pages of users with the names in them."""
-    members: Members | None = None
+    """Yield pages of users with the names of roles and teams."""
+    names: MemberNames | None = None
     for page in pages:
-        if members is None:
+        if names is None:
             before = lister.api.usage.calls
-            members = Members(lister)
+            names = MemberNames(lister)
             page.calls += lister.api.usage.calls - before
-        yield members.named(page)
+        yield names.added(page)

@@ -1,4 +1,4 @@
-"""Asks for the metadata of an object's fields, from v2 or, where that is not permitted, from v1."""
+"""Reads the metadata of an object's fields, from v2 or, where that is not permitted, from v1."""
 
 from typing import TypedDict
 
@@ -9,7 +9,7 @@ from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive import keys
 from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import Item
-from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted, ProtocolError
+from crm_pipeline.kernel.errors import MalformedResponse, NotPermitted, ProtocolError
 
 _V1 = Operation("fields", cost=20)
 _V2 = Operation("fields", cost=10)
@@ -24,7 +24,7 @@ class Option(TypedDict, total=False):
 
 
 class Entry(TypedDict, total=False):
-    """One field, in the words of v2 or of v1."""
+    """One field, with the keys of v2 or of v1."""
 
     field_code: str | None
     key: str | None
@@ -44,15 +44,15 @@ class _Envelope(msgspec.Struct):
     additional_data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def described(api: Api, item: Item) -> Entries:
-    """Return the entries of an object's metadata; none for objects that have no metadata.
+def field_entries(api: Api, item: Item) -> Entries:
+    """Return the metadata of an object's fields; empty for objects without metadata.
 
     Raises:
-        NotPermitted: the login may read none of them.
-        MalformedAnswer: the answer is not what Pipedrive documents.
+        NotPermitted: the login may read neither version.
+        MalformedResponse: the response is not what Pipedrive documents.
     """
     refusal: NotPermitted | None = None
-    for path in item.fields:
+    for path in item.metadata_paths:
         try:
             return _all(api, path)
         except NotPermitted as error:
@@ -65,43 +65,43 @@ def described(api: Api, item: Item) -> Entries:
 def _all(api: Api, path: str) -> Entries:
     is_v2 = path.startswith("/api/v2/")
     # Some lists of v1 take no parameters at all.
-    place = {"limit": _PAGE} if is_v2 else {}
-    found: Entries = []
+    params = {"limit": _PAGE} if is_v2 else {}
+    collected: Entries = []
     seen: set[str] = set()
     while True:
-        listed, following = api.ask(
-            path, lambda body: _read(api, path, body), _V2 if is_v2 else _V1, **place
+        page, following = api.ask(
+            path, lambda body: _read(api, path, body), _V2 if is_v2 else _V1, **params
         )
-        found += listed
+        collected += page
         if following is None:
-            return found
+            return collected
         if following in seen:
             raise _broken(api, path, "the same page twice")
         seen.add(following)
-        place = {"limit": _PAGE, "cursor": following} if is_v2 else {"start": following}
+        params = {"limit": _PAGE, "cursor": following} if is_v2 else {"start": following}
 
 
 def _read(api: Api, path: str, body: bytes) -> tuple[Entries, str | None]:
-    """Return the fields of an answer, and the mark of the next one.
+    """Return the fields of a response, and the cursor or offset of the next page.
 
     Raises:
-        MalformedAnswer: it is no such answer, or names no fields.
+        MalformedResponse: the response is defective, or names no fields.
     """
     owner = f"{api.connection.name}: fields"
     listed = entries(body, _Envelope, Entry, list_name="data", owner=owner, what=f"{path}")
-    named = [one for one in listed.rows if one.get("field_code") or one.get("key")]
+    named = [entry for entry in listed.rows if entry.get("field_code") or entry.get("key")]
     if not named:
-        raise MalformedAnswer(f"{owner}: {path} answered with no fields.")
-    told = keys.additional(listed.envelope.additional_data, owner)
+        raise MalformedResponse(f"{owner}: {path} answered with no fields.")
+    following = keys.additional(listed.envelope.additional_data, owner)
     if path.startswith("/api/v2/"):
-        return named, told.next_cursor or None
-    if told.more and told.start is None:
-        raise MalformedAnswer(f"{owner}: {path} names more fields and not where they are.")
-    return named, None if told.start is None else str(told.start)
+        return named, following.next_cursor or None
+    if following.has_more and following.start is None:
+        raise MalformedResponse(f"{owner}: {path} names more fields and not where they are.")
+    return named, None if following.start is None else str(following.start)
 
 
-def _broken(api: Api, path: str, what: str) -> ProtocolError:
+def _broken(api: Api, path: str, defect: str) -> ProtocolError:
     return ProtocolError(
-        f"{api.connection.name}: {path} answered with {what}.",
+        f"{api.connection.name}: {path} answered with {defect}.",
         cure="Run again; if it persists, report it to the vendor with the time of the run.",
     )

@@ -1,7 +1,7 @@
-"""Reading v1's lists: by offset, or all in one answer.
+"""Reads v1's lists by offset, or all in one response.
 
-An offset moves when records before it go. So each page begins some records before the end of the last
-one, and has to show at least one of those again; what is read twice is left out.
+Offsets shift when earlier records are removed. So each page starts some records before the end of the
+previous one and must contain at least one of those again; duplicates are left out.
 Source: https://pipedrive.readme.io/docs/core-api-concepts-pagination
 """
 
@@ -27,39 +27,41 @@ def pages(
     """Yield the records of a list, each once.
 
     Raises:
-        ReadLost: so many records went meanwhile that the place in the list is lost.
+        ReadLost: so many records were removed that the position in the list is lost.
     """
     seen: set[str] = set()
     params = parameters(lister, listing, window)
     start = 0
     while True:
-        page = first if first is not None else lister.ask(listing, _at(lister, params, start))
+        page = (
+            first if first is not None else lister.fetch(listing, _at_offset(lister, params, start))
+        )
         first = None
-        if start and not seen.intersection(page.marks):
+        if start and not seen.intersection(page.identities):
             raise ReadLost(
                 f"{lister.owner}: the list changed so much during the read that the place in it is lost.",
                 cure="Run again when fewer records are deleted, archived or converted.",
             )
         yield _page(page, listing, window, seen)
-        seen.update(page.marks)
+        seen.update(page.identities)
         if _is_end(lister, listing, page, window):
             return
         start = max(start + 1, start + len(page) - min(_OVERLAP, lister.api.page_records // 2))
 
 
 def parameters(lister: Lister, listing: Listing, window: Window | None) -> dict[str, str]:
-    """Return the parameters of a list; one that takes no range is read from its newest change on."""
-    params = lister.scan(listing, window)
-    if _goes_backwards(listing, window) and params:
+    """Return the parameters of a list; one without a time filter is read from the latest change backwards."""
+    params = lister.scan_params(listing, window)
+    if _is_backwards(listing, window) and params:
         params["sort"] = "update_time DESC, id ASC"
     return params
 
 
-def _goes_backwards(listing: Listing, window: Window | None) -> bool:
+def _is_backwards(listing: Listing, window: Window | None) -> bool:
     return window is not None and window.from_at is not None and not listing.since
 
 
-def _at(lister: Lister, params: dict[str, str], start: int) -> dict[str, str]:
+def _at_offset(lister: Lister, params: dict[str, str], start: int) -> dict[str, str]:
     return params if lister.item.paging == "whole" else {**params, "start": str(start)}
 
 
@@ -80,14 +82,14 @@ def _page(page: ListPage, listing: Listing, window: Window | None, seen: set[str
 
 
 def _is_end(lister: Lister, listing: Listing, page: ListPage, window: Window | None) -> bool:
-    if lister.item.paging == "whole" or not len(page) or page.more is False:
+    if lister.item.paging == "whole" or not len(page) or page.has_more is False:
         return True
-    if page.more is None and len(page) < lister.api.page_records:
-        return True  # nothing is said about more, and the page is not full
-    if not _goes_backwards(listing, window):
+    if page.has_more is None and len(page) < lister.api.page_records:
+        return True  # the response does not say whether there is more, and the page is not full
+    if not _is_backwards(listing, window):
         return False
     assert window is not None
     assert window.from_at is not None
-    newest = page.newest
-    # A second more: whoever is edited while this is read moves to the front, not behind this page.
-    return newest is not None and newest < window.from_at - timedelta(seconds=1)
+    last_change = page.last_modified_at
+    # One second of margin. A record that is edited during the read moves to the front, not behind this page.
+    return last_change is not None and last_change < window.from_at - timedelta(seconds=1)

@@ -1,8 +1,8 @@
-"""What hangs on single deals: asked for deal by deal, for the deals that changed in a window.
+"""Objects with one call per deal: changelogs and participants of the deals that changed in a window.
 
-A record here is a deal with a list that we put together, see `changelog` and `participants`. A call tells
-about one deal, so nobody reads these objects who does not ask for them. A deal that changes again is read
-again, and its list replaces the one of before.
+A record here is a deal with a list that we assemble, see `changelog` and `participants`. A call returns the
+list of one deal, so these objects are read only if they are configured. A deal that changes again is read
+again, and its new list replaces the old one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Listing
 from crm_pipeline.connectors.pipedrive.changelog import Changelog
 from crm_pipeline.connectors.pipedrive.keys import response_page
-from crm_pipeline.connectors.pipedrive.line_items import walk
+from crm_pipeline.connectors.pipedrive.line_items import cursor_pages
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.participants import Participants
 from crm_pipeline.connectors.pipedrive.responses import ListPage
@@ -28,73 +28,72 @@ ROUTE = "cursor"
 Deal = dict[str, Any]
 
 
-class Maker(Protocol):
-    """Makes the records of one object."""
+class RecordBuilder(Protocol):
+    """Builds the records of one object."""
 
     what: str
-    """What is asked for, in words."""
+    """The list of a deal, in words."""
     optional: tuple[str, ...]
-    """What of deals has to be asked for by name."""
-    kept: tuple[str, ...]
-    """What of a deal its record keeps, or is made with."""
-    listing: Listing | None
-    """A list that is asked for once before the first deal."""
+    """The optional fields of deals that the builder needs."""
+    deal_fields: tuple[str, ...]
+    """The fields of deals that the builder needs."""
+    lookup: Listing | None
+    """A list that is requested once before the first deal."""
 
-    def is_asked(self, deal: Deal) -> bool:
+    def needs_call(self, deal: Deal) -> bool:
         """Return whether a deal takes a call."""
 
-    def made(self, deal: Deal) -> Deal | Reject:
-        """Return the record of a deal, or what stands for it where an answer cannot be read.
+    def record(self, deal: Deal) -> Deal | Reject:
+        """Return the record of a deal; a Reject where a response cannot be read.
 
         Raises:
             Rejected: 404, the deal was deleted since it was listed.
         """
 
 
-def maker(lister: Lister) -> Maker:
-    """Return what makes the records of an object."""
+def builder_of(lister: Lister) -> RecordBuilder:
+    """Return the builder of an object's records."""
     return Changelog(lister) if lister.item.name == "deal_changes" else Participants(lister)
 
 
 def deals_of(lister: Lister) -> Lister:
-    """Return what asks for the deals."""
-    return Lister(lister.api, ITEMS["deals"], maker(lister).optional)
+    """Return the lister of the deals."""
+    return Lister(lister.api, ITEMS["deals"], builder_of(lister).optional)
 
 
-def living(deals: Lister) -> list[Listing]:
-    """Return the lists of deals that can be asked about: what is deleted has nothing more to tell."""
+def live_lists(deals: Lister) -> list[Listing]:
+    """Return the lists of deals that can be read one by one: deleted deals have no sublists."""
     return [listing for listing in deals.item.listings if not listing.deleted]
 
 
-def asked(lister: Lister, batch: pa.RecordBatch) -> int:
+def calls(lister: Lister, batch: pa.RecordBatch) -> int:
     """Return how many of the deals of a page take a call."""
-    making = maker(lister)
-    return sum(making.is_asked(deal) for deal in _deals(batch, making))
+    builder = builder_of(lister)
+    return sum(builder.needs_call(deal) for deal in _deals(batch, builder))
 
 
 def pages(
-    lister: Lister, window: Window | None, *, firsts: Mapping[str, ListPage]
+    lister: Lister, window: Window | None, *, first_pages: Mapping[str, ListPage]
 ) -> Iterator[Page]:
-    """Yield the records of all deals that changed in a window, archived ones too.
+    """Yield the records of all deals that changed in a window, including archived ones.
 
     Args:
         lister: of the object.
-        window: when the deals changed; None for all.
-        firsts: the first page of each list of deals, where it was asked for already.
+        window: of the deals' changes; None for all deals.
+        first_pages: the first pages of lists of deals that were already requested.
     """
-    deals, seen, making = deals_of(lister), set[str](), maker(lister)
-    for listing in living(deals):
-        params = deals.scan(listing, window)
-        for page in walk(deals, listing, params, first=firsts.get(listing.name)):
+    deals, seen, builder = deals_of(lister), set[str](), builder_of(lister)
+    for listing in live_lists(deals):
+        params = deals.scan_params(listing, window)
+        for page in cursor_pages(deals, listing, params, first=first_pages.get(listing.name)):
             asked_at, before = lister.api.now(), lister.api.usage.calls
-            found = [
-                one for one in _deals(page.within(window), making) if str(one["id"]) not in seen
-            ]
-            seen.update(str(one["id"]) for one in found)
-            # Those of a deal that cannot be read are asked for when it changes again.
-            rejected = [one for one in page.rejected if one.digest not in seen]
-            seen.update(one.digest for one in rejected)
-            batch, more = _batch(lister, making, found)
+            listed = _deals(page.within(window), builder)
+            fresh = [deal for deal in listed if str(deal["id"]) not in seen]
+            seen.update(str(deal["id"]) for deal in fresh)
+            # The list of an unreadable deal is requested when the deal changes again.
+            rejected = [reject for reject in page.rejected if reject.digest not in seen]
+            seen.update(reject.digest for reject in rejected)
+            batch, more = _batch(lister, builder, fresh)
             yield Page(
                 shape="json",
                 route=ROUTE,
@@ -105,35 +104,37 @@ def pages(
             )
 
 
-def some(lister: Lister, page: ListPage) -> list[Deal]:
+def records(lister: Lister, page: ListPage) -> list[Deal]:
     """Return the records of the deals of a page."""
-    making = maker(lister)
-    batch, _ = _batch(lister, making, list(_deals(page.batch, making)))
+    builder = builder_of(lister)
+    batch, _ = _batch(lister, builder, list(_deals(page.batch, builder)))
     texts = batch.column("record").to_pylist()
     return [msgspec.json.decode(text, type=dict[str, Any]) for text in texts]
 
 
-def _deals(batch: pa.RecordBatch, making: Maker) -> Iterator[Deal]:
+def _deals(batch: pa.RecordBatch, builder: RecordBuilder) -> Iterator[Deal]:
     for text in batch.column("record").to_pylist():
         deal = msgspec.json.decode(text, type=dict[str, Any])
-        yield {key: deal.get(key) for key in making.kept}
+        yield {key: deal.get(key) for key in builder.deal_fields}
 
 
-def _batch(lister: Lister, making: Maker, deals: list[Deal]) -> tuple[pa.RecordBatch, list[Reject]]:
-    """Return the records of deals, and what stands for those with an answer that cannot be read."""
+def _batch(
+    lister: Lister, builder: RecordBuilder, deals: list[Deal]
+) -> tuple[pa.RecordBatch, list[Reject]]:
+    """Return the records of deals, and the rejects of deals with an unreadable response."""
     texts, rejected = list[bytes](), list[Reject]()
     for deal in deals:
         try:
-            made = making.made(deal)
+            record = builder.record(deal)
         except Rejected as error:
             if error.status != 404:
                 raise
             continue
-        if isinstance(made, Reject):
-            rejected.append(made)
+        if isinstance(record, Reject):
+            rejected.append(record)
         else:
-            texts.append(msgspec.json.encode(made))
-    # Through the rules of `keys`, like what comes from a list.
+            texts.append(msgspec.json.encode(record))
+    # The rules of `keys` apply to these records as to those of a list.
     page = response_page(b'{"data":[%b]}' % b",".join(texts), lister.item, lister.owner)
     batch = batch_of(
         ids=[str(key.id) for key in page.keys],

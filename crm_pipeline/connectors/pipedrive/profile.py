@@ -1,13 +1,13 @@
-"""How Pipedrive's login server speaks OAuth 2.0.
+"""The OAuth 2.0 profile of Pipedrive's login server.
 
-It stands on a host of its own, takes the app's key and secret in a Basic header, gives a new refresh
-token each time, and says in `api_domain` where the company lives.
+The server has a host of its own, takes the app's id and secret in a Basic header, returns a new refresh
+token each time, and returns the company's address in `api_domain`.
 Source: https://pipedrive.readme.io/docs/marketplace-oauth-authorization
 """
 
 from urllib.parse import urlsplit
 
-from crm_pipeline.connectors.oauth.profile import CODE, OAuthProfile, Refused, TokenAnswer
+from crm_pipeline.connectors.oauth.profile import CODE, OAuthProfile, Refused, TokenDetails
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.connectors.pipedrive import errors
 from crm_pipeline.kernel.errors import ConfigError
@@ -60,16 +60,16 @@ def _server(connection: Connection) -> str:
     return "https://oauth.pipedrive.com" if host.endswith(HOST) else connection.login_url
 
 
-def _read(connection: Connection, answer: TokenResponse) -> TokenAnswer:
-    # Whether it is an address of Pipedrive's is looked at where the token is taken.
-    place = answer.place("api_domain")
-    if urlsplit(place).netloc.lower() == urlsplit(connection.login_url).netloc.lower():
-        place = connection.login_url  # no path that the answer adds
-    return TokenAnswer(
-        place=place,
-        expires_in=answer.get("expires_in"),
-        usual_s=3599,
-        extra={"scope": " ".join(answer.text("scope").replace(",", " ").split())},
+def _read(connection: Connection, response: TokenResponse) -> TokenDetails:
+    # `TokenEndpoint.token` checks that the address is one of Pipedrive's.
+    url = response.required_text("api_domain")
+    if urlsplit(url).netloc.lower() == urlsplit(connection.login_url).netloc.lower():
+        url = connection.login_url  # without a path that the response adds
+    return TokenDetails(
+        instance_url=url,
+        expires_in=response.get("expires_in"),
+        documented_s=3599,
+        extra={"scope": " ".join(response.text("scope").replace(",", " ").split())},
     )
 
 

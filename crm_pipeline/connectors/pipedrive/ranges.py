@@ -1,6 +1,6 @@
-"""Reading a window in several lanes at once: disjoint ranges of seconds, each by its own cursor.
+"""Reads a window with parallel workers: disjoint ranges of seconds, each with its own cursor.
 
-Many records may share a second; a cursor goes on behind the record, not behind the second.
+Many records may share a second; a cursor continues after the record, not after the second.
 """
 
 import math
@@ -12,39 +12,39 @@ from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.pipedrive.catalog import Listing
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.responses import seconds_of
-from crm_pipeline.connectors.pipedrive.unstamped import Ends
+from crm_pipeline.connectors.pipedrive.undated import ListEnds
 from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, RangeBatch, missing
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ProtocolError
 from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 ROUTE = "windows"
-_MOST = 16
+_MOST_WORKERS = 16
 
 
 def workers_of(calls_per_s: float, rtt_s: float) -> int:
-    """Return how many calls have to be under way to use up what may be called."""
-    return max(1, min(_MOST, math.ceil(calls_per_s * rtt_s)))
+    """Return how many parallel calls use up the allowed rate."""
+    return max(1, min(_MOST_WORKERS, math.ceil(calls_per_s * rtt_s)))
 
 
 def pages(
-    lister: Lister, listing: Listing, window: Window, *, at_once: int, checkpoint: Checkpoint | None
+    lister: Lister, listing: Listing, window: Window, *, workers: int, checkpoint: Checkpoint | None
 ) -> Iterator[Page]:
-    """Yield the records of a window of one list; of an open-ended one also those without a stamp."""
+    """Yield the records of a window of one list; with an open start also those without a time of change."""
     start, set_aside = window.from_at, set[str]()
     if start is None:
-        ends = Ends(lister, listing, route=ROUTE, set_aside=set_aside)
+        ends = ListEnds(lister, listing, route=ROUTE, set_aside=set_aside)
         yield from ends.pages()
-        start = min(ends.oldest or window.to_at, window.to_at)
+        start = min(ends.first_modified_at or window.to_at, window.to_at)
     whole = KeyRange(_second(start), _second(window.to_at))
     done = [
         page.facts
         for page in (checkpoint.all_done() if checkpoint else ())
         if page.facts.get("listing") == listing.name and "low" in page.facts
     ]
-    workers = ParallelRangeReader(
+    reader = ParallelRangeReader(
         partial(_read, lister, listing),
-        at_once=at_once,
+        at_once=workers,
         owner=lister.owner,
         route=ROUTE,
         checkpoint=checkpoint,
@@ -53,16 +53,16 @@ def pages(
         set_aside=set_aside,
         note={"listing": listing.name},
     )
-    yield from workers.pages(missing(whole, done, parts=at_once))
+    yield from reader.pages(missing(whole, done, parts=workers))
 
 
 def _read(lister: Lister, listing: Listing, key_range: KeyRange) -> Generator[RangeBatch]:
-    # A cursor belongs to its set of parameters: the end stays where it was when this began.
-    window = Window(_moment(key_range.low), _moment(key_range.high))
+    # A cursor belongs to its parameters, so the end of the range stays as it was at the start.
+    window = Window(_instant(key_range.low), _instant(key_range.high))
     cursor, seen = "", {""}
     while True:
         more = {"cursor": cursor} if cursor else {}
-        page = lister.ask(listing, lister.scan(listing, window, **more))
+        page = lister.fetch(listing, lister.scan_params(listing, window, **more))
         rows = page.within(Window(window.from_at, _END))
         yield RangeBatch(
             positions=seconds_of(rows),
@@ -87,5 +87,5 @@ def _second(at: datetime) -> int:
     return math.ceil(at.timestamp())
 
 
-def _moment(at: int) -> datetime:
+def _instant(at: int) -> datetime:
     return datetime.fromtimestamp(at, UTC)

@@ -1,4 +1,4 @@
-"""Reads what a plan says, list by list, and goes on where an earlier process was stopped."""
+"""Reads the records of a plan, list by list, and continues reads that were interrupted."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -9,7 +9,7 @@ from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.pipedrive import line_items, members, offsets, per_deal, ranges
 from crm_pipeline.connectors.pipedrive.catalog import Listing
 from crm_pipeline.connectors.pipedrive.lister import Lister
-from crm_pipeline.connectors.pipedrive.planning import again_of
+from crm_pipeline.connectors.pipedrive.planning import reread_lists
 from crm_pipeline.connectors.pipedrive.responses import ListPage
 from crm_pipeline.connectors.pipedrive.scan import Scan
 from crm_pipeline.kernel.clock import Window, format_instant
@@ -22,45 +22,45 @@ def pages(
     plan: Plan,
     checkpoint: Checkpoint,
     *,
-    firsts: Mapping[str, ListPage],
-    at_once: int,
+    first_pages: Mapping[str, ListPage],
+    workers: int,
 ) -> Iterator[Page]:
     """Yield the records of a plan.
 
     Args:
         lister: of the plan's object.
-        plan: what is read, and how.
+        plan: the window and the strategy.
         checkpoint: of the window.
-        firsts: pages that the plan has asked for already, by list.
-        at_once: lanes of the route `windows`.
+        first_pages: pages that planning has already requested, by list.
+        workers: of the strategy `windows`.
 
     Raises:
-        ReadLost: the spool belongs to another read.
+        ReadLost: the checkpoint belongs to another read.
     """
     if lister.item.paging == "deals":
         [items] = lister.item.listings
-        yield from line_items.pages(lister, first=firsts.get(items.name))
+        yield from line_items.pages(lister, first=first_pages.get(items.name))
         return
     if lister.item.paging == "per_deal":
-        yield from per_deal.pages(lister, plan.window, firsts=firsts)
+        yield from per_deal.pages(lister, plan.window, first_pages=first_pages)
         return
-    begun_at = min(lister.api.now(), lister.api.vendor_now())
+    started_at = min(lister.api.now(), lister.api.vendor_now())
     is_resumed = checkpoint.request is not None
-    route, kept = _resumed(lister, plan, checkpoint)
+    route, resumable = _resumed(lister, plan, checkpoint)
     for listing in lister.item.listings:
-        # What an earlier process has done is noted in ranges, into which no page of ours fits.
-        first = None if is_resumed and route == ranges.ROUTE else firsts.get(listing.name)
+        # The checkpoint of an interrupted read holds ranges, into which the first page does not fit.
+        first = None if is_resumed and route == ranges.ROUTE else first_pages.get(listing.name)
         read = _list(
-            lister, plan, listing, route=route, checkpoint=kept, first=first, workers=at_once
+            lister, plan, listing, route=route, checkpoint=resumable, first=first, workers=workers
         )
-        for page in members.with_names(lister, read) if lister.item.beside else read:
+        for page in members.with_names(lister, read) if lister.item.lookups else read:
             page.part = listing.name
             yield page
     if plan.complete and len(lister.item.listings) > 1:
-        # What moved between the lists while they were read is looked for once more.
-        since = Window(begun_at - timedelta(seconds=1), begun_at + timedelta(days=3650))
+        # Records that moved between the lists during the read are read again.
+        since = Window(started_at - timedelta(seconds=1), started_at + timedelta(days=3650))
         moved = replace(plan, window=since)
-        for listing in again_of(lister.item.listings):
+        for listing in reread_lists(lister.item.listings):
             for page in _list(
                 lister, moved, listing, route="cursor", checkpoint=None, first=None, workers=1
             ):
@@ -83,32 +83,32 @@ def _list(
         return offsets.pages(lister, listing, window, first=first)
     is_whole = first is not None and first.cursor is None
     if route == ranges.ROUTE and window is not None and not is_whole:
-        return ranges.pages(lister, listing, window, at_once=workers, checkpoint=checkpoint)
+        return ranges.pages(lister, listing, window, workers=workers, checkpoint=checkpoint)
     return Scan(lister, listing, window, checkpoint=checkpoint, first=first).pages()
 
 
 def _resumed(lister: Lister, plan: Plan, checkpoint: Checkpoint) -> tuple[str, Checkpoint | None]:
-    """Return the route, and the spool where somebody could go on with the read."""
+    """Return the strategy, and the checkpoint; None if the read cannot be resumed."""
     if plan.complete or lister.item.paging != "cursor":
         return plan.route, None
-    asked: dict[str, Any] = {
+    request: dict[str, Any] = {
         "object": plan.object,
-        "window": _written(plan.window),
+        "window": _window_texts(plan.window),
         "schema": plan.schema.fingerprint,
     }
-    found = checkpoint.request
-    if found is None:
-        checkpoint.begin({**asked, "route": plan.route})
+    earlier = checkpoint.request
+    if earlier is None:
+        checkpoint.begin({**request, "route": plan.route})
         return plan.route, checkpoint
-    if {key: found.get(key) for key in asked} != asked:
+    if {key: earlier.get(key) for key in request} != request:
         raise ReadLost(
-            f"{lister.owner}: what an earlier process had begun to read is not what is asked for now.",
+            f"{lister.owner}: the read that an earlier process started is not the one that is planned now.",
             cure="Nothing is lost: the window is read anew.",
         )
-    return str(found["route"]), checkpoint
+    return str(earlier["route"]), checkpoint
 
 
-def _written(window: Window | None) -> list[str | None] | None:
+def _window_texts(window: Window | None) -> list[str | None] | None:
     if window is None:
         return None
     start = format_instant(window.from_at) if window.from_at else None

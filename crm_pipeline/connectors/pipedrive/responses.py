@@ -1,7 +1,7 @@
-"""One answer of a list: the records as text, their keys, and what comes behind.
+"""One page of a list: the records as text, their keys, and the paging information.
 
-v2 names the next page by a cursor, v1 by an offset; both may leave out what there is nothing to say
-about. Source: https://pipedrive.readme.io/docs/core-api-concepts-pagination
+v2 has a cursor for the next page, v1 an offset; both may leave it out at the end.
+Source: https://pipedrive.readme.io/docs/core-api-concepts-pagination
 """
 
 from datetime import datetime
@@ -18,26 +18,26 @@ _MICROSECONDS = 1_000_000
 
 
 class ListPage:
-    """One answer of a list; as long as it has records, readable or not.
+    """One page of a list. Its length counts all records, readable or not.
 
     Args:
-        body: of the answer.
+        body: of the response.
         item: the object.
         listing: the list.
         asked_at: when the vendor was asked, by our clock.
         owner: for error texts.
-        bounded: what changed since a moment was asked for.
+        bounded: the request had a time filter.
 
     Attributes:
         asked_at: as given.
-        ids: of the records that can be read, as they came.
-        batch: those records in the shape `json`.
-        rejected: the others.
+        ids: of the readable records, in the order of the response.
+        batch: the readable records in the shape `json`.
+        rejected: the unreadable records.
         cursor: of the next page; None at the end of a v2 list.
-        more: what v1 says about more records; None where it says nothing.
+        has_more: whether v1 has more records; None where the response does not say.
 
     Raises:
-        MalformedAnswer: the answer is not what Pipedrive documents.
+        MalformedResponse: the response is not what Pipedrive documents.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class ListPage:
     ) -> None:
         self.asked_at = asked_at
         page = keys.response_page(body, item, owner, bounded=bounded)
-        told = keys.behind(page, listing, owner)
-        self.cursor = told.next_cursor or None
-        self.more = told.more
+        following = keys.next_page_of(page, listing, owner)
+        self.cursor = following.next_cursor or None
+        self.has_more = following.has_more
         self.rejected = page.rejected
         self.ids = [str(key.id) for key in page.keys]
         self.batch = batch_of(
             ids=self.ids,
             modified_at=page.instants,
             texts=page.texts,
-            deleted=[listing.deleted or keys.is_ended(key, item) for key in page.keys],
+            deleted=[listing.deleted or keys.is_deleted(key, item) for key in page.keys],
             owner=owner,
         )
 
@@ -69,36 +69,36 @@ class ListPage:
         return len(self.ids) + len(self.rejected)
 
     @property
-    def marks(self) -> list[str]:
-        """What tells its records from others: their ids, or what stands for their bytes."""
-        return [*self.ids, *(one.digest for one in self.rejected)]
+    def identities(self) -> list[str]:
+        """The ids of the readable records and the digests of the others."""
+        return [*self.ids, *(reject.digest for reject in self.rejected)]
 
     def within(self, window: Window | None) -> pa.RecordBatch:
-        """Return the records of a window; those without a stamp belong to one that is open-ended."""
+        """Return the records of a window; with an open start also those without a time of change."""
         if window is None or not len(self):
             return self.batch
-        stamps = self.batch.column("_modified_at")
-        inside = pc.less(stamps, pa.scalar(window.to_at, stamps.type))
+        modified = self.batch.column("_modified_at")
+        inside = pc.less(modified, pa.scalar(window.to_at, modified.type))
         if window.from_at is None:
             return self.batch.filter(pc.fill_null(inside, fill_value=True))
-        is_after = pc.greater_equal(stamps, pa.scalar(window.from_at, stamps.type))
+        is_after = pc.greater_equal(modified, pa.scalar(window.from_at, modified.type))
         return self.batch.filter(pc.fill_null(pc.and_(inside, is_after), fill_value=False))
 
     @property
-    def newest(self) -> datetime | None:
-        """The latest stamp of the page."""
-        found: datetime | None = pc.max(self.batch.column("_modified_at")).as_py()
-        return found
+    def last_modified_at(self) -> datetime | None:
+        """The latest time of change on the page."""
+        latest: datetime | None = pc.max(self.batch.column("_modified_at")).as_py()
+        return latest
 
     @property
-    def oldest(self) -> datetime | None:
-        """The earliest stamp of the page."""
-        found: datetime | None = pc.min(self.batch.column("_modified_at")).as_py()
-        return found
+    def first_modified_at(self) -> datetime | None:
+        """The earliest time of change on the page."""
+        earliest: datetime | None = pc.min(self.batch.column("_modified_at")).as_py()
+        return earliest
 
 
 def seconds_of(batch: pa.RecordBatch) -> list[int]:
-    """Return the stamps of records that all have one, as whole seconds since 1970."""
-    stamps = batch.column("_modified_at").cast(pa.int64())
-    found: list[int] = pc.divide(stamps, _MICROSECONDS).to_pylist()
-    return found
+    """Return the times of change as whole seconds since 1970; each record needs one."""
+    microseconds = batch.column("_modified_at").cast(pa.int64())
+    seconds: list[int] = pc.divide(microseconds, _MICROSECONDS).to_pylist()
+    return seconds

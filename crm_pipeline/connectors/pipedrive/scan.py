@@ -1,7 +1,7 @@
-"""Reading a list by its cursor, page after page; what was done before a crash is not asked for again.
+"""Reads a list by its cursor, page after page; pages that were done before a crash are not read again.
 
-A cursor is the vendor's own affair (it belongs to its set of parameters) and is kept as it came: each
-chunk notes the cursor that it began with and the one behind it.
+A cursor is opaque, belongs to its parameters and is stored as received: each chunk stores its own cursor
+and the next one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,9 +24,9 @@ ROUTE = "cursor"
 
 @dataclass
 class _Chunk:
-    """Pages that are landed together; `begin` is the cursor of the first."""
+    """Pages that are landed together; `cursor` is that of the first page."""
 
-    begin: str
+    cursor: str
     pages: list[ListPage] = field(default_factory=list)
     batches: list[pa.RecordBatch] = field(default_factory=list)
     calls: int = 0
@@ -41,11 +41,11 @@ class Scan:
     """Reads one list to its end.
 
     Args:
-        lister: asks.
+        lister: of the object.
         listing: the list.
         window: None for everything.
-        checkpoint: where chunks are noted; None where nobody goes on after a crash.
-        first: the first page, where it was asked for already.
+        checkpoint: where chunks are noted; None where the read cannot be resumed.
+        first: the first page, if it was already requested.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Scan:
         """Yield the records in chunks.
 
         Raises:
-            ProtocolError: the vendor named a page twice.
-            ReadLost: the vendor does not know the cursor of an earlier run any more.
+            ProtocolError: the vendor names the same next page again.
+            ReadLost: the vendor no longer knows the cursor of an earlier run.
         """
-        done = self._done()
+        done = self._done_chunks()
         chunk = _Chunk("")
         cursor: str | None = ""
         while cursor is not None:
@@ -79,16 +79,16 @@ class Scan:
                 cursor = done[cursor]
                 chunk = _Chunk(cursor or "")
                 continue
-            page = self._page(cursor, is_old=bool(done))
+            page = self._page(cursor, is_resumed=bool(done))
             chunk.pages.append(page)
             chunk.batches.append(page.within(self._window))
             chunk.calls += 1
             cursor = None if self._is_past(page) else page.cursor
             if cursor is None or chunk.is_full() or cursor in done:
-                yield self._handed(chunk, cursor)
+                yield self._landing_page(chunk, cursor)
                 chunk = _Chunk(cursor or "")
 
-    def _page(self, cursor: str, *, is_old: bool) -> ListPage:
+    def _page(self, cursor: str, *, is_resumed: bool) -> ListPage:
         if cursor in self._seen:
             raise ProtocolError(
                 f"{self._lister.owner}: the vendor named the same page twice; reading on would never "
@@ -99,43 +99,43 @@ class Scan:
         if not cursor and self._first is not None:
             return self._first
         more = {"cursor": cursor} if cursor else {}
-        params = self._lister.scan(self._listing, self._window, **more)
+        params = self._lister.scan_params(self._listing, self._window, **more)
         try:
-            return self._lister.ask(self._listing, params)
+            return self._lister.fetch(self._listing, params)
         except Rejected as error:
-            if not (is_old and "cursor" in error.message):
+            if not (is_resumed and "cursor" in error.message):
                 raise
             raise ReadLost(
-                f"{self._lister.owner}: the vendor does not know the place of an earlier run any more.",
+                f"{self._lister.owner}: the vendor no longer knows the cursor of an earlier run.",
                 status=error.status,
                 code=error.code,
             ) from error
 
     def _is_past(self, page: ListPage) -> bool:
-        """Say whether a list in the order of time, without an end of its own, has left the window."""
+        """Return whether a page reaches the window's end, for lists by time without an end filter."""
         window = self._window
         if window is None or window.from_at is None or self._listing.until:
             return False
         last = page.batch.column("_modified_at")[-1].as_py() if page.ids else None
         return last is not None and last >= window.to_at
 
-    def _handed(self, chunk: _Chunk, following: str | None) -> Page:
+    def _landing_page(self, chunk: _Chunk, next_cursor: str | None) -> Page:
         facts = {"listing": self._listing.name, "route": ROUTE}
         return Page(
             shape="json",
             route=ROUTE,
             batches=lambda: iter(chunk.batches),
-            # Of two reads of one version the later counts: a chunk is as old as its first answer.
+            # The later of two reads of a version wins, so a chunk is as old as its first page.
             extracted_at=min(page.asked_at for page in chunk.pages),
             calls=chunk.calls,
             number=self._checkpoint.fresh_number() if self._checkpoint else None,
-            facts={**facts, "begin": chunk.begin, "next": following},
+            facts={**facts, "begin": chunk.cursor, "next": next_cursor},
             rejected=[row for page in chunk.pages for row in page.rejected],
             origin=self._listing.origin,
         )
 
-    def _done(self) -> Mapping[str, str | None]:
-        """Return the chunks that are done: the cursor before each -> the one behind it."""
+    def _done_chunks(self) -> Mapping[str, str | None]:
+        """Return the next cursor of each finished chunk, by the chunk's own cursor."""
         if self._checkpoint is None:
             return {}
         return {

@@ -1,7 +1,7 @@
-"""The fields that Pipedrive's records carry by themselves, with their types. Data only.
+"""The system fields of Pipedrive's records with their types. Data only.
 
-Sources: the response examples of https://developers.pipedrive.com/docs/api/v1. What the company calls
-them, their options and all custom fields are asked of the vendor; see `describe`.
+Sources: the response examples of https://developers.pipedrive.com/docs/api/v1. Their labels, their options
+and all custom fields come from the vendor's metadata; see `describe`.
 """
 
 from collections.abc import Mapping
@@ -92,7 +92,7 @@ SYSTEM: Mapping[str, Mapping[str, str]] = {
     name: {key: kind or "text" for key, _, kind in (word.partition(":") for word in text.split())}
     for name, text in _TEXTS.items()
 }
-# What the metadata may call fields that records carry under another key (the names of v1).
+# Names of v1 in the metadata, for fields that records have under another key.
 ALIASES: Mapping[str, str] = {
     "label": "label_ids",
     "email": "emails",

@@ -1,30 +1,30 @@
-"""What a Pipedrive object costs where nothing changes, in tokens."""
+"""The cost of reading a Pipedrive object without changes, in tokens."""
 
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Item
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.settings import ObjectSettings
 
-# Whose token it is, asked for the company's clock.
+# The call for the token's user, which also returns the company's clock.
 _ME = 2
 _FIELDS_V1, _FIELDS_V2 = 20, 10
 
 
 def of(obj: ObjectSettings) -> Upkeep:
-    """Return what a page of the newest records costs, and a read that finds nothing new."""
+    """Return the cost of a probe for changes, and of a read without changes."""
     item = ITEMS.get(obj.name)
-    if item is None:  # the read that it stops says so
+    if item is None:  # the read reports the unknown object
         return Upkeep(0, 0)
-    lists, asked = item.listings, item.listings[0].cost
+    lists, probe = item.listings, item.listings[0].cost
     if item.paging in {"deals", "per_deal"}:
-        # Which deals have any is seen from the lists of living deals.
-        lists = tuple(each for each in ITEMS["deals"].listings if not each.deleted)
-        asked = lists[0].cost
+        # The lists of live deals say which deals have any.
+        lists = tuple(listing for listing in ITEMS["deals"].listings if not listing.deleted)
+        probe = lists[0].cost
     is_snapshot = item.is_setup if obj.snapshot is None else obj.snapshot
-    read = _ME + _fields(item) + sum(each.cost for each in (*lists, *item.beside))
-    return Upkeep(0 if is_snapshot else asked, read)
+    read = _ME + _fields(item) + sum(listing.cost for listing in (*lists, *item.lookups))
+    return Upkeep(0 if is_snapshot else probe, read)
 
 
 def _fields(item: Item) -> int:
-    if not item.fields:
+    if not item.metadata_paths:
         return 0
-    return _FIELDS_V2 if item.fields[0].startswith("/api/v2/") else _FIELDS_V1
+    return _FIELDS_V2 if item.metadata_paths[0].startswith("/api/v2/") else _FIELDS_V1

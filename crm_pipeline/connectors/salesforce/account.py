@@ -40,7 +40,7 @@ from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import (
     BudgetExhausted,
     ConfigError,
-    MalformedAnswer,
+    MalformedResponse,
     NotPermitted,
     ProtocolError,
     Rejected,
@@ -251,7 +251,7 @@ class SalesforceAccount(ApiAccount[Api]):
         try:
             return row.changed or 0, parse_instant(row.newest) if row.newest else None
         except ValueError:
-            raise MalformedAnswer(
+            raise MalformedResponse(
                 f"{owner}: {what} holds a modification time that is no instant.",
                 status=response.status_code,
             ) from None

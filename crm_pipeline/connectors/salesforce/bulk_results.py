@@ -21,7 +21,7 @@ from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.connectors.salesforce.csv_page import CsvPage
 from crm_pipeline.kernel.errors import (
     CountMismatch,
-    MalformedAnswer,
+    MalformedResponse,
     ProtocolError,
     ReadLost,
     Rejected,
@@ -140,7 +140,7 @@ class BulkResults:
             if page.done or (page.done is None and not following):
                 return
             if not following:
-                raise MalformedAnswer(
+                raise MalformedResponse(
                     f"{self._owner}: a list of result pages is not the last one and names no next one."
                 )
             address = self._below(following)
@@ -206,17 +206,17 @@ class BulkResults:
         """Return the number of records and the next locator, from the headers of a page.
 
         Raises:
-            MalformedAnswer: the headers are not of the documented form.
+            MalformedResponse: the headers are not of the documented form.
         """
         following = response.headers.get("Sforce-Locator")
         counted = response.headers.get("Sforce-NumberOfRecords")
         if counted and not _COUNT.fullmatch(counted.strip()):
-            raise MalformedAnswer(
+            raise MalformedResponse(
                 f"{self._owner}: a Bulk page states a number of records that is no number.",
                 status=response.status_code,
             )
         if following and not _LOCATOR.fullmatch(following):
-            raise MalformedAnswer(
+            raise MalformedResponse(
                 f"{self._owner}: a Bulk page names a next page with a malformed locator.",
                 status=response.status_code,
             )

@@ -121,7 +121,7 @@ def schema_of(body: bytes, obj: str, owner: str) -> Schema:
         owner: the connection, named in error texts.
 
     Raises:
-        MalformedAnswer: no field can be read, or the field of ids, deletions or changes cannot.
+        MalformedResponse: no field can be read, or the field of ids, deletions or changes cannot.
     """
     description = entries(
         body,

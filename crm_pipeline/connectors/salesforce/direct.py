@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from crm_pipeline.connectors.salesforce.api import Api
-from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, Rejected
+from crm_pipeline.kernel.errors import MalformedResponse, ProtocolError, Rejected
 from crm_pipeline.wire.decoding import malformed
 from crm_pipeline.wire.paging import Link, walk
 
@@ -70,7 +70,7 @@ def get(api: Api, obj: str, record: str, by: str | None) -> dict[str, Any]:
     what = "the answer with a record"
     fields = api.ask(f"{api.base}/sobjects/{path}", dict[str, Any], what)
     if "attributes" not in fields:
-        raise MalformedAnswer(f"{api.connection.name}: {what} holds no record.")
+        raise MalformedResponse(f"{api.connection.name}: {what} holds no record.")
     return dict(_plain(api, fields))
 
 
@@ -78,14 +78,14 @@ def _next(api: Api, page: QueryPage) -> str | None:
     """Return the path of the next page; None after the last one.
 
     Raises:
-        MalformedAnswer: it is not the last page, and its next address is not one of a query.
+        MalformedResponse: it is not the last page, and its next address is not one of a query.
     """
     if page.done:
         return None
     path = page.next_records_url or ""
     # `//host/`, `@host/` and whole addresses are not paths of the API.
     if not path.startswith(f"{api.base}/query") or ".." in path:
-        raise MalformedAnswer(
+        raise MalformedResponse(
             f"{api.connection.name}: {_WHAT} is not the last page, and its next address is not one of this API. "
             "No request was sent there."
         )

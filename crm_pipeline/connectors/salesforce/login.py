@@ -79,9 +79,9 @@ class SalesforceLogin(RefreshLogin):
         if kind == "refresh_token":
             return self._refreshed(stored)
         if kind == "jwt_bearer":
-            answer = self._endpoint.ask(self._assertion(), {})
+            answer = self._endpoint.request(self._assertion(), {})
         else:
-            answer = self._endpoint.ask({"grant_type": login_cures.CREDENTIALS}, self.client())
+            answer = self._endpoint.request({"grant_type": login_cures.CREDENTIALS}, self.client())
         return self._endpoint.token(answer, None, {"login": self.identity()})
 
     def is_ours(self, token: StoredToken) -> bool:

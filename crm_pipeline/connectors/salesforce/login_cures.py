@@ -185,10 +185,10 @@ _CASES = (
 
 
 def cure(refused: Refused) -> str:
-    """Return the cure of a refusal."""
-    description = refused.said.lower()
+    """Return what to do about a refusal."""
+    words = refused.description.lower()
     text = next(
-        (case.cure for case in _CASES if case.fits(refused.grant, refused.code, description)),
+        (case.cure for case in _CASES if case.fits(refused.grant, refused.code, words)),
         "Check login_url and the app's OAuth settings.",
     )
     if refused.grant == ASSERTION and abs(refused.skew_s) > _SKEW_S:

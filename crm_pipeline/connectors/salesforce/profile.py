@@ -5,7 +5,7 @@ Source: Salesforce Help, "Authorize Apps with OAuth".
 
 from datetime import UTC, datetime
 
-from crm_pipeline.connectors.oauth.profile import OAuthProfile, TokenAnswer
+from crm_pipeline.connectors.oauth.profile import OAuthProfile, TokenDetails
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.connectors.salesforce import errors, login_cures
 from crm_pipeline.settings import Connection
@@ -14,11 +14,11 @@ from crm_pipeline.wire.figures import lasting
 _LATEST_MS = 4e12  # in the year 2096
 
 
-def _read(_: Connection, answer: TokenResponse) -> TokenAnswer:
-    # Responses to assertions have none; it is stored for information only.
+def _read(_: Connection, answer: TokenResponse) -> TokenDetails:
+    # Answers to assertions have none; it is kept for people only.
     issued_ms = lasting(answer.get("issued_at"), least=0, most=_LATEST_MS)
-    return TokenAnswer(
-        place=answer.place("instance_url"),
+    return TokenDetails(
+        instance_url=answer.required_text("instance_url"),
         issued_at=datetime.fromtimestamp(issued_ms / 1000, UTC) if issued_ms else None,
         extra={"id": answer.text("id")},
     )

@@ -13,7 +13,7 @@ from crm_pipeline.connectors.base import Page, Plan
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.salesforce import describe, keys, soql
 from crm_pipeline.connectors.salesforce.api import Api
-from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.kernel.errors import MalformedResponse
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.paging import Keyset, walk
 
@@ -26,7 +26,7 @@ class RestPage:
     def __init__(self, body: bytes, cursor_field: str | None, owner: str) -> None:
         page = keys.reader(cursor_field).read(body, owner=owner, what=_WHAT)
         if page.envelope.total_size is None or page.envelope.done is None:
-            raise MalformedAnswer(f"{owner}: {_WHAT} does not say how many records there are.")
+            raise MalformedResponse(f"{owner}: {_WHAT} does not say how many records there are.")
         self.total = page.envelope.total_size
         self.seen = page.seen
         self.is_cut = page.seen < self.total
@@ -73,7 +73,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
     def read(response: requests.Response) -> RestPage:
         rest = RestPage(response.content, modified_field, owner)
         if rest.seen and not len(rest) and not rest.is_final(limit):
-            raise MalformedAnswer(
+            raise MalformedResponse(
                 f"{owner}: no record of {_WHAT} can be read, so the key of the next page is unknown."
             )
         return rest

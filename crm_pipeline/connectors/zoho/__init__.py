@@ -1,4 +1,4 @@
-"""Zoho CRM: reading through Get Records, COQL and Bulk Read. Exports one name, `connector`."""
+"""Zoho CRM: reads through Get Records, COQL and Bulk Read. Exports `connector`."""
 
 from functools import cached_property
 
@@ -36,7 +36,7 @@ class ZohoConnector:
     logins = (
         LoginKind(
             "self_client",
-            "a code that you make in the API console, once: the simplest, nothing has to come back",
+            "a code that you make in the API console, once: the simplest, without a callback",
             by_browser=True,
         ),
         LoginKind(
@@ -48,7 +48,7 @@ class ZohoConnector:
     callback_url = "http://localhost:8401/callback"
     address_example = "https://accounts.zoho.com"
     mapping: tuple[ObjectMap, ...] = MAPPING
-    # No modules: they have no stamps to read windows by.
+    # No modules: they have no time of change, so they cannot be read by windows.
     snapshot_objects = frozenset(
         {"Users", "Pipelines", "Currencies", "CampaignMembers", "ContactRoles"}
     )

@@ -63,31 +63,31 @@ class ZohoAccount(ApiAccount[Api]):
         super().__init__(connection, Api(connection, context, limits))
         self._context = context
         self._snapshots = snapshot_objects
-        self._listed = cache(self._list)
+        self._modules = cache(self._read_modules)
 
     def check(self) -> Checkup:
         """Look at login, identity, edition, scopes, budget and objects."""
         return Checkup(self.connection.name, tuple(checkup.findings(self._api)))
 
     def facts(self) -> AccountFacts:
-        """Return the org's time zone, its own currency, and where its records are seen."""
+        """Return the org's time zone, home currency and web address."""
         return facts.of(self._api)
 
     def identity(self) -> str:
-        """Say as whom, and to which org, this is logged in."""
+        """Return the user and the org of the login."""
         return checkup.identity(self._api)
 
     def objects(self) -> list[ObjectInfo]:
-        """List the modules that the API answers for, and the settings that are read like them."""
-        found = [
-            ObjectInfo(one.name, one.label, one.kind == "custom", queryable=True)
-            for one in self._listed().values()
-            if one.name not in _NO_MODULES
+        """List the modules that the API supports, and the objects that are no modules."""
+        modules = [
+            ObjectInfo(module.name, module.label, module.kind == "custom", queryable=True)
+            for module in self._modules().values()
+            if module.name not in _NO_MODULES
         ]
-        others = {name: one.label for name, one in setup.SETUPS.items()}
-        others |= {name: one.label for name, one in members.LINKS.items()}
+        others = {name: kind.label for name, kind in setup.SETUPS.items()}
+        others |= {name: links.label for name, links in members.LINKS.items()}
         return [
-            *found,
+            *modules,
             *(
                 ObjectInfo(name, label, custom=False, queryable=True)
                 for name, label in others.items()
@@ -95,7 +95,7 @@ class ZohoAccount(ApiAccount[Api]):
         ]
 
     def describe(self, obj: str) -> Schema:
-        """Return the fields of a module that lists have.
+        """Return the fields of a module that lists contain.
 
         Raises:
             NotPermitted: the module is not there for this login, or shows no fields.
@@ -104,9 +104,9 @@ class ZohoAccount(ApiAccount[Api]):
             return setup.SETUPS[obj].schema(obj)
         if obj in members.LINKS:
             return members.LINKS[obj].schema
-        module = self._listed().get(obj)
+        module = self._modules().get(obj)
         if module is None:
-            unknown = UnknownName("module", obj, [one.name for one in self.objects()])
+            unknown = UnknownName("module", obj, [info.name for info in self.objects()])
             raise NotPermitted(
                 f"{self.connection.name}: module {obj} does not exist or is hidden from this login.",
                 code="INVALID_MODULE",
@@ -116,7 +116,7 @@ class ZohoAccount(ApiAccount[Api]):
         return describe.schema_of(module, describe.fields(self._api, obj))
 
     def vendor_now(self) -> datetime:
-        """Return the vendor's clock as its answers tell it; the org is the first that is asked for."""
+        """Return the vendor's clock from its responses; the org is requested first."""
         self._api.learn()
         return super().vendor_now()
 
@@ -124,12 +124,12 @@ class ZohoAccount(ApiAccount[Api]):
         describe.modules(self._api)
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
-        """Choose the route for a window by number of records, time and credits."""
+        """Choose the read strategy for a window by number of records, time and credits."""
         self._api.learn()
         schema = self.describe(obj.name)
-        stamp = describe.cursor_field(schema)
-        is_snapshot = self._is_snapshot(obj, stamp)
-        if not is_snapshot and stamp is None:
+        cursor_field = describe.cursor_field(schema)
+        is_snapshot = self._is_snapshot(obj, cursor_field)
+        if not is_snapshot and cursor_field is None:
             raise ConfigError(
                 f"{self.connection.name}: {obj.name} carries no Modified_Time, so it cannot be read by "
                 "windows.",
@@ -141,7 +141,7 @@ class ZohoAccount(ApiAccount[Api]):
             route=listing.ROUTE,
             reason="",
             schema=schema,
-            cursor_field=None if is_snapshot else stamp,
+            cursor_field=None if is_snapshot else cursor_field,
             complete=is_snapshot,
             vendor_count=None,
             calls=0,
@@ -150,62 +150,62 @@ class ZohoAccount(ApiAccount[Api]):
         if obj.name in setup.SETUPS:
             return self._setup_plan(plan)
         if obj.name in members.LINKS:
-            return members.planned(self._api, plan)
+            return members.plan_with_cost(self._api, plan)
         plan = replace(plan, vendor_count=self.count(plan))
-        return planning.routed(self._api, plan, obj.route, self._listed()[obj.name].kind)
+        return planning.with_strategy(self._api, plan, obj.route, self._modules()[obj.name].kind)
 
     def count(self, plan: Plan) -> int | None:
         """Return the org's count of what the plan reads, without deleted records."""
         return None if plan.object in _NO_MODULES else counting.of_plan(self._api, plan)
 
     def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
-        """Read what the plan says, or what was begun of it; meanwhile the list of deleted records."""
+        """Read the records of a plan, or the rest of an interrupted read, and the deleted records."""
         if plan.object in setup.SETUPS:
             yield from setup.pages(self._api, plan)
             return
         if plan.object in members.LINKS:
             yield from members.pages(self._api, plan.object)
             return
-        kind = self._listed()[plan.object].kind
-        gone = deleted.pages(self._api, plan, checkpoint, kind=kind)
+        kind = self._modules()[plan.object].kind
+        deleted_pages = deleted.pages(self._api, plan, checkpoint, kind=kind)
         route = ReadCheckpoint(self._api, plan, checkpoint).route or plan.route
         if route == bulk.ROUTE:
-            # The numbers of its pages are the vendor's: a page among them would take one.
+            # The page numbers are those of the exports, so other pages come after them.
             yield from bulk.Exports(self._api, plan, checkpoint, self._context.clock).pages()
-            yield from gone
+            yield from deleted_pages
             return
-        read = Queries if route == QUERIES else listing.Listing
-        live = read(self._api, plan).pages(checkpoint)
-        # A page of deleted records waits for the first of the others: with that stands in the spool what is read,
-        # and whoever goes on knows whose deletions those are.
-        noted = threading.Event()
-        yield from merged(_announced(live, noted), _held_back(gone, noted))
+        reader = Queries if route == QUERIES else listing.Listing
+        live_pages = reader(self._api, plan).pages(checkpoint)
+        # The checkpoint names its plan from the first page of live records on. Deleted records wait for that
+        # page, so that a resumed read finds them under their plan.
+        started = threading.Event()
+        yield from merged(_signalling(live_pages, started), _waiting(deleted_pages, started))
 
     def forget(self, checkpoint: Checkpoint) -> None:
-        """Do nothing: exports cannot be removed; the vendor drops them by itself."""
+        """Do nothing: exports cannot be removed; the vendor deletes them by itself."""
 
     def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
-        """Return how many records changed at or after an instant, and the newest stamp."""
+        """Return how many records changed at or after an instant, and the last change."""
         if describe.cursor_field(schema) is None:
-            raise ProtocolError(f"{schema.object} carries no stamp; it is read as a snapshot.")
-        # Otherwise a probe would count under the ceilings of the smallest edition.
+            raise ProtocolError(f"{schema.object} has no time of change; it is read as a snapshot.")
+        # Otherwise the limits of the smallest edition would apply to the probe.
         self._api.learn()
-        return counting.newest(self._api, schema, since)
+        return counting.probe_changes(self._api, schema, since)
 
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
-        """Return what a module costs where nothing changes."""
+        """Return what a read of a module without changes costs."""
         return upkeep.of(obj, self._snapshots)
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of a module and its newest records."""
         schema = self.describe(obj)
         if obj in setup.SETUPS:
-            found = setup.some(self._api, obj, rows)
+            records = setup.preview(self._api, obj, rows)
         elif obj in members.LINKS:
-            found = members.some(self._api, obj, rows)
+            records = members.preview(self._api, obj, rows)
         else:
-            found = direct.newest_rows(self._api, schema, rows)
-        return schema, [{name: row.get(name) for name in schema.names} for row in found]
+            records = direct.newest_records(self._api, schema, rows)
+        return schema, [{name: record.get(name) for name in schema.names} for record in records]
 
     def query(self, text: str, *, include_deleted: bool) -> Iterator[dict[str, Any]]:
         """Yield the records of a COQL query."""
@@ -216,51 +216,55 @@ class ZohoAccount(ApiAccount[Api]):
         return direct.get(self._api, obj, record, by)
 
     def sight(self) -> str:
-        """Say what this login may see."""
+        """Return what this login may see."""
         return checkup.sight(self._api)
 
     def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:
         """Return those of the ids that are in the list of deleted records."""
         return frozenset() if obj in _NO_MODULES else deletions.listed(self._api, obj, ids)
 
-    def _list(self) -> dict[str, Module]:
+    def _read_modules(self) -> dict[str, Module]:
         self._api.learn()
-        return {one.name: one for one in describe.modules(self._api)}
+        return {module.name: module for module in describe.modules(self._api)}
 
-    def _is_snapshot(self, obj: ObjectSettings, stamp: str | None) -> bool:
+    def _is_snapshot(self, obj: ObjectSettings, cursor_field: str | None) -> bool:
         if obj.name in _NO_MODULES or obj.snapshot is None:
-            return obj.name in self._snapshots or stamp is None
+            return obj.name in self._snapshots or cursor_field is None
         return obj.snapshot
 
     def _setup_plan(self, plan: Plan) -> Plan:
         calls = upkeep.SETUP[plan.object]
-        route = ReadStrategy(
-            setup.ROUTE, calls, calls, calls * self._api.round_trip_s, "the whole list, it is short"
+        strategy = ReadStrategy(
+            setup.ROUTE,
+            calls,
+            calls,
+            calls * self._api.round_trip_s,
+            "the whole list, which is short",
         )
         return replace(
             plan,
             window=None,
             complete=True,
-            route=route.name,
-            reason="settings are read whole each time",
+            route=strategy.name,
+            reason="settings are read completely each time",
             calls=calls,
             cost=calls,
-            seconds=route.seconds,
-            strategies=(route,),
+            seconds=strategy.seconds,
+            strategies=(strategy,),
             remaining=self._api.remaining,
         )
 
 
-def _announced(pages: Generator[Page], begun: threading.Event) -> Generator[Page]:
+def _signalling(pages: Generator[Page], started: threading.Event) -> Generator[Page]:
     try:
         for page in pages:
-            begun.set()
+            started.set()
             yield page
     finally:
-        begun.set()
+        started.set()
 
 
-def _held_back(pages: Generator[Page], begun: threading.Event) -> Generator[Page]:
+def _waiting(pages: Generator[Page], started: threading.Event) -> Generator[Page]:
     for page in pages:
-        begun.wait()
+        started.wait()
         yield page

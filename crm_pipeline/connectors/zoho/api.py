@@ -14,9 +14,9 @@ from crm_pipeline.connectors.description import decoded_leniently
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.zoho import errors, meter
 from crm_pipeline.connectors.zoho.data_centres import refuse_unusable
-from crm_pipeline.connectors.zoho.documents import NO_BODY, Listed, Organization, list_form
+from crm_pipeline.connectors.zoho.documents import NO_BODY, ListPage, Organization, list_form
 from crm_pipeline.connectors.zoho.profile import PROFILE
-from crm_pipeline.kernel.errors import MalformedAnswer, NotPermitted
+from crm_pipeline.kernel.errors import MalformedResponse, NotPermitted
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.tokens import StoredToken
 
@@ -27,9 +27,9 @@ class Api(VendorApi):
     """Calls of one org.
 
     Attributes:
-        refused: by module, columns that queries do not take although metadata lists them; learned.
-        closed: by route, modules that it does not offer, with the vendor's words; learned.
-        tried: by module, the schema whose columns were tried in a query.
+        refused_columns: by module, the columns that queries refuse although metadata lists them.
+        unavailable: by strategy, the modules that it does not support, with the vendor's text.
+        probed_schemas: by module, the fingerprint of the schema whose columns were tried in a query.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class Api(VendorApi):
             profile=PROFILE,
             login_limits=self._meter.login_limits(),
         )
-        self.refused: dict[str, set[str]] = {}
-        self.closed: dict[str, dict[str, str]] = {"coql": {}, "bulk": {}}
-        self.tried: dict[str, str] = {}
+        self.refused_columns: dict[str, set[str]] = {}
+        self.unavailable: dict[str, dict[str, str]] = {"coql": {}, "bulk": {}}
+        self.probed_schemas: dict[str, str] = {}
         self._learning = threading.Lock()
 
     def authorization(self, token: StoredToken) -> dict[str, str]:
-        """Return the header that says who we are; the vendor has a scheme of its own."""
+        """Return the authorization header: the vendor has a scheme of its own."""
         return {"Authorization": f"Zoho-oauthtoken {token.access_token.reveal()}"}
 
     @property
@@ -66,7 +66,7 @@ class Api(VendorApi):
         return f"/crm/bulk/v{self.version.removesuffix('.0')}"
 
     def limit(self, name: str) -> int:
-        """Return a ceiling of the vendor, as configured, told or published."""
+        """Return a limit of the vendor, as configured, reported or published."""
         return self._meter.limit(name)
 
     def ask(
@@ -77,12 +77,12 @@ class Api(VendorApi):
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> T:
-        """GET a path below the version's and return what a function reads in its answer.
+        """GET a path below the version's path, with retries; return what the reader returns.
 
         Args:
-            path: below the version's.
-            operation: what is asked.
-            reader: such as one of `documents`; where it raises MalformedAnswer, it is asked again.
+            path: below the version's path.
+            operation: for the cost.
+            reader: decodes the response; where it raises MalformedResponse, the request is repeated.
             params: of the query.
             headers: beside the usual ones.
         """
@@ -98,54 +98,54 @@ class Api(VendorApi):
     def select(
         self, query: str, operation: Operation, reader: Callable[[requests.Response], T]
     ) -> T:
-        """Send a query; it reads only, so it may be sent twice."""
+        """Send a query; it only reads, so it may be repeated."""
         body = {"select_query": query}
         return self.read("POST", f"{self.base}/coql", operation, reader, json=body)
 
     def create_job(self, body: Mapping[str, Any], reader: Callable[[requests.Response], T]) -> T:
-        """Create an export. Repeated after a lost answer, it costs 50 credits more."""
+        """Create an export. A repetition after a lost response costs 50 credits more."""
         return self.read("POST", f"{self.bulk_base}/read", meter.JOB, reader, json=body)
 
     def fetch(self, path: str, to: Path) -> requests.Response:
-        """GET an export into a file, bytes as received."""
+        """Download an export into a file, bytes as received."""
         return self.download(
             path, to, meter.JOB_RESULT, accept="application/zip", encoding="identity"
         )
 
     @cached_property
     def org(self) -> Organization:
-        """What the org tells of itself; the ceilings follow from its edition and licences.
+        """The org; its edition and licences set the limits.
 
         Raises:
             NotPermitted: the scope ZohoCRM.org.READ is missing.
         """
-        found = self.ask("/org", meter.ORG, self.listed("org", Organization, least=1))[0]
-        self._meter.learn(found)
-        return found
+        org = self.ask("/org", meter.ORG, self.listed("org", Organization, least=1))[0]
+        self._meter.learn(org)
+        return org
 
     def learn(self) -> None:
-        """Ask once for what the ceilings follow from; without the scope the published ones stay."""
+        """Read the org once, which sets the limits; without the scope the published limits stay."""
         with self._learning:
             try:
-                self.org  # noqa: B018 - asked for once and kept
+                self.org  # noqa: B018 - requested once and cached
             except NotPermitted:
                 self.__dict__["org"] = Organization()
 
     def listed(
         self, key: str, kind: type[T], *, least: int = 0
     ) -> Callable[[requests.Response], list[T]]:
-        """Return what reads the list of an answer; empty where it has no body (204).
+        """Return a reader of a response's list; the list is empty where there is no body (204).
 
         Args:
             key: of the list.
-            kind: of its entries.
-            least: how many it has at least.
+            kind: the type of its entries.
+            least: the minimum number of entries.
         """
 
         def read(response: requests.Response) -> list[T]:
             page = self.paged(key, kind, is_paged=False)(response)
             if len(page.entries) < least:
-                raise MalformedAnswer(
+                raise MalformedResponse(
                     f"{self.connection.name}: an answer of Zoho has nothing under '{key}'.",
                     status=response.status_code,
                 )
@@ -155,20 +155,18 @@ class Api(VendorApi):
 
     def paged(
         self, key: str, kind: type[T], *, is_paged: bool = True
-    ) -> Callable[[requests.Response], Listed[T]]:
-        """Return what reads the list of an answer, and whether there is more; which it may have to say."""
+    ) -> Callable[[requests.Response], ListPage[T]]:
+        """Return a reader of a response's list; `is_paged` responses must say whether more follows."""
 
-        def read(response: requests.Response) -> Listed[T]:
+        def read(response: requests.Response) -> ListPage[T]:
             if response.status_code in NO_BODY and not response.content:
-                return Listed([])
+                return ListPage([])
             what = f"the answer with {key}"
             owner = self.connection.name
-            found = decoded_leniently(
-                response.content, list_form(key, kind), owner=owner, what=what
-            )
-            more = found.info.more_records if found.info is not None else None
+            body = decoded_leniently(response.content, list_form(key, kind), owner=owner, what=what)
+            more = body.info.more_records if body.info is not None else None
             if is_paged and more is None:
-                raise MalformedAnswer(f"{owner}: {what} does not say whether more is to come.")
-            return Listed(list(getattr(found, key)), bool(more))
+                raise MalformedResponse(f"{owner}: {what} does not say whether more is to come.")
+            return ListPage(list(getattr(body, key)), bool(more))
 
         return read

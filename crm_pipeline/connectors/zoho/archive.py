@@ -1,7 +1,7 @@
-"""One downloaded export: a ZIP of one CSV, into record batches; memory is bounded by a block of CSV.
+"""Reads a downloaded export, a ZIP of one CSV, into record batches; memory is bounded by a block of CSV.
 
-Every cell stays the text that it was. What a ZIP says of itself is a claim: it is looked at before anything is
-unpacked, and bytes are counted while they are.
+Every cell keeps its text. The sizes that a ZIP states are not trusted: they are checked before anything is
+unpacked, and bytes are counted while unpacking.
 """
 
 import zipfile
@@ -28,13 +28,13 @@ MOST_RATIO = 200
 _SMALL_BYTES = 64 << 20  # below this a ratio says nothing
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _ENCRYPTED = 0x1
-# Of a list of one file; a ZIP may hold millions of entries, all of which would be read at once.
+# Enough for one file; a ZIP may have millions of entries, which zipfile would read at once.
 _MOST_DIRECTORY_BYTES = 1 << 16
 _END = b"PK\5\6"
 _SHORTEST_END = 22  # an end without a comment
 _END_BYTES = _SHORTEST_END + (1 << 16)  # one with the longest
 _LOCATOR_BYTES = 20
-_WIDE_BYTES = 56 + _LOCATOR_BYTES  # what stands before the end where sizes need 64 bits
+_ZIP64_BYTES = 56 + _LOCATOR_BYTES  # precedes the end where sizes need 64 bits
 _UNREADABLE: tuple[Any, ...] = (
     pa.ArrowInvalid,
     zipfile.BadZipFile,
@@ -48,15 +48,15 @@ _UNREADABLE: tuple[Any, ...] = (
 
 
 class CsvArchive:
-    """A spooled export.
+    """A downloaded export.
 
     Args:
         owner: for error texts.
-        schema: whose fields were asked for.
+        schema: the requested fields.
         file: the ZIP.
-        expected: how many records the vendor says it has.
+        expected: the vendor's number of records.
         rejected: filled with records that cannot be landed.
-        bounds: of what is unpacked.
+        bounds: of the unpacked size.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class CsvArchive:
         """Yield the records with their key columns.
 
         Raises:
-            ProtocolError: no ZIP of one CSV, other columns, or another number of records.
+            ProtocolError: the file is no ZIP of one CSV, or has other columns or another number of records.
         """
         form = CsvForm(
             owner=self._owner,
@@ -93,33 +93,33 @@ class CsvArchive:
         export = CsvRecords(form, Allowance(self._most, inf), self._rejected)
         try:
             with self._file.open("rb") as file:
-                self._refuse_crowd(file)
+                self._refuse_long_directory(file)
                 with zipfile.ZipFile(file) as archive, self._opened(archive) as body:
                     for batch in export.batches(body):
                         if export.seen > self._expected:
-                            break  # what goes on for ever would fill the disk
+                            break  # an endless export would fill the disk
                         yield batch
         except _UNREADABLE as error:
-            # The words of the libraries quote what they could not read, which may be anybody's.
+            # Error texts of the libraries quote the data, which may be personal.
             raise self._broken(f"is no readable ZIP of CSV ({type(error).__name__})") from None
         except TooLarge as excess:
             raise self._broken(f"was not unpacked to its end: {excess}") from None
         if export.seen != self._expected:
             raise self._broken(f"announced {self._expected:,} records and held {export.seen:,}")
 
-    def _refuse_crowd(self, file: IO[bytes]) -> None:
+    def _refuse_long_directory(self, file: IO[bytes]) -> None:
         """Refuse a ZIP with a long list of entries before that list is read."""
         size = _directory_bytes(file)
         if size > _MOST_DIRECTORY_BYTES:
             raise self._broken(f"lists its files on {size:,} bytes instead of one file")
 
     def _opened(self, archive: zipfile.ZipFile) -> zipfile.ZipExtFile:
-        found = archive.open(self._member(archive))
-        assert isinstance(found, zipfile.ZipExtFile)
-        return found
+        file = archive.open(self._member(archive))
+        assert isinstance(file, zipfile.ZipExtFile)
+        return file
 
     def _member(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-        members = [one for one in archive.infolist() if not one.is_dir()]
+        members = [member for member in archive.infolist() if not member.is_dir()]
         if len(members) != 1:
             raise self._broken(f"holds {len(members)} files instead of one")
         [member] = members
@@ -137,10 +137,12 @@ class CsvArchive:
         return member
 
     def _columns(self, cells: list[str]) -> list[str]:
-        """Return the columns by the schema's names; the vendor writes `Id` for `id`."""
+        """Return the columns with the schema's names; the vendor writes `Id` for `id`."""
         exact = self._schema.by_name
-        known = {**{name.lower(): name for name in exact}, describe.ID: describe.ID}
-        names = [cell if cell in exact else known.get(cell.strip().lower(), cell) for cell in cells]
+        by_lower = {**{name.lower(): name for name in exact}, describe.ID: describe.ID}
+        names = [
+            cell if cell in exact else by_lower.get(cell.strip().lower(), cell) for cell in cells
+        ]
         missing = [name for name in self._schema.names if name not in names]
         surplus = len([name for name in names if name not in exact])
         if missing or len(set(names)) != len(names):
@@ -150,19 +152,19 @@ class CsvArchive:
             )
         return names
 
-    def _broken(self, what: str) -> ProtocolError:
+    def _broken(self, defect: str) -> ProtocolError:
         return ProtocolError(
-            f"{self._owner}: an export {what}.", cure="Nothing of this window counts; run again."
+            f"{self._owner}: an export {defect}.", cure="Nothing of this window counts; run again."
         )
 
 
 def _directory_bytes(file: IO[bytes]) -> int:
-    """Return how long the list of entries says it is; 0 where there is no end that could be read.
+    """Return the stated length of the list of entries; 0 where there is no readable end.
 
-    The end is looked for where zipfile looks: another one that stands beside it says nothing.
+    The end is located as zipfile does it, so that both see the same one.
     """
     size = file.seek(0, 2)
-    file.seek(max(0, size - _END_BYTES - _WIDE_BYTES))
+    file.seek(max(0, size - _END_BYTES - _ZIP64_BYTES))
     tail = file.read()
     file.seek(0)
     at = len(tail) - _SHORTEST_END
@@ -170,7 +172,7 @@ def _directory_bytes(file: IO[bytes]) -> int:
         at = tail.rfind(_END, max(0, len(tail) - _END_BYTES))
     if at < 0:
         return 0
-    wide = tail[max(0, at - _WIDE_BYTES) : at]
-    if wide.startswith(b"PK\6\6") and wide[-_LOCATOR_BYTES:].startswith(b"PK\6\7"):
-        return int.from_bytes(wide[40:48], "little")
+    zip64 = tail[max(0, at - _ZIP64_BYTES) : at]
+    if zip64.startswith(b"PK\6\6") and zip64[-_LOCATOR_BYTES:].startswith(b"PK\6\7"):
+        return int.from_bytes(zip64[40:48], "little")
     return int.from_bytes(tail[at + 12 : at + 16], "little")

@@ -1,4 +1,4 @@
-"""What `crm-pipeline check` asks a Zoho org: login, identity, edition and credits, scopes, objects."""
+"""The check-up of a Zoho org: login, identity, edition and credits, scopes, objects, fields."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,11 +16,11 @@ _NO_PROFILE = (
 
 
 def findings(api: Api) -> Iterator[Finding]:
-    """Yield one finding after the other; without an answer or a login there is only one."""
-    listed: list[describe.Module] = []
+    """Yield the findings; if the API does not respond or the login fails, there is only one."""
+    modules: list[describe.Module] = []
 
     def ping() -> None:
-        listed.extend(describe.modules(api))
+        modules.extend(describe.modules(api))
 
     yield from checkup.findings(
         api,
@@ -28,17 +28,17 @@ def findings(api: Api) -> Iterator[Finding]:
         (
             ("identity", lambda: _identity(api)),
             ("edition", lambda: _edition(api)),
-            ("scope", lambda: _scopes(api, listed)),
+            ("scope", lambda: _scopes(api, modules)),
             ("budget", lambda: _budget(api)),
-            ("objects", lambda: _objects(api, listed)),
-            ("fields", lambda: _elsewhere(api, listed)),
+            ("objects", lambda: _objects(api, modules)),
+            ("fields", lambda: _fields_not_listed(api, modules)),
         ),
     )
 
 
 def identity(api: Api) -> str:
-    """Say as whom, and to which org, an account is logged in."""
-    user = setup.user_now(api)
+    """Return the user and the org of a login."""
+    user = setup.current_user(api)
     try:
         org = api.org
     except NotPermitted:
@@ -48,8 +48,8 @@ def identity(api: Api) -> str:
 
 
 def sight(api: Api) -> str:
-    """Say what the login may see: whose it is, and the user's profile and role."""
-    user = setup.user_now(api)
+    """Return what decides what the login may see: the user, with profile and role."""
+    user = setup.current_user(api)
     rights = [str(right.id if right else None) for right in (user.profile, user.role)]
     return "; ".join((str(user.id), *rights))
 
@@ -64,7 +64,7 @@ def _edition(api: Api) -> Iterator[Finding]:
         yield Finding(
             "warn",
             "edition",
-            f"the org does not tell its edition in known words; {api.limit(meter.CREDITS):,} credits are "
+            f"the org's edition is not known; {api.limit(meter.CREDITS):,} credits are "
             "assumed, those of the Free edition.",
             "Set `ceilings: {daily_credits: ..., concurrent_calls: ...}` in connections.yaml (Setup, "
             "Developer Space, APIs, Dashboard shows the credits).",
@@ -78,9 +78,9 @@ def _edition(api: Api) -> Iterator[Finding]:
     )
 
 
-def _scopes(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
-    module = next((one.name for one in listed if one.kind == "default"), "Leads")
-    tries: dict[str, Callable[[], object]] = {
+def _scopes(api: Api, modules: list[describe.Module]) -> Iterator[Finding]:
+    module = next((module.name for module in modules if module.kind == "default"), "Leads")
+    probes: dict[str, Callable[[], object]] = {
         "queries (COQL)": lambda: api.select(
             f"select id from {module} where id is not null limit 1",
             meter.coql(1),
@@ -89,56 +89,56 @@ def _scopes(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
         "exports (Bulk Read)": lambda: api.request(
             "GET", f"{api.bulk_base}/read/1", meter.JOB_RESULT
         ),
-        "users": lambda: setup.user_now(api),
+        "users": lambda: setup.current_user(api),
     }
     missing = []
-    for what, attempt in tries.items():
+    for name, probe in probes.items():
         try:
-            attempt()
+            probe()
         except NotPermitted as error:
             if error.code == "OAUTH_SCOPE_MISMATCH":
-                missing.append(what)
-                yield Finding("warn", "scope", f"{what}: {error.message}", error.cure)
+                missing.append(name)
+                yield Finding("warn", "scope", f"{name}: {error.message}", error.cure)
         except VendorError:
-            continue  # the login may ask; what was asked for need not be there
+            continue  # the scope is there; the requested item need not exist
     if not missing:
-        yield Finding("ok", "scope", f"modules, settings, {', '.join(tries)}")
+        yield Finding("ok", "scope", f"modules, settings, {', '.join(probes)}")
 
 
 def _budget(api: Api) -> Iterator[Finding]:
-    told = api.usage
-    if told.used is not None and told.allowed is not None:
-        yield checkup.budget(api, told.used, told.allowed, period="in 24 hours")
+    usage = api.usage
+    if usage.used is not None and usage.allowed is not None:
+        yield checkup.budget(api, usage.used, usage.allowed, period="in 24 hours")
         return
-    ceiling = api.limit(meter.CREDITS)
+    allowed = api.limit(meter.CREDITS)
     yield Finding(
         "ok",
         "budget",
-        f"less than half of {ceiling:,} credits used in 24 hours (Zoho tells more only then); we stop at "
-        f"{int(ceiling * api.connection.share):,}",
+        f"less than half of {allowed:,} credits used in 24 hours (Zoho reports more only then); we stop at "
+        f"{int(allowed * api.connection.share):,}",
     )
 
 
-def _objects(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
-    known = [*(one.name for one in listed), *setup.SETUPS, *members.LINKS]
-    yield from checkup.objects(api, known, cure=_NO_PROFILE)
+def _objects(api: Api, modules: list[describe.Module]) -> Iterator[Finding]:
+    names = [*(module.name for module in modules), *setup.SETUPS, *members.LINKS]
+    yield from checkup.objects(api, names, cure=_NO_PROFILE)
 
 
-def _elsewhere(api: Api, listed: list[describe.Module]) -> Iterator[Finding]:
-    """Name fields that only single records show, and the modules that hold their rows."""
-    known = {one.name for one in listed}
-    wanted = {one.name for one in api.connection.objects}
-    for name in sorted(wanted & known):
-        for raw in describe.fields(api, name):
-            if raw["data_type"] not in describe.ELSEWHERE or not describe.is_shown(raw):
+def _fields_not_listed(api: Api, modules: list[describe.Module]) -> Iterator[Finding]:
+    """Warn of fields that only single records contain, with the modules that hold their rows."""
+    names = {module.name for module in modules}
+    configured = {settings.name for settings in api.connection.objects}
+    for name in sorted(configured & names):
+        for entry in describe.fields(api, name):
+            if entry["data_type"] not in describe.NOT_LISTED or not describe.is_shown(entry):
                 continue
-            module = describe.module_behind(raw)
-            if module not in known or module in wanted:
+            module = describe.module_of_rows(entry)
+            if module not in names or module in configured:
                 continue
             yield Finding(
                 "warn",
                 "fields",
-                f"{name}.{raw['api_name']} ({raw['data_type']}) stands in no list; its rows are the module "
+                f"{name}.{entry['api_name']} ({entry['data_type']}) is in no list; its rows are the module "
                 f"{module}.",
                 f"Add {module} to the objects, if they are wanted.",
             )

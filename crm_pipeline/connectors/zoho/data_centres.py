@@ -1,7 +1,7 @@
-"""Zoho's data centres: which accounts servers there are, and which addresses are none.
+"""Zoho's data centres: their accounts servers, and the check of configured addresses.
 
-Tokens are good only in the data centre that issued them. The accounts server is all that is configured: the
-address of the API is what the token answer says. Hosts:
+Tokens are valid only in the data centre that issued them. Only the accounts server is configured: the token
+response names the address of the API. Hosts:
 zoho.com/crm/developer/docs/api/v8/multi-dc.html and the official SDK.
 """
 
@@ -23,36 +23,36 @@ ACCOUNTS = (
     "accounts.zoho.uk",
 )
 _API_DOMAINS = ("com", "eu", "in", "com.au", "com.cn", "jp", "ca", "sa", "uk")
-# The host answers without a part before it as well.
-_API_PARTS = ("www.", "", "sandbox.", "developer.", "content.")
+# The host also works without a prefix.
+_API_PREFIXES = ("www.", "", "sandbox.", "developer.", "content.")
 LOGINS = frozenset({"self_client", "refresh_token"})
-# A data centre that is opened after this was written has a host of the same form. It is for login_url alone,
-# which a person sets: an answer may name those that are documented.
+# New data centres will have hosts of the same form. The form is enough for login_url, which a person sets;
+# responses may name only documented hosts.
 _ACCOUNTS = re.compile(r"accounts\.zoho(?:cloud)?\.[a-z]{2,3}(?:\.[a-z]{2})?")
 
 
 def is_accounts_host(host: str) -> bool:
-    """Say whether a host has the form of an accounts server of the vendor."""
+    """Return whether a host has the form of an accounts server of the vendor."""
     return _ACCOUNTS.fullmatch(host.lower()) is not None
 
 
 def api_hosts(connection: Connection) -> tuple[str, ...]:
-    """Return the hosts of the API: of all known data centres, and of the one that is configured."""
+    """Return the API hosts of all known data centres and of the configured one."""
     host = (urlsplit(connection.login_url).hostname or "").lower()
     own = re.sub(r"^accounts\.zoho(?:cloud)?\.", "", host) if is_accounts_host(host) else ""
     domains = dict.fromkeys((*_API_DOMAINS, *([own] if own else [])))
-    return tuple(f"{part}zohoapis.{domain}" for domain in domains for part in _API_PARTS)
+    return tuple(f"{prefix}zohoapis.{domain}" for domain in domains for prefix in _API_PREFIXES)
 
 
 def web_site(api_host: str) -> str:
-    """Return the site at which people of an API host's data centre work; "" where it is not known.
+    """Return the web site of an API host's data centre; "" where it is not known.
 
-    Environments for developers have sites of their own, which are not documented.
+    Developer environments have sites of their own, which are not documented.
     """
-    found = re.fullmatch(r"(?:www\.)?zohoapis\.([a-z.]{2,6})", api_host.lower())
-    if found is None or found[1] not in _API_DOMAINS:
+    match = re.fullmatch(r"(?:www\.)?zohoapis\.([a-z.]{2,6})", api_host.lower())
+    if match is None or match[1] not in _API_DOMAINS:
         return ""
-    return f"https://crm.{'zohocloud' if found[1] == 'ca' else 'zoho'}.{found[1]}"
+    return f"https://crm.{'zohocloud' if match[1] == 'ca' else 'zoho'}.{match[1]}"
 
 
 def console(connection: Connection) -> str:
@@ -84,7 +84,7 @@ def refuse_unusable(connection: Connection) -> None:
     if not is_accounts_host(host):
         raise ConfigError(
             f"{where}: {host} is no accounts server of Zoho.",
-            cure=f"Set login_url to {_meant(host)}; the address of the API is learned from there. Known: "
+            cure=f"Set login_url to {_suggested(host)}; the address of the API is learned from there. Known: "
             f"{', '.join(ACCOUNTS)}.",
         )
     if address.path not in ("", "/"):
@@ -94,10 +94,11 @@ def refuse_unusable(connection: Connection) -> None:
         )
 
 
-def _meant(host: str) -> str:
-    """Guess the accounts server from another host of the vendor, such as crm.zoho.eu."""
-    found = re.search(r"zoho(?:apis|cloud)?\.([a-z.]+)$", host)
-    meant = next((one for one in ACCOUNTS if found and one.endswith(f"zoho.{found[1]}")), None)
-    if found and found[1] == "ca":
-        meant = "accounts.zohocloud.ca"
-    return f"https://{meant or 'accounts.zoho.com (or that of your data centre)'}"
+def _suggested(host: str) -> str:
+    """Return the accounts server that fits another host of the vendor, such as crm.zoho.eu."""
+    match = re.search(r"zoho(?:apis|cloud)?\.([a-z.]+)$", host)
+    ending = f"zoho.{match[1]}" if match else None
+    server = next((name for name in ACCOUNTS if ending and name.endswith(ending)), None)
+    if match and match[1] == "ca":
+        server = "accounts.zohocloud.ca"
+    return f"https://{server or 'accounts.zoho.com (or that of your data centre)'}"

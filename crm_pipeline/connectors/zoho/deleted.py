@@ -1,7 +1,8 @@
-"""Deleted records: their ids and when they went, from `/{module}/deleted`.
+"""Reads deleted records, their ids and times of deletion, from `/{module}/deleted`.
 
-The vendor's counts do not include them. One that does not say when it went is gone all the same. Records that
-are gone for good have no names any more. The losers of merges are among them. Source: zoho.com/crm/developer/docs/api/v8/get-deleted-records.html.
+The vendor's counts do not include them. A record without a time counts as deleted too. Permanently deleted
+records no longer have names. The list includes the losers of merges. Source:
+zoho.com/crm/developer/docs/api/v8/get-deleted-records.html.
 """
 
 from collections.abc import Generator
@@ -20,16 +21,16 @@ _log = structlog.get_logger(__name__)
 _PER_PAGE = 200
 _ATTEMPTS = 4
 _NOT_OFFERED = frozenset({"NOT_SUPPORTED", "API_NOT_SUPPORTED", "INVALID_MODULE"})
-# Modules whose records are part of others: the vendor need not know when those went.
-PARTS = frozenset({"subform", "linking", "field_tracker", "web"})
+# Kinds of modules whose records are parts of others: the vendor may not list their deletions.
+PART_KINDS = frozenset({"subform", "linking", "field_tracker", "web"})
 
 
 def pages(api: Api, plan: Plan, checkpoint: Checkpoint, *, kind: str) -> Generator[Page]:
-    """Yield at most one page with the records that were deleted inside the plan's window.
+    """Yield at most one page, with the records that were deleted in the plan's window.
 
     Args:
         api: the account.
-        plan: what is read.
+        plan: the planned read.
         checkpoint: of the window.
         kind: the module's `generated_type`.
     """
@@ -38,14 +39,14 @@ def pages(api: Api, plan: Plan, checkpoint: Checkpoint, *, kind: str) -> Generat
         return
     asked_at = api.now()
     try:
-        found, calls = _settled(api, plan)
+        listed, calls = _stable_list(api, plan)
     except (NotPermitted, Rejected) as error:
         if error.code == "OAUTH_SCOPE_MISMATCH" or (
-            kind not in PARTS and error.code not in _NOT_OFFERED
+            kind not in PART_KINDS and error.code not in _NOT_OFFERED
         ):
             raise
         _log.warning(
-            "deleted records of a module cannot be had",
+            "deleted records of a module cannot be read",
             connection=api.connection.name,
             module=plan.object,
             code=error.code,
@@ -54,12 +55,12 @@ def pages(api: Api, plan: Plan, checkpoint: Checkpoint, *, kind: str) -> Generat
         return
     inside = [
         at is None or (at < window.to_at and (window.from_at is None or at >= window.from_at))
-        for at in found.instants()
+        for at in listed.instants()
     ]
-    kept = found.only(inside)
-    if not kept.seen:
+    selected = listed.only(inside)
+    if not selected.seen:
         return
-    batch = kept.batch(f"{api.connection.name}.{plan.object}", deleted=True)
+    batch = selected.batch(f"{api.connection.name}.{plan.object}", deleted=True)
     yield Page(
         shape="json",
         route=plan.route,
@@ -69,27 +70,27 @@ def pages(api: Api, plan: Plan, checkpoint: Checkpoint, *, kind: str) -> Generat
         number=checkpoint.fresh_number(),
         facts={"kind": DELETED},
         counted=False,
-        rejected=kept.rejected,
+        rejected=selected.rejected,
         origin=keys.DELETED,
     )
 
 
-def _settled(api: Api, plan: Plan) -> tuple[ResponsePage, int]:
-    """Read the whole list; pages by number shift when somebody deletes, so then it is read again."""
+def _stable_list(api: Api, plan: Plan) -> tuple[ResponsePage, int]:
+    """Return the whole list and the number of calls; the list is read again if its pages shifted."""
     calls = 0
     for _ in range(_ATTEMPTS):
         first = _page(api, plan, 1)
-        found, number, last = first.copy(), 1, first
+        whole, number, last = first.copy(), 1, first
         while last.has_more:
             number += 1
             last = _page(api, plan, number)
-            found.add(last)
+            whole.extend(last)
         calls += number
         if number == 1:
-            return found, calls
+            return whole, calls
         calls += 1
-        if _page(api, plan, 1).ids == first.ids and len(set(found.ids)) == len(found):
-            return found, calls
+        if _page(api, plan, 1).ids == first.ids and len(set(whole.ids)) == len(whole):
+            return whole, calls
     raise ProtocolError(
         f"{api.connection.name}.{plan.object}: the list of deleted records changes faster than it can be "
         "read.",
@@ -100,7 +101,7 @@ def _settled(api: Api, plan: Plan) -> tuple[ResponsePage, int]:
 def _page(api: Api, plan: Plan, number: int) -> ResponsePage:
     headers = {}
     if plan.window is not None and plan.window.from_at is not None:
-        headers["If-Modified-Since"] = responses.stamp_text(plan.window.from_at)
+        headers["If-Modified-Since"] = responses.instant_text(plan.window.from_at)
     params = {"type": "all", "page": str(number), "per_page": str(_PER_PAGE)}
-    reader = responses.reading(f"{api.connection.name}.{plan.object}", rule=keys.GONE)
+    reader = responses.page_reader(f"{api.connection.name}.{plan.object}", rule=keys.DELETED_RULE)
     return api.ask(f"/{plan.object}/deleted", meter.DELETED, reader, params, headers)

@@ -1,7 +1,7 @@
-"""Modules and fields: what `settings/modules` and `settings/fields` say, as a `Schema`.
+"""Reads modules and fields from `settings/modules` and `settings/fields`, as schemas.
 
 Sources: zoho.com/crm/developer/docs/api/v8/modules-api.html, field-meta.html. Users, Pipelines and Currencies
-are no modules but settings; `setup` describes those.
+are settings and no modules: see `setup`.
 """
 
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ from crm_pipeline.connectors.zoho.documents import NO_BODY
 from crm_pipeline.kernel.errors import NotPermitted
 from crm_pipeline.model.schema import CommonType, Field, Schema
 
-STAMP = "Modified_Time"
+MODIFIED = "Modified_Time"
 ID = "id"
 RICH = "rich_text"
 CONVERTED = "Converted__s"
-# Which module a look-up of any module points to; metadata lists only the look-up.
+# The field with the target module of a look-up to any module; metadata does not list it.
 ANY_MODULE = "$se_module"
-# Only the answer with a single record has these; their rows are modules of their own.
-ELSEWHERE = frozenset({"subform", "multiselectlookup", "multiuserlookup"})
-# What queries refuse although metadata lists it: by type, and by name as peers met them.
+# Types that only responses with a single record contain; their rows are modules of their own.
+NOT_LISTED = frozenset({"subform", "multiselectlookup", "multiuserlookup"})
+# Fields that queries refuse although metadata lists them: by type, and by name as reported publicly.
 _NOT_IN_QUERIES = frozenset({"fileupload", "imageupload", "profileimage"})
 _REFUSED: Mapping[str, frozenset[str]] = {
     "Calls": frozenset({"CTI_Entry"}),
@@ -63,7 +63,7 @@ class Module:
     kind: str
 
 
-class ModuleAnswer(TypedDict, total=False):
+class ModuleEntry(TypedDict, total=False):
     """One entry of the list of modules."""
 
     api_name: Required[str]
@@ -81,7 +81,7 @@ class _Choice(TypedDict, total=False):
     display_value: str | int | float | bool | None
 
 
-# What only some fields have: a part of another form is as good as absent.
+# Parts that only some fields have; a part of another form counts as absent.
 class _Named(msgspec.Struct):
     api_name: str | None = None
 
@@ -110,8 +110,8 @@ class _Rows(msgspec.Struct):
     module: str | None = None
 
 
-class FieldAnswer(TypedDict, total=False):
-    """What metadata says of a field."""
+class FieldEntry(TypedDict, total=False):
+    """One entry of the metadata of fields."""
 
     api_name: Required[str]
     data_type: Required[str]
@@ -139,83 +139,83 @@ class _Fields(msgspec.Struct):
 
 
 def modules(api: Api) -> list[Module]:
-    """List the modules that the API answers for."""
+    """Return the modules that the API supports."""
 
-    def read(response: requests.Response) -> list[ModuleAnswer]:
+    def read(response: requests.Response) -> list[ModuleEntry]:
         body, owner = response.content, api.connection.name
         if response.status_code in NO_BODY:
             return []
         what = "the list of modules"
         return entries(
-            body, _Modules, ModuleAnswer, list_name="modules", owner=owner, what=what
+            body, _Modules, ModuleEntry, list_name="modules", owner=owner, what=what
         ).rows
 
     return [
         Module(
-            name := one["api_name"],
-            one.get("plural_label") or name,
-            one.get("generated_type") or "default",
+            name := entry["api_name"],
+            entry.get("plural_label") or name,
+            entry.get("generated_type") or "default",
         )
-        for one in api.ask("/settings/modules", meter.METADATA, read)
-        if one.get("api_supported") and one["api_name"]
+        for entry in api.ask("/settings/modules", meter.METADATA, read)
+        if entry.get("api_supported") and entry["api_name"]
     ]
 
 
-def fields(api: Api, module: str) -> list[FieldAnswer]:
-    """Return what metadata says of a module's fields.
+def fields(api: Api, module: str) -> list[FieldEntry]:
+    """Return the metadata of a module's fields.
 
     Raises:
-        NotPermitted: the module is listed, but has no fields to show (204).
+        NotPermitted: the module is listed, but has no fields (204).
     """
 
-    def read(response: requests.Response) -> list[FieldAnswer]:
+    def read(response: requests.Response) -> list[FieldEntry]:
         if response.status_code in NO_BODY:
             return []
         return entries(
             response.content,
             _Fields,
-            FieldAnswer,
+            FieldEntry,
             list_name="fields",
             owner=api.connection.name,
             what=f"the fields of {module}",
-            must_have=(ID, STAMP, CONVERTED),
+            must_have=(ID, MODIFIED, CONVERTED),
         ).rows
 
     params = {"module": module, "type": "all"}
     listed = api.ask("/settings/fields", meter.METADATA, read, params)
-    found = [one for one in listed if one["api_name"]]
-    if not found:
+    named = [entry for entry in listed if entry["api_name"]]
+    if not named:
         raise NotPermitted(
             f"{api.connection.name}: {module} is listed as a module, but shows no fields.",
             cure="Take it out of connections.yaml; the vendor has no records of it for the API.",
         )
-    return found
+    return named
 
 
-def schema_of(module: Module, listed: list[FieldAnswer]) -> Schema:
-    """Return the fields that lists of records have, in the vendor's order."""
-    shown = [one for one in listed if is_shown(one) and one["data_type"] not in ELSEWHERE]
-    found = tuple(_field(one) for one in shown)
-    if all(one.name != ID for one in found):
-        found = (Field(ID, "Record Id", "bigint", nullable=False), *found)
-    if any(_points_anywhere(one) for one in shown):
-        found = (*found, Field(ANY_MODULE, "Related module", "text"))
-    return Schema(object=module.name, label=module.label, fields=found)
+def schema_of(module: Module, entries: list[FieldEntry]) -> Schema:
+    """Return the fields that lists of records contain, in the vendor's order."""
+    shown = [entry for entry in entries if is_shown(entry) and entry["data_type"] not in NOT_LISTED]
+    fields = tuple(_field(entry) for entry in shown)
+    if all(field.name != ID for field in fields):
+        fields = (Field(ID, "Record Id", "bigint", nullable=False), *fields)
+    if any(_points_to_any_module(entry) for entry in shown):
+        fields = (*fields, Field(ANY_MODULE, "Related module", "text"))
+    return Schema(object=module.name, label=module.label, fields=fields)
 
 
-def is_shown(raw: FieldAnswer) -> bool:
-    """Say whether records have a field; those that begin with $ are the vendor's bookkeeping."""
+def is_shown(raw: FieldEntry) -> bool:
+    """Return whether records contain a field; names with $ are internal to the vendor."""
     return raw.get("visible") is not False and not raw["api_name"].startswith("$")
 
 
 def cursor_field(schema: Schema) -> str | None:
-    """Return the field that says when a record changed; None where there is none."""
-    return STAMP if STAMP in schema.by_name else None
+    """Return the field with a record's time of change; None where there is none."""
+    return MODIFIED if MODIFIED in schema.by_name else None
 
 
 def refused_by_queries(api: Api, schema: Schema) -> tuple[str, ...]:
-    """Return the fields that queries do not take, in the schema's order."""
-    names = _REFUSED.get(schema.object, frozenset()) | api.refused.get(schema.object, set())
+    """Return the fields that queries refuse, in the schema's order."""
+    names = _REFUSED.get(schema.object, frozenset()) | api.refused_columns.get(schema.object, set())
     return tuple(
         field.name
         for field in schema.fields
@@ -224,7 +224,7 @@ def refused_by_queries(api: Api, schema: Schema) -> tuple[str, ...]:
 
 
 def never_in_exports(schema: Schema) -> tuple[str, ...]:
-    """Return the fields that exports do not have, or not whole: of a lawful basis they tell a word."""
+    """Return the fields that exports lack or shorten, such as a lawful basis, of which they have one word."""
     names = _REFUSED.get(schema.object, frozenset())
     return tuple(
         field.name for field in schema.fields if field.name in names or field.type == _CONSENT
@@ -232,14 +232,14 @@ def never_in_exports(schema: Schema) -> tuple[str, ...]:
 
 
 def rich_texts(schema: Schema) -> tuple[str, ...]:
-    """Return the fields that lists cut after 500 characters."""
+    """Return the fields that lists truncate after 500 characters."""
     return tuple(field.name for field in schema.fields if field.type == RICH)
 
 
-def _field(raw: FieldAnswer) -> Field:
+def _field(raw: FieldEntry) -> Field:
     name, kind = raw["api_name"], raw["data_type"]
     is_rich = (raw.get("textarea") or _Typed()).type == RICH
-    pairs = [_pair(one) for one in raw.get("pick_list_values") or ()]
+    pairs = [_pair(choice) for choice in raw.get("pick_list_values") or ()]
     return Field(
         name=name,
         label=raw.get("field_label") or name,
@@ -249,7 +249,7 @@ def _field(raw: FieldAnswer) -> Field:
         custom=bool(raw.get("custom_field")),
         calculated=kind in {"formula", "rollup_summary"},
         length=whole(raw.get("length")),
-        scale=_places(raw),
+        scale=_scale(raw),
         reference_to=_target(raw),
         values=tuple(value for value, _ in pairs),
         options=tuple(pair for pair in pairs if pair[0] != pair[1]),
@@ -258,8 +258,8 @@ def _field(raw: FieldAnswer) -> Field:
     )
 
 
-def _places(raw: FieldAnswer) -> int:
-    """Return how many places a number has; of amounts either entry may say it, and up to nine are allowed."""
+def _scale(raw: FieldEntry) -> int:
+    """Return the decimal places of a number; for amounts either entry may have them, up to nine."""
     money = raw.get("currency") or _Money()
     return max(whole(raw.get("decimal_place")), whole(money.precision))
 
@@ -269,7 +269,7 @@ def _pair(choice: _Choice) -> tuple[str, str]:
     return str(value), str(value if label is None else label)
 
 
-def _common_type(raw: FieldAnswer) -> CommonType:
+def _common_type(raw: FieldEntry) -> CommonType:
     kind = raw["data_type"]
     if raw["api_name"] == ID or kind in _LOOKUPS or kind == "multiselectpicklist":
         return "string"
@@ -282,35 +282,37 @@ def _common_type(raw: FieldAnswer) -> CommonType:
     return "json" if raw.get("json_type") in {"jsonobject", "jsonarray"} else "string"
 
 
-def _points_anywhere(raw: FieldAnswer) -> bool:
-    return _looked_up(raw) == "se_module"
+def _points_to_any_module(raw: FieldEntry) -> bool:
+    return _lookup_module(raw) == "se_module"
 
 
-def _looked_up(raw: FieldAnswer) -> str:
+def _lookup_module(raw: FieldEntry) -> str:
     module = (raw.get("lookup") or _Pointer()).module
     return (module.api_name if module is not None else None) or ""
 
 
-def _target(raw: FieldAnswer) -> tuple[str, ...]:
+def _target(raw: FieldEntry) -> tuple[str, ...]:
     if raw["data_type"] in {"ownerlookup", "userlookup"}:
         return ("Users",)
-    target = _looked_up(raw)
+    target = _lookup_module(raw)
     return (
-        (target,) if raw["data_type"] == "lookup" and target and not _points_anywhere(raw) else ()
+        (target,)
+        if raw["data_type"] == "lookup" and target and not _points_to_any_module(raw)
+        else ()
     )
 
 
-def module_behind(raw: FieldAnswer) -> str:
-    """Return the module that holds the rows of a field that only single records show, or ""."""
+def module_of_rows(raw: FieldEntry) -> str:
+    """Return the module with the rows of a field that lists lack; "" where it is not known."""
     if raw["data_type"] == "subform":
         parts = (raw.get("associated_module"), raw.get("subform"))
-        named = (part.module for part in parts if part is not None)
-        return next(filter(None, named), raw["api_name"])
-    both = {
+        modules = (part.module for part in parts if part is not None)
+        return next(filter(None, modules), raw["api_name"])
+    links = {
         "multiselectlookup": raw.get("multiselectlookup"),
         "multiuserlookup": raw.get("multiuserlookup"),
     }
-    link = both.get(raw["data_type"])
+    link = links.get(raw["data_type"])
     linking = link.linking_details if link is not None else None
     module = linking.module if linking is not None else None
     return (module.api_name if module is not None else None) or ""

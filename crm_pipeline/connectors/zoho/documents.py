@@ -1,6 +1,6 @@
-"""Zoho's answers about an org, its modules and its exports, as far as they are used here.
+"""Types of Zoho's responses about an org, its modules and its exports.
 
-Nearly all have one form: a list under a key of its own, and beside it whether there is more.
+Nearly all have the same form: a list under a key of its own, and whether there is more.
 """
 
 from collections.abc import Hashable
@@ -14,26 +14,26 @@ from crm_pipeline.wire.decoding import Count
 
 T = TypeVar("T")
 NO_BODY = frozenset({204, 304})
-"""Statuses under which an answer has no body, and means that there is nothing."""
+"""Statuses of responses without a body, which mean an empty result."""
 
 
 @dataclass(frozen=True)
-class Listed(Generic[T]):
-    """A list of an answer, and whether there is more behind it."""
+class ListPage(Generic[T]):
+    """The list of a response, and whether there is more."""
 
     entries: list[T]
     has_more: bool = False
 
 
 class Info(msgspec.Struct):
-    """What stands beside a list."""
+    """The paging information of a list."""
 
     more_records: bool | None = None
     next_page_token: str | None = None
 
 
 class Licence(msgspec.Struct):
-    """What the org has paid for."""
+    """The org's licence."""
 
     paid: bool | None = None
     paid_type: str | None = None
@@ -41,11 +41,11 @@ class Licence(msgspec.Struct):
 
 
 class Organization(msgspec.Struct):
-    """What an org tells of itself."""
+    """An org."""
 
     id: str | int | None = None
     zgid: str | int | None = None
-    # Nothing but days and amounts depends on these: what is no text is unknown.
+    # Only days and amounts depend on these: a value that is no text is unknown.
     time_zone: Any = None
     iso_code: Any = None
     currency: Any = None
@@ -59,60 +59,60 @@ class Currency(msgspec.Struct):
     is_base: bool | None = None
 
 
-class Right(msgspec.Struct):
-    """What a user may do or see: a profile, or a role."""
+class UserRight(msgspec.Struct):
+    """A profile or a role of a user."""
 
     id: str | int | None = None
 
 
 class User(msgspec.Struct):
-    """The user that a login is of."""
+    """The user of a login."""
 
     id: str | int | None = None
     email: str | None = None
-    profile: Right | None = None
-    role: Right | None = None
+    profile: UserRight | None = None
+    role: UserRight | None = None
 
 
 class Layout(msgspec.Struct):
     """One layout of a module."""
 
-    # It becomes a part of addresses.
+    # The id becomes a part of paths.
     id: Annotated[str, msgspec.Meta(pattern=r"^\d{1,30}$")] | int
     sections: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class JobDetails(msgspec.Struct):
-    """The job that an answer names."""
+    """The job that a response names."""
 
     id: Annotated[str, msgspec.Meta(pattern=r"^\d{1,30}$")]
 
 
 class NewJob(msgspec.Struct):
-    """The answer to a new export."""
+    """The response to a new export."""
 
     details: JobDetails
 
 
-class Words(msgspec.Struct):
-    """Why an export failed; what it says is for people only."""
+class JobError(msgspec.Struct):
+    """Why an export failed; the texts are only shown."""
 
     code: Any = ""
     message: Any = ""
 
 
 class JobResult(msgspec.Struct):
-    """What an export says of its file."""
+    """The result of an export."""
 
     count: Count | None = None
     more_records: bool | None = None
     next_page_token: str | None = None
     download_url: str | None = None
-    error: Words | None = msgspec.field(name="error_message", default=None)
+    error: JobError | None = msgspec.field(name="error_message", default=None)
 
 
 class JobState(msgspec.Struct):
-    """How far an export is."""
+    """The state of an export."""
 
     state: str
     result: JobResult | None = None
@@ -120,9 +120,9 @@ class JobState(msgspec.Struct):
 
 @lru_cache(maxsize=32)
 def _list_form(key: str, kind: Any) -> type[Any]:
-    return msgspec.defstruct("Answer", [(key, list[kind]), ("info", Info | None, None)])
+    return msgspec.defstruct("Response", [(key, list[kind]), ("info", Info | None, None)])
 
 
 def list_form(key: str, kind: type[Any]) -> type[Any]:
-    """Return the form of an answer with a list."""
+    """Return the type of a response with a list."""
     return _list_form(key, cast("Hashable", kind))

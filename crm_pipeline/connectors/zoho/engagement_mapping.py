@@ -1,6 +1,6 @@
-"""Which Zoho CRM field feeds which column: cases, tasks, meetings, calls, notes. See `mapping`.
+"""Maps fields of Zoho CRM to columns: cases, tasks, meetings, calls, notes. See `mapping`.
 
-Addresses of tasks, meetings and calls are not confirmed.
+Browser addresses of tasks, meetings and calls are not confirmed.
 """
 
 from crm_pipeline.connectors.zoho.shared_fields import MADE, NAME_OF_DELETED, OF_DELETED, OWNED
@@ -18,7 +18,7 @@ _CASE = ObjectMap(
             "Case_Number=number Description=description Status=status "
             "Priority=priority Case_Origin=origin Type=ticket_type Case_Reason=reason"
         ),
-        # Own states are neither: unknown.
+        # States that the org added are unknown.
         FieldMap(
             "Status",
             "is_closed",
@@ -95,7 +95,7 @@ _EVENT = ObjectMap(
     page="/tab/Events/{id}",
 )
 
-# Somebody called whom nobody answered.
+# A missed call is an inbound call without an answer.
 _CALL_DIRECTIONS = (("Inbound", "inbound"), ("Outbound", "outbound"), ("Missed", "inbound"))
 _CALL = ObjectMap(
     "Calls",

@@ -1,8 +1,8 @@
-"""What Zoho's answers mean: one function for the CRM API, one for the accounts server.
+"""Classifies Zoho's error responses: one function for the CRM API, one for the accounts server.
 
 The API refuses with `{"code", "details", "message", "status": "error"}`; 204 and 304 have no body and are
-answers (zoho.com/crm/developer/docs/api/v8/status-codes.html). The accounts server refuses with an error
-word, mostly under HTTP 200.
+successes (zoho.com/crm/developer/docs/api/v8/status-codes.html). The accounts server refuses with an error
+code, mostly under HTTP 200.
 """
 
 from collections.abc import Mapping
@@ -39,9 +39,9 @@ from crm_pipeline.kernel.errors import (
 from crm_pipeline.kernel.text import vendor_text
 
 CREDITS_LEFT = "X-API-CREDITS-REMAINING"
-# A 429 does not say which limit it was and carries no Retry-After.
+# A 429 does not name the limit and has no Retry-After.
 _BACK_OFF_S = 60.0
-# Some callers report a lock-out of up to an hour; asking meanwhile prolongs it.
+# Some callers report a lock-out of up to an hour; requests during it prolong it.
 _LOCKED_OUT_S = 600.0
 _LOGIN_URL = "the accounts server of your data centre, like https://accounts.zoho.com"
 _TOO_MANY = frozenset({"TOO_MANY_REQUESTS", "RATE_LIMIT_EXCEEDED"})
@@ -56,52 +56,52 @@ _NOT_PERMITTED = frozenset(
         "PERMISSION_DENIED",
     }
 )
-_TOKEN_GONE = frozenset({"TOKEN_BOUND_DATA_MISMATCH", "EXPIRED_VALUE"})
+_INVALID_PAGE_TOKEN = frozenset({"TOKEN_BOUND_DATA_MISMATCH", "EXPIRED_VALUE"})
 _TOO_FAR = frozenset(
     {"DISCRETE_PAGINATION_LIMIT_EXCEEDED", "PAGINATION_LIMIT_EXCEEDED", "PAGE_RANGE_EXCEEDED"}
 )
 
 
 class ColumnRefused(UnknownField):
-    """A query names a column that is not there, or that queries do not take.
+    """A query names a column that does not exist, or that queries refuse.
 
     Attributes:
-        column: its name, or "" where the vendor does not say.
+        column: its name; "" where the vendor does not say.
     """
 
     column = ""
 
 
 def classify_response(owner: str, response: requests.Response) -> CrmError | None:
-    """Return the error that an answer of the API stands for; None for a success."""
+    """Return the error that a response of the API means; None for a success."""
     status = response.status_code
-    # Downloads are streamed: their bytes are not looked at.
+    # Downloads are streamed, so their content is not checked here.
     if status < 300 or status == 304:
         return masked_page(owner, "Zoho", response, login_url=_LOGIN_URL)
     body = error_body(response)
-    code, message = word(body.get("code")), sentence(body.get("message"))
-    said = f"{owner}: Zoho answered {status} {code}: {message}".strip(" :")
+    code, text = word(body.get("code")), sentence(body.get("message"))
+    message = f"{owner}: Zoho answered {status} {code}: {text}".strip(" :")
     if status == 429 or code in _TOO_MANY:
-        return _too_many(owner, response, said, code)
+        return _too_many(owner, response, message, code)
     if code == "OAUTH_SCOPE_MISMATCH":
         return _scope(owner, response, status)
     if status == 401:
         return SessionExpired(
-            said,
+            message,
             status=status,
             code=code,
             cure="The login was renewed once and refused again: is the user still active, and does the "
             "account live in the data centre of login_url?",
         )
     if status == 408 or status >= 500:
-        return Unavailable(said, status=status, code=code, cure="Try again later.")
+        return Unavailable(message, status=status, code=code, cure="Try again later.")
     if is_page(response):
         return _foreign_page(owner, status)
-    return _refusal(said, status, code, part(body.get("details")))
+    return _refusal(message, status, code, part(body.get("details")))
 
 
 def classify_token_response(owner: str, response: requests.Response) -> VendorError | None:
-    """Return the error that an answer of the accounts server stands for; None for a token."""
+    """Return the error that a response of the accounts server means; None for a token."""
     status = response.status_code
     if (busy := busy_login(owner, "Zoho", response)) is not None:
         return busy
@@ -115,7 +115,7 @@ def classify_token_response(owner: str, response: requests.Response) -> VendorEr
             status=status,
             code="Access Denied",
             retry_after_s=_LOCKED_OUT_S,
-            cure="Wait ten minutes to an hour and ask for nothing meanwhile. Is another program refreshing "
+            cure="Wait ten minutes to an hour without any request. Is another program refreshing "
             "the same refresh token (10 requests in 10 minutes, 10 living access tokens)?",
         )
     code = word(body.get("error"))
@@ -136,11 +136,11 @@ def classify_token_response(owner: str, response: requests.Response) -> VendorEr
 
 
 def is_locked_out(response: requests.Response) -> bool:
-    """Say whether the accounts server refuses because it was asked too often."""
+    """Return whether the accounts server refuses because of too many requests."""
     return "access denied" in word(error_body(response).get("error")).lower()
 
 
-def _too_many(owner: str, response: requests.Response, said: str, code: str) -> CrmError:
+def _too_many(owner: str, response: requests.Response, message: str, code: str) -> CrmError:
     if response.headers.get(CREDITS_LEFT) == "0":
         return BudgetExhausted(
             f"{owner}: the org's API credits of 24 hours are spent.",
@@ -148,7 +148,7 @@ def _too_many(owner: str, response: requests.Response, said: str, code: str) -> 
             cure="Wait, or see which app uses them: Setup, Developer Space, APIs, Dashboard.",
         )
     return Throttled(
-        said,
+        message,
         status=response.status_code,
         code=code,
         retry_after_s=_BACK_OFF_S,
@@ -168,10 +168,10 @@ def _scope(owner: str, response: requests.Response, status: int) -> NotPermitted
     )
 
 
-def _refusal(said: str, status: int, code: str, details: Mapping[str, Any]) -> VendorError:
+def _refusal(message: str, status: int, code: str, details: Mapping[str, Any]) -> VendorError:
     if code in _NOT_PERMITTED or status == 403:
         return NotPermitted(
-            said,
+            message,
             status=status,
             code=code,
             cure="Give the user's profile read access to this module (Setup, Users and Control, Security "
@@ -179,39 +179,41 @@ def _refusal(said: str, status: int, code: str, details: Mapping[str, Any]) -> V
         )
     if code == "INVALID_HOST":
         return Fatal(
-            said,
+            message,
             status=status,
             code=code,
             cure="The account lives in another data centre: set login_url to its accounts server.",
         )
     if code == "API_NOT_SUPPORTED":
         return Fatal(
-            said,
+            message,
             status=status,
             code=code,
             cure=f"Supported from version {word(details.get('supported_version')) or '?'}: change "
             "api_version.",
         )
-    if code in _TOKEN_GONE:
-        return ReadLost(said, status=status, code=code, cure="Run it again; it is read anew.")
+    if code in _INVALID_PAGE_TOKEN:
+        return ReadLost(message, status=status, code=code, cure="Run it again; it is read anew.")
     if code in _TOO_FAR:
-        return Rejected(said, status=status, code=code, cure="Set 'route: coql' or 'route: bulk'.")
+        return Rejected(
+            message, status=status, code=code, cure="Set 'route: coql' or 'route: bulk'."
+        )
     column = word(details.get("column_name")) or word(details.get("api_name"))
     if code in {"INVALID_QUERY", "FIELD_NOT_AVAILABLE", "FIELD_NOT_SUPPORTED"} and column:
-        error = ColumnRefused(f"{said} ({column})", status=status, code=code, cure="Run again.")
+        error = ColumnRefused(f"{message} ({column})", status=status, code=code, cure="Run again.")
         error.column = column
         return error
-    return Rejected(f"{said}{_named(details)}", status=status, code=code)
+    return Rejected(f"{message}{_reasons(details)}", status=status, code=code)
 
 
-def _named(details: Mapping[str, Any]) -> str:
-    """Name what was wrong, without values."""
-    named = [
+def _reasons(details: Mapping[str, Any]) -> str:
+    """Return the vendor's reasons, without values of records."""
+    reasons = [
         f"{key} {word(details[key])}"
         for key in ("param_name", "header_name", "clause", "limit", "reason")
         if word(details.get(key))
     ]
-    return f" ({', '.join(named)})" if named else ""
+    return f" ({', '.join(reasons)})" if reasons else ""
 
 
 def _foreign_page(owner: str, status: int) -> VendorError:

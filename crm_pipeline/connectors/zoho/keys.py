@@ -1,4 +1,4 @@
-"""What Zoho's records say of themselves: id, stamp, deletion. Pages and landed records go through here."""
+"""The keys of Zoho's records: id, time of change, deletion. The same rules read pages and landed records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ from crm_pipeline.store.landing.manifest import Shape
 ID_FORM = rb"\d{10,25}"
 LIST = "data"
 DELETED = "deleted"
-"""`Page.origin` of what comes from a list of deleted records."""
+"""`Page.origin` of records from a list of deleted records."""
 LIVE = "live"
 """`Page.origin` of all other pages of modules."""
 
 
-# Records are read in the order of their numbers, which have 64 bits.
+# Ids are 64-bit numbers; records are read in their order.
 _Number = (
     Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,19}\Z")]
     | Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
@@ -35,31 +35,31 @@ _Number = (
 
 
 class ListedKey(msgspec.Struct):
-    """What of a record its id follows from; a list that goes by no stamp needs no more."""
+    """The id of a record, for lists without a time of change."""
 
     id: _Number
 
 
 class ModuleKey(ListedKey):
-    """What of a record of a module its keys follow from."""
+    """The same of a module's records, with the time of change."""
 
     Modified_Time: str | None = None
 
 
 class DeletedKey(ListedKey):
-    """The same of a list of deleted records."""
+    """The same of deleted records."""
 
     deleted_time: str | None = None
 
 
 class UserKey(ModuleKey):
-    """The same of users; deleted ones stay readable, as records go on pointing to them."""
+    """The same of users; deleted users stay readable, as records still point to them."""
 
     status: str | None = None
 
 
 class PipelineKey(msgspec.Struct):
-    """The same of pipelines: deals carry this value, and the numbers of pipelines stand nowhere else."""
+    """The same of pipelines: deals hold this value, and not the pipeline's id."""
 
     actual_value: str | int
 
@@ -71,77 +71,79 @@ class CurrencyKey(ListedKey):
 
 
 class MemberKey(msgspec.Struct):
-    """The same of members of campaigns and deals, which have no stamp; the id is ours, of both records."""
+    """The same of members of campaigns and deals, without a time of change; we build the id of both records."""
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,19}-[0-9]{1,19}\Z")]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How the keys follow from a record.
+    """How to read the keys of a kind of records.
 
     Attributes:
-        kind: what of the record is read.
+        kind: the type with the fields that the keys need.
         id_name: the attribute with the id.
-        stamp: the attribute with the stamp, "" where there is none.
-        is_deleted: whether a record is a deleted one.
+        cursor_field: the attribute with the time of change; "" where there is none.
+        is_deleted: whether a record is deleted.
     """
 
     kind: type[Any]
     id_name: str = "id"
-    stamp: str = ""
+    cursor_field: str = ""
     is_deleted: Callable[[Any], bool] = lambda _: False
 
     def id_of(self, key: Any) -> str:
         """Return the id of a record as text."""
         return str(getattr(key, self.id_name))
 
-    def stamp_of(self, key: Any) -> str | None:
-        """Return its stamp."""
-        found: str | None = getattr(key, self.stamp) if self.stamp else None
-        return found
+    def modified_of(self, key: Any) -> str | None:
+        """Return the time of change of a record."""
+        modified: str | None = getattr(key, self.cursor_field) if self.cursor_field else None
+        return modified
 
     @property
-    def stamps(self) -> Callable[[Any], str | None]:
-        """What returns the stamp of a record; quick, as it is asked of each."""
-        return attrgetter(self.stamp) if self.stamp else lambda _: None
+    def modified_getter(self) -> Callable[[Any], str | None]:
+        """A function that returns the time of change of a record; a fast one, for every record."""
+        return attrgetter(self.cursor_field) if self.cursor_field else lambda _: None
 
     def are_deleted(self, keys: Sequence[Any]) -> list[bool]:
-        """Say of each record whether it is deleted."""
+        """Return for each record whether it is deleted."""
         return [self.is_deleted(key) for key in keys]
 
 
 LISTED = Rule(ListedKey)
-MODULE = Rule(ModuleKey, stamp="Modified_Time")
-GONE = Rule(DeletedKey, stamp="deleted_time", is_deleted=lambda _: True)
+MODULE = Rule(ModuleKey, cursor_field="Modified_Time")
+DELETED_RULE = Rule(DeletedKey, cursor_field="deleted_time", is_deleted=lambda _: True)
 SETTINGS: Mapping[str, Rule] = {
-    "Users": Rule(UserKey, stamp="Modified_Time", is_deleted=lambda key: key.status == "deleted"),
+    "Users": Rule(
+        UserKey, cursor_field="Modified_Time", is_deleted=lambda key: key.status == "deleted"
+    ),
     "Pipelines": Rule(PipelineKey, id_name="actual_value"),
-    "Currencies": Rule(CurrencyKey, stamp="modified_time"),
+    "Currencies": Rule(CurrencyKey, cursor_field="modified_time"),
     "CampaignMembers": Rule(MemberKey),
     "ContactRoles": Rule(MemberKey),
 }
 
 
 def of_csv(schema: Schema, raw: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the key columns of records of an export; those without a number have no id."""
-    found = key_columns(
+    """Return the key columns of records of an export; an id that is no number becomes null."""
+    columns = key_columns(
         raw,
         id_field=describe.ID,
         modified_field=describe.cursor_field(schema),
         deleted_field=None,
     )
-    place = found.schema.get_field_index("_source_id")
-    ids = found.column(place)
+    index = columns.schema.get_field_index("_source_id")
+    ids = columns.column(index)
     is_number = pc.match_substring_regex(ids, r"^[0-9]{1,19}\z")
     if pc.all(is_number).as_py() in (True, None):
-        return found
-    return found.set_column(place, found.schema.field(place), pc.if_else(is_number, ids, None))
+        return columns
+    return columns.set_column(index, columns.schema.field(index), pc.if_else(is_number, ids, None))
 
 
 @lru_cache(maxsize=16)
 def reader(rule: Rule, key: str) -> RecordReader[Any, Any]:
-    """Return what reads answers whose list stands under a key."""
+    """Return the reader of responses with a list under a key."""
     envelope = msgspec.defstruct(
         "Envelope",
         [(key, list[msgspec.Raw]), ("info", Info | None, None)],
@@ -152,18 +154,18 @@ def reader(rule: Rule, key: str) -> RecordReader[Any, Any]:
         list_name=key,
         id_name=rule.id_name,
         id_of=rule.id_of,
-        modified_of=rule.stamps,
+        modified_of=rule.modified_getter,
     )
 
 
 def batch_of_texts(texts: Sequence[bytes | memoryview], rule: Rule, owner: str) -> pa.RecordBatch:
-    """Return records in the shape `json`; the keys follow from the texts as they land."""
-    found = [msgspec.json.decode(text, type=rule.kind) for text in texts]
+    """Return records in the shape `json`, with the keys of the texts as they are landed."""
+    keys = [msgspec.json.decode(text, type=rule.kind) for text in texts]
     return batch_of(
-        ids=[rule.id_of(key) for key in found],
-        modified_at=[rule.stamp_of(key) for key in found],
+        ids=[rule.id_of(key) for key in keys],
+        modified_at=[rule.modified_of(key) for key in keys],
         texts=texts,
-        deleted=rule.are_deleted(found),
+        deleted=rule.are_deleted(keys),
         owner=owner,
     )
 
@@ -180,7 +182,7 @@ class ZohoKeys:
         raw: pa.RecordBatch,
         *,
         shape: Shape,
-        route: str,  # noqa: ARG002 - all routes tell the same
+        route: str,  # noqa: ARG002 - records are the same by each strategy
         origin: str | None,
         deleted: pa.Array | None,
     ) -> pa.RecordBatch:
@@ -198,18 +200,18 @@ class ZohoKeys:
 
 
 def _rule_of(raw: pa.RecordBatch, origin: str | None, deleted: pa.Array | None) -> Rule:
-    """Return the rule of records of a module: from which of its two lists they came.
+    """Return the rule of a module's records, which depends on the list that they came from.
 
-    A batch is of one list. Of batches that do not say of which, their marks do: live records never had one.
+    A batch comes from one list. Older batches have no origin: there only deleted records have marks.
     """
     if origin:
-        return GONE if origin == DELETED else MODULE
+        return DELETED_RULE if origin == DELETED else MODULE
     if deleted is not None:
-        return GONE if pc.any(deleted).as_py() else MODULE
-    # Only of records that were set aside nothing is known: those of the other list name when they went.
+        return DELETED_RULE if pc.any(deleted).as_py() else MODULE
+    # Rejected records have neither; those of the list of deleted records have a time of deletion.
     texts = raw.column("record")
-    is_gone = pc.and_(
+    is_deleted = pc.and_(
         pc.match_substring(texts, '"deleted_time"'),
         pc.invert(pc.match_substring(texts, '"Modified_Time"')),
     )
-    return GONE if pc.all(is_gone).as_py() else MODULE
+    return DELETED_RULE if pc.all(is_deleted).as_py() else MODULE

@@ -1,8 +1,8 @@
-"""The route `records`: Get Records, page after page by the vendor's token, without an upper bound.
+"""The read strategy `records`: Get Records, page after page by the vendor's token, without an upper bound.
 
-A token is bound to every parameter, so each list of at most 50 fields has a sequence of its own; records are
-put together by their ids. What the sequences disagree about was edited meanwhile: such a record is read by
-itself, or left to the next window. Source: zoho.com/crm/developer/docs/api/v8/get-records.html.
+A token belongs to all parameters, so each chunk of at most 50 fields is a sequence of its own; records are
+joined by their ids. A record on which the sequences disagree was edited during the read: it is read singly,
+or left to the next window. Source: zoho.com/crm/developer/docs/api/v8/get-records.html.
 """
 
 from collections.abc import Generator, Sequence
@@ -15,24 +15,28 @@ from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, 
 from crm_pipeline.connectors.zoho import describe, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.checkpoints import ReadCheckpoint
-from crm_pipeline.connectors.zoho.field_backfill import Completion, chunked
+from crm_pipeline.connectors.zoho.field_backfill import FieldBackfill, chunked
 from crm_pipeline.connectors.zoho.responses import ResponsePage
 from crm_pipeline.kernel.errors import ProtocolError, ReadLost
 from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline.store.landing.rejects import Reject
 
 ROUTE = "records"
-# Places are numbers of records; nobody reads that many by tokens.
-_BEHIND = 1 << 40
-_ENDED = "-"
+# Key ranges count records here; tokens reach fewer than these.
+_END = 1 << 40
+_LAST_PAGE = "-"
 
 
 @dataclass
 class _Sequence:
-    """One list of fields: its parameters, the token of its next page, and what waits for the others.
+    """The read of one chunk of fields.
 
     Attributes:
-        rejected: what cannot be read, and was not taken from here yet.
+        names: the fields.
+        token: of the next page.
+        seen: the tokens of earlier pages.
+        waiting: records that wait for the other sequences: time of change and text by id.
+        rejected: unreadable records that were not reported yet.
     """
 
     names: tuple[str, ...]
@@ -43,7 +47,7 @@ class _Sequence:
 
     @property
     def is_ended(self) -> bool:
-        return self.token == _ENDED
+        return self.token == _LAST_PAGE
 
 
 class Listing:
@@ -51,7 +55,7 @@ class Listing:
 
     Args:
         api: the account.
-        plan: what is read.
+        plan: the planned read.
     """
 
     def __init__(self, api: Api, plan: Plan) -> None:
@@ -59,24 +63,24 @@ class Listing:
         self._plan = plan
         self._owner = f"{api.connection.name}.{plan.object}"
         self._chunks = chunked(plan.schema.names, api.limit("list_fields"))
-        self._completion = Completion(api, plan.schema)
-        self._given: set[str] = set()
-        self._begun: dict[int, list[str]] = {0: [""] * len(self._chunks)}
+        self._backfill = FieldBackfill(api, plan.schema)
+        self._joined: set[str] = set()
+        self._start_tokens: dict[int, list[str]] = {0: [""] * len(self._chunks)}
 
     def pages(self, checkpoint: Checkpoint) -> Generator[Page]:
-        """Yield pages of thousands of records; those that are done in the spool are not read again.
+        """Yield pages of thousands of records; finished ones are not read again.
 
         Raises:
-            ReadLost: a token is not known any more, or the read was cut where none was noted.
+            ReadLost: the vendor no longer knows a token, or no token was stored where the read stopped.
             Rejected: there are more records than tokens reach.
         """
-        noted = ReadCheckpoint(self._api, self._plan, checkpoint)
-        done = noted.done()
-        noted.begin(ROUTE)
+        read_checkpoint = ReadCheckpoint(self._api, self._plan, checkpoint)
+        done = read_checkpoint.done()
+        read_checkpoint.begin(ROUTE)
         for facts in done:
             if facts.get("cursor"):
                 tokens = msgspec.json.decode(facts["cursor"], type=list[str])
-                self._begun[int(facts["high"])] = tokens
+                self._start_tokens[int(facts["high"])] = tokens
         reader = ParallelRangeReader(
             self._read,
             at_once=1,
@@ -85,36 +89,36 @@ class Listing:
             checkpoint=checkpoint,
             splits=False,
         )
-        yield from reader.pages(missing(KeyRange(0, _BEHIND), done))
+        yield from reader.pages(missing(KeyRange(0, _END), done))
 
     def _read(self, key_range: KeyRange) -> Generator[RangeBatch]:
-        if key_range.low not in self._begun:
+        if key_range.low not in self._start_tokens:
             raise ReadLost(
-                f"{self._owner}: the read was cut where the vendor's place in it was not noted.",
+                f"{self._owner}: the read stopped where no token of the vendor was stored.",
                 cure="Run it again; the window is read anew.",
             )
-        tokens = self._begun[key_range.low]
+        tokens = self._start_tokens[key_range.low]
         sequences = [
             _Sequence(names, token) for names, token in zip(self._chunks, tokens, strict=True)
         ]
         at = key_range.low
         while True:
-            asked_at, calls = self._api.now(), self._completion.calls
-            going = [one for one in sequences if not one.is_ended]
-            for one in going:
-                self._fetch(one)
-            is_last = all(one.is_ended for one in sequences)
-            found = self._whole(sequences, is_last=is_last)
-            calls = len(going) + self._completion.calls - calls
-            is_even = not any(one.waiting for one in sequences)
-            tokens = [one.token for one in sequences]
-            cursor = msgspec.json.encode(tokens).decode() if is_even else ""
-            places = range(at, at + len(found))
-            at += len(found)
-            rejected = tuple(found.rejected)
+            asked_at, calls = self._api.now(), self._backfill.calls
+            unfinished = [sequence for sequence in sequences if not sequence.is_ended]
+            for sequence in unfinished:
+                self._fetch(sequence)
+            is_last = all(sequence.is_ended for sequence in sequences)
+            page = self._whole_records(sequences, is_last=is_last)
+            calls = len(unfinished) + self._backfill.calls - calls
+            is_resumable = not any(sequence.waiting for sequence in sequences)
+            tokens = [sequence.token for sequence in sequences]
+            cursor = msgspec.json.encode(tokens).decode() if is_resumable else ""
+            positions = range(at, at + len(page))
+            at += len(page)
+            rejected = tuple(page.rejected)
             yield RangeBatch(
-                positions=places,
-                batch=found.batch(self._owner),
+                positions=positions,
+                batch=page.batch(self._owner),
                 asked_at=asked_at,
                 is_last=is_last,
                 calls=calls,
@@ -122,99 +126,103 @@ class Listing:
                 cursor="" if is_last else cursor,
             )
 
-    def _fetch(self, one: _Sequence) -> None:
-        """Fetch the next page of a sequence into what waits."""
+    def _fetch(self, sequence: _Sequence) -> None:
+        """Fetch the next page of a sequence into its waiting records."""
         plan = self._plan
         headers = {}
         if plan.window is not None and plan.window.from_at is not None:
-            headers["If-Modified-Since"] = responses.stamp_text(plan.window.from_at)
+            headers["If-Modified-Since"] = responses.instant_text(plan.window.from_at)
         params = {
-            "fields": ",".join(one.names),
+            "fields": ",".join(sequence.names),
             "per_page": str(self._api.limit("list_page_records")),
         }
         if describe.CONVERTED in plan.schema.by_name:
             params["converted"] = "both"
-        if one.token:
-            params["page_token"] = one.token
-        reader = responses.reading(self._owner)
+        if sequence.token:
+            params["page_token"] = sequence.token
+        reader = responses.page_reader(self._owner)
         page = self._api.ask(f"/{plan.object}", meter.LIST, reader, params, headers)
-        if one.token and not page.seen:
+        if sequence.token and not page.seen:
             raise ReadLost(
                 f"{self._owner}: the vendor answered with nothing, although more was to come.",
                 cure="Run it again; the window is read anew.",
             )
-        if page.has_more and (not page.token or page.token in one.seen):
-            what = "named the same page twice" if page.token else "named no place of the next page"
+        if page.has_more and (not page.token or page.token in sequence.seen):
+            defect = "named the same page twice" if page.token else "sent no token of the next page"
             raise ProtocolError(
-                f"{self._owner}: the vendor {what}, although more are to come.",
+                f"{self._owner}: the vendor {defect}, although more are to come.",
                 cure="Run again; if it persists, report it to the vendor with the time of the run.",
             )
-        one.seen.add(page.token)
-        one.token = page.token if page.has_more else _ENDED
-        # Where pages shift, one that came already comes again.
-        one.rejected += page.rejected
-        one.waiting.update(
-            (key, (stamp, text)) for key, stamp, text in page.rows() if key not in self._given
+        sequence.seen.add(page.token)
+        sequence.token = page.token if page.has_more else _LAST_PAGE
+        # Where pages shift, the same record comes again.
+        sequence.rejected += page.rejected
+        sequence.waiting.update(
+            (key, (modified, text))
+            for key, modified, text in page.rows()
+            if key not in self._joined
         )
 
-    def _whole(self, sequences: list[_Sequence], *, is_last: bool) -> ResponsePage:
-        """Return the records of which all parts are here; at the end also those that never met."""
-        found = ResponsePage()
+    def _whole_records(self, sequences: list[_Sequence], *, is_last: bool) -> ResponsePage:
+        """Return the records whose parts have all arrived; at the end also those with missing parts."""
+        joined = ResponsePage()
         first, *others = sequences
-        torn: list[str] = []
-        for key in [key for key in first.waiting if all(key in one.waiting for one in others)]:
-            parts = [one.waiting.pop(key) for one in sequences]
-            self._given.add(key)
-            if any(not responses.is_same(part[0], parts[0][0]) for part in parts):
-                torn.append(key)
+        changed: list[str] = []
+        for key in [key for key in first.waiting if all(key in other.waiting for other in others)]:
+            parts = [sequence.waiting.pop(key) for sequence in sequences]
+            self._joined.add(key)
+            if any(not responses.is_same_instant(part[0], parts[0][0]) for part in parts):
+                changed.append(key)
                 continue
             text = responses.merged([part[1] for part in parts]) if others else parts[0][1]
-            _add(found, key, parts[0][0], text)
-        whole = self._completed(self._in_window(found))
-        unnamed = dict.fromkeys(key for one in sequences for key in one.waiting) if is_last else {}
-        whole.rejected += self._unread(sequences, list(unnamed), is_last=is_last)
+            _append(joined, key, parts[0][0], text)
+        whole = self._backfilled(self._in_window(joined))
+        incomplete: dict[str, None] = {}
         if is_last:
-            for one in sequences:
-                one.waiting.clear()
-        for key in [*torn, *unnamed]:
-            whole.add(self._in_window(self._completion.single(key)))
+            incomplete = dict.fromkeys(key for sequence in sequences for key in sequence.waiting)
+        whole.rejected += self._unreadable(sequences, list(incomplete), is_last=is_last)
+        if is_last:
+            for sequence in sequences:
+                sequence.waiting.clear()
+        for key in [*changed, *incomplete]:
+            whole.extend(self._in_window(self._backfill.single(key)))
         return whole
 
     @staticmethod
-    def _unread(sequences: list[_Sequence], torn: Sequence[str], *, is_last: bool) -> list[Reject]:
-        """Return what cannot be read of records that no sequence could read.
+    def _unreadable(
+        sequences: list[_Sequence], incomplete: Sequence[str], *, is_last: bool
+    ) -> list[Reject]:
+        """Return the rejects of records that no sequence could read.
 
-        A part that cannot be read need not say whose it is. Where other parts do, the record is torn, and read by
-        itself at the end; so many parts are accounted for then.
+        An unreadable part may have no id. Where other parts of its record are readable, the record is
+        incomplete and read singly at the end; the rejects of such parts are not reported.
         """
         first, *others = sequences
         if others and not is_last:
             return []
-        left = [
-            len(one.rejected) - sum(key not in one.waiting for key in torn) for one in sequences
+        remaining = [
+            len(sequence.rejected) - sum(key not in sequence.waiting for key in incomplete)
+            for sequence in sequences
         ]
-        found = first.rejected[len(first.rejected) - max(0, min(left)) :]
-        for one in sequences:
-            one.rejected.clear()
-        return found
+        rejects = first.rejected[len(first.rejected) - max(0, min(remaining)) :]
+        for sequence in sequences:
+            sequence.rejected.clear()
+        return rejects
 
-    def _completed(self, page: ResponsePage) -> ResponsePage:
-        """Complete rich texts; a record that changed meanwhile is taken as it is now, if it still counts."""
-        whole = self._completion.completed(page)
+    def _backfilled(self, page: ResponsePage) -> ResponsePage:
+        """Return records with whole rich texts; a record that changed is read again, if still in the window."""
+        whole = self._backfill.filled(page)
         if whole is not None:
             return whole
-        found = ResponsePage()
-        for row in page.rows():
-            one = ResponsePage([row[0]], [row[1]], [row[2]])
-            again = self._completion.completed(one) or self._in_window(
-                self._completion.single(row[0])
-            )
-            found.add(again)
-        found.rejected += page.rejected
-        return found
+        backfilled = ResponsePage()
+        for key, modified, text in page.rows():
+            record = self._backfill.filled(ResponsePage([key], [modified], [text]))
+            backfilled.extend(record or self._in_window(self._backfill.single(key)))
+        backfilled.rejected += page.rejected
+        return backfilled
 
     def _in_window(self, page: ResponsePage) -> ResponsePage:
-        """Leave out what belongs to the next window."""
+        """Return the records of the window; later ones belong to the next window."""
         window = self._plan.window
         if window is None:
             return page
@@ -228,7 +236,7 @@ class Listing:
         )
 
 
-def _add(page: ResponsePage, key: str, stamp: str | None, text: bytes | memoryview) -> None:
+def _append(page: ResponsePage, key: str, modified: str | None, text: bytes | memoryview) -> None:
     page.ids.append(key)
-    page.stamps.append(stamp)
+    page.modified.append(modified)
     page.texts.append(text)

@@ -1,4 +1,4 @@
-"""Which Zoho CRM field feeds which column of the common model, as tables of data.
+"""Maps fields of Zoho CRM to columns of the common model, as tables of data.
 
 Sources are API names of fields. A look-up is an object with an id in JSON and the bare id in a bulk CSV;
 its field is that id, `(<name>, "id")` by path. Pipelines are those of the layouts' settings: their
@@ -48,7 +48,7 @@ _PERSON = (
     FieldMap("Secondary_Email", "emails", points=Points(label="other", separator=";")),
 )
 
-# Whoever gave consent says by which channels; of other grounds the vendor shows the same marks, which say nothing.
+# With consent as the ground the marks name the allowed channels; with other grounds they mean nothing.
 _CONSENT = """
 SELECT * EXCLUDE (_asked) REPLACE (
     coalesce(email_opt_out OR _asked ->> 'Contact_Through_Email' = 'false', email_opt_out,
@@ -140,7 +140,7 @@ _DEAL = ObjectMap(
             "Next_Step=next_step Description=description Stage_Modified_Time=stage_changed_at "
             "Reason_For_Loss__s=lost_reason"
         ),
-        # The rate is that of the deal's own day: units of its currency for one of the org's own.
+        # The rate of the deal's day, in units of its currency for one unit of the home currency.
         FieldMap("Amount", "amount_main", divided_by="Exchange_Rate"),
         CURRENCY,
         points_to("Account_Name", "company_source_id", "Accounts"),
@@ -148,10 +148,10 @@ _DEAL = ObjectMap(
         points_to("Campaign_Source", "campaign_source_id", "Campaigns"),
         points_to("Pipeline", "pipeline_source_id", "Pipelines"),
     ),
-    # Whether a deal is closed or won its stage says: the record does not, and stages have names of anybody's.
+    # The stage decides whether a deal is closed or won: records do not say it, and orgs name stages freely.
     {
-        "pipeline_source_id": pipelines.OWN,
-        "pipeline_key": f"{{connection}}:{pipelines.NAME}:{pipelines.OWN}",
+        "pipeline_source_id": pipelines.DEFAULT,
+        "pipeline_key": f"{{connection}}:{pipelines.NAME}:{pipelines.DEFAULT}",
     },
     beside=OF_DELETED,
     page="/tab/Potentials/{id}",
@@ -252,7 +252,7 @@ _PIPELINE = ObjectMap(
     {"for_table": "deals"},
 )
 
-# The forecast's words stand in where a stage has no type; of one that is left out they say nothing.
+# The forecast category is used where a stage has no type, except for omitted stages.
 _IS_CLOSED = {
     "Open": "false",
     "Closed Won": "true",
@@ -266,8 +266,8 @@ _IS_CLOSED = {
 _IS_WON = _IS_CLOSED | {"Closed Lost": "false"}
 
 
-def _of_type(column: str, told: Mapping[str, str]) -> FieldMap:
-    words = tuple(told.items())
+def _of_type(column: str, values: Mapping[str, str]) -> FieldMap:
+    words = tuple(values.items())
     return FieldMap("forecast_type", column, values=words, fallback=("forecast_category.name",))
 
 
@@ -288,7 +288,7 @@ _STAGE = ObjectMap(
     identity=("actual_value",),
 )
 
-# A rate is what one unit of the home currency is worth in this one.
+# The rate is the value of one unit of the home currency in this currency.
 _RATE = ObjectMap(
     "Currencies",
     "exchange_rates",

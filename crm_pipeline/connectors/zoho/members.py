@@ -1,8 +1,8 @@
-"""Members of campaigns, and the contacts of deals with their roles: what each record's related lists name.
+"""Reads members of campaigns and contact roles of deals from the related lists of each record.
 
-There is no list of them all, and no stamp moves when one is added. So every campaign or deal is asked,
-and what is missing then has been taken out. That is dear: the plan says how dear, and nobody reads them
-who does not ask for it. Sources: zoho.com/crm/developer/docs/api/v8/get-related-records.html,
+There is no list of all members, and no time of change is updated when one is added. So the lists of every
+campaign or deal are read, and a missing member was removed. That is expensive: the plan shows the cost, and
+members are read only if they are configured. Sources: zoho.com/crm/developer/docs/api/v8/get-related-records.html,
 get-contact-roles-of-a-specific-deal.html.
 """
 
@@ -22,29 +22,29 @@ from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.zoho import counting, keys, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.responses import ResponsePage
-from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, Rejected
+from crm_pipeline.kernel.errors import MalformedResponse, ProtocolError, Rejected
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.wire.decoding import UNREADABLE
 
 _LIST = Operation("members")
 _BATCH = 2_000
-# The number of records that are asked.
-_FIXED = 1
+# The call that counts the parent records.
+_COUNT_CALLS = 1
 ROUTE = "records"
 
 
 @dataclass(frozen=True)
 class Links:
-    """What related lists of one module name.
+    """The members in related lists of one module.
 
     Attributes:
-        name: what we call the links.
-        label: for people.
-        parent: the module whose records are asked.
-        key: under which the parent stands in a link.
-        lists: related list -> the module of its records, and the key under which they stand.
-        told: the field of the list that says more of the link; an object's name counts.
+        name: of the object.
+        label: its human name.
+        parent: the module with the related lists.
+        key: of the parent in a link.
+        lists: related list -> the module of its records, and their key in a link.
+        detail: a further field of the list.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Links:
     parent: str
     key: str
     lists: Mapping[str, tuple[str, str]]
-    told: Field
+    detail: Field
 
     @property
     def schema(self) -> Schema:
-        """Return the fields of a link."""
+        """The fields of a link."""
         ends = [(self.parent, self.key), *self.lists.values()]
         return Schema(
             self.name,
@@ -64,7 +64,7 @@ class Links:
             (
                 Field("id", "id", "text", nullable=False),
                 *(_lookup(key, module) for module, key in ends),
-                self.told,
+                self.detail,
             ),
         )
 
@@ -74,15 +74,15 @@ def _lookup(name: str, module: str) -> Field:
 
 
 LINKS: Mapping[str, Links] = {
-    one.name: one
-    for one in (
+    links.name: links
+    for links in (
         Links(
             "CampaignMembers",
             "Campaign members",
             "Campaigns",
             "Campaign",
             {"Contacts": ("Contacts", "Contact"), "Leads": ("Leads", "Lead")},
-            # Documented for changes of the list; where an answer does not show it, it stays unknown.
+            # Documented for changes of the list; unknown where a response lacks it.
             Field("Member_Status", "Member Status", "picklist"),
         ),
         Links(
@@ -98,8 +98,8 @@ LINKS: Mapping[str, Links] = {
 
 
 @dataclass
-class _Read:
-    """Members that were read together."""
+class _Batch:
+    """Members that are landed together."""
 
     asked_at: datetime
     owner: str
@@ -109,138 +109,140 @@ class _Read:
     calls: int = 0
 
 
-def planned(api: Api, plan: Plan) -> Plan:
-    """Return the plan with the price of asking every record."""
+def plan_with_cost(api: Api, plan: Plan) -> Plan:
+    """Return the plan with the cost of reading the lists of every record."""
     links = LINKS[plan.object]
-    asked = counting.total(api, links.parent)
-    lists = len(links.lists) * asked
+    parents = counting.total(api, links.parent)
+    lists = len(links.lists) * parents
     size = api.limit("list_page_records")
-    calls = _FIXED + max(1, ceil(asked / size)) + lists
-    many = f"{len(links.lists)} lists" if len(links.lists) > 1 else "a list"
+    calls = _COUNT_CALLS + max(1, ceil(parents / size)) + lists
+    each = f"{len(links.lists)} lists" if len(links.lists) > 1 else "a list"
     how = (
-        f"{many} of each of {asked:,} {links.parent.lower()}, a call more for each further {size} "
+        f"{each} of each of {parents:,} {links.parent.lower()}, a call more for each further {size} "
         "members of one"
     )
-    route = ReadStrategy(ROUTE, calls, calls, calls * api.round_trip_s, how)
+    strategy = ReadStrategy(ROUTE, calls, calls, calls * api.round_trip_s, how)
     return replace(
         plan,
         window=None,
         complete=True,
-        route=route.name,
+        route=strategy.name,
         reason=how,
         calls=calls,
         cost=calls,
-        seconds=route.seconds,
-        strategies=(route,),
+        seconds=strategy.seconds,
+        strategies=(strategy,),
         remaining=api.remaining,
     )
 
 
 def pages(api: Api, name: str) -> Iterator[Page]:
-    """Yield all members, some thousands at once."""
-    for found in _reads(api, LINKS[name], _BATCH):
+    """Yield all members, some thousands on a page."""
+    for members in _batches(api, LINKS[name], _BATCH):
         batch = batch_of(
-            ids=found.ids,
-            modified_at=[None] * len(found.ids),
-            texts=found.texts,
+            ids=members.ids,
+            modified_at=[None] * len(members.ids),
+            texts=members.texts,
             owner=f"{api.connection.name}.{name}",
         )
         yield Page(
             shape="json",
             route=ROUTE,
             batches=lambda rows=batch: iter([rows]),  # type: ignore[misc]
-            extracted_at=found.asked_at,
-            expected=len(found.ids) + len(found.rejected),
-            calls=found.calls,
-            rejected=found.rejected,
+            extracted_at=members.asked_at,
+            expected=len(members.ids) + len(members.rejected),
+            calls=members.calls,
+            rejected=members.rejected,
         )
 
 
-def some(api: Api, name: str, rows: int) -> list[dict[str, Any]]:
-    """Return the members that are found first."""
-    found = next(_reads(api, LINKS[name], rows))
-    return [msgspec.json.decode(text, type=dict[str, Any]) for text in found.texts[:rows]]
+def preview(api: Api, name: str, rows: int) -> list[dict[str, Any]]:
+    """Return the first members."""
+    members = next(_batches(api, LINKS[name], rows))
+    return [msgspec.json.decode(text, type=dict[str, Any]) for text in members.texts[:rows]]
 
 
-def _reads(api: Api, links: Links, most: int) -> Iterator[_Read]:
-    """Ask record by record; what is at hand is given on when it is `most` or more."""
-    read = _Read(api.now(), f"{api.connection.name}.{links.name}")
-    for page in _pages(api, f"/{links.parent}", {"fields": "id", "sort_order": "asc"}, read):
+def _batches(api: Api, links: Links, size: int) -> Iterator[_Batch]:
+    """Yield batches of at least `size` members, record by record."""
+    batch = _Batch(api.now(), f"{api.connection.name}.{links.name}")
+    for page in _pages(api, f"/{links.parent}", {"fields": "id", "sort_order": "asc"}, batch):
         if page.rejected:
-            # Whose members could not be asked for, those would look as if they had been taken out.
-            raise MalformedAnswer(f"{read.owner}: a record of {links.parent} has no id to ask by.")
+            # Without an id its members cannot be read, and would look removed.
+            raise MalformedResponse(
+                f"{batch.owner}: a record of {links.parent} has no id to ask by."
+            )
         for parent in page.ids:
-            if len(read.ids) >= most:
-                yield read
-                read = _Read(api.now(), read.owner)
-            _add(api, links, parent, read)
-    yield read
+            if len(batch.ids) >= size:
+                yield batch
+                batch = _Batch(api.now(), batch.owner)
+            _add_members(api, links, parent, batch)
+    yield batch
 
 
-def _add(api: Api, links: Links, parent: str, read: _Read) -> None:
-    """Add the members of one record."""
+def _add_members(api: Api, links: Links, parent: str, batch: _Batch) -> None:
+    """Add the members of one record to a batch."""
     for name, (module, key) in links.lists.items():
         path = f"/{links.parent}/{quote(parent, safe='')}/{name}"
-        params = {"fields": f"id,{links.told.name}"}
+        params = {"fields": f"id,{links.detail.name}"}
         if module == "Leads":
             params["converted"] = "both"
         try:
-            found = list(_pages(api, path, params, read))
+            member_pages = list(_pages(api, path, params, batch))
         except Rejected:
-            if _is_there(api, links, parent, read):
+            if _exists(api, links, parent, batch):
                 raise
             return  # deleted since it was listed, and its members with it
         ends = {links.key: {"id": parent}}
-        for page in found:
+        for page in member_pages:
             for reject in page.rejected:
-                link, whole = _merged(parent, ends, key, reject.source_id, reject.raw)
-                link = link if reject.source_id else ""
-                read.rejected.append(replace(reject, raw=whole, source_id=link))
-            for member, _, text in page.rows():
-                link, whole = _merged(parent, ends, key, member, text)
-                read.ids.append(link)
-                read.texts.append(whole)
+                link_id, text = _link(parent, ends, key, reject.source_id, reject.raw)
+                link_id = link_id if reject.source_id else ""
+                batch.rejected.append(replace(reject, raw=text, source_id=link_id))
+            for member, _, record in page.rows():
+                link_id, text = _link(parent, ends, key, member, record)
+                batch.ids.append(link_id)
+                batch.texts.append(text)
 
 
-def _merged(
+def _link(
     parent: str,
     ends: Mapping[str, Any],
     key: str,
     member: str,
     text: bytes | memoryview,
 ) -> tuple[str, bytes]:
-    """Return the id and the text of a member: what the list says of the record, and whose member it is.
+    """Return the id and the text of a link: the fields of the list's record, with the ids of both records.
 
-    A record that is no JSON stays as it came.
+    A record that is no JSON stays as received.
     """
-    name = f"{parent}-{member}"
-    ours = {"id": name, **ends, key: {"id": member}}
+    link_id = f"{parent}-{member}"
+    ids = {"id": link_id, **ends, key: {"id": member}}
     try:
-        return name, responses.merged([text, msgspec.json.encode(ours)])
+        return link_id, responses.merged([text, msgspec.json.encode(ids)])
     except UNREADABLE:
-        return name, bytes(text)
+        return link_id, bytes(text)
 
 
-def _is_there(api: Api, links: Links, parent: str, read: _Read) -> bool:
-    read.calls += 1
-    reader = responses.reading(read.owner, is_paged=False)
+def _exists(api: Api, links: Links, parent: str, batch: _Batch) -> bool:
+    batch.calls += 1
+    reader = responses.page_reader(batch.owner, is_paged=False)
     path = f"/{links.parent}/{quote(parent, safe='')}"
     return bool(api.ask(path, meter.ONE, reader).seen)
 
 
-def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Iterator[ResponsePage]:
-    """Yield the pages of a list; by tokens, where the vendor gives them.
+def _pages(api: Api, path: str, params: Mapping[str, str], batch: _Batch) -> Iterator[ResponsePage]:
+    """Yield the pages of a list, by tokens where the vendor sends them.
 
     Raises:
-        ProtocolError: the vendor named a page twice, or promised more than it sent.
+        ProtocolError: the vendor names the same next page again, or announced more records than it sent.
     """
-    owner = read.owner
-    place, seen = {"page": "1"}, set[str]()
-    more = {"per_page": str(api.limit("list_page_records")), **params}
+    owner = batch.owner
+    position, seen = {"page": "1"}, set[str]()
+    fixed = {"per_page": str(api.limit("list_page_records")), **params}
     for number in count(2):
-        read.calls += 1
-        reader = responses.reading(owner, rule=keys.LISTED)
-        page = api.ask(path, _LIST, reader, {**more, **place})
+        batch.calls += 1
+        reader = responses.page_reader(owner, rule=keys.LISTED)
+        page = api.ask(path, _LIST, reader, {**fixed, **position})
         if seen and not page.seen:
             raise ProtocolError(
                 f"{owner}: Zoho sent a page without records, although more are to come.",
@@ -249,11 +251,11 @@ def _pages(api: Api, path: str, params: Mapping[str, str], read: _Read) -> Itera
         yield page
         if not page.has_more:
             return
-        behind = page.token or next(iter(page.ids[-1:]), str(number))
-        if behind in seen:
+        mark = page.token or next(iter(page.ids[-1:]), str(number))
+        if mark in seen:
             raise ProtocolError(
                 f"{owner}: Zoho named the same page twice; reading on would never end.",
                 cure="Run again; if it persists, report it to the vendor with the time of the run.",
             )
-        seen.add(behind)
-        place = {"page_token": page.token} if page.token else {"page": str(number)}
+        seen.add(mark)
+        position = {"page_token": page.token} if page.token else {"page": str(number)}

@@ -1,7 +1,7 @@
-"""What calls cost in credits, and under which of Zoho's ceilings they fall.
+"""The cost of Zoho's calls in credits, and the limits that apply to them.
 
 Source: zoho.com/crm/developer/docs/api/v8/api-limits.html. Credits are those of rolling 24 hours and depend
-on edition and licences; the only counter in answers shows what is left, once half is used.
+on edition and licences; the only counter in responses shows the remaining credits, once half is used.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ ONE = Operation("get")
 COUNT = Operation("count", kind=HEAVY)
 METADATA = Operation("metadata")
 SETUP = Operation("setup")
-# Asked before the ceilings are known: it is not counted under them.
+# Requested before the limits are known, so they do not apply to it.
 ORG = Operation("org")
 DELETED = Operation("deleted")
 JOB = Operation("bulk", cost=50)
@@ -47,18 +47,20 @@ JOB_RESULT = Operation("bulk")
 
 
 def coql(limit: int) -> Operation:
-    """Return what a query costs: 1, 2 or 3 credits by its LIMIT."""
+    """Return the operation of a query, which costs 1, 2 or 3 credits by its LIMIT."""
     return Operation("coql", cost=1 if limit <= 200 else 2 if limit <= 1000 else 3, kind=HEAVY)
 
 
 @dataclass(frozen=True)
 class Edition:
-    """What an edition gives.
+    """The limits of an edition.
 
     Attributes:
-        names: words by which `license_details.paid_type` tells it.
-        per_user: credits for each licence, beside the base.
-        most: of the credits; 0 for no end.
+        names: texts of `license_details.paid_type`.
+        base: credits of the org.
+        per_user: credits for each licence.
+        most: the maximum of credits; 0 for none.
+        at_once: parallel calls.
     """
 
     names: tuple[str, ...]
@@ -78,12 +80,13 @@ EDITIONS = (
 
 
 def edition_of(org: Organization) -> Edition | None:
-    """Return the edition of an org; None where it is not told in words that are known."""
+    """Return the edition of an org; None where it is unknown."""
     licence = org.licence or Licence()
     if licence.paid is False:
         return EDITIONS[-1]
-    told = (licence.paid_type or "").lower()
-    return next((one for one in EDITIONS if any(name in told for name in one.names)), None)
+    paid_type = (licence.paid_type or "").lower()
+    matches = (edition for edition in EDITIONS if any(name in paid_type for name in edition.names))
+    return next(matches, None)
 
 
 def credits_of(edition: Edition, org: Organization) -> int:
@@ -104,46 +107,48 @@ class ZohoMeter:
         self._connection = connection
         self._limiter = context.limiter
         self._published = limits.ceilings
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
 
     def learn(self, org: Organization) -> None:
-        """Take the ceilings from what the org says of its edition and licences."""
+        """Take over the limits of the org's edition and licences."""
         edition = edition_of(org)
         if edition is not None:
-            self._told[CREDITS] = credits_of(edition, org)
-            self._told[AT_ONCE] = edition.at_once
+            self._reported[CREDITS] = credits_of(edition, org)
+            self._reported[AT_ONCE] = edition.at_once
 
     @property
     def day(self) -> DayLimit:
         """The org's credits of 24 hours."""
-        stated = self._connection.ceilings.get(CREDITS) or self._told.get(CREDITS) or self._seen
+        stated = (
+            self._connection.ceilings.get(CREDITS) or self._reported.get(CREDITS) or self._last_seen
+        )
         return DayLimit(self.limit(CREDITS), is_stated=stated is not None)
 
     def limit(self, name: str) -> int:
-        """Return a ceiling of the vendor: as configured, as told by the org, or as published."""
+        """Return the value of a limit: as configured, as reported by the vendor, or as published."""
         configured = self._connection.ceilings.get(name)
-        told = self._told.get(name) or (self._seen if name == CREDITS else None)
-        return configured or told or self._published[name]
+        reported = self._reported.get(name) or (self._last_seen if name == CREDITS else None)
+        return configured or reported or self._published[name]
 
     def limits(self, operation: Operation) -> Sequence[Limit]:
-        """Return the limits that a call falls under."""
-        found = [Limit(AT_ONCE, self._share(AT_ONCE), 1.0, "concurrency")]
+        """Return the limits that apply to a call."""
+        limits = [Limit(AT_ONCE, self._share(AT_ONCE), 1.0, "concurrency")]
         if operation != ORG:
-            found.append(Limit(CREDITS, self._share(CREDITS), _DAY_S, "daily", unit="credits"))
+            limits.append(Limit(CREDITS, self._share(CREDITS), _DAY_S, "daily", unit="credits"))
         if operation.kind == HEAVY:
-            found.append(Limit(HEAVY_AT_ONCE, self._share(HEAVY_AT_ONCE), 1.0, "concurrency"))
-        return found
+            limits.append(Limit(HEAVY_AT_ONCE, self._share(HEAVY_AT_ONCE), 1.0, "concurrency"))
+        return limits
 
     def costs(self, operation: Operation) -> Mapping[str, int]:
-        """Return what a call weighs under each limit."""
+        """Return the cost of a call under each limit."""
         return {} if operation == ORG else {CREDITS: operation.cost}
 
     def login_limits(self) -> Sequence[Limit]:
-        """Return what token requests are counted under: who is refused there must not ask again."""
+        """Return the limit of token requests, which must not be repeated after a refusal."""
         return (Limit(TOKENS, self._share(TOKENS), _TOKENS_S, "daily", unit="token requests"),)
 
     def reported_counters(self, response: requests.Response) -> Iterable[ReportedCounter]:
-        """Return what an answer tells of the credits, or of too many token requests."""
+        """Return the counters of a response: of the credits, or of too many token requests."""
         if response.status_code == 400 and is_locked_out(response):
             most = str(self.limit(TOKENS))
             yield ReportedCounter(TOKENS, "Access Denied", most, used=most)
@@ -151,15 +156,15 @@ class ZohoMeter:
         text = response.headers.get(CREDITS_LEFT, "")
         if text:
             left = whole(text, MOST_COUNTED) or 0
-            # The header comes when half is used: there is at least as much again.
+            # The header is sent once half is used, so the limit is at least twice the rest.
             least = left if self._connection.ceilings.get(CREDITS) else 2 * left
-            ceiling = str(max(self.limit(CREDITS), least))
-            yield ReportedCounter(CREDITS, CREDITS_LEFT, ceiling, left=text, usual=self._usual)
+            total = str(max(self.limit(CREDITS), least))
+            yield ReportedCounter(CREDITS, CREDITS_LEFT, total, left=text, usual=self._usual)
 
     def heed(self, reading: Reading) -> None:
-        """Take over a ceiling of the org that is higher than what is known."""
+        """Take over a limit of the org that is higher than the present one."""
         if reading.limit == CREDITS and reading.allowed > self.limit(CREDITS):
-            self._told[CREDITS] = reading.allowed
+            self._reported[CREDITS] = reading.allowed
 
     def _share(self, name: str) -> int:
         return max(1, int(self.limit(name) * self._connection.share))
@@ -169,7 +174,7 @@ class ZohoMeter:
         return self._connection.ceilings.get(CREDITS) or self._published[CREDITS]
 
     @cached_property
-    def _seen(self) -> int | None:
-        """The ceiling that any account of the group last saw."""
+    def _last_seen(self) -> int | None:
+        """The limit that the vendor last reported to any connection of the group."""
         group, usual = self._connection.limit_group, {CREDITS: self._usual}
         return last_reported_limits(self._limiter, group, usual).get(CREDITS)

@@ -1,12 +1,18 @@
-"""How Zoho's accounts server speaks OAuth 2.0.
+"""The OAuth 2.0 profile of Zoho's accounts server.
 
 Sources: zoho.com/crm/developer/docs/api/v8/auth-request.html, access-refresh.html, scopes.html. The server
-refuses with HTTP 200 and an error word, so an answer is one only with a token in it.
+refuses with HTTP 200 and an error code, so only a response with a token is a success.
 """
 
 from collections.abc import Mapping
 
-from crm_pipeline.connectors.oauth.profile import CODE, CodePage, OAuthProfile, Refused, TokenAnswer
+from crm_pipeline.connectors.oauth.profile import (
+    CODE,
+    CodePage,
+    OAuthProfile,
+    Refused,
+    TokenDetails,
+)
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
 from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.connectors.zoho import data_centres, errors
@@ -46,14 +52,14 @@ _NEW_LOGIN = (
 
 
 def token_url(connection: Connection) -> str:
-    """Return where tokens are asked for."""
+    """Return the token endpoint."""
     return f"{connection.login_url}/oauth/v2/token"
 
 
-def exchange_at(connection: Connection, answer: Mapping[str, str]) -> str:
-    """Return the token endpoint of the data centre that a consent's answer names.
+def exchange_url(connection: Connection, answer: Mapping[str, str]) -> str:
+    """Return the token endpoint of the data centre that the redirect names; "" for the configured one.
 
-    The user's account may live in another one than the app; the code is good only there.
+    The user's account may be in another data centre than the app; the code is valid only there.
 
     Raises:
         AuthFailed: the answer names a server that is neither configured nor documented.
@@ -71,17 +77,19 @@ def exchange_at(connection: Connection, answer: Mapping[str, str]) -> str:
     return f"{server}/oauth/v2/token"
 
 
-def _read(_: Connection, answer: TokenResponse) -> TokenAnswer:
-    return TokenAnswer(
-        place=answer.place("api_domain"), expires_in=answer.get("expires_in"), usual_s=3600
+def _read(_: Connection, response: TokenResponse) -> TokenDetails:
+    return TokenDetails(
+        instance_url=response.required_text("api_domain"),
+        expires_in=response.get("expires_in"),
+        documented_s=3600,
     )
 
 
 def _cure(refused: Refused) -> str:
-    by_hand = refused.connection.auth.kind in PROFILE.by_hand
+    is_manual = refused.connection.auth.kind in PROFILE.code_pages
     text = _CURES.get(refused.code)
     if text is None:
-        text = _NEW_CODE if refused.grant == CODE and by_hand else _NEW_LOGIN
+        text = _NEW_CODE if refused.grant == CODE and is_manual else _NEW_LOGIN
     return text.format(
         name=refused.connection.name,
         url=refused.connection.login_url,
@@ -100,16 +108,16 @@ PROFILE = OAuthProfile(
     api_hosts=data_centres.api_hosts,
     login_hosts=lambda _: data_centres.ACCOUNTS,
     pkce=False,
-    asked=lambda _: {
+    authorize_params=lambda _: {
         "scope": ",".join(SCOPES),
         "access_type": "offline",
-        # Without it the second consent of a user brings no refresh token.
+        # Without it a user's second consent returns no refresh token.
         "prompt": "consent",
     },
-    dead=frozenset({"invalid_code", "invalid_grant"}),
+    dead_token_codes=frozenset({"invalid_code", "invalid_grant"}),
     no_refresh_cure="The app asked for offline access and did not get it; take the app out of the user's "
     "account (Connected Apps) first.",
-    by_hand={
+    code_pages={
         "self_client": CodePage(
             data_centres.console,
             "Open this address as the user of the integration: Self Client, Generate Code. Scope: "
@@ -117,5 +125,5 @@ PROFILE = OAuthProfile(
             "Create, and copy the code.",
         )
     },
-    exchange_at=exchange_at,
+    exchange_url=exchange_url,
 )

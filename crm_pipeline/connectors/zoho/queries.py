@@ -1,6 +1,6 @@
-"""The route `coql`: keyset on the id inside the window, in several lanes over ranges of ids.
+"""The read strategy `coql`: keyset on the id in the window, by parallel workers over ranges of ids.
 
-A record that is edited while it is read leaves the window, and so do its parts: a page whose answers do not
+A record that is edited during the read leaves the window, and so do its parts: a page whose responses do not
 hold the same versions is read again.
 """
 
@@ -12,26 +12,26 @@ from crm_pipeline.connectors.zoho import coql, describe, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.checkpoints import ReadCheckpoint
 from crm_pipeline.connectors.zoho.errors import ColumnRefused
-from crm_pipeline.connectors.zoho.field_backfill import Completion, chunked
+from crm_pipeline.connectors.zoho.field_backfill import FieldBackfill, chunked
 from crm_pipeline.connectors.zoho.responses import ResponsePage
-from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, ReadLost
+from crm_pipeline.kernel.errors import MalformedResponse, ProtocolError, ReadLost
 from crm_pipeline.store.landing.checkpoint import Checkpoint
 
 ROUTE = "coql"
 _ATTEMPTS = 4
-# Fewer pages than these are read by one lane: finding the ends costs two calls.
-_PAGES_FOR_LANES = 3
+# Fewer pages than these are read by one worker: finding the ends costs two calls.
+_PAGES_FOR_WORKERS = 3
 
 
 def page_size(api: Api, count: int | None) -> int:
-    """Return the LIMIT that reads so many records for the fewest credits."""
+    """Return the LIMIT that reads a number of records for the fewest credits."""
     most = api.limit("coql_page_records")
     return min(most, next((size for size in (200, 1000) if (count or most) <= size), most))
 
 
 def workers(api: Api, count: int | None) -> int:
-    """Return how many lanes a read is worth."""
-    if count is None or count < page_size(api, count) * _PAGES_FOR_LANES:
+    """Return how many workers a read needs."""
+    if count is None or count < page_size(api, count) * _PAGES_FOR_WORKERS:
         return 1
     at_once = min(api.limit(meter.HEAVY_AT_ONCE), api.limit(meter.AT_ONCE))
     return max(1, min(16, int(at_once * api.connection.share), count // page_size(api, count)))
@@ -42,7 +42,7 @@ class Queries:
 
     Args:
         api: the account.
-        plan: what is read.
+        plan: the planned read.
     """
 
     def __init__(self, api: Api, plan: Plan) -> None:
@@ -56,18 +56,18 @@ class Queries:
         self._chunks = chunked(names, api.limit("coql_select_fields"))
 
     def pages(self, checkpoint: Checkpoint) -> Generator[Page]:
-        """Yield pages of thousands of records; those that are done in the spool are not read again.
+        """Yield pages of thousands of records; finished ones are not read again.
 
         Raises:
-            ReadLost: queries refuse a field that metadata still lists: to be planned anew.
-            UnknownField: a field is not there any more.
+            ReadLost: queries refuse a field that metadata still lists; the read is planned again.
+            UnknownField: a field no longer exists.
         """
-        noted = ReadCheckpoint(self._api, self._plan, checkpoint)
+        read_checkpoint = ReadCheckpoint(self._api, self._plan, checkpoint)
         at_once = workers(self._api, self._plan.vendor_count)
-        whole = noted.key_range or self._whole(at_once)
+        whole = read_checkpoint.key_range or self._id_range(at_once)
         if whole is None:
             return
-        noted.begin(ROUTE, key_range=whole)
+        read_checkpoint.begin(ROUTE, key_range=whole)
         reader = ParallelRangeReader(
             self._read,
             at_once=at_once,
@@ -76,58 +76,58 @@ class Queries:
             checkpoint=checkpoint,
             splits=at_once > 1,
         )
-        yield from reader.pages(missing(whole, noted.done(), parts=at_once))
+        yield from reader.pages(missing(whole, read_checkpoint.done(), parts=at_once))
 
-    def _whole(self, at_once: int) -> KeyRange | None:
-        """Return the range of ids; None where there is nothing. The fields are tried on the way."""
-        self._probe()
+    def _id_range(self, at_once: int) -> KeyRange | None:
+        """Probe the columns and return the range of ids; None where there are no records."""
+        self._probe_columns()
         if at_once == 1:
-            return KeyRange(coql.FIRST, coql.BEHIND)
+            return KeyRange(coql.FIRST, coql.END)
         ends = [self._end("asc"), self._end("desc")]
-        if any(one.rejected for one in ends):
-            return KeyRange(coql.FIRST, coql.BEHIND)
-        found = [int(one.ids[0]) for one in ends if len(one)]
-        return KeyRange(min(found), max(found) + 1) if found else None
+        if any(page.rejected for page in ends):
+            return KeyRange(coql.FIRST, coql.END)
+        ids = [int(page.ids[0]) for page in ends if len(page)]
+        return KeyRange(min(ids), max(ids) + 1) if ids else None
 
     def _end(self, direction: str) -> ResponsePage:
         query = coql.select(
             (describe.ID,), self._plan.object, self._conditions, limit=1, order=f"id {direction}"
         )
-        return self._asked(query, 1)
+        return self._select(query, 1)
 
-    def _probe(self) -> None:
-        """Find out which fields queries refuse, before anything is read.
+    def _probe_columns(self) -> None:
+        """Find the fields that queries refuse, before anything is read.
 
-        An answer costs a credit; it is asked once for each module and set of fields.
+        A probe costs a credit; it is made once for each module and set of fields.
         """
         schema, api = self._plan.schema, self._api
-        if api.tried.get(schema.object) == schema.fingerprint:
+        if api.probed_schemas.get(schema.object) == schema.fingerprint:
             return
-        learned = []
+        refused = []
         for names in self._chunks:
-            wanted = list(names)
-            while (column := self._refusal(wanted)) is not None:
-                wanted = [name for name in wanted if name != column]
-                learned.append(column)
-        api.tried[schema.object] = schema.fingerprint
-        if learned:
-            api.refused.setdefault(schema.object, set()).update(learned)
+            accepted = list(names)
+            while (column := self._refused_column(accepted)) is not None:
+                accepted = [name for name in accepted if name != column]
+                refused.append(column)
+        api.probed_schemas[schema.object] = schema.fingerprint
+        if refused:
+            api.refused_columns.setdefault(schema.object, set()).update(refused)
             raise ReadLost(
-                f"{self._owner}: queries refuse {', '.join(learned)}, which metadata lists; the read is "
+                f"{self._owner}: queries refuse {', '.join(refused)}, which metadata lists; the read is "
                 "planned anew without them.",
                 cure="Run it again.",
             )
 
-    def _refusal(self, names: list[str]) -> str | None:
-        """Return the column that a query for these is refused for."""
+    def _refused_column(self, names: list[str]) -> str | None:
+        """Return the column for which a query is refused; None where it is not refused."""
         api = self._api
         query = coql.select(names, self._plan.object, self._conditions, limit=1)
         try:
-            self._asked(query, 1)
+            self._select(query, 1)
         except ColumnRefused as error:
-            listed = {one["api_name"] for one in describe.fields(api, self._plan.object)}
+            listed = {entry["api_name"] for entry in describe.fields(api, self._plan.object)}
             if error.column not in names or error.column not in {*listed, describe.ANY_MODULE}:
-                raise  # it is gone: described anew, the read does not ask for it
+                raise  # the field was removed: the next run reads the metadata again
             return error.column
         return None
 
@@ -136,52 +136,52 @@ class Queries:
         while True:
             asked_at = self._api.now()
             page, calls = self._page(low, key_range.high)
-            behind = self._behind(page)
+            next_id = self._next_id(page)
             yield RangeBatch(
-                positions=page.places,
+                positions=page.id_numbers,
                 batch=page.batch(self._owner),
                 asked_at=asked_at,
                 is_last=not page.has_more,
                 calls=calls,
                 rejected=tuple(page.rejected),
             )
-            low = behind
+            low = next_id
 
-    def _behind(self, page: ResponsePage) -> int:
-        """Return the id from which on the next page is asked for.
+    def _next_id(self, page: ResponsePage) -> int:
+        """Return the id at which the next page starts.
 
-        What cannot be read need not say its own id, so the last readable one counts: what came behind it comes
-        again.
+        Unreadable records may have no id, so the next page starts after the last readable one: unreadable
+        records after it come again.
 
         Raises:
-            MalformedAnswer: more are to come, and no record of this page says where.
+            MalformedResponse: more records follow, and no record of this page is readable.
         """
-        if page.places or not page.has_more:
-            return page.places[-1] + 1 if page.places else coql.BEHIND
-        raise MalformedAnswer(
-            f"{self._owner}: no record of an answer can be read, so the place of the next one is not known."
+        if page.id_numbers or not page.has_more:
+            return page.id_numbers[-1] + 1 if page.id_numbers else coql.END
+        raise MalformedResponse(
+            f"{self._owner}: no record of an answer can be read, so the id of the next page is not known."
         )
 
     def _page(self, low: int, high: int) -> tuple[ResponsePage, int]:
-        completion = Completion(self._api, self._plan.schema, self._refused)
+        backfill = FieldBackfill(self._api, self._plan.schema, self._refused)
         calls = 0
         for _ in range(_ATTEMPTS):
             first, *others = (self._part(names, low, high) for names in self._chunks)
             calls += len(self._chunks)
             joined = first.joined(others) if others else first
-            whole = completion.completed(joined) if joined is not None else None
+            whole = backfill.filled(joined) if joined is not None else None
             if whole is not None:
-                return whole, calls + completion.calls
+                return whole, calls + backfill.calls
         raise ProtocolError(
             f"{self._owner}: records change faster than their parts can be read.",
             cure="Run again at a quieter time, or set 'route: bulk'.",
         )
 
     def _part(self, names: tuple[str, ...], low: int, high: int) -> ResponsePage:
-        found = [*self._conditions, *coql.between(low, high)]
-        return self._asked(
-            coql.select(names, self._plan.object, found, limit=self._limit), self._limit
+        criteria = [*self._conditions, *coql.between(low, high)]
+        return self._select(
+            coql.select(names, self._plan.object, criteria, limit=self._limit), self._limit
         )
 
-    def _asked(self, query: str, limit: int) -> ResponsePage:
-        return self._api.select(query, meter.coql(limit), responses.reading(self._owner))
+    def _select(self, query: str, limit: int) -> ResponsePage:
+        return self._api.select(query, meter.coql(limit), responses.page_reader(self._owner))

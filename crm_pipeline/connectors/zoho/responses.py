@@ -1,8 +1,7 @@
-"""One answer with records: their texts as received, their ids and stamps; and answers put together.
+"""Responses with records: texts as received, ids and times of change; joins records of several responses.
 
-A record that is read in several answers (more fields than one takes) is whole only if all of them hold it
-with the same stamp. Only then are their parts joined into one text. Where one of them cannot be read, the record
-is set aside.
+A record with more fields than one response takes is read in several. Their parts are joined only if all have
+the same time of change. Where a part cannot be read, the record is rejected.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,24 +16,25 @@ import requests
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.zoho.documents import NO_BODY, Info
 from crm_pipeline.connectors.zoho.keys import MODULE, Rule, reader
-from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
+from crm_pipeline.kernel.errors import MalformedResponse, ProtocolError
 from crm_pipeline.store.landing.rejects import Reject
 
 
 @dataclass
 class ResponsePage:
-    """The records of an answer.
+    """The records of a response.
 
     Attributes:
-        stamps: ISO instants with the user's offset; None where there is none.
-        texts: the records.
-        has_more: the vendor has more behind it.
-        token: of the next page, where the vendor pages so.
-        rejected: records that cannot be read.
+        ids: of the readable records.
+        modified: their times of change, ISO instants with the user's offset; None where there is none.
+        texts: the readable records.
+        has_more: more pages follow.
+        token: of the next page, where the vendor pages by tokens.
+        rejected: the unreadable records.
     """
 
     ids: list[str] = field(default_factory=list)
-    stamps: list[str | None] = field(default_factory=list)
+    modified: list[str | None] = field(default_factory=list)
     texts: list[bytes | memoryview] = field(default_factory=list)
     has_more: bool = False
     token: str = ""
@@ -45,91 +45,93 @@ class ResponsePage:
 
     @property
     def seen(self) -> int:
-        """How many records the vendor sent, readable or not."""
+        """The number of records that the vendor sent, readable or not."""
         return len(self.ids) + len(self.rejected)
 
     @property
-    def places(self) -> list[int]:
+    def id_numbers(self) -> list[int]:
         """The ids as numbers."""
-        return [int(one) for one in self.ids]
+        return [int(record_id) for record_id in self.ids]
 
     def instants(self) -> list[datetime | None]:
-        """The stamps as instants."""
-        return [instant(stamp) if stamp else None for stamp in self.stamps]
+        """Return the times of change as instants."""
+        return [instant(modified) if modified else None for modified in self.modified]
 
     def rows(self) -> Iterator[tuple[str, str | None, bytes | memoryview]]:
-        """Yield id, stamp and text of each record."""
-        return zip(self.ids, self.stamps, self.texts, strict=True)
+        """Return id, time of change and text of each record."""
+        return zip(self.ids, self.modified, self.texts, strict=True)
 
-    def add(self, other: "ResponsePage") -> None:
-        """Take the records of another one in, readable or not."""
+    def extend(self, other: "ResponsePage") -> None:
+        """Add the records of another page, readable or not."""
         self.ids += other.ids
-        self.stamps += other.stamps
+        self.modified += other.modified
         self.texts += other.texts
         self.rejected += other.rejected
 
     def copy(self) -> "ResponsePage":
-        """Return one that can be added to."""
-        found = ResponsePage(has_more=self.has_more, token=self.token)
-        found.add(self)
-        return found
+        """Return a copy that can be extended."""
+        page = ResponsePage(has_more=self.has_more, token=self.token)
+        page.extend(self)
+        return page
 
     def only(self, keep: Sequence[bool]) -> "ResponsePage":
-        """Return the chosen records, and all that cannot be read."""
+        """Return the chosen records, and all unreadable ones."""
         if all(keep):
             return self
         chosen = [row for row, wanted in zip(self.rows(), keep, strict=True) if wanted]
         return replace(
             self,
             ids=[row[0] for row in chosen],
-            stamps=[row[1] for row in chosen],
+            modified=[row[1] for row in chosen],
             texts=[row[2] for row in chosen],
         )
 
     def joined(self, others: Sequence["ResponsePage"]) -> "ResponsePage | None":
-        """Return the records with the fields of the others; None where those hold other versions.
+        """Return the records with the fields of the other pages; None where those hold other versions.
 
-        Which record a part was of that cannot be read, it need not say: one that is missing there.
+        An unreadable part may have no id. It then belongs to one of the records that its page lacks.
         """
-        parts = [{key: (stamp, text) for key, stamp, text in one.rows()} for one in others]
+        parts = [
+            {key: (modified, text) for key, modified, text in other.rows()} for other in others
+        ]
         missing = [0] * len(parts)
         texts: list[bytes | memoryview] = []
         is_whole: list[bool] = []
-        for key, stamp, text in self.rows():
-            found = [part.get(key) for part in parts]
-            is_whole.append(None not in found)
-            if None in found:
+        for key, modified, text in self.rows():
+            matches = [part.get(key) for part in parts]
+            is_whole.append(None not in matches)
+            if None in matches:
                 missing = [
-                    number + (one is None) for number, one in zip(missing, found, strict=True)
+                    number + (match is None) for number, match in zip(missing, matches, strict=True)
                 ]
                 continue
-            there = [one for one in found if one is not None]
-            if any(not is_same(one[0], stamp) for one in there):
+            present = [match for match in matches if match is not None]
+            if any(not is_same_instant(match[0], modified) for match in present):
                 return None
-            texts.append(merged([text, *(one[1] for one in there)]))
-        if any(number > len(one.rejected) for number, one in zip(missing, others, strict=True)):
+            texts.append(merged([text, *(match[1] for match in present)]))
+        if any(number > len(page.rejected) for number, page in zip(missing, others, strict=True)):
             return None
-        rejects = [reject for one in (self, *others) for reject in one.rejected]
+        rejects = [reject for page in (self, *others) for reject in page.rejected]
         rest = self.only(is_whole)
         return replace(rest, texts=texts, rejected=rejects[: self.seen - len(texts)])
 
     def batch(self, owner: str, *, deleted: bool = False) -> pa.RecordBatch:
         """Return the records for landing."""
         return batch_of(
-            ids=self.ids, modified_at=self.stamps, texts=self.texts, deleted=deleted, owner=owner
+            ids=self.ids, modified_at=self.modified, texts=self.texts, deleted=deleted, owner=owner
         )
 
 
-def reading(
+def page_reader(
     owner: str, *, rule: Rule = MODULE, key: str = "data", is_paged: bool = True
 ) -> Callable[[requests.Response], ResponsePage]:
-    """Return what reads answers with records; without a body they hold nothing (204, 304).
+    """Return a reader of responses with records; one without a body has none (204, 304).
 
     Args:
-        owner: whose answers they are, for error texts.
-        rule: what of a record is its id and its stamp.
+        owner: for error texts.
+        rule: how to read the records' keys.
         key: of the list.
-        is_paged: they say whether more is to come.
+        is_paged: responses must say whether more pages follow.
     """
 
     def read(response: requests.Response) -> ResponsePage:
@@ -143,22 +145,22 @@ def reading(
 def read_body(
     body: bytes, owner: str, *, rule: Rule = MODULE, key: str = "data", is_paged: bool = True
 ) -> ResponsePage:
-    """Read an answer with records; see `reading`.
+    """Return the records of a response; see `page_reader`.
 
     Raises:
-        MalformedAnswer: it is not what the vendor documents.
+        MalformedResponse: the response is not what the vendor documents.
     """
     page = reader(rule, key).read(body, owner=owner)
     info: Info = page.envelope.info or Info()
     if is_paged and info.more_records is None:
-        raise MalformedAnswer(f"{owner}: an answer of Zoho does not say whether more is to come.")
+        raise MalformedResponse(f"{owner}: an answer of Zoho does not say whether more is to come.")
     if not page.seen and info.more_records:
-        raise MalformedAnswer(
+        raise MalformedResponse(
             f"{owner}: Zoho sent a page without records, although more are to come."
         )
     return ResponsePage(
-        [str(one) for one in map(attrgetter(rule.id_name), page.keys)],
-        list(map(rule.stamps, page.keys)),
+        [str(record_id) for record_id in map(attrgetter(rule.id_name), page.keys)],
+        list(map(rule.modified_getter, page.keys)),
         page.texts,
         bool(info.more_records),
         info.next_page_token or "",
@@ -167,7 +169,7 @@ def read_body(
 
 
 def merged(texts: Sequence[bytes | memoryview]) -> bytes:
-    """Return one record with the fields of several; of a field that comes twice, the later."""
+    """Return one record with the fields of several texts; later texts win."""
     whole: dict[str, msgspec.Raw] = {}
     for text in texts:
         whole |= fields_of(text)
@@ -176,29 +178,31 @@ def merged(texts: Sequence[bytes | memoryview]) -> bytes:
 
 def fields_of(text: bytes | memoryview) -> Mapping[str, msgspec.Raw]:
     """Return the fields of a record, each as its text."""
-    found: dict[str, msgspec.Raw] = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    return found
+    fields: dict[str, msgspec.Raw] = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    return fields
 
 
-def is_same(one: str | None, other: str | None) -> bool:
-    """Say whether two stamps are one instant; offsets may differ."""
-    if one == other:
+def is_same_instant(first: str | None, second: str | None) -> bool:
+    """Return whether two texts are the same instant; offsets may differ."""
+    if first == second:
         return True
-    return bool(one and other) and instant(str(one)) == instant(str(other))
+    return bool(first and second) and instant(str(first)) == instant(str(second))
 
 
-def instant(stamp: str) -> datetime:
-    """Return a stamp as an instant.
+def instant(text: str) -> datetime:
+    """Return the instant of a text.
 
     Raises:
-        ProtocolError: it is none.
+        ProtocolError: the text is no instant.
     """
     try:
-        return datetime.fromisoformat(stamp).astimezone(UTC)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ProtocolError("an answer of Zoho holds a stamp that is no instant.") from None
+        raise ProtocolError(
+            "an answer of Zoho holds a time of change that is no instant."
+        ) from None
 
 
-def stamp_text(at: datetime) -> str:
-    """Write an instant as headers, queries and criteria want it: seconds and an offset."""
+def instant_text(at: datetime) -> str:
+    """Return an instant in the form of headers, queries and criteria: seconds and an offset."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")

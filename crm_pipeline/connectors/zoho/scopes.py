@@ -1,4 +1,4 @@
-"""Which OAuth scope a call needs; refusals name none.
+"""The OAuth scope that a call needs; refusals do not name it.
 
 Source: zoho.com/crm/developer/docs/api/v8/scopes.html.
 """
@@ -9,10 +9,10 @@ _VERSION = re.compile(r"^.*?/crm/(bulk/)?v[\d.]+/")
 
 
 def scope_of(method: str, path: str) -> str:
-    """Return the scope of a call, by its path."""
-    found = _VERSION.match(path)
-    parts = path[found.end() :].split("/") if found else [path]
-    if found and found[1]:
+    """Return the scope that a call needs."""
+    match = _VERSION.match(path)
+    parts = path[match.end() :].split("/") if match else [path]
+    if match and match[1]:
         return "ZohoCRM.bulk.CREATE" if method == "POST" else "ZohoCRM.bulk.READ"
     head = parts[0]
     if head == "settings":

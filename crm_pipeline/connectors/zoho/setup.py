@@ -1,6 +1,6 @@
-"""What an administrator sets up and records point to: users, pipelines with their stages, currencies.
+"""Reads settings that records point to: users, pipelines with their stages, currencies.
 
-They are no modules: their fields stand here, and they are read whole each time. Sources:
+They are no modules: their fields are listed here, and they are read completely each time. Sources:
 zoho.com/crm/developer/docs/api/v8/get-users.html, get-pipelines.html, get-currencies.html.
 """
 
@@ -25,7 +25,7 @@ _PER_PAGE = 200
 _MOST_PAGES = 500
 _DELETED = b'{"status":"deleted"}'
 ONE_CURRENCY = frozenset({"CURRENCIES_NOT_ENABLED", "FEATURE_NOT_SUPPORTED"})
-"""Codes of an org without several currencies: not switched on, or not in the edition."""
+"""Error codes of an org with one currency: the feature is off, or not in the edition."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Setup:
 
     Attributes:
         label: its human name.
-        fields: name, common type, and the key inside an object where the value is one.
-        read: yields the answers with the records.
+        fields: name, common type, and the key of the value inside an object; "" for plain values.
+        read: yields pages of records.
     """
 
     label: str
@@ -44,41 +44,41 @@ class Setup:
 
     def schema(self, name: str) -> Schema:
         """Return the fields."""
-        return Schema(name, self.label, tuple(_field(*one) for one in self.fields))
+        return Schema(name, self.label, tuple(_field(*field) for field in self.fields))
 
 
 def pages(api: Api, plan: Plan) -> Iterator[Page]:
-    """Yield one page with everything there is now."""
+    """Yield one page with all present records."""
     asked_at = api.now()
     before = api.usage.calls
-    found = _whole(api, plan.object)
+    whole = _all_records(api, plan.object)
     rule, owner = keys.SETTINGS[plan.object], f"{api.connection.name}.{plan.object}"
-    batch = keys.batch_of_texts(found.texts, rule, owner)
+    batch = keys.batch_of_texts(whole.texts, rule, owner)
     yield Page(
         shape="json",
         route=ROUTE,
         batches=lambda: iter([batch]),
         extracted_at=asked_at,
-        expected=found.seen,
+        expected=whole.seen,
         calls=api.usage.calls - before,
-        rejected=found.rejected,
+        rejected=whole.rejected,
     )
 
 
-def some(api: Api, name: str, rows: int) -> list[dict[str, Any]]:
-    """Return the records that are found first."""
-    texts = _whole(api, name).texts[:rows]
+def preview(api: Api, name: str, rows: int) -> list[dict[str, Any]]:
+    """Return the first records."""
+    texts = _all_records(api, name).texts[:rows]
     return [msgspec.json.decode(text, type=dict[str, Any]) for text in texts]
 
 
-def user_now(api: Api) -> User:
-    """Return the user that the login is of."""
-    found = api.ask("/users", meter.SETUP, api.listed("users", User), {"type": "CurrentUser"})
-    return found[0] if found else User()
+def current_user(api: Api) -> User:
+    """Return the user of the login."""
+    users = api.ask("/users", meter.SETUP, api.listed("users", User), {"type": "CurrentUser"})
+    return users[0] if users else User()
 
 
-def _whole(api: Api, name: str) -> ResponsePage:
-    """Return all records of one kind; of one that comes twice the first."""
+def _all_records(api: Api, name: str) -> ResponsePage:
+    """Return all records of one kind; the first of duplicates."""
     whole = ResponsePage()
     seen: set[str] = set()
     for page in SETUPS[name].read(api):
@@ -86,14 +86,14 @@ def _whole(api: Api, name: str) -> ResponsePage:
         for key in page.ids:
             is_new.append(key not in seen)
             seen.add(key)
-        whole.add(page.only(is_new))
-    digests = {one.digest: one for one in whole.rejected}
-    return replace(whole, rejected=list(digests.values()))
+        whole.extend(page.only(is_new))
+    by_digest = {reject.digest: reject for reject in whole.rejected}
+    return replace(whole, rejected=list(by_digest.values()))
 
 
 def _users(api: Api) -> Iterator[ResponsePage]:
     yield from _paged(api, "AllUsers")
-    # Deleted users stay readable, as records go on pointing to them.
+    # Deleted users stay readable, as records still point to them.
     for page in _paged(api, "DeletedUsers"):
         yield replace(page, texts=[responses.merged([text, _DELETED]) for text in page.texts])
 
@@ -112,12 +112,12 @@ def _currencies(api: Api) -> Iterator[ResponsePage]:
     try:
         yield _listed(api, CURRENCIES, "/org/currencies", meter.SETUP, "currencies", {})
     except NotPermitted as error:
-        # An org of one currency has no list of them, and no rates.
+        # An org with one currency has no list of currencies and no rates.
         if error.code not in ONE_CURRENCY:
             raise
 
 
-def _listed(  # noqa: PLR0917 - one call of one list
+def _listed(  # noqa: PLR0917 - the parameters of one call
     api: Api,
     name: str,
     path: str,
@@ -127,7 +127,7 @@ def _listed(  # noqa: PLR0917 - one call of one list
 ) -> ResponsePage:
     owner = f"{api.connection.name}.{name}"
     rule, is_paged = keys.SETTINGS[name], name == USERS
-    reader = responses.reading(owner, rule=rule, key=key, is_paged=is_paged)
+    reader = responses.page_reader(owner, rule=rule, key=key, is_paged=is_paged)
     return api.ask(path, operation, reader, params)
 
 

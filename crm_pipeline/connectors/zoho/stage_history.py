@@ -1,18 +1,18 @@
-"""What the stamps of Zoho's stage history mean, and when a deal entered a stage by them.
+"""SQL that computes when a deal entered a stage from the times of Zoho's stage history.
 
-A row of DealHistory is one stay: `Stage`, where the deal went next (`Moved_To__s`, empty where it still is there),
-after how many days (`Stage_Duration_Calendar_Days`), and one stamp, `Modified_Time`. The vendor does not document
-of what the stamp is. Public clients read it in two ways:
+A row of DealHistory is one stay in a stage: `Stage`, the next stage (`Moved_To__s`, empty while the deal is
+still there), the number of days (`Stage_Duration_Calendar_Days`), and one time, `Modified_Time`. The vendor does not
+document what this time means. Public clients read it in two ways:
 
-* when the deal ENTERED the stage. A trace that one of them shows fits only this: rows of 26th 16:53, 27th 22:16,
-  28th 18:40 with one day each for the first two; another's first row bears the stamp of the deal's creation.
-* when it LEFT the stage, so that the one before says when a stage was entered. That author found that days and
-  stamps do not agree so, which they could not.
+* the deal ENTERED the stage. The rows that one of them shows fit only this: 26th 16:53, 27th 22:16, 28th 18:40,
+  with one day each for the first two; another client's first row has the time of the deal's creation.
+* the deal LEFT the stage, so that the previous row says when a stage was entered. The author of that client
+  found that days and times did not agree; under this reading they cannot.
 
-So the first is taken, unless the account's own rows say the second: the days that Zoho counts are those from a row
-to the next, or those from the one before to it. Where no row says how many days, a last move that bears the stamp
-of the row before is taken for a stage that was left. Days are midnights of the org's zone, so one more or less is
-no contradiction. See docs/decisions/0030-zoho-says-by-its-days-what-a-stamp-means.md.
+The first reading is used, unless the account's rows show the second: the days that Zoho counts are those from a
+row to the next, or those from the previous row to it. Where no row has days, a last move with the time of the
+previous row counts as a stage that was left. Days change at midnight in the org's time zone, so a difference of
+one day is no contradiction. See docs/decisions/0030-zoho-says-by-its-days-what-a-stamp-means.md.
 """
 
 ENTERED_AT = """
@@ -60,8 +60,8 @@ SELECT rows_in_order.* EXCLUDE (_day, _days, _before, _next, _later) REPLACE (
 )
 FROM rows_in_order CROSS JOIN reading
 """
-"""SQL over the rows of the history that makes `changed_at` the moment at which the stage was entered.
+"""SQL over the rows of the history that sets `changed_at` to the time at which the stage was entered.
 
-Where stamps say when a stage was left, the first stage of a deal begins as many whole days before its end as the
-vendor counts; `changed_at` then differs from `modified_at`, which is the stamp.
+Where times mean that a stage was left, the first stage of a deal starts as many whole days before its end as the
+vendor counts; `changed_at` then differs from `modified_at`, which is the vendor's time.
 """

@@ -1,28 +1,28 @@
-"""What a Zoho module costs where nothing changes, in credits."""
+"""The cost of reading a Zoho module without changes, in credits."""
 
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.connectors.zoho import members, setup
 from crm_pipeline.settings import ObjectSettings
 
-# What the org tells of its edition, before anything else.
+# The org with its edition, requested before anything else.
 ORG = 1
-# Modules, fields, a count before and one after, a page of records, one of deleted ones.
+# Modules, fields, a count before and after, a page of records, a page of deleted records.
 _WINDOW = 6
 SETUP = {
-    setup.USERS: 2,  # those that are there, and those that were
-    setup.PIPELINES: 2,  # layouts, and the pipelines of one
+    setup.USERS: 2,  # active and deleted ones
+    setup.PIPELINES: 2,  # layouts, and the pipelines of one layout
     setup.CURRENCIES: 1,
-    # The number of campaigns or deals and a page of them. What each costs beside, only a read can tell.
+    # The number of campaigns or deals and a page of them. Their lists are known only to a read.
     **dict.fromkeys(members.LINKS, 2),
 }
 
 
 def of(obj: ObjectSettings, snapshots: frozenset[str]) -> Upkeep:
-    """Return what a query for the newest record costs, and a read that finds nothing new.
+    """Return the cost of a probe for changes, and of a read without changes.
 
     Args:
         obj: the module.
-        snapshots: the modules that are read whole unless the user says something else.
+        snapshots: the modules that are read completely unless configured otherwise.
     """
     if obj.name in SETUP:
         return Upkeep(0, ORG + SETUP[obj.name])

@@ -14,7 +14,7 @@ from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import (
     CountMismatch,
     JobFailed,
-    MalformedAnswer,
+    MalformedResponse,
     ProtocolError,
     ReadLost,
     UnknownField,
@@ -129,7 +129,7 @@ def _resumed(task: Task, window: Window) -> Extraction | None:
             continue
         try:
             return _read(task.resumed(interrupted), plan, writer, before)
-        except (*_TRANSIENT, JobFailed, ProtocolError, MalformedAnswer):
+        except (*_TRANSIENT, JobFailed, ProtocolError, MalformedResponse):
             return None  # nothing of it was kept: it is read again
     return None
 

@@ -17,7 +17,7 @@ from crm_pipeline.kernel.errors import (
     BudgetExhausted,
     CorruptFile,
     DatabaseUnavailable,
-    MalformedAnswer,
+    MalformedResponse,
     Retriable,
 )
 from crm_pipeline.kernel.identity import sortable_id
@@ -349,7 +349,7 @@ class WindowWriter:
         is_committed = (self.folder / "windows" / f"{self.window_id}.json").exists()
         passing = (Retriable, BudgetExhausted, DatabaseUnavailable)
         # Another process could not read the same bytes either.
-        is_broken = isinstance(error, MalformedAnswer)
+        is_broken = isinstance(error, MalformedResponse)
         may_pass = (isinstance(error, passing) and not is_broken) or not isinstance(
             error, Exception | None
         )

@@ -13,7 +13,7 @@ from crm_pipeline.kernel.errors import (
     BudgetExhausted,
     CrmError,
     Fatal,
-    MalformedAnswer,
+    MalformedResponse,
     NotPermitted,
     Rejected,
     SessionExpired,
@@ -119,7 +119,7 @@ def test_a_success_is_none(status: int) -> None:
 def test_a_web_page_with_200_is_an_error() -> None:
     """A login page in front of the API is no empty answer."""
     found = judged(200, "<html>log in</html>", Content_Type="text/html; charset=utf-8")
-    assert isinstance(found, MalformedAnswer)
+    assert isinstance(found, MalformedResponse)
     assert "login_url" in found.cure
 
 

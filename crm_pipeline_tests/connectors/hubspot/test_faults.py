@@ -9,7 +9,7 @@ from crm_pipeline.kernel.errors import (
     AuthFailed,
     BudgetExhausted,
     CrmError,
-    MalformedAnswer,
+    MalformedResponse,
     NotPermitted,
     ProtocolError,
     Throttled,
@@ -60,7 +60,7 @@ def test_statuses_that_pass(still: Still, status: int, headers: dict[str, str]) 
 @pytest.mark.parametrize(
     ("fault", "wanted"),
     [
-        ({"status": 200, "body": '{"results":[]}'}, MalformedAnswer),
+        ({"status": 200, "body": '{"results":[]}'}, MalformedResponse),
         ({"status": 429, "body": json.dumps(ROLLING)}, Throttled),
         ({"status": 429, "body": json.dumps(DAILY)}, BudgetExhausted),
     ],

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, Unavailable
+from crm_pipeline.kernel.errors import MalformedResponse, ProtocolError, Unavailable
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, Still, landed, run_sql
 from crm_pipeline_tests.harness import Harness
 
@@ -143,9 +143,9 @@ def spoiled(body: bytes) -> Any:
 @pytest.mark.parametrize(
     ("body", "wanted"),
     [
-        (b'{"results":null}', MalformedAnswer),
-        (b"<html></html>", MalformedAnswer),
-        (b'{"results":[{"from":{"id":"1"},"to":[{"toObjectId":[]}]}]}', MalformedAnswer),
+        (b'{"results":null}', MalformedResponse),
+        (b"<html></html>", MalformedResponse),
+        (b'{"results":[{"from":{"id":"1"},"to":[{"toObjectId":[]}]}]}', MalformedResponse),
         (b'{"results":[],"numErrors":1,"errors":[{"category":"INTERNAL"}]}', Unavailable),
     ],
 )

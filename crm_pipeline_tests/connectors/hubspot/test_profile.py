@@ -41,9 +41,9 @@ def test_what_works_passes(kind: str, url: str) -> None:
 
 def test_tokens_end_by_the_clock() -> None:
     """An answer says in how many seconds; calls go where they always go."""
-    given = TokenResponse({"access_token": "x", "expires_in": 1800, "hub_id": 7})
-    told = PROFILE.read(connection(), given)
-    assert (told.place, told.expires_in, dict(told.extra)) == (
+    response = TokenResponse({"access_token": "x", "expires_in": 1800, "hub_id": 7})
+    details = PROFILE.read(connection(), response)
+    assert (details.instance_url, details.expires_in, dict(details.extra)) == (
         "https://api.hubapi.com",
         1800,
         {"hub_id": "7"},
@@ -58,7 +58,7 @@ def test_the_token_endpoint_follows_the_version() -> None:
 
 def test_consent_asks_for_the_scopes_of_the_objects() -> None:
     """HubSpot takes no address without scopes."""
-    scopes = PROFILE.asked(connection())["scope"].split()
+    scopes = PROFILE.authorize_params(connection())["scope"].split()
     assert {"oauth", "crm.objects.contacts.read", "crm.objects.deals.read"} <= set(scopes)
     assert PROFILE.authorize_url(connection()) == "https://app.hubspot.com/oauth/authorize"
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crm_pipeline.connectors.hubspot import connector
-from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.kernel.errors import MalformedResponse
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import Extraction, extract
 from crm_pipeline.store.landing import Landing
@@ -111,7 +111,7 @@ def test_a_whole_page_of_bad_records_is_no_answer(small_hub: Harness, tmp_path: 
 
     with (
         mutated(emulator(small_hub), "/contacts/search", bad),
-        pytest.raises(MalformedAnswer, match="id of the next page is unknown"),
+        pytest.raises(MalformedResponse, match="id of the next page is unknown"),
     ):
         read(small_hub, tmp_path, "contacts", "search")
     assert Landing(tmp_path, small_hub.clock).windows("demo", "contacts") == []

@@ -5,7 +5,7 @@ import pytest
 
 from crm_pipeline.connectors.hubspot import responses
 from crm_pipeline.kernel.clock import parse_instant
-from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError
+from crm_pipeline.kernel.errors import MalformedResponse, ProtocolError
 from crm_pipeline.store.landing import records
 
 STAMP = "lastmodifieddate"
@@ -71,7 +71,7 @@ def test_an_archived_record_is_stamped_by_its_end() -> None:
 )
 def test_anything_else_is_an_error(body: bytes) -> None:
     """Nothing that cannot be read is taken for an empty page."""
-    with pytest.raises(MalformedAnswer, match=r"hub\.contacts"):
+    with pytest.raises(MalformedResponse, match=r"hub\.contacts"):
         read(body)
 
 

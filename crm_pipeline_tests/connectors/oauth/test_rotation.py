@@ -1,11 +1,11 @@
-"""Which refresh token is shown: the rule as a table and as a property, then over HTTP."""
+"""Which refresh token is sent: the rule as a table and as a property, then over HTTP."""
 
 import pytest
 import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm_pipeline.connectors.oauth.rotation import TokenRotation, mark_of, sources
+from crm_pipeline.connectors.oauth.rotation import TokenRotation, sources, token_fingerprint
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.kernel.secret import Secret
@@ -15,7 +15,7 @@ from crm_pipeline_tests.harness import Harness, HarnessMaker
 from crm_sandbox.salesforce import credentials
 
 OLD, NEW = Secret("old"), Secret("new")
-BEGUN = TokenRotation("app").continued(OLD, "environment")
+STARTED = TokenRotation("app").continued(OLD, "environment")
 LOGGED_IN = TokenRotation("app")
 
 
@@ -24,12 +24,12 @@ LOGGED_IN = TokenRotation("app")
     [
         (None, None, ()),
         (None, OLD, ("environment",)),
-        (BEGUN, None, ("stored",)),
-        (BEGUN, OLD, ("stored",)),
-        (BEGUN, NEW, ("environment", "stored")),
-        (BEGUN.continued(NEW, "environment"), NEW, ("stored",)),
-        (BEGUN.continued(NEW, "environment"), OLD, ("stored",)),
-        (BEGUN.continued(NEW, "stored"), NEW, ("stored",)),
+        (STARTED, None, ("stored",)),
+        (STARTED, OLD, ("stored",)),
+        (STARTED, NEW, ("environment", "stored")),
+        (STARTED.continued(NEW, "environment"), NEW, ("stored",)),
+        (STARTED.continued(NEW, "environment"), OLD, ("stored",)),
+        (STARTED.continued(NEW, "stored"), NEW, ("stored",)),
         (LOGGED_IN, OLD, ("environment", "stored")),
         (LOGGED_IN.continued(OLD, "stored"), OLD, ("stored",)),
     ],
@@ -37,16 +37,16 @@ LOGGED_IN = TokenRotation("app")
 def test_the_rule(
     rotation: TokenRotation | None, held: Secret | None, expected: tuple[str, ...]
 ) -> None:
-    """An unseen token of the environment comes first; a seen one is not shown; without one, the chain."""
+    """An unseen environment token is tried first; a seen one is not sent; without one, the stored token is."""
     assert sources(rotation, held) == expected
 
 
-@pytest.mark.parametrize("rotation", [BEGUN, LOGGED_IN, BEGUN.continued(NEW, "stored")])
-def test_a_chain_is_remembered(rotation: TokenRotation) -> None:
-    """What is stored with a token gives the same chain back, and holds no token."""
-    assert TokenRotation.remembered(rotation.extra()) == rotation
+@pytest.mark.parametrize("rotation", [STARTED, LOGGED_IN, STARTED.continued(NEW, "stored")])
+def test_a_rotation_is_stored(rotation: TokenRotation) -> None:
+    """The stored form gives the same rotation back and holds no token."""
+    assert TokenRotation.from_extra(rotation.extra()) == rotation
     assert not {"old", "new"} & set(" ".join(rotation.extra().values()).split())
-    assert TokenRotation.remembered({"login": "x"}) is None
+    assert TokenRotation.from_extra({"login": "x"}) is None
 
 
 @given(
@@ -61,8 +61,8 @@ def test_a_chain_is_remembered(rotation: TokenRotation) -> None:
 )
 @settings(max_examples=300)
 def test_no_living_token_is_lost(steps: list[tuple[str, int]], rotates: bool) -> None:
-    """However tokens are issued, held by the environment and refreshed: each token of the environment is
-    shown once for each chain that has not seen it, and a login fails only if all that is there is dead."""
+    """However tokens are issued, held by the environment and refreshed: each rotation is shown an
+    environment token at most once, and a login fails only if no token is alive."""
     issued, alive = [], set()
     rotation: TokenRotation | None = None
     stored = held = ""
@@ -83,9 +83,13 @@ def test_no_living_token_is_lost(steps: list[tuple[str, int]], rotates: bool) ->
             )
             stored = issue()
         elif step == "refresh":
-            given_token = Secret(held) if held else None
-            order = sources(rotation, given_token)
-            was_seen = bool(rotation and given_token and mark_of(given_token) in rotation.seen)
+            from_environment = Secret(held) if held else None
+            order = sources(rotation, from_environment)
+            was_seen = bool(
+                rotation
+                and from_environment
+                and token_fingerprint(from_environment) in rotation.seen
+            )
             assert ("environment" in order) == bool(held and not was_seen)
             used = next(
                 (s for s in order if (held if s == "environment" else stored) in alive), None
@@ -94,11 +98,11 @@ def test_no_living_token_is_lost(steps: list[tuple[str, int]], rotates: bool) ->
             if used is None:
                 continue
             token = held if used == "environment" else stored
-            rotation = (rotation or TokenRotation("app")).continued(given_token, used)
+            rotation = (rotation or TokenRotation("app")).continued(from_environment, used)
             if rotates:
                 alive.discard(token)
             stored = issue() if rotates else token
-            assert sources(rotation, given_token) == ("stored",)
+            assert sources(rotation, from_environment) == ("stored",)
 
 
 def statuses(harness: Harness) -> list[int]:
@@ -125,9 +129,9 @@ def rotating(make_harness: HarnessMaker):
         yield harness
 
 
-def test_a_newer_token_begins_a_new_chain(rotating: Harness) -> None:
-    """A living token that the chain has not seen is used at once, though a session still lives; from
-    then on neither it nor the first one is shown again."""
+def test_a_newer_token_starts_a_new_rotation(rotating: Harness) -> None:
+    """A living token that the rotation has not seen is used at once, although a session still lives;
+    after that neither it nor the first one is sent again."""
     (before,) = rotating.org.sessions.living_refresh_tokens()
     hold(rotating, rotating.org.sessions.begin_chain())
     read(rotating)
@@ -139,8 +143,8 @@ def test_a_newer_token_begins_a_new_chain(rotating: Harness) -> None:
     assert statuses(rotating) == [200, 200, 200]
 
 
-def test_a_dead_token_does_not_end_a_living_chain(rotating: Harness) -> None:
-    """A newer token that is refused is tried once; the chain goes on, and log and check say so."""
+def test_a_dead_token_does_not_end_a_living_rotation(rotating: Harness) -> None:
+    """A newer token that is refused is tried once; the rotation goes on, and log and check report it."""
     hold(rotating, "mistyped")
     with structlog.testing.capture_logs() as lines:
         read(rotating)
@@ -158,8 +162,8 @@ def test_a_dead_token_does_not_end_a_living_chain(rotating: Harness) -> None:
 
 
 def test_only_a_refusal_of_the_token_falls_back(rotating: Harness) -> None:
-    """A login server that is down, or a wrong secret, says nothing about the newer token: it is asked
-    again, and the chain is not touched."""
+    """A login server that is down, or a wrong secret, does not mean that the newer token is dead: the
+    login is tried again, and the rotation stays."""
     hold(rotating, rotating.org.sessions.begin_chain())
     rotating.settings.environ["DEMO_CLIENT_SECRET"] = "wrong"
     with pytest.raises(AuthFailed, match="invalid_client") as caught:
@@ -170,8 +174,8 @@ def test_only_a_refusal_of_the_token_falls_back(rotating: Harness) -> None:
     assert statuses(rotating) == [400, 200]
 
 
-def test_a_replaced_secret_keeps_the_chain(rotating: Harness) -> None:
-    """A new consumer secret is proved by a login, with the chain as it is: no person has to log in."""
+def test_a_replaced_secret_keeps_the_rotation(rotating: Harness) -> None:
+    """A new consumer secret is used with the stored refresh token: no person has to log in."""
     rotating.settings.environ["DEMO_CLIENT_SECRET"] = "wrong"
     with pytest.raises(AuthFailed, match="invalid_client"):
         read(rotating)
@@ -181,23 +185,23 @@ def test_a_replaced_secret_keeps_the_chain(rotating: Harness) -> None:
     assert statuses(rotating) == [400, 200]
 
 
-def test_another_app_does_not_get_the_chain(rotating: Harness) -> None:
-    """A connection that is pointed at another app never shows it the first one's token."""
+def test_another_app_does_not_get_the_token(rotating: Harness) -> None:
+    """A connection that now names another app never sends it the first app's token."""
     (rotation,) = rotating.org.sessions.living_refresh_tokens()
-    shown = []
-    trade = rotating.org.sessions.refresh
-    rotating.org.sessions.refresh = lambda token: (shown.append(token), trade(token))[1]
+    sent = []
+    refresh = rotating.org.sessions.refresh
+    rotating.org.sessions.refresh = lambda token: (sent.append(token), refresh(token))[1]
     rotating.settings.environ["DEMO_CLIENT_ID"] = "another"
     with pytest.raises(AuthFailed, match="invalid_client_id"):
         read(rotating)
     hold(rotating, "")
     with pytest.raises(ConfigError, match="for this app and address"):
         read(rotating)
-    assert rotation not in shown
+    assert rotation not in sent
 
 
 def test_the_variable_may_go(rotating: Harness) -> None:
-    """Once there is a chain the variable is not needed, neither set nor named."""
+    """Once a token is stored, the variable need be neither set nor named."""
     del rotating.settings.environ["DEMO_REFRESH_TOKEN"]
     rotating.org.expire_sessions()
     read(rotating)
@@ -218,8 +222,8 @@ def test_without_any_token(make_harness: HarnessMaker, variable: str) -> None:
         assert harness.sandbox.journal.entries() == []
 
 
-def test_a_chain_that_was_stored_before_chains_were_remembered(rotating: Harness) -> None:
-    """An upgrade does not lock a rotating org out: the stored token is continued, the first never shown."""
+def test_a_token_stored_by_a_version_without_rotations(rotating: Harness) -> None:
+    """An upgrade does not lock a rotating org out: the stored token is used, the first is never sent."""
     connection = rotating.settings.connection("demo")
     held = [rotating.settings.environ[v] for _, v in sorted(connection.auth.variables.items())]
     store = TokenStore(rotating.database, StateKey.of(rotating.settings))
@@ -236,7 +240,7 @@ def test_a_chain_that_was_stored_before_chains_were_remembered(rotating: Harness
 
 
 def test_a_revocation_stops_a_run(make_harness: HarnessMaker) -> None:
-    """Withdrawn in the middle of a run: the run ends with what to click and what to run."""
+    """A token that is revoked during a run ends it with what to click and what to run."""
     with make_harness(kind="refresh_token") as harness:
         harness.extract("User")
         (rotation,) = harness.org.sessions.living_refresh_tokens()

@@ -1,4 +1,4 @@
-"""Token answers are claims: of wrong types, cut off, or sending us elsewhere; for the OAuth server of each vendor."""
+"""Token responses are not trusted: wrong types, truncated bodies, foreign hosts; for each vendor's OAuth server."""
 
 import importlib
 import json
@@ -12,7 +12,7 @@ import pytest
 from crm_pipeline.connectors.oauth.profile import OAuthProfile
 from crm_pipeline.connectors.oauth.token_endpoint import TokenEndpoint
 from crm_pipeline.kernel.clock import FrozenClock, Month
-from crm_pipeline.kernel.errors import CrmError, Fatal, MalformedAnswer, ProtocolError
+from crm_pipeline.kernel.errors import CrmError, Fatal, MalformedResponse, ProtocolError
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.bounds import Bounds
@@ -46,8 +46,8 @@ class Server(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def answer(self) -> dict[str, Any]:
-        """Return what a vendor says when all is well."""
+    def valid_response(self) -> dict[str, Any]:
+        """Return a response that each vendor might send."""
         return {
             "access_token": HUSH,
             "refresh_token": f"{HUSH}-r",
@@ -96,8 +96,8 @@ def vendor(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def asked(server: Server, vendor: str, bounds: Bounds | None = None) -> StoredToken:
-    """Return the token that the server's answer makes."""
+def requested(server: Server, vendor: str, bounds: Bounds | None = None) -> StoredToken:
+    """Return the token of the server's response."""
     module = importlib.import_module(f"crm_pipeline.connectors.{vendor}.profile")
     profile: OAuthProfile = module.PROFILE
     connection = Connection(
@@ -119,34 +119,34 @@ def asked(server: Server, vendor: str, bounds: Bounds | None = None) -> StoredTo
     clock = FrozenClock("2026-06-01T00:00:00Z")
     endpoint = TokenEndpoint(connection, clock, profile, bounds=bounds)
     try:
-        answer = endpoint.ask({"grant_type": "refresh_token"}, {})
-        return endpoint.token(answer, Secret("used"), {})
+        response = endpoint.request({"grant_type": "refresh_token"}, {})
+        return endpoint.token(response, Secret("used"), {})
     finally:
         endpoint.close()
 
 
 def refused(server: Server, vendor: str) -> CrmError | None:
-    """Return the error that the server's answer makes; None where it makes a token."""
+    """Return the error that the server's response raises; None where it holds a token."""
     error: CrmError
     try:
-        token = asked(server, vendor)
+        token = requested(server, vendor)
     except CrmError as raised:
         error = raised
     else:
         token.access_token.reveal().encode("ascii")
         assert token.instance_url == server.url
         return None
-    said = f"{error} {error!r}"
-    assert HUSH not in said
-    assert "demo" in said
+    text = f"{error} {error!r}"
+    assert HUSH not in text
+    assert "demo" in text
     assert error.cure
     return error
 
 
-def test_a_right_answer_is_a_token(shared: Server, vendor: str) -> None:
-    """What stands in the answer is what is kept."""
-    shared.body = json.dumps(shared.answer()).encode()
-    token = asked(shared, vendor)
+def test_a_valid_response_is_a_token(shared: Server, vendor: str) -> None:
+    """The token holds the values of the response."""
+    shared.body = json.dumps(shared.valid_response()).encode()
+    token = requested(shared, vendor)
     assert token.access_token.reveal() == HUSH
     assert token.refresh_token is not None
     assert token.refresh_token.reveal() == f"{HUSH}-r"
@@ -168,76 +168,78 @@ def test_a_right_answer_is_a_token(shared: Server, vendor: str) -> None:
         b'{"access_token":"\\ud83d"}',
     ],
 )
-def test_what_is_no_token_answer_is_one_sentence(shared: Server, vendor: str, body: bytes) -> None:
-    """Empty, cut off, of another form, no UTF-8: asked for again, then said; never a raw exception."""
+def test_a_malformed_body_is_one_sentence(shared: Server, vendor: str, body: bytes) -> None:
+    """An empty, truncated, unexpected or undecodable body raises an explained error, never a raw exception."""
     shared.body = body
     error = refused(shared, vendor)
-    # Zoho says with 200 what it refuses, so that its judge sees these first.
-    assert isinstance(error, CrmError if vendor == "zoho" else MalformedAnswer)
+    # Zoho refuses with 200, so its classifier sees these bodies first.
+    assert isinstance(error, CrmError if vendor == "zoho" else MalformedResponse)
 
 
 @pytest.mark.parametrize("vendor_of_depth", ["hubspot", "pipedrive", "salesforce"])
-def test_depth_is_no_way_in(shared: Server, vendor_of_depth: str) -> None:
-    """A hundred thousand brackets are one sentence too."""
+def test_deep_nesting_is_malformed(shared: Server, vendor_of_depth: str) -> None:
+    """A hundred thousand brackets raise an explained error too."""
     shared.body = b"[" * 100_000
-    assert isinstance(refused(shared, vendor_of_depth), MalformedAnswer)
+    assert isinstance(refused(shared, vendor_of_depth), MalformedResponse)
 
 
 @pytest.mark.parametrize("name", ["access_token", "refresh_token", "expires_in", "instance_url"])
 def test_values_of_wrong_types(shared: Server, vendor: str, name: str) -> None:
-    """Each key with each type: a token where the key does not matter there, else one sentence."""
-    place = "api_domain" if name == "instance_url" and vendor in {"pipedrive", "zoho"} else name
+    """Each key with each type: a token where the vendor does not use the key, else an explained error."""
+    key = "api_domain" if name == "instance_url" and vendor in {"pipedrive", "zoho"} else name
     values: list[Any] = [None, 5, -1, 1e300, True, "", "x\r\nEvil: 1", "é", [], {}, ["a"], {"a": 1}]
     outcomes = []
     for value in values:
-        shared.body = json.dumps({**shared.answer(), place: value}).encode()
+        shared.body = json.dumps({**shared.valid_response(), key: value}).encode()
         outcomes.append(refused(shared, vendor))
     if name == "access_token":
-        assert all(isinstance(one, MalformedAnswer) for one in outcomes)
+        assert all(isinstance(outcome, MalformedResponse) for outcome in outcomes)
     if name == "refresh_token":
-        # None and "" say that the one which was used stays.
-        assert [one is None for one in outcomes] == [value in (None, "") for value in values]
+        # None and "" mean that the used one stays valid.
+        assert [outcome is None for outcome in outcomes] == [
+            value in (None, "") for value in values
+        ]
 
 
 @pytest.mark.parametrize("name", ["access_token", "expires_in", "instance_url"])
-def test_keys_that_are_missing(shared: Server, vendor: str, name: str) -> None:
-    """An answer without a key that matters is none."""
-    place = "api_domain" if name == "instance_url" and vendor in {"pipedrive", "zoho"} else name
-    answer = shared.answer()
-    del answer[place]
-    shared.body = json.dumps(answer).encode()
+def test_missing_keys(shared: Server, vendor: str, name: str) -> None:
+    """A response without a required key is malformed."""
+    key = "api_domain" if name == "instance_url" and vendor in {"pipedrive", "zoho"} else name
+    response = shared.valid_response()
+    del response[key]
+    shared.body = json.dumps(response).encode()
     outcome = refused(shared, vendor)
     if name == "access_token":
         assert outcome is not None
     if name == "instance_url" and vendor != "hubspot":
-        assert isinstance(outcome, MalformedAnswer)
-        assert f"it lacks {place}" in outcome.message
+        assert isinstance(outcome, MalformedResponse)
+        assert f"it lacks {key}" in outcome.message
 
 
-def test_answers_have_bounds(shared: Server, vendor: str) -> None:
-    """Those of a login are bounded as all others are."""
-    shared.body = json.dumps({**shared.answer(), "more": "x" * 2_000_000}).encode()
+def test_responses_have_bounds(shared: Server, vendor: str) -> None:
+    """Login responses are limited in size like all others."""
+    shared.body = json.dumps({**shared.valid_response(), "more": "x" * 2_000_000}).encode()
     with pytest.raises(Fatal, match="larger than 1 MB"):
-        asked(shared, vendor, Bounds(answer_mb=1))
+        requested(shared, vendor, Bounds(answer_mb=1))
 
 
-@pytest.mark.parametrize("vendor_of_places", ["pipedrive", "salesforce", "zoho"])
-@pytest.mark.parametrize("place", HOSTILE)
-def test_a_login_that_sends_us_elsewhere(shared: Server, vendor_of_places: str, place: str) -> None:
-    """A host that is neither configured nor documented makes no token, so that nothing is sent there."""
+@pytest.mark.parametrize("redirecting_vendor", ["pipedrive", "salesforce", "zoho"])
+@pytest.mark.parametrize("url", HOSTILE)
+def test_a_foreign_host_in_the_response(shared: Server, redirecting_vendor: str, url: str) -> None:
+    """A host that is neither configured nor documented is refused, and nothing is sent to it."""
     with Server() as other:
-        hostile = [place, f"{other.url}", f"http://127.0.0.1@127.0.0.1:{other.server_port}"]
-        for one in hostile:
-            answer = {**shared.answer(), "instance_url": one, "api_domain": one}
-            shared.body = json.dumps(answer).encode()
-            error = refused(shared, vendor_of_places)
-            assert isinstance(error, ProtocolError | MalformedAnswer)
-            assert "[" in one or "neither configured nor a host that" in error.message
+        hostile = [url, f"{other.url}", f"http://127.0.0.1@127.0.0.1:{other.server_port}"]
+        for host in hostile:
+            response = {**shared.valid_response(), "instance_url": host, "api_domain": host}
+            shared.body = json.dumps(response).encode()
+            error = refused(shared, redirecting_vendor)
+            assert isinstance(error, ProtocolError | MalformedResponse)
+            assert "[" in host or "neither configured nor a host that" in error.message
         assert other.seen == 0
 
 
-def test_a_web_page_is_no_token_answer(shared: Server, vendor: str) -> None:
-    """What a proxy shows instead is told as such."""
+def test_a_web_page_is_no_token_response(shared: Server, vendor: str) -> None:
+    """A proxy's web page raises an error."""
     shared.body = b"<!DOCTYPE html><html><body>Please wait</body></html>"
     shared.headers = {"Content-Type": "text/html"}
     try:

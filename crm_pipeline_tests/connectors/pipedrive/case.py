@@ -1,4 +1,4 @@
-"""Pipedrive, for the conformance tests."""
+"""The Pipedrive case of the conformance tests."""
 
 import json
 from collections.abc import Mapping
@@ -19,12 +19,14 @@ def _widen(emulator: Any) -> None:
 
 
 def _told(emulator: Any) -> dict[str, Told]:
-    return {str(row["id"]): Told(_stamp(row), row["name"]) for row in emulator.rows("persons")}
+    return {
+        str(row["id"]): Told(_modified_at(row), row["name"]) for row in emulator.rows("persons")
+    }
 
 
-def _stamp(row: Mapping[str, Any]) -> datetime | None:
-    stamp: datetime | None = row["update_time"]
-    return stamp.replace(tzinfo=UTC) if stamp else None
+def _modified_at(row: Mapping[str, Any]) -> datetime | None:
+    modified: datetime | None = row["update_time"]
+    return modified.replace(tzinfo=UTC) if modified else None
 
 
 def _fetch(url: str) -> dict[str, dict[str, Any]]:
@@ -35,15 +37,15 @@ def _fetch(url: str) -> dict[str, dict[str, Any]]:
         ).json()
 
     fields = ask("/personFields", limit="500")["data"]
-    optional = [one["field_code"] for one in fields if one["is_optional_response_field"]]
-    found: dict[str, dict[str, Any]] = {}
+    optional = [field["field_code"] for field in fields if field["is_optional_response_field"]]
+    records: dict[str, dict[str, Any]] = {}
     asked = {"limit": "500", "include_fields": ",".join(optional)}
     while True:
         page = ask("/persons", **asked)
-        found |= {str(one["id"]): one for one in page["data"]}
+        records |= {str(record["id"]): record for record in page["data"]}
         cursor = (page["additional_data"] or {}).get("next_cursor")
         if not cursor:
-            return found
+            return records
         asked["cursor"] = cursor
 
 

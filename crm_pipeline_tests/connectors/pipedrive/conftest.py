@@ -1,4 +1,4 @@
-"""A sandbox with a Pipedrive company, and a pipeline that reads it, both at one moment."""
+"""Fixtures: a sandbox with a Pipedrive company, and a pipeline that reads it, both at the same time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -56,7 +56,7 @@ connections:
 
 @dataclass
 class Harness:
-    """A company and a pipeline that stand at one moment; time passes only with `advance`."""
+    """A company and a pipeline with the same clock; time passes only with `advance`."""
 
     sandbox: SandboxServer
     settings: Settings
@@ -65,8 +65,8 @@ class Harness:
 
     @property
     def company(self) -> PipedriveSandbox:
-        found: Any = self.sandbox.emulations["pipedrive"]
-        return found
+        emulation: Any = self.sandbox.emulations["pipedrive"]
+        return emulation
 
     @property
     def landing(self) -> Landing:
@@ -93,19 +93,19 @@ class Harness:
             wanted = ObjectSettings(obj, route=route, snapshot=snapshot)
             return extract(account, wanted, window, mode=mode, landing=self.landing)
 
-    def landed(self, found: Extraction) -> pa.Table:
-        """Return what the window of an extraction holds."""
-        commits = self.landing.windows("pipe", found.object)
-        [commit] = [one for one in commits if one.window_id == found.window_id]
+    def landed(self, extraction: Extraction) -> pa.Table:
+        """Return the records of an extraction's window."""
+        commits = self.landing.windows("pipe", extraction.object)
+        [commit] = [commit for commit in commits if commit.window_id == extraction.window_id]
         names = ["_source_id", "_modified_at", "_deleted", "record"]
         tables = [pq.read_table(batch.path, columns=names) for batch in commit.batches]
         return pa.concat_tables([table.cast(_PLAIN) for table in tables] or [_PLAIN.empty_table()])
 
-    def ids(self, found: Extraction) -> list[str]:
-        return sorted(self.landed(found)["_source_id"].to_pylist())
+    def ids(self, extraction: Extraction) -> list[str]:
+        return sorted(self.landed(extraction)["_source_id"].to_pylist())
 
     def truth(self, obj: str, window: Window | None = None, **options: Any) -> list[str]:
-        """Return the ids that a read of a window has to find."""
+        """Return the ids that a read of a window must return."""
         since, until = (window.from_at, window.to_at) if window else (None, None)
         rows = self.company.rows(obj, **options)
         return sorted(str(row["id"]) for row in rows if window is None or _is_in(row, since, until))
@@ -125,10 +125,10 @@ _PLAIN = pa.schema(
 
 
 def _is_in(row: dict[str, Any], since: datetime | None, until: datetime | None) -> bool:
-    stamp = row["update_time"]
-    if stamp is None:
+    modified_at = row["update_time"]
+    if modified_at is None:
         return since is None
-    at = parse_instant(f"{stamp.isoformat()}Z")
+    at = parse_instant(f"{modified_at.isoformat()}Z")
     return (since is None or at >= since) and (until is None or at < until)
 
 
@@ -148,7 +148,7 @@ def harness_in(
     burst: int = 10_000,
     account: str = "main",
 ) -> Iterator[Harness]:
-    """Make a company of its own, and connections.yaml for it."""
+    """Create a company of its own, and connections.yaml for it."""
     clock = FrozenClock(START)
     with SandboxServer(
         contacts=contacts,
@@ -170,7 +170,7 @@ def harness_in(
 
 @pytest.fixture
 def make_harness(tmp_path: Path, database: Database, fresh_url: str) -> HarnessMaker:
-    """Make harnesses with companies of their own."""
+    """Return a function that creates harnesses with companies of their own."""
 
     def make(**options: Any) -> AbstractContextManager[Harness]:
         return harness_in(tmp_path, database, fresh_url, **options)
@@ -192,14 +192,14 @@ def still_company(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def still(still_company: Harness) -> Harness:
-    """The company with its clock and ours at one moment: waits of other tests have moved ours."""
+    """The company with both clocks set equal: waits of other tests have moved ours."""
     still_company.clock = FrozenClock(still_company.sandbox.clock.now())
     return still_company
 
 
 @pytest.fixture(scope="module")
 def small(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    """A small company that nobody changes, whose lists take several pages."""
+    """A small company that no test changes, whose lists take several pages."""
     folder, ceilings = tmp_path_factory.mktemp("small"), f"{WIDE}, page_records: 9"
     with (
         database_of_its_own(postgres_url) as url,

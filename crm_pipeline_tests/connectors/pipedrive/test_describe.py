@@ -1,4 +1,4 @@
-"""Schemas: hash keys under human names, options under labels, parts of values as fields of their own."""
+"""Schemas: hash keys get names, options get labels, parts of values are fields of their own."""
 
 import json
 from typing import Any
@@ -49,9 +49,9 @@ def fields(obj: str, *entries: dict[str, Any]) -> dict[str, Field]:
     ],
 )
 def test_custom_fields(kind: str, common: str, end: tuple[str, ...], parts: dict[str, str]) -> None:
-    """A custom field lies below custom_fields; composite values have their parts as fields."""
-    found = fields("persons", custom(kind))
-    field = found[HASH]
+    """A custom field is below custom_fields; the parts of composite values are fields."""
+    by_name = fields("persons", custom(kind))
+    field = by_name[HASH]
     assert (field.label, field.type, field.common_type, field.custom) == (
         "Ours",
         kind,
@@ -60,23 +60,23 @@ def test_custom_fields(kind: str, common: str, end: tuple[str, ...], parts: dict
     )
     assert field.keys == ("custom_fields", HASH, *end)
     for part, its_type in parts.items():
-        extra = found[f"{HASH}_{part}"]
+        extra = by_name[f"{HASH}_{part}"]
         assert extra.keys == ("custom_fields", HASH, part)
         assert extra.common_type == its_type
         assert extra.label.startswith("Ours: ")
 
 
 def test_options() -> None:
-    """Ids become labels, whether they are numbers or texts; several values are a JSON list."""
+    """Option ids, numbers or texts, have labels; several values are a JSON list."""
     options = [{"id": 7, "label": "Gold"}, {"id": "x", "label": "Silver"}, {"id": None}, "?"]
-    one = fields("persons", custom("enum", options=options))[HASH]
+    single = fields("persons", custom("enum", options=options))[HASH]
     many = fields("persons", custom("set", options=options))[HASH]
-    assert one.options == many.options == (("7", "Gold"), ("x", "Silver"))
-    assert (one.values, one.multiple, many.multiple) == (("7", "x"), "", "json")
+    assert single.options == many.options == (("7", "Gold"), ("x", "Silver"))
+    assert (single.values, single.multiple, many.multiple) == (("7", "x"), "", "json")
 
 
 def test_metadata_of_v1() -> None:
-    """Where v2's metadata are not permitted those of v1 say the same, and its parts are no fields twice."""
+    """Where v2's metadata are not permitted those of v1 give the same fields, without duplicates for parts."""
     entries = [
         {"key": f"{HASH}_currency", "name": "Currency of Ours", "field_type": "varchar"},
         {"key": HASH, "name": "Ours", "field_type": "monetary", "options": None},
@@ -87,21 +87,21 @@ def test_metadata_of_v1() -> None:
             "options": [{"id": 1, "label": "A"}],
         },
     ]
-    found = fields("persons", *entries)
-    assert found[f"{HASH}_currency"].keys == ("custom_fields", HASH, "currency")
-    assert found[f"{HASH}_currency"].label == "Ours: currency"
-    assert found["label_ids"].label == "Etikett"
-    assert found["label_ids"].options == (("1", "A"),)
-    assert "label" not in found
+    by_name = fields("persons", *entries)
+    assert by_name[f"{HASH}_currency"].keys == ("custom_fields", HASH, "currency")
+    assert by_name[f"{HASH}_currency"].label == "Ours: currency"
+    assert by_name["label_ids"].label == "Etikett"
+    assert by_name["label_ids"].options == (("1", "A"),)
+    assert "label" not in by_name
 
 
-def test_leads_carry_the_custom_fields_of_deals_as_v1_writes_them() -> None:
-    """At the top of the record, parts as siblings, several options as one text."""
-    found = fields("leads", {"key": HASH, "name": "Ours", "field_type": "monetary"})
-    assert found[HASH].keys == (HASH,)
-    assert found[f"{HASH}_currency"].keys == (f"{HASH}_currency",)
-    assert found["value"].keys == ("value", "amount")
-    assert found["value_currency"].keys == ("value", "currency")
+def test_custom_fields_of_leads_have_the_form_of_v1() -> None:
+    """They are at the top of the record, with parts as siblings and several options as one text."""
+    by_name = fields("leads", {"key": HASH, "name": "Ours", "field_type": "monetary"})
+    assert by_name[HASH].keys == (HASH,)
+    assert by_name[f"{HASH}_currency"].keys == (f"{HASH}_currency",)
+    assert by_name["value"].keys == ("value", "amount")
+    assert by_name["value_currency"].keys == ("value", "currency")
     several = fields("leads", {"key": HASH, "name": "Ours", "field_type": "set"})
     assert several[HASH].multiple == ","
     card = fields("leads", {"key": HASH, "name": "Ours", "field_type": "user"})
@@ -112,8 +112,8 @@ def test_leads_carry_the_custom_fields_of_deals_as_v1_writes_them() -> None:
     assert "helper_id_object" not in own
 
 
-def test_unknown_system_fields_are_taken_as_they_come() -> None:
-    """What the vendor adds tomorrow is a field, too."""
+def test_unknown_system_fields_are_kept() -> None:
+    """A system field that the vendor adds later is a field too."""
     entry = {
         "field_name": "Mood",
         "field_code": "mood",
@@ -124,14 +124,14 @@ def test_unknown_system_fields_are_taken_as_they_come() -> None:
 
 
 def test_optional_fields() -> None:
-    """Asked for are the documented ones and those that the vendor describes as optional."""
+    """The documented optional fields and those of the metadata are requested."""
     entry = {"field_code": "mood", "is_optional_response_field": True}
     assert {"products_count", "mood"} <= set(optional_of(ITEMS["deals"], [entry]))
     assert optional_of(ITEMS["products"], [entry]) == ()
 
 
 def test_names_are_unique_whatever_their_case(still: Harness) -> None:
-    """Views and casts know a field by its name alone."""
+    """Views and casts identify fields by name, so names differ in more than case."""
     with still.account() as account:
         for obj in ITEMS:
             names = [name.lower() for name in account.describe(obj).names]
@@ -142,13 +142,13 @@ def test_names_are_unique_whatever_their_case(still: Harness) -> None:
     "obj", ["deals", "persons", "organizations", "activities", "products", "leads"]
 )
 def test_every_value_of_a_record_has_a_field(still: Harness, obj: str) -> None:
-    """No key of any landed record, however deep, is left without a field."""
-    found = still.extract(obj)
-    known = {field.keys for field in found.schema.fields}
-    lists = {field.keys for field in found.schema.fields if field.common_type == "json"}
-    for text in still.landed(found)["record"].to_pylist():
+    """Every key of every landed record, at any depth, has a field."""
+    extraction = still.extract(obj)
+    known = {field.keys for field in extraction.schema.fields}
+    lists = {field.keys for field in extraction.schema.fields if field.common_type == "json"}
+    for text in still.landed(extraction)["record"].to_pylist():
         for keys in _leaves(json.loads(text)):
-            assert keys in known or any(keys[: len(one)] == one for one in lists), keys
+            assert keys in known or any(keys[: len(path)] == path for path in lists), keys
 
 
 def _leaves(value: Any, keys: tuple[str, ...] = ()) -> Any:
@@ -160,19 +160,19 @@ def _leaves(value: Any, keys: tuple[str, ...] = ()) -> Any:
 
 
 def test_custom_fields_of_the_company(still: Harness) -> None:
-    """All custom fields that the company has are there, by the names that it gave them."""
+    """Every custom field of the company is in the schema, with the company's name for it."""
     with still.account() as account:
         schema = account.describe("persons")
-    wanted = {one["code"]: one["name"] for one in still.company.fields("persons")}
+    wanted = {field["code"]: field["name"] for field in still.company.fields("persons")}
     assert wanted
     assert {f.name: f.label for f in schema.fields if f.name in wanted} == wanted
-    [tier] = [one for one in still.company.fields("persons") if one["name"] == "Tier"]
+    [tier] = [field for field in still.company.fields("persons") if field["name"] == "Tier"]
     labels = {str(number): label for number, label in tier["options"].items()}
     assert dict(schema.by_name[tier["code"]].options) == labels
 
 
-@pytest.mark.parametrize("entry", [one for one in MAPPING if one.object != ANY_OBJECT])
-def test_the_mapping_names_fields_that_there_are(entry: Any) -> None:
+@pytest.mark.parametrize("entry", [mapping for mapping in MAPPING if mapping.object != ANY_OBJECT])
+def test_the_mapping_names_existing_fields(entry: Any) -> None:
     """Each source of the mapping is a field of the object's schema."""
     schema: Schema = schema_of(ITEMS[entry.object], [])
     for mapped in entry.fields:
@@ -189,17 +189,19 @@ def test_all_objects_have_system_fields() -> None:
 
 
 def test_a_custom_field_is_no_system_field_of_its_name() -> None:
-    """It stands below a key of its own: both are kept, and mappings mean the system field."""
-    found = fields(
+    """A custom field with a system field's key is kept beside it; mappings use the system field."""
+    by_name = fields(
         "deals", custom("varchar", field_code="title"), custom("monetary", field_code="id")
     )
-    assert found["title"].keys == ("title",)
-    assert found["title (custom_fields)"].keys == ("custom_fields", "title")
-    assert found["id (custom_fields.id)"].keys == ("custom_fields", "id", "value")
-    assert found["id"].keys == ("id",)
+    assert by_name["title"].keys == ("title",)
+    assert by_name["title (custom_fields)"].keys == ("custom_fields", "title")
+    assert by_name["id (custom_fields.id)"].keys == ("custom_fields", "id", "value")
+    assert by_name["id"].keys == ("id",)
 
 
 def test_a_custom_field_at_the_root_is_the_field_of_its_name() -> None:
     """v1 writes custom fields beside the system fields: one key there is one field."""
-    found = schema_of(ITEMS["notes"], [custom("varchar", field_code="content")])
-    assert [field.name for field in found.fields if field.name.startswith("content")] == ["content"]
+    schema = schema_of(ITEMS["notes"], [custom("varchar", field_code="content")])
+    assert [field.name for field in schema.fields if field.name.startswith("content")] == [
+        "content"
+    ]

@@ -1,4 +1,4 @@
-"""Single questions: queries by path, records by id or value, previews, probes, check-ups."""
+"""Single requests: queries by path, records by id or value, previews, probes, check-ups."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Harness, Harn
 
 
 def test_a_query_is_a_path(still: Harness) -> None:
-    """Its records come page after page, from v2 by cursor and from v1 by offset."""
+    """A query by path yields all pages, from v2 by cursor and from v1 by offset."""
     with still.account() as account:
         deals = list(account.query("/api/v2/deals?status=won&limit=2", include_deleted=False))
         notes = list(account.query("/v1/notes?limit=7", include_deleted=False))
@@ -32,19 +32,21 @@ def test_a_query_is_a_path(still: Harness) -> None:
         "/api/v2/../../secret",
     ],
 )
-def test_what_is_no_query(still: Harness, text: str) -> None:
-    """Only paths of the API are asked for, and only at the company's own address."""
+def test_other_texts_are_refused(still: Harness, text: str) -> None:
+    """A query must be a path of the API, and is sent only to the company's own address."""
     with still.account() as account, pytest.raises(Rejected, match="no query language") as caught:
         list(account.query(text, include_deleted=False))
     assert "/api/v2/deals" in caught.value.cure
 
 
 def test_one_record(still: Harness) -> None:
-    """By its id, or by the exact value of a field that the vendor searches in."""
+    """A record is found by its id, or by the exact value of a search field."""
     [person] = still.company.rows("persons", limit=1)
     with still.account() as account:
         assert account.get("persons", str(person["id"]), by=None)["name"] == person["name"]
-        [email] = [one["value"] for one in person["emails"] or [] if one["primary"]][:1] or [None]
+        [email] = [point["value"] for point in person["emails"] or [] if point["primary"]][:1] or [
+            None
+        ]
         if email:
             assert account.get("persons", email, by="email")["id"] == person["id"]
         with pytest.raises(Rejected, match="404"):
@@ -61,7 +63,7 @@ def test_one_record(still: Harness) -> None:
     "obj", ["persons", "deals", "leads", "notes", "users", "stages", "deal_products"]
 )
 def test_previews(still: Harness, obj: str) -> None:
-    """The newest records, as values by field, parts of composite values among them."""
+    """A preview has the newest records as values by field, including parts of composite values."""
     with still.account() as account:
         schema, rows = account.preview(obj, 3)
     assert len(rows) == 3
@@ -70,30 +72,30 @@ def test_previews(still: Harness, obj: str) -> None:
 
 
 @pytest.mark.parametrize("obj", ["persons", "deals", "products", "leads", "notes"])
-def test_one_call_tells_what_is_new(still: Harness, obj: str) -> None:
-    """How many records changed since a moment, deleted deals too, and the newest stamp."""
+def test_one_call_probes_for_changes(still: Harness, obj: str) -> None:
+    """A probe returns how many records changed since an instant, including deleted deals, and the last change."""
     since = parse_instant("2026-09-01T00:00:00Z")
     rows = [
         row
         for row in still.company.rows(obj, include_deleted=obj == "deals")
         if row["update_time"] and not row.get("is_archived")
     ]
-    stamps = [parse_instant(f"{row['update_time'].isoformat()}Z") for row in rows]
+    changes = [parse_instant(f"{row['update_time'].isoformat()}Z") for row in rows]
     with still.account() as account:
         schema = account.describe(obj)
         before = account.usage.calls
-        changed, newest = account.probe_changes(schema, since)
+        changed, last_change = account.probe_changes(schema, since)
         assert account.usage.calls == before + 1
-    after = [stamp for stamp in stamps if stamp >= since]
+    after = [at for at in changes if at >= since]
     assert after
     assert changed == min(len(after), 20)
-    assert newest == max(after)
+    assert last_change == max(after)
     with still.account() as account:
         assert account.probe_changes(schema, still.clock.now() + timedelta(days=1)) == (0, None)
 
 
 def test_a_healthy_check_up(make_harness: HarnessMaker) -> None:
-    """Login, identity, sight, budget, pace and objects, one line each."""
+    """A healthy check-up has one line for each of login, identity, sight, budget, pace and objects."""
     objects = "[persons, deals, leads, users, deal_products]"
     with (
         make_harness(kind="refresh_token", objects=objects) as harness,
@@ -108,42 +110,42 @@ def test_a_healthy_check_up(make_harness: HarnessMaker) -> None:
 
 
 def test_what_a_check_up_finds(make_harness: HarnessMaker) -> None:
-    """Missing scopes, objects that cannot be read, and names that do not exist, each with its cure."""
+    """A check-up reports missing scopes, unreadable objects and unknown names, each with a cure."""
     with make_harness(kind="refresh_token", objects="[persons, deals, dealz]") as harness:
         harness.company.grant(["base", "deals:read"])
         with harness.account() as account:
             report = account.check()
-    found = {(one.level, one.topic): one for one in report.findings}
-    assert "contacts:read" in found["warn", "scopes"].detail
-    failed = [one for one in report.findings if one.level == "fail"]
-    assert sorted(one.detail.split()[0] for one in failed) == ["dealz", "persons"]
-    assert any("Did you mean 'deals'?" in one.cure for one in failed)
+    by_level = {(finding.level, finding.topic): finding for finding in report.findings}
+    assert "contacts:read" in by_level["warn", "scopes"].detail
+    failed = [finding for finding in report.findings if finding.level == "fail"]
+    assert sorted(failure.detail.split()[0] for failure in failed) == ["dealz", "persons"]
+    assert any("Did you mean 'deals'?" in failure.cure for failure in failed)
     assert not report.is_healthy
 
 
 def test_a_user_who_does_not_see_everything(harness: Harness) -> None:
-    """Records that the user may not see are left out with 200; the check-up says so."""
+    """The API silently omits records that the user may not see; the check-up warns of it."""
     from crm_pipeline_tests.connectors.pipedrive.conftest import MAIN
 
     harness.settings.environ["PIPE_TOKEN"] = MAIN.restricted_token  # type: ignore[index]
     assert len(harness.ids(harness.extract("persons"))) < len(harness.truth("persons"))
     with harness.account() as account:
-        findings = {one.topic: one for one in account.check().findings}
+        findings = {finding.topic: finding for finding in account.check().findings}
     assert findings["sight"].level == "warn"
     assert "left out without a word" in findings["sight"].detail
 
 
 def test_a_check_up_without_the_day(make_harness: HarnessMaker) -> None:
-    """Where the vendor does not tell its budget the setting is named."""
+    """Where the vendor does not report its budget, the check-up names the setting."""
     with make_harness(ceilings=WIDE) as harness:
         harness.company.set_limits(shows_daily=False)
         with harness.account() as account:
-            findings = {one.topic: one for one in account.check().findings}
+            findings = {finding.topic: finding for finding in account.check().findings}
     assert "daily_tokens" in findings["budget"].cure
 
 
 def test_a_login_that_fails_is_all_that_is_stated(harness: Harness) -> None:
-    """Without a login there is one finding."""
+    """After a failed login there is only one finding."""
     harness.settings.environ["PIPE_TOKEN"] = "1" * 40  # type: ignore[index]
     with harness.account() as account:
         [finding] = account.check().findings
@@ -151,7 +153,7 @@ def test_a_login_that_fails_is_all_that_is_stated(harness: Harness) -> None:
 
 
 def test_who_and_objects(still: Harness) -> None:
-    """As whom this is logged in, and what can be read."""
+    """The account returns its user and company, and the objects that can be read."""
     with still.account() as account:
         assert "of company 6000001 (sandbox-main)" in account.identity()
         names = [info.name for info in account.objects()]

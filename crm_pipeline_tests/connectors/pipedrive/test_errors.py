@@ -1,4 +1,4 @@
-"""What each kind of answer becomes: the class of the error, and what its cure says."""
+"""Error responses: the class of the error and its cure."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from crm_pipeline.kernel.errors import (
     BudgetExhausted,
     CrmError,
     Fatal,
-    MalformedAnswer,
+    MalformedResponse,
     NotPermitted,
     Rejected,
     Throttled,
@@ -34,13 +34,13 @@ def body(error: str, **more: Any) -> str:
 
 @pytest.fixture(scope="module")
 def reader(still_company: Harness) -> Iterator[Account]:
-    """An account that tries everything once."""
+    """An account without retries."""
     with still_company.account(attempts=1) as account:
         yield account
 
 
 def met(harness: Harness, reader: Account, fault: dict[str, Any], *, times: int = 1) -> CrmError:
-    """Return what a read meets where the vendor answers as ordered."""
+    """Return the error of a read for an ordered response."""
     kind = fault.get("kind", "status")
     details = {name: value for name, value in fault.items() if name != "kind"}
     reader.describe("persons")
@@ -91,7 +91,7 @@ def met(harness: Harness, reader: Account, fault: dict[str, Any], *, times: int 
 def test_statuses(
     still: Harness, reader: Account, status: int, text: str, kind: type[CrmError], words: str
 ) -> None:
-    """Every status of the vendor's page is an error of ours, with the cure."""
+    """Every documented status raises our error class, with a cure."""
     error = met(still, reader, {"status": status, "body": text, "path": "Fields"}, times=2)
     assert type(error) is kind
     assert words in error.cure
@@ -112,12 +112,12 @@ def test_statuses(
         ({"status": 200, "body": '{"success": tru'}, "it ends in its middle"),
     ],
 )
-def test_a_200_that_is_no_answer(
+def test_a_200_without_data(
     still: Harness, reader: Account, fault: dict[str, Any], words: str
 ) -> None:
-    """A page, nothing, half a JSON text or null is never an empty list."""
+    """A web page, an empty or truncated body, or null is never an empty list."""
     error = met(still, reader, {**fault, "path": "Fields"})
-    assert isinstance(error, MalformedAnswer)
+    assert isinstance(error, MalformedResponse)
     assert words in error.message
     assert error.cure
 
@@ -131,14 +131,14 @@ def test_a_200_that_is_no_answer(
     ],
 )
 def test_a_200_that_says_it_failed(still: Harness, reader: Account, text: str) -> None:
-    """`success: false` is a refusal, whatever the status says and wherever it stands."""
+    """`success: false` is a refusal, with any status and at any position."""
     error = met(still, reader, {"status": 200, "body": text, "path": "Fields"})
     assert isinstance(error, Rejected)
     assert "says that it failed: Something broke" in error.message
 
 
 def test_a_field_called_success_is_no_failure(harness: Harness) -> None:
-    """What a record says is its own."""
+    """A field of a record that is called success is data."""
     text = '{"data":[{"id":1,"name":"a","success":false}],"success":true}'
     harness.sandbox.faults.order("status", status=200, body=text, path="/activityTypes")
     assert harness.extract("activityTypes").read == 1
@@ -154,17 +154,17 @@ def test_a_field_called_success_is_no_failure(harness: Harness) -> None:
         ("persons", '{"success":true,"data":null}'),
     ],
 )
-def test_what_is_no_list(harness: Harness, obj: str, text: str) -> None:
-    """An object, null where v2 answers, and nothing although more is to come are errors."""
+def test_malformed_lists(harness: Harness, obj: str, text: str) -> None:
+    """An object, null from v2, and an empty list with a next page are errors."""
     harness.sandbox.faults.order("status", status=200, body=text, path=rf"/{obj}(\?|$)", times=3)
-    with pytest.raises(MalformedAnswer, match=f"pipe.{obj}: an answer"):
+    with pytest.raises(MalformedResponse, match=f"pipe.{obj}: an answer"):
         harness.extract(obj, snapshot=True)
     assert harness.landing.windows("pipe", obj) == []
 
 
 @pytest.mark.parametrize("obj", ["leads", "users", "leadLabels"])
-def test_a_null_of_v1_deletes_nobody(harness: Harness, obj: str) -> None:
-    """It is an empty list, with or without a word about paging, which is not believed either."""
+def test_a_null_of_v1_deletes_nothing(harness: Harness, obj: str) -> None:
+    """Null from v1 is an empty list, with or without paging; a suddenly empty list deletes nothing."""
     there = harness.extract(obj, snapshot=True)
     assert there.records > 0
     harness.advance(900)
@@ -179,13 +179,13 @@ def test_a_null_of_v1_deletes_nobody(harness: Harness, obj: str) -> None:
 
 
 def test_an_empty_list_of_v1_may_be_null(harness: Harness) -> None:
-    """It is how v1 writes an empty list."""
+    """Null is v1's form of an empty list."""
     with harness.company.companies["main"].tables.writing() as cursor:
         cursor.execute("DELETE FROM notes")
-    found = harness.extract("notes")
-    assert found.read == 0
-    answers = harness.sandbox.journal.entries(path="/v1/notes$")
-    assert [one.status for one in answers] == [200]
+    extraction = harness.extract("notes")
+    assert extraction.read == 0
+    entries = harness.sandbox.journal.entries(path="/v1/notes$")
+    assert [entry.status for entry in entries] == [200]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_an_empty_list_of_v1_may_be_null(harness: Harness) -> None:
 def test_two_kinds_of_429(
     still: Harness, reader: Account, headers: dict[str, str], kind: type[CrmError]
 ) -> None:
-    """Headers tell a burst, which passes, from a spent day, which does not."""
+    """Headers distinguish a burst, which passes, from used-up daily tokens."""
     fault = {"status": 429, "body": body("request over limit"), "headers": headers, "path": FIELDS}
     error = met(still, reader, fault)
     assert type(error) is kind
@@ -218,7 +218,7 @@ def test_two_kinds_of_429(
 
 
 def test_a_429_that_outlasts_its_window(still: Harness) -> None:
-    """Without headers a refusal that goes on for ten windows is one of the day."""
+    """Without headers, refusals over ten windows mean used-up daily tokens."""
     still.sandbox.faults.order("status", status=429, body="", path=FIELDS, times=3)
     try:
         with still.account(attempts=1) as account:
@@ -233,7 +233,7 @@ def test_a_429_that_outlasts_its_window(still: Harness) -> None:
 
 
 def test_an_epoch_is_no_wait(still: Harness, reader: Account) -> None:
-    """x-ratelimit-reset is relative; a figure like a moment would stop everything for years."""
+    """x-ratelimit-reset is in relative seconds; an epoch value there must not cause a wait of years."""
     headers = {"x-ratelimit-reset": "1790000000", "x-ratelimit-remaining": "0"}
     error = met(still, reader, {"status": 429, "body": "", "headers": headers, "path": FIELDS})
     assert isinstance(error, Throttled)
@@ -241,7 +241,7 @@ def test_an_epoch_is_no_wait(still: Harness, reader: Account) -> None:
 
 
 def test_shut_out_by_the_proxy(still: Harness, reader: Account) -> None:
-    """A web page with 403 is no lack of rights: it says who sent it, why, and to wait."""
+    """A web page with 403 is no missing permission: the error names the proxy, the reason and the wait."""
     page = "<html><title>Attention Required! | Cloudflare</title></html>"
     error = met(still, reader, {"status": 403, "body": page, "headers": HTML, "path": FIELDS})
     assert isinstance(error, Throttled)
@@ -251,7 +251,7 @@ def test_shut_out_by_the_proxy(still: Harness, reader: Account) -> None:
 
 
 def test_a_refused_token(harness: Harness) -> None:
-    """The cure says where the token is found, and the token is in no text."""
+    """The cure says where to copy the token; the token is in no text."""
     harness.settings.environ["PIPE_TOKEN"] = "0" * 40  # type: ignore[index]
     with harness.account() as account, pytest.raises(AuthFailed, match="401") as caught:
         account.describe("persons")
@@ -267,7 +267,7 @@ def test_metadata_for_admins_only(make_harness: HarnessMaker) -> None:
             names = account.describe("activities").names
         assert "subject" in names
         asked = harness.sandbox.journal.entries(path="activityFields")
-        assert [(one.path, one.status) for one in asked] == [
+        assert [(entry.path, entry.status) for entry in asked] == [
             ("/api/v2/activityFields", 403),
             ("/v1/activityFields", 200),
         ]

@@ -1,4 +1,4 @@
-"""What a company says about itself is taken only where it can be so."""
+"""Facts of a company are used only if they are valid."""
 
 import pytest
 
@@ -25,7 +25,7 @@ OURS = "https://acme.pipedrive.com"
     ],
 )
 def test_facts_of_an_answer(me: Me, expected: AccountFacts) -> None:
-    """A zone that nobody knows, a word for a currency, a domain that is none: nothing is known of it."""
+    """An unknown time zone, an invalid currency and an invalid domain become empty."""
     assert facts.of(me, OURS) == expected
 
 
@@ -38,5 +38,5 @@ def test_facts_of_an_answer(me: Me, expected: AccountFacts) -> None:
     ],
 )
 def test_an_address_without_a_domain(login_url: str, address: str) -> None:
-    """It is that of connections.yaml where that is one of Pipedrive's, and unknown otherwise."""
+    """Without a domain the configured address is used if it is Pipedrive's; otherwise it is unknown."""
     assert facts.of(Me(1), login_url).web_address == address

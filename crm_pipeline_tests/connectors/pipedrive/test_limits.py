@@ -1,4 +1,4 @@
-"""The limiter's accounts are those of the company: tokens of the day, calls of two seconds."""
+"""Limits: daily tokens and calls in two seconds, counted as the company counts them."""
 
 from typing import Any
 
@@ -26,26 +26,28 @@ OBJECTS = (
 
 
 def api_of(account: object) -> Api:
-    found: Api = account._api  # type: ignore[attr-defined]
-    return found
+    api: Api = account._api  # type: ignore[attr-defined]
+    return api
 
 
 @pytest.mark.parametrize("obj", OBJECTS)
-def test_what_we_count_is_what_the_company_paid(still: Harness, obj: str) -> None:
-    """Tokens spent by a read are those that the vendor has taken off, and the plan said so."""
+def test_our_count_is_the_companys_count(still: Harness, obj: str) -> None:
+    """A read costs the tokens that the vendor counts and that the plan estimated."""
     before = still.company.set_limits()["used"]
     with still.account() as account:
-        found = extract(account, ObjectSettings(obj), None, mode="range", landing=still.landing)
+        extraction = extract(
+            account, ObjectSettings(obj), None, mode="range", landing=still.landing
+        )
         spent = account.usage.cost
     after = still.company.set_limits()["used"]
     assert after - before == spent
     # Beside the read itself: who we are, before it and, for what is read whole, behind it.
-    assert spent <= found.cost + 4
-    assert abs(found.cost - found.planned_cost) <= 0.2 * found.cost + 20
+    assert spent <= extraction.cost + 4
+    assert abs(extraction.cost - extraction.planned_cost) <= 0.2 * extraction.cost + 20
 
 
-def test_the_accounts_of_the_day(harness: Harness) -> None:
-    """Each operation has calls and tokens under its own name, as the sandbox has seen them."""
+def test_usage_by_operation(harness: Harness) -> None:
+    """Calls and tokens are counted by operation, as in the sandbox's journal."""
     harness.extract("persons")
     with RateLimiter(harness.database, harness.clock) as limiter:
         days = {day.operation: (day.calls, day.cost) for day in limiter.usage_by_day("pipe")}
@@ -56,22 +58,24 @@ def test_the_accounts_of_the_day(harness: Harness) -> None:
     ("kind", "plan", "burst"),
     [("token", "Lite", 20), ("token", "Ultimate", 120), ("refresh_token", "Growth", 160)],
 )
-def test_the_plan_is_learned(make_harness: HarnessMaker, kind: str, plan: str, burst: int) -> None:
-    """Headers say what the plan allows; before the first answer it is the smallest plan's."""
+def test_limits_are_learned_from_headers(
+    make_harness: HarnessMaker, kind: str, plan: str, burst: int
+) -> None:
+    """Headers set the limits; before the first response those of the smallest plan apply."""
     with make_harness(kind=kind, ceilings="") as harness:
         harness.company.set_limits(plan=plan)
         with harness.account() as account:
             meter = api_of(account).pace
-            assert meter.limit(meter.burst) == (20 if kind == "token" else 80)
-            assert meter.limit(DAILY) == 30_000
+            assert meter.allowed(meter.burst) == (20 if kind == "token" else 80)
+            assert meter.allowed(DAILY) == 30_000
             account.identity()
-            assert meter.limit(meter.burst) == burst
-            assert meter.limit(DAILY) == harness.company.set_limits()["daily"]
+            assert meter.allowed(meter.burst) == burst
+            assert meter.allowed(DAILY) == harness.company.set_limits()["daily"]
             assert meter.calls_per_s == int(burst * 0.9) / 2
 
 
 def test_limits_by_configuration(make_harness: HarnessMaker) -> None:
-    """`ceilings` of connections.yaml stand where the vendor says nothing."""
+    """`ceilings` of connections.yaml apply where the vendor reports nothing."""
     ceilings = "daily_tokens: 500000, burst_by_token: 100, searches: 8"
     with make_harness(ceilings=ceilings) as harness, harness.account() as account:
         meter = api_of(account).pace
@@ -84,7 +88,7 @@ def test_limits_by_configuration(make_harness: HarnessMaker) -> None:
 
 
 def test_a_read_that_does_not_fit(harness: Harness) -> None:
-    """A plan that takes more tokens than are left of our share is refused before it begins."""
+    """A plan that needs more tokens than the rest of our share is refused before it starts."""
     daily = harness.company.set_limits()["daily"]
     with harness.account() as account:
         account.identity()
@@ -94,46 +98,46 @@ def test_a_read_that_does_not_fit(harness: Harness) -> None:
 
 
 def test_headers_may_be_missing(harness: Harness) -> None:
-    """Without the header of the day we reckon with what is configured."""
+    """Without the header of the day the configured limit applies."""
     harness.company.set_limits(shows_daily=False)
     with harness.account() as account:
         account.identity()
         assert account.usage.used is None
-        assert api_of(account).pace.limit(DAILY) == 30_000
+        assert api_of(account).pace.allowed(DAILY) == 30_000
 
 
 @pytest.mark.parametrize(
     ("kind", "limits"), [("token", {"plan": "Lite"}), ("refresh_token", {"app": 16})]
 )
 def test_the_pace_is_kept(make_harness: HarnessMaker, kind: str, limits: dict[str, Any]) -> None:
-    """In lanes, with more calls than two seconds allow, the company refuses none."""
+    """Parallel workers with more calls than two seconds allow cause no refusal."""
     with make_harness(kind=kind, ceilings="page_records: 4") as harness:
         harness.company.set_limits(**limits)
         with opened(harness.settings, "pipe", harness.database) as account:
             whole = ObjectSettings("persons", route="windows")
-            found = extract(account, whole, None, mode="range", landing=harness.landing)
-        assert harness.ids(found) == harness.truth("persons")
-        assert found.calls > 20
-        answers = harness.sandbox.journal.entries(vendor="pipedrive")
-        assert {one.status for one in answers} == {200}
+            extraction = extract(account, whole, None, mode="range", landing=harness.landing)
+        assert harness.ids(extraction) == harness.truth("persons")
+        assert extraction.calls > 20
+        entries = harness.sandbox.journal.entries(vendor="pipedrive")
+        assert {entry.status for entry in entries} == {200}
         assert harness.company.companies["main"].limits.refused == 0
 
 
-def test_a_dear_call_needs_no_wide_window(make_harness: HarnessMaker) -> None:
-    """Tokens count against the day and not against the two seconds: 40 of them fit a window of 18."""
+def test_an_expensive_call_fits_the_burst_limit(make_harness: HarnessMaker) -> None:
+    """Tokens count only against the daily limit: a call of 40 tokens fits a burst limit of 18."""
     with make_harness(ceilings="") as harness:
         harness.company.set_limits(plan="Lite")
         assert harness.ids(harness.extract("leads")) == harness.truth("leads")
 
 
 def test_fewer_tokens_than_a_call_costs(make_harness: HarnessMaker) -> None:
-    """A company that claims so is no wrong configuration: the day is spent, and read again once that is forgotten."""
+    """A reported limit below the cost of a call means used-up tokens; reads work again after the day."""
     with make_harness(ceilings="") as harness:
         amount = harness.company.set_limits()["daily"]
         harness.company.set_limits(daily=32)
         with harness.account() as account:
             account.identity()
-            assert api_of(account).pace.limit(DAILY) == 32
+            assert api_of(account).pace.allowed(DAILY) == 32
         with pytest.raises(BudgetExhausted):
             harness.extract("leads")
         harness.company.set_limits(daily=amount)
@@ -143,13 +147,13 @@ def test_fewer_tokens_than_a_call_costs(make_harness: HarnessMaker) -> None:
 
 
 def test_a_search_does_not_narrow_the_pace(still: Harness) -> None:
-    """What the answer to a search says may be of the window of searches: the other one stays."""
+    """The limit in a search's response may be that of searches, so the burst limit stays."""
     body = '{"success":true,"data":{"items":[]}}'
     headers = {"x-ratelimit-limit": "10", "x-ratelimit-remaining": "9"}
     still.sandbox.faults.order("status", status=200, body=body, headers=headers, path="/search")
     with still.account() as account:
         account.identity()
         meter = api_of(account).pace
-        before = meter.limit(meter.burst)
+        before = meter.allowed(meter.burst)
         assert list(account.query("/api/v2/persons/search?term=ab", include_deleted=False)) == []
-        assert meter.limit(meter.burst) == before > 10
+        assert meter.allowed(meter.burst) == before > 10

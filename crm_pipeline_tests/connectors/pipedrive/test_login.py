@@ -1,4 +1,4 @@
-"""Logins: an API token, and an app whose refresh token is another one each time."""
+"""Logins: an API token, and an app with rotating refresh tokens."""
 
 import dataclasses
 from urllib.parse import parse_qs, urlsplit
@@ -32,30 +32,30 @@ def app(make_harness: HarnessMaker):
 
 @pytest.mark.parametrize("kind", ["token", "refresh_token"])
 def test_both_kinds_read(make_harness: HarnessMaker, kind: str) -> None:
-    """A read by either login finds the same."""
+    """Both kinds of login read the same records."""
     with make_harness(kind=kind) as harness:
         assert harness.ids(harness.extract("persons")) == harness.truth("persons")
 
 
 def test_refresh_tokens_rotate(app: Harness) -> None:
-    """Each login uses the refresh token that the one before brought; the environment's only begins."""
+    """Each login uses the refresh token of the previous one; the environment's token is only the first."""
     for _ in range(3):
         with app.account() as account:
             assert account.describe("pipelines").fields
             account.identity()
         app.company.expire_sessions()
     asked = app.sandbox.journal.entries(path="/oauth/token")
-    assert [one.status for one in asked] == [200, 200, 200]
+    assert [entry.status for entry in asked] == [200, 200, 200]
 
 
-def test_a_login_that_ends_in_the_middle(app: Harness) -> None:
-    """An access token that dies during a read is renewed once, and the read goes on."""
+def test_a_token_that_expires_during_a_read(app: Harness) -> None:
+    """An access token that expires during a read is renewed once, and the read goes on."""
     app.sandbox.faults.order("expire_session", path="/api/v2/deals/archived", nth=1)
     assert app.ids(app.extract("deals")) == app.truth("deals", include_deleted=True)
 
 
 def test_a_revoked_refresh_token(app: Harness) -> None:
-    """The error names the connection and the command that mends it, and no secret."""
+    """The error names the connection and the command to run, and no secret."""
     app.company.grant(["base"])
     for token in list(app.company.oauth.grants.chains("main")):
         app.company.oauth.grants.revoke(token)
@@ -70,7 +70,7 @@ def test_a_revoked_refresh_token(app: Harness) -> None:
 
 
 def test_a_wrong_secret(app: Harness) -> None:
-    """The app's key and secret go in a Basic header; a wrong one is told as such."""
+    """The app's id and secret go into a Basic header; the error for a wrong one says so."""
     app.settings.environ["PIPE_CLIENT_SECRET"] = "other"  # type: ignore[index]
     with app.account() as account, pytest.raises(AuthFailed, match="Invalid client") as caught:
         account.describe("persons")
@@ -78,26 +78,26 @@ def test_a_wrong_secret(app: Harness) -> None:
 
 
 def test_a_person_lets_the_app_in(app: Harness) -> None:
-    """The address of the consent is the vendor's, and the code is traded for a chain of tokens."""
+    """A login in the browser uses the vendor's address, and its code is exchanged for rotating tokens."""
     redirect = "http://localhost:8401/OauthRedirect"
     with app.account() as account:
         login_flow = account.login_flow(redirect)
-        answer = requests.get(login_flow.address, allow_redirects=False, timeout=10)
-        query = parse_qs(urlsplit(answer.headers["Location"]).query)
+        response = requests.get(login_flow.address, allow_redirects=False, timeout=10)
+        query = parse_qs(urlsplit(response.headers["Location"]).query)
         login_flow.accept({key: value[0] for key, value in query.items()})
     with app.account() as account:
         assert account.describe("persons").fields
 
 
 @pytest.mark.parametrize(
-    "place",
+    "url",
     ["https://evil.example", "https://pipedrive.com.evil.example", "http://acme.pipedrive.com"],
 )
-def test_tokens_go_nowhere_else(app: Harness, place: str) -> None:
-    """`api_domain` decides where the token is sent: only a host of the vendor is taken."""
+def test_tokens_go_nowhere_else(app: Harness, url: str) -> None:
+    """`api_domain` decides where the token is sent, so only hosts of the vendor are accepted."""
     body = (
         '{"access_token":"a","token_type":"Bearer","expires_in":3599,"refresh_token":"r",'
-        f'"scope":"base","api_domain":"{place}"}}'
+        f'"scope":"base","api_domain":"{url}"}}'
     )
     app.sandbox.faults.order("status", status=200, body=body, path="/oauth/token")
     with (
@@ -108,7 +108,7 @@ def test_tokens_go_nowhere_else(app: Harness, place: str) -> None:
 
 
 def test_a_stored_token_goes_nowhere_else(app: Harness) -> None:
-    """A place that was stored when nobody looked is asked for nothing: the account logs in anew."""
+    """A stored token with a foreign address is not used: the account logs in again."""
     with app.account() as account:
         account.identity()
     with SandboxServer(contacts=20, vendors=["pipedrive"]) as other:
@@ -140,21 +140,21 @@ def test_a_stored_token_goes_nowhere_else(app: Harness) -> None:
         ),
     ],
 )
-def test_what_cannot_work(still: Harness, address: str, auth: AuthSettings, words: str) -> None:
-    """Such settings are refused in words before anything is sent."""
+def test_unusable_settings(still: Harness, address: str, auth: AuthSettings, words: str) -> None:
+    """Settings that cannot work are refused with a text before anything is sent."""
     with pytest.raises(ConfigError, match=words) as caught:
         connector("pipedrive").vet(connection(still, address, auth))
     assert caught.value.cure
 
 
 @pytest.mark.parametrize("auth", [TOKEN, APP])
-def test_what_can_work(still: Harness, auth: AuthSettings) -> None:
-    """A company's own address is taken for both kinds."""
+def test_usable_settings(still: Harness, auth: AuthSettings) -> None:
+    """A company's own address is accepted for both kinds of login."""
     connector("pipedrive").vet(connection(still, "https://acme.pipedrive.com", auth))
 
 
 def test_the_login_server_is_a_host_of_its_own(still: Harness) -> None:
-    """Tokens of a company are asked for at oauth.pipedrive.com, those of the sandbox below its address."""
+    """Tokens of a company come from oauth.pipedrive.com, those of the sandbox from its own address."""
     from crm_pipeline.connectors.pipedrive.profile import PROFILE
 
     real = connection(still, "https://acme.pipedrive.com", APP)

@@ -1,4 +1,4 @@
-"""For each kind of answer that the connector reads: whatever it is, the outcome is right data or a sentence."""
+"""Malformed responses of each kind: the outcome is right data or an explained error."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -34,7 +34,7 @@ def read(obj: str, route: str = "cursor") -> Prepare:
 
 
 def changed(obj: str, route: str) -> Prepare:
-    """Read what changed in years."""
+    """Read a window of several years."""
 
     def prepare(account: Account, checkpoint: Checkpoint) -> Operation:
         until = account.vendor_now()
@@ -45,7 +45,7 @@ def changed(obj: str, route: str) -> Prepare:
 
 
 def fields_of(obj: str) -> Prepare:
-    return lambda account, _: lambda: [one.name for one in account.describe(obj).fields]
+    return lambda account, _: lambda: [field.name for field in account.describe(obj).fields]
 
 
 def rows_of(obj: str) -> Prepare:
@@ -73,9 +73,9 @@ def _newest(account: Account, _: Checkpoint) -> Operation:
 
 def _checked(account: Account, _: Checkpoint) -> Operation:
     def check() -> str:
-        for one in account.check().findings:
-            if one.level == "fail":
-                raise CrmError(f"pipe: {one.detail}", cure=one.cure or "As it says.")
+        for finding in account.check().findings:
+            if finding.level == "fail":
+                raise CrmError(f"pipe: {finding.detail}", cure=finding.cure or "As it says.")
         return "healthy"
 
     return check
@@ -138,13 +138,13 @@ KINDS: dict[str, tuple[str, Prepare, str, str]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_answer(small: Harness, tmp_path: Path, kind: str) -> None:
-    """A web page, a part, another type, a missing key: right data, set aside, or a sentence."""
+    """A web page, a truncated body, another type or a missing key: right data, a reject or an explained error."""
     route, prepare, names, silent = KINDS[kind]
-    found: Any
+    wrong: Any
     with small.account(**EAGER) as account:
         operation = prepare(account, Checkpoint(tmp_path / "spool"))
-        found, tried = surprises(
+        wrong, tried = surprises(
             small.company, f"GET .*{route}", operation, names=names, silent=silent, account="pipe"
         )
-    assert found == []
+    assert wrong == []
     assert tried >= 12

@@ -1,4 +1,4 @@
-"""What the columns mean, against the company's own answers, reckoned in plain Python: two companies, two zones.
+"""The columns' meaning, compared with plain Python over the company's responses: two companies, two zones.
 
 Nothing here is asked of our own code but the rows: lists are read from the API, days are made with `zoneinfo`,
 histories are replayed from the changelogs.
@@ -35,7 +35,7 @@ Record = dict[str, Any]
 
 @dataclass
 class Answers:
-    """A company that has been read, and what its API answers."""
+    """A company that has been read, with a client of its API."""
 
     harness: Harness
     account: str
@@ -75,25 +75,25 @@ class Answers:
                 return
 
     def labels(self, path: str, field_code: str) -> dict[Any, str]:
-        fields = {one["field_code"]: one for one in self.every(path, limit="500")}
-        return {str(one["id"]): one["label"] for one in fields[field_code]["options"]}
+        fields = {record["field_code"]: record for record in self.every(path, limit="500")}
+        return {str(option["id"]): option["label"] for option in fields[field_code]["options"]}
 
     @property
     def deals(self) -> list[Record]:
         return [*self.every("/api/v2/deals"), *self.every("/api/v2/deals/archived")]
 
     def day(self, text: str) -> date:
-        """The day of a moment in the company's zone."""
+        """Return the day of an instant in the company's time zone."""
         return moment(text).astimezone(self.zone).date()
 
-    def told(self, table: str, columns: str, obj: str) -> dict[str, tuple[Any, ...]]:
-        """The live rows of a table that came from an object, by id."""
+    def live(self, table: str, columns: str, obj: str) -> dict[str, tuple[Any, ...]]:
+        """Return the live rows of a table that came from an object, by id."""
         read = rows(self.harness, table, f"source_id, object, is_deleted, {columns}")
         return {row[0]: row[3:] for row in read if row[1] == obj and not row[2]}
 
 
 def moment(text: str) -> datetime:
-    """Read an instant: v1 writes UTC without saying so."""
+    """Return an instant: v1 writes UTC without an offset."""
     return datetime.fromisoformat(text if text[-1] == "Z" else f"{text}+00:00")
 
 
@@ -110,14 +110,14 @@ def money(value: Any) -> Decimal | None:
 
 
 def assert_same(
-    told: Mapping[str, tuple[Any, ...]],
+    actual: Mapping[str, tuple[Any, ...]],
     records: list[Record],
     expected: Callable[[Record], tuple[Any, ...]],
     varying: int,
 ) -> None:
-    """Every record is a row and says what is expected; so many of the columns differ between rows."""
+    """Assert that every record is a row with the expected values, and that `varying` columns have several values."""
     wanted = {str(record["id"]): expected(record) for record in records}
-    assert dict(told) == wanted
+    assert dict(actual) == wanted
     columns = list(zip(*wanted.values(), strict=True))
     assert sum(len(set(map(str, column))) > 1 for column in columns) >= varying
 
@@ -177,13 +177,13 @@ def test_deals(company: Answers) -> None:
             text_of(deal["person_id"]),
         )
 
-    told = company.told(
+    actual = company.live(
         "deals",
         "is_closed, is_won, close_date, epoch(closed_at), lost_reason, is_archived, source, "
         "created_by_source_id, url, amount, currency, primary_contact_source_id",
         "deals",
     )
-    assert_same(told, company.deals, expected, varying=12)
+    assert_same(actual, company.deals, expected, varying=12)
     # A day of UTC would be another one for some.
     assert any(
         d["close_time"] and d["close_time"][:10] != d["local_close_date"] for d in company.deals
@@ -205,11 +205,11 @@ def test_leads(company: Answers) -> None:
             f"{company.address}/leads/inbox/{lead['id']}",
         )
 
-    told = company.told(
+    actual = company.live(
         "leads", "amount, currency, source, is_archived, created_by_source_id, url", "leads"
     )
     leads = [*company.every("/v1/leads"), *company.every("/v1/leads/archived")]
-    assert_same(told, leads, expected, varying=6)
+    assert_same(actual, leads, expected, varying=6)
 
 
 def test_activities(company: Answers) -> None:
@@ -230,11 +230,11 @@ def test_activities(company: Answers) -> None:
 
     columns = "due_on, epoch(due_at), epoch(starts_at), epoch(ends_at), created_by_source_id, url"
     activities = company.every("/api/v2/activities")
-    assert_same(company.told("activities", columns, "activities"), activities, expected, varying=6)
-    days = {str(one["id"]): one["due_date"] for one in activities}
+    assert_same(company.live("activities", columns, "activities"), activities, expected, varying=6)
+    days = {str(record["id"]): record["due_date"] for record in activities}
     moved = [
         key
-        for key, (day, *_) in company.told("activities", columns, "activities").items()
+        for key, (day, *_) in company.live("activities", columns, "activities").items()
         if str(day) != days[key]
     ]
     assert moved
@@ -249,7 +249,7 @@ def test_notes(company: Answers) -> None:
 
     columns = "due_on, epoch(due_at), starts_at, created_by_source_id"
     notes = company.every("/v1/notes")
-    assert_same(company.told("activities", columns, "notes"), notes, expected, varying=3)
+    assert_same(company.live("activities", columns, "notes"), notes, expected, varying=3)
     assert any(str(company.day(note["add_time"])) != note["add_time"][:10] for note in notes)
 
 
@@ -259,46 +259,46 @@ def test_products(company: Answers) -> None:
     labels = company.labels("/api/v2/productFields", "category")
 
     def expected(product: Record) -> tuple[Any, ...]:
-        prices = {one["currency"]: one["price"] for one in reversed(product["prices"])}
+        prices = {price["currency"]: price["price"] for price in reversed(product["prices"])}
         code = main if main in prices else product["prices"][0]["currency"]
         return money(prices[code]), code, labels.get(str(product["category"]))
 
     products = company.every("/api/v2/products")
-    told = company.told("products", "price, currency, family", "products")
-    assert_same(told, products, expected, varying=3)
+    actual = company.live("products", "price, currency, family", "products")
+    assert_same(actual, products, expected, varying=3)
     # In some the main currency comes second, in some it is not there at all.
-    codes = [[price["currency"] for price in one["prices"]] for one in products]
+    codes = [[price["currency"] for price in record["prices"]] for record in products]
     assert any(main in listed[1:] for listed in codes)
     assert any(main not in listed for listed in codes)
 
 
 def test_parties(company: Answers) -> None:
     """Persons have their names, first address and consent, organizations the label of their industry."""
-    login_flow = {"subscribed": False, "unsubscribed": True}
+    opt_outs = {"subscribed": False, "unsubscribed": True}
 
-    def person(one: Record) -> tuple[Any, ...]:
-        emails = sorted(one["emails"], key=lambda point: not point["primary"])
+    def person(record: Record) -> tuple[Any, ...]:
+        emails = sorted(record["emails"], key=lambda point: not point["primary"])
         email = emails[0]["value"] if emails else None
-        status = login_flow.get(one["marketing_status"])
-        return text_of(one["name"]), email, status, f"{company.address}/person/{one['id']}"
+        status = opt_outs.get(record["marketing_status"])
+        return text_of(record["name"]), email, status, f"{company.address}/person/{record['id']}"
 
     people = company.every("/api/v2/persons", include_fields="marketing_status")
-    told = company.told("contacts", "full_name, email, email_opt_out, url", "persons")
-    assert_same(told, people, person, varying=4)
+    actual = company.live("contacts", "full_name, email, email_opt_out, url", "persons")
+    assert_same(actual, people, person, varying=4)
     labels = company.labels("/api/v2/organizationFields", "industry")
 
-    def organization(one: Record) -> tuple[Any, ...]:
-        return labels.get(str(one["industry"])), f"{company.address}/organization/{one['id']}"
+    def organization(record: Record) -> tuple[Any, ...]:
+        return labels.get(str(record["industry"])), f"{company.address}/organization/{record['id']}"
 
-    known = company.every("/api/v2/organizations")
-    told = company.told("companies", "industry, url", "organizations")
-    assert_same(told, known, organization, varying=2)
+    organizations = company.every("/api/v2/organizations")
+    actual = company.live("companies", "industry, url", "organizations")
+    assert_same(actual, organizations, organization, varying=2)
 
 
 def test_users(company: Answers) -> None:
     """Roles and teams by their names; who never logged in has no login, and leavers stay."""
-    roles = {one["id"]: one["name"] for one in company.every("/v1/roles")}
-    teams = [one for one in company.every("/v1/legacyTeams") if one["active_flag"]]
+    roles = {record["id"]: record["name"] for record in company.every("/v1/roles")}
+    teams = [record for record in company.every("/v1/legacyTeams") if record["active_flag"]]
 
     def expected(user: Record) -> tuple[Any, ...]:
         own = [team["name"] for team in teams if user["id"] in team["users"]]
@@ -307,28 +307,32 @@ def test_users(company: Answers) -> None:
         return user["name"], user["active_flag"], roles[user["role_id"]], own or None, at
 
     users = company.every("/v1/users")
-    told = company.told("users", "full_name, is_active, role, teams, epoch(last_login_at)", "users")
-    assert_same(told, users, expected, varying=5)
+    actual = company.live(
+        "users", "full_name, is_active, role, teams, epoch(last_login_at)", "users"
+    )
+    assert_same(actual, users, expected, varying=5)
     assert any(user["last_login"].startswith("0000") for user in users)
 
 
 def replayed(company: Answers, deal: Record) -> list[tuple[Any, ...]]:
     """The states of a deal, from its present one back to its first: newest changes come first."""
-    stages = {str(one["id"]): one["pipeline_id"] for one in company.every("/api/v2/stages")}
+    stages = {
+        str(record["id"]): record["pipeline_id"] for record in company.every("/api/v2/stages")
+    }
     log = company.every(f"/v1/deals/{deal['id']}/changelog", limit="500")
     keys = ("stage_id", "value", "currency")
     state = {key: text_of(deal[key]) for key in keys}
     states: list[tuple[Any, ...]] = []
 
-    def noted(time: str) -> None:
+    def add_state(time: str) -> None:
         stage = state["stage_id"] or ""
         pipeline = str(stages[stage])
         states.append((seconds(time), stage, pipeline, money(state["value"]), state["currency"]))
 
-    for change in (one for one in log if one["field_key"] in keys):
-        noted(change["time"])
+    for change in (entry for entry in log if entry["field_key"] in keys):
+        add_state(change["time"])
         state[change["field_key"]] = change["old_value"]
-    noted(deal["add_time"])
+    add_state(deal["add_time"])
     return states[::-1]
 
 
@@ -338,12 +342,12 @@ def test_stage_history(company: Answers) -> None:
         "deal_source_id, epoch(changed_at), stage, pipeline_source_id, amount, currency, "
         "epoch(entered_at), epoch(left_at), custom ->> 'number'"
     )
-    told: dict[str, list[tuple[Any, ...]]] = {}
+    actual: dict[str, list[tuple[Any, ...]]] = {}
     for deal, *row in sorted(rows(company.harness, "deal_stage_history", columns), key=_by_number):
-        told.setdefault(deal, []).append(tuple(row[:-1]))
-    assert told.keys() == {str(deal["id"]) for deal in company.deals}
+        actual.setdefault(deal, []).append(tuple(row[:-1]))
+    assert actual.keys() == {str(deal["id"]) for deal in company.deals}
     for deal in company.deals:
-        history = told[str(deal["id"])]
+        history = actual[str(deal["id"])]
         assert [row[:5] for row in history] == replayed(company, deal)
         entered, left = [row[5] for row in history], [row[6] for row in history]
         moves = [k for k, row in enumerate(history) if k == 0 or row[1] != history[k - 1][1]]
@@ -353,7 +357,7 @@ def test_stage_history(company: Answers) -> None:
             assert set(left[begin:end]) == {until}
         last = (str(deal["stage_id"]), str(deal["pipeline_id"]), money(deal["value"]), entered[-1])
         assert last == (*history[-1][1:4], seconds(deal["stage_change_time"]))
-    assert any(len({row[3] for row in history}) > 1 for history in told.values())
+    assert any(len({row[3] for row in history}) > 1 for history in actual.values())
 
 
 def _by_number(row: tuple[Any, ...]) -> tuple[str, int]:
@@ -361,38 +365,40 @@ def _by_number(row: tuple[Any, ...]) -> tuple[str, int]:
 
 
 def test_participants(company: Answers) -> None:
-    """All people of each deal, whoever is its main contact told apart, with the day that they came."""
+    """All people of each deal, marked for the main contact, with the time of their entry."""
     wanted = {
-        (str(deal["id"]), str(one["person_id"]["value"])): (
-            one["person_id"]["value"] == deal["person_id"],
-            seconds(one["add_time"]),
+        (str(deal["id"]), str(record["person_id"]["value"])): (
+            record["person_id"]["value"] == deal["person_id"],
+            seconds(record["add_time"]),
         )
         for deal in company.deals
-        for one in company.every(f"/v1/deals/{deal['id']}/participants")
+        for record in company.every(f"/v1/deals/{deal['id']}/participants")
     }
     columns = (
         "from_table, to_table, from_source_id, to_source_id, from_key, to_key, is_primary, "
         "epoch(created_at)"
     )
-    told = [row for row in rows(company.harness, "associations", columns) if row[0] == "deals"]
-    assert {row[2:4]: row[6:] for row in told} == wanted
-    assert len(told) == len(wanted)
+    actual = [row for row in rows(company.harness, "associations", columns) if row[0] == "deals"]
+    assert {row[2:4]: row[6:] for row in actual} == wanted
+    assert len(actual) == len(wanted)
     assert sum(not is_main for is_main, _ in wanted.values()) > 10
-    for from_table, to_table, deal, person, from_key, to_key, *_ in told:
+    for from_table, to_table, deal, person, from_key, to_key, *_ in actual:
         assert (from_table, to_table) == ("deals", "contacts")
         assert (from_key, to_key) == (f"pipe:deals:{deal}", f"pipe:persons:{person}")
 
 
 def test_people_of_activities(company: Answers) -> None:
-    """All participants of each activity, the first one told apart."""
+    """All participants of each activity, the first one marked."""
     wanted = {
-        (str(activity["id"]), str(one["person_id"])): one["primary"]
+        (str(activity["id"]), str(participant["person_id"])): participant["primary"]
         for activity in company.every("/api/v2/activities")
-        for one in activity["participants"]
+        for participant in activity["participants"]
     }
     columns = "from_table, to_table, is_deleted, from_source_id, to_source_id, is_primary, to_key"
-    told = [row for row in rows(company.harness, "associations", columns) if row[0] == "activities"]
-    live = [row for row in told if not row[2]]
+    actual = [
+        row for row in rows(company.harness, "associations", columns) if row[0] == "activities"
+    ]
+    live = [row for row in actual if not row[2]]
     assert {row[3:5]: row[5] for row in live} == wanted
     assert len(live) == len(wanted)
     assert {row[1] for row in live} == {"contacts"}

@@ -1,4 +1,4 @@
-"""What the connector reads, in the common model: its schemas and the mapping fit each other."""
+"""The connector's schemas and mapping fit the common model."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ OBJECTS = (
 
 
 def test_everything_that_is_read_fits_the_model(make_harness: HarnessMaker, tmp_path: Path) -> None:
-    """Each object makes its table, no value is left unconverted, and references lead to rows."""
+    """Each object becomes its table, every value is converted, and references point to rows."""
     with make_harness(contacts=60, objects=json.dumps(OBJECTS)) as harness:
         assert_fits(harness, OBJECTS, tmp_path / "engine")
         people = rows(harness, "contacts", "email, emails, phone, phones")

@@ -1,4 +1,4 @@
-"""What the connector asks of Pipedrive stands in docs/vendor-operations.md, and is compared as it says there."""
+"""The connector's calls are listed in docs/vendor-operations.md, and compared as it says there."""
 
 import json
 
@@ -48,7 +48,7 @@ DESCRIPTIONS = Descriptions(
 
 
 def read(make_harness: HarnessMaker, kept: list[Response]) -> list[Response]:
-    """Read every object by every route, and do what commands do beside."""
+    """Read every object by every strategy, and make the calls of all commands."""
     objects = json.dumps(list(ITEMS))
     with (
         make_harness(contacts=40, kind="refresh_token", objects=objects) as harness,
@@ -58,10 +58,10 @@ def read(make_harness: HarnessMaker, kept: list[Response]) -> list[Response]:
             operations.looked_at(account, tuple(ITEMS))
             account.probe_changes(account.describe("persons"), harness.clock.now())
             for obj, item in ITEMS.items():
-                if item.record:
+                if item.record_path:
                     account.get(obj, str(harness.company.rows(obj)[0]["id"]), by=None)
             for obj in _SEARCHED:
-                by = ITEMS[obj].search[0]
+                by = ITEMS[obj].search_fields[0]
                 names = [str(row[by]) for row in harness.company.rows(obj)]
                 alone = next(name for name in names if names.count(name) == 1)
                 account.get(obj, alone, by=by)
@@ -73,7 +73,7 @@ def read(make_harness: HarnessMaker, kept: list[Response]) -> list[Response]:
 
 @pytest.fixture(scope="module")
 def kept() -> list[Response]:
-    """The answers of one reading, for all tests of the module."""
+    """The responses of one run, for all tests of the module."""
     return []
 
 
@@ -82,10 +82,10 @@ def test_every_operation_is_documented(make_harness: HarnessMaker, kept: list[Re
     operations.by_operation(operations.documented("pipedrive"), kept or read(make_harness, kept))
 
 
-def test_answers_are_compared_as_documented(
+def test_responses_are_compared_as_documented(
     make_harness: HarnessMaker, kept: list[Response]
 ) -> None:
-    """Answers fit the vendor's description where the row says yes; where it says no, they cannot."""
-    answers = kept or read(make_harness, kept)
-    found = operations.by_operation(operations.documented("pipedrive"), answers)
-    operations.assert_verdicts(DESCRIPTIONS, found)
+    """Responses fit the vendor's description where the row says yes, and do not fit it where it says no."""
+    responses = kept or read(make_harness, kept)
+    differences = operations.by_operation(operations.documented("pipedrive"), responses)
+    operations.assert_verdicts(DESCRIPTIONS, differences)

@@ -1,4 +1,4 @@
-"""Pages that cannot be: said twice, empty with more to come, cut off; and lists that move while read."""
+"""Defective pages (repeated, empty before the end, truncated) and lists that change during a read."""
 
 import json
 from collections.abc import Callable
@@ -10,25 +10,25 @@ from crm_pipeline.connectors.pipedrive import scan
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.kernel.clock import Window, parse_instant
-from crm_pipeline.kernel.errors import MalformedAnswer, ReadLost
+from crm_pipeline.kernel.errors import MalformedResponse, ReadLost
 from crm_pipeline_tests.connectors.pipedrive.conftest import WIDE, Harness, HarnessMaker
 
 SPAN = Window(parse_instant("2026-01-01T00:00:00Z"), parse_instant("2026-11-01T00:00:00Z"))
 
 
-def answer(*ids: int, cursor: str | None = None, stamp: str = "2026-05-05T05:05:05Z") -> str:
-    rows = [{"id": number, "update_time": stamp} for number in ids]
+def answer(*ids: int, cursor: str | None = None, modified_at: str = "2026-05-05T05:05:05Z") -> str:
+    rows = [{"id": number, "update_time": modified_at} for number in ids]
     return json.dumps({"success": True, "data": rows, "additional_data": {"next_cursor": cursor}})
 
 
 def test_records_without_keys_are_refused(harness: Harness) -> None:
-    """A record without an id makes no page, one with a stamp that is none is set aside; no value is told."""
+    """A record without an id fails the page, one with an invalid time is rejected; no text shows values."""
     body = '{"success":true,"data":[{"name":"Ada Lovelace"}]}'
     harness.sandbox.faults.order("status", status=200, body=body, path="/api/v2/persons", times=3)
-    with pytest.raises(MalformedAnswer) as caught:
+    with pytest.raises(MalformedResponse) as caught:
         harness.extract("persons")
     assert "Lovelace" not in repr(caught.value) + str(caught.value)
-    body = answer(1, stamp="ada@lovelace.example")
+    body = answer(1, modified_at="ada@lovelace.example")
     harness.sandbox.faults.order("status", status=200, body=body, path="/api/v2/persons")
     assert harness.extract("persons").read == 1
     [commit] = harness.landing.windows("pipe", "persons")
@@ -40,21 +40,21 @@ def edited(harness: Harness, number: int, **values: Any) -> None:
 
 
 @pytest.mark.parametrize("gone", [1, 2])
-def test_leads_that_go_during_the_read(
+def test_leads_that_are_deleted_during_the_read(
     make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch, gone: int
 ) -> None:
-    """An offset moves when records before it go: what moved is still read, and nothing twice."""
+    """Offsets shift when earlier records are deleted: all remaining records are read, none twice."""
     with make_harness(contacts=120, ceilings=f"{WIDE}, page_records: 12") as harness:
         staying = _vanishing(harness, gone, monkeypatch)
-        found = harness.extract("leads")
-        assert set(staying) <= set(harness.ids(found))
+        extraction = harness.extract("leads")
+        assert set(staying) <= set(harness.ids(extraction))
         # Pages overlap, so that it takes one read and not a second.
         assert len(harness.sandbox.journal.entries(path="/v1/leadFields")) == 1
-        assert len(harness.ids(found)) == len(set(harness.ids(found)))
+        assert len(harness.ids(extraction)) == len(set(harness.ids(extraction)))
 
 
-def test_a_place_that_is_lost(make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where more records go than the pages overlap, the read begins anew, and fails if it goes on."""
+def test_a_lost_position(make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If more records are deleted than pages overlap, the read starts again, and fails if it happens again."""
     with make_harness(contacts=240, ceilings=f"{WIDE}, page_records: 4") as harness:
         _vanishing(harness, 3, monkeypatch)
         with pytest.raises(ReadLost, match="the place in it is lost"):
@@ -62,29 +62,29 @@ def test_a_place_that_is_lost(make_harness: HarnessMaker, monkeypatch: pytest.Mo
 
 
 def _vanishing(harness: Harness, gone: int, patch: pytest.MonkeyPatch) -> list[str]:
-    """Delete leads from the front of the list after each page; return those that stay."""
+    """Delete leads from the front of the list after each page; return the remaining ones."""
     tables = harness.company.companies["main"].tables
     live = [
         row["id"] for row in tables.rows("SELECT id FROM leads WHERE NOT is_archived ORDER BY id")
     ]
     limit = min(len(live), gone * 12)
-    original: Callable[..., Any] = Lister.ask
-    place = 0
+    original: Callable[..., Any] = Lister.fetch
+    position = 0
 
     def ask(lister: Lister, *arguments: Any) -> Any:
-        nonlocal place
+        nonlocal position
         page = original(lister, *arguments)
-        for number in live[place : min(place + gone, limit)]:
+        for number in live[position : min(position + gone, limit)]:
             tables.update("leads", "id", {number: {"is_deleted": True}})
-        place += gone
+        position += gone
         return page
 
-    patch.setattr(Lister, "ask", ask)
-    return [str(one) for one in live[limit:]]
+    patch.setattr(Lister, "fetch", ask)
+    return [str(lead) for lead in live[limit:]]
 
 
-def test_a_list_that_says_nothing_of_more(harness: Harness) -> None:
-    """v1 may leave its paging out: a short page is then the end, a full one is not."""
+def test_a_list_without_paging(harness: Harness) -> None:
+    """v1 may omit its paging: then a short page is the end, and a full one is not."""
     rows = json.dumps([{"id": f"a{number}"} for number in range(3)])
     body = f'{{"success":true,"data":{rows}}}'
     harness.sandbox.faults.order("status", status=200, body=body, path=r"/v1/leads\?")
@@ -93,7 +93,7 @@ def test_a_list_that_says_nothing_of_more(harness: Harness) -> None:
 
 
 def test_flat_paging(make_harness: HarnessMaker) -> None:
-    """v1's paging may stand at the top of additional_data, as the vendor's description says."""
+    """v1's paging may be at the top of additional_data, as the vendor's description says."""
     with make_harness(ceilings=f"{WIDE}, page_records: 25") as harness:
         harness.company.companies["main"].flat_paging = True
         assert harness.ids(harness.extract("leads")) == harness.truth("leads")
@@ -101,7 +101,7 @@ def test_flat_paging(make_harness: HarnessMaker) -> None:
 
 
 def test_chunks_are_bounded(still: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long list lands in parts, each as old as its first answer."""
+    """A long list is landed in chunks, each as old as its first page."""
     monkeypatch.setattr(scan, "_CHUNK_ROWS", 40)
     with still.account() as account:
         lister = Lister(account._api, ITEMS["persons"])  # type: ignore[attr-defined]

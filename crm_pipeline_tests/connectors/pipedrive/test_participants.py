@@ -1,4 +1,4 @@
-"""The people of deals, asked for deal by deal: who is read, what it costs, what goes, and who pays it."""
+"""The participants of deals: links, cost, removals, and that only deals with participants cost calls."""
 
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ OBJECTS = f"[deals, {NAME}]"
 
 
 def people(harness: Harness) -> set[tuple[str, str]]:
-    """Who takes part in which living deal, as the company keeps it."""
+    """Return the participants of live deals from the company's tables."""
     deals = {row["id"]: row["person_id"] for row in harness.company.rows("deals")}
-    told = tables(harness).rows("SELECT deal_id, person_id FROM participants")
-    pairs = {(row["deal_id"], row["person_id"]) for row in told if row["deal_id"] in deals}
+    stored = tables(harness).rows("SELECT deal_id, person_id FROM participants")
+    pairs = {(row["deal_id"], row["person_id"]) for row in stored if row["deal_id"] in deals}
     pairs |= {(deal, person) for deal, person in deals.items() if person is not None}
     return {(str(deal), str(person)) for deal, person in pairs}
 
@@ -29,14 +29,14 @@ def tables(harness: Harness) -> Any:
 
 
 def linked(harness: Harness, folder: Path) -> set[tuple[str, str]]:
-    """The live links that we have."""
+    """Return the live links of the tables."""
     build(harness, folder)
-    told = rows(harness, "associations", "from_source_id, to_source_id, is_deleted")
-    return {row[:2] for row in told if not row[2]}
+    stored = rows(harness, "associations", "from_source_id, to_source_id, is_deleted")
+    return {row[:2] for row in stored if not row[2]}
 
 
 def test_the_people_of_every_deal(make_harness: HarnessMaker, tmp_path: Path) -> None:
-    """Deals that count none cost nothing; long lists are read to their end, and the plan tells the price."""
+    """Deals with a count of zero cost nothing; long lists are read to their end; the plan shows the cost."""
     with make_harness(
         contacts=60, objects=OBJECTS, ceilings=f"{WIDE}, page_records: 50"
     ) as harness:
@@ -50,7 +50,7 @@ def test_the_people_of_every_deal(make_harness: HarnessMaker, tmp_path: Path) ->
 
 
 def test_lists_of_several_pages(make_harness: HarnessMaker, tmp_path: Path) -> None:
-    """A deal with more people than a page holds has all of them."""
+    """All participants of a deal are read, also if they take several pages."""
     with make_harness(contacts=60, objects=OBJECTS, ceilings=f"{WIDE}, page_records: 1") as harness:
         harness.extract(NAME)
         assert linked(harness, tmp_path / "engine") == people(harness)
@@ -58,13 +58,16 @@ def test_lists_of_several_pages(make_harness: HarnessMaker, tmp_path: Path) -> N
         assert max(counts.count(deal) for deal in counts) > 1
 
 
-def test_whoever_leaves_a_deal_goes(make_harness: HarnessMaker, tmp_path: Path) -> None:
-    """A deal that changed is read again: who came is linked, who left is not, and the last one neither."""
+def test_removed_participants(make_harness: HarnessMaker, tmp_path: Path) -> None:
+    """A changed deal is read again: new participants are linked, removed ones are not, down to the last."""
     with make_harness(contacts=60, objects=OBJECTS) as harness:
         harness.extract(NAME)
         before = people(harness)
-        several = [deal for deal, _ in before if sum(one[0] == deal for one in before) > 1]
-        first, second = int(several[0]), int(next(one for one in several if one != several[0]))
+        several = [deal for deal, _ in before if sum(link[0] == deal for link in before) > 1]
+        first, second = (
+            int(several[0]),
+            int(next(other for other in several if other != several[0])),
+        )
         start = harness.clock.now()
         harness.advance(60)
         with tables(harness).writing() as cursor:
@@ -79,8 +82,8 @@ def test_whoever_leaves_a_deal_goes(make_harness: HarnessMaker, tmp_path: Path) 
         assert str(second) in {deal for deal, _ in after}
 
 
-def test_a_list_that_begins_again(make_harness: HarnessMaker) -> None:
-    """An answer that names itself as the next one ends the read."""
+def test_a_repeated_page(make_harness: HarnessMaker) -> None:
+    """A page that names itself as the next one ends the read."""
     body = (
         '{"success":true,"data":[{"id":1,"person_id":{"value":2}}],"additional_data":{"pagination":'
         '{"start":0,"more_items_in_collection":true,"next_start":0}}}'

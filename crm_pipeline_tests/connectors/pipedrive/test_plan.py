@@ -1,4 +1,4 @@
-"""Plans: what each route would cost, which can be taken, and what was learned on the way."""
+"""Plans: the cost of each strategy, the possible ones, and what planning learns."""
 
 from datetime import timedelta
 
@@ -24,23 +24,23 @@ def plan(harness: Harness, obj: str, window: Window | None = SPAN, route: str = 
     [
         ("leads", SPAN, "no list of it by time of change"),
         ("stages", SPAN, "no list of it by time of change"),
-        ("persons", Window(None, SPAN.to_at), "without a stamp"),
+        ("persons", Window(None, SPAN.to_at), "without a time of change"),
     ],
 )
-def test_why_not_in_lanes(still: Harness, obj: str, window: Window, words: str) -> None:
-    """All routes are weighed; the impediment of one is told."""
-    found = plan(still, obj, window)
-    assert [strategy.name for strategy in found.strategies] == ["cursor", "windows"]
-    assert found.route == "cursor"
-    assert words in found.strategies[1].impediment
-    assert words in found.reason
+def test_why_not_by_windows(still: Harness, obj: str, window: Window, words: str) -> None:
+    """All strategies are compared, and the plan shows why one is impossible."""
+    planned = plan(still, obj, window)
+    assert [route.name for route in planned.routes] == ["cursor", "windows"]
+    assert planned.route == "cursor"
+    assert words in planned.routes[1].impediment
+    assert words in planned.reason
     if obj != "persons":
         with pytest.raises(ConfigError, match=words):
             plan(still, obj, window, route="windows")
 
 
-def test_the_quicker_route_is_taken(still: Harness) -> None:
-    """Many pages are read in lanes, if there is time to win; one page is read at once."""
+def test_the_faster_strategy_is_taken(still: Harness) -> None:
+    """Many pages are read by parallel workers if that is faster; a single page is read directly."""
     long = plan(still, "persons")
     by = {strategy.name: strategy for strategy in long.strategies}
     assert by["windows"].calls > by["cursor"].calls > 4
@@ -56,18 +56,18 @@ def test_the_quicker_route_is_taken(still: Harness) -> None:
 @pytest.mark.parametrize("route", ["cursor", "windows"])
 def test_plans_come_true(still: Harness, obj: str, route: str) -> None:
     """Calls and tokens are within a fifth of the plan, give or take five calls."""
-    found = still.extract(obj, window=SPAN, route=route)
-    assert abs(found.calls - found.planned_calls) <= 0.2 * found.planned_calls + 5
-    assert abs(found.cost - found.planned_cost) <= 0.2 * found.planned_cost + 50
+    extraction = still.extract(obj, window=SPAN, route=route)
+    assert abs(extraction.calls - extraction.planned_calls) <= 0.2 * extraction.planned_calls + 5
+    assert abs(extraction.cost - extraction.planned_cost) <= 0.2 * extraction.planned_cost + 50
 
 
 def test_a_plan_reads_no_page_twice(still: Harness) -> None:
-    """The first page of each list is asked for once: by the plan, and used by the read."""
+    """The first page of each list is requested once, by the plan, and used by the read."""
     still.sandbox.journal.clear()
-    found = still.extract("persons", window=SPAN, route="cursor")
-    queries = [one.query for one in still.sandbox.journal.entries(path="/api/v2/persons$")]
+    extraction = still.extract("persons", window=SPAN, route="cursor")
+    queries = [entry.query for entry in still.sandbox.journal.entries(path="/api/v2/persons$")]
     assert len(queries) == len(set(queries))
-    assert found.calls == len(queries) + 1  # the metadata
+    assert extraction.calls == len(queries) + 1  # the metadata
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_plan_reads_no_page_twice(still: Harness) -> None:
     [(9.0, 0.35, 4), (45.0, 0.35, 16), (200.0, 1.0, 16), (1, 0.1, 1)],
 )
 def test_workers(calls_per_s: float, rtt_s: float, workers: int) -> None:
-    """As many as it takes to use up what may be called, at most sixteen."""
+    """There are enough workers to use up the allowed rate, at most sixteen."""
     assert workers_of(calls_per_s, rtt_s) == workers
 
 
@@ -109,16 +109,16 @@ def test_fields_that_are_not_given(
     """A refused optional field is left out and named in the reason; all others are read."""
     body = f'{{"success":false,"error":"{error}","code":"{code}"}}'
     harness.sandbox.faults.order("status", status=status, body=body, path="/api/v2/persons")
-    found = harness.extract("persons")
-    names = set(found.schema.names)
+    extraction = harness.extract("persons")
+    names = set(extraction.schema.names)
     assert not gone & names
     assert {"notes_count", "smart_bcc_email"} <= names
-    assert all(name in found.reason for name in gone)
-    assert harness.ids(found) == harness.truth("persons")
+    assert all(name in extraction.reason for name in gone)
+    assert harness.ids(extraction) == harness.truth("persons")
 
 
 def test_a_refusal_of_everything_optional(harness: Harness) -> None:
-    """Where nothing optional is given the rest is read; where that is refused as well, it is an error."""
+    """If all optional fields are refused, the rest is read; if that is refused too, it is an error."""
     body = '{"success":false,"error":"include_fields: no","code":"ERR_SCHEMA_VALIDATION_FAILED"}'
     harness.sandbox.faults.order("status", status=400, body=body, path="/api/v2/persons", times=2)
     assert "notes_count" not in harness.extract("persons").schema.names
@@ -128,17 +128,17 @@ def test_a_refusal_of_everything_optional(harness: Harness) -> None:
 
 
 def test_an_unknown_object(still: Harness) -> None:
-    """The error lists the objects and guesses."""
+    """The error lists the objects and suggests one."""
     with pytest.raises(NotPermitted, match="no object person; known: deals, persons") as caught:
         plan(still, "person")
     assert "Did you mean 'persons'?" in caught.value.cure
 
 
-def test_everything_that_can_be_asked_for_is(make_harness: HarnessMaker) -> None:
-    """Optional fields are asked for on every list that has them, so that nothing is left out."""
+def test_all_optional_fields_are_requested(make_harness: HarnessMaker) -> None:
+    """Every list that has optional fields is requested with all of them."""
     with make_harness(ceilings=WIDE) as harness:
         harness.extract("deals")
         asked = harness.sandbox.journal.entries(path="/api/v2/deals")
         assert len(asked) == 4
-        assert all("products_count" in one.query for one in asked)
-        assert all("custom_fields" not in one.query for one in asked)
+        assert all("products_count" in entry.query for entry in asked)
+        assert all("custom_fields" not in entry.query for entry in asked)

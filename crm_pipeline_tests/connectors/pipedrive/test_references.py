@@ -11,7 +11,7 @@ KINDS = {"Manager": "user", "Referrer": "people", "Reseller": "org"}
 
 
 def test_references_of_leads_are_those_of_deals(make_harness: HarnessMaker, tmp_path: Path) -> None:
-    """Each is a number that can be joined, for leads as for deals, and the rest of the object stays."""
+    """Each is an id that can be joined, for leads as for deals, and the whole object is kept."""
     with make_harness(contacts=20, objects="[deals, leads]") as harness:
         codes = {
             name: harness.company.add_field("deals", name, kind) for name, kind in KINDS.items()
@@ -26,17 +26,17 @@ def test_references_of_leads_are_those_of_deals(make_harness: HarnessMaker, tmp_
             record = harness.company.rows(obj)[0]["id"]
             harness.company.edit(obj, record, **wanted)
             harness.advance(60)
-            found = harness.extract(obj)
+            extraction = harness.extract(obj)
             for code in codes.values():
-                field = found.schema.by_name[code]
+                field = extraction.schema.by_name[code]
                 assert field.reference_to
-                [value] = _values(harness.landed(found)["record"].to_pylist(), field.keys)
+                [value] = _values(harness.landed(extraction)["record"].to_pylist(), field.keys)
                 assert value == str(wanted[code]), (obj, field.name)
         build(harness, tmp_path / "engine")
         for code, number in wanted.items():
             stored = f"custom ->> '{code}', (custom ->> '{code}_object')::JSON ->> 'value'"
-            told = [row for row in rows(harness, "leads", stored) if row[0] is not None]
-            assert told == [(str(number), str(number))]
+            values = [row for row in rows(harness, "leads", stored) if row[0] is not None]
+            assert values == [(str(number), str(number))]
             [(alone,)] = [
                 row for row in rows(harness, "deals", f"custom ->> '{code}'") if row[0] is not None
             ]

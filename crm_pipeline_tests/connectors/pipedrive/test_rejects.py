@@ -1,4 +1,4 @@
-"""One bad record is one row in quarantine, by each kind of list; keys come from the records, the origin from the list."""
+"""Rejects: one bad record is one row in quarantine, for each kind of list; keys come from the records."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +12,7 @@ import pytest
 from crm_pipeline.connectors.pipedrive import connector
 from crm_pipeline.connectors.pipedrive.catalog import DELETED, ITEMS
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.kernel.errors import MalformedResponse
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract
@@ -40,7 +40,7 @@ def read(
 
 
 def spoiled(record: str) -> Callable[[Response], Response]:
-    """Give a record a text that is none, wherever it is shown."""
+    """Give a record an undecodable text in every response."""
     begin = b'{"id":%b,' % record.encode()
     return lambda response: replace(
         response, body=response.body.replace(begin, begin + b'"odd":"\\ud83d",')
@@ -59,15 +59,15 @@ def spoiled(record: str) -> Callable[[Response], Response]:
         ("users", "cursor", False),
     ],
 )
-@pytest.mark.parametrize("place", [0, -1])
+@pytest.mark.parametrize("index", [0, -1])
 def test_one_bad_record_is_one_row(
-    small: Harness, tmp_path: Path, obj: str, route: str, bounded: bool, place: int
+    small: Harness, tmp_path: Path, obj: str, route: str, bounded: bool, index: int
 ) -> None:
-    """By cursor, in ranges, by offset or in one answer: the others are read, read = landed + set aside."""
+    """By cursor, in ranges, by offset or in one response: the others are read; read = landed + rejected."""
     now = small.clock.now()
     window = Window(now - timedelta(days=3_000), now) if bounded else None
     whole, _ = read(small, tmp_path / "whole", obj, route=route, window=window)
-    bad = small.truth(obj, window)[place]
+    bad = small.truth(obj, window)[index]
     with mutated(small.company, rf"GET .*/{obj}\?", spoiled(bad)):
         commit, landing = read(small, tmp_path / "spoiled", obj, route=route, window=window)
     assert whole.quarantined == 0
@@ -80,8 +80,8 @@ def test_one_bad_record_is_one_row(
         assert bad not in pq.read_table(batch.path)["_source_id"].to_pylist()
 
 
-def test_products_of_a_deal_that_cannot_be_read(small: Harness, tmp_path: Path) -> None:
-    """They are asked for by its id: their absence would look like their deletion."""
+def test_line_items_of_an_unreadable_deal(small: Harness, tmp_path: Path) -> None:
+    """They are requested by its id, as their absence would look like their deletion."""
     whole, _ = read(small, tmp_path / "whole", "deal_products")
     deals = small.truth("deals")
 
@@ -95,8 +95,8 @@ def test_products_of_a_deal_that_cannot_be_read(small: Harness, tmp_path: Path) 
     assert (commit.records, commit.quarantined) == (whole.records, 0)
 
 
-def test_a_deal_of_which_nothing_is_known(small: Harness, tmp_path: Path) -> None:
-    """Where not even its id can be read, the products are not read at all."""
+def test_a_deal_without_an_id(small: Harness, tmp_path: Path) -> None:
+    """If a deal's id cannot be read, no line items are read at all."""
 
     def bad(response: Response) -> Response:
         body = response.body.replace(b'"data":[{"id":', b'"data":[{"no":', 1)
@@ -104,14 +104,14 @@ def test_a_deal_of_which_nothing_is_known(small: Harness, tmp_path: Path) -> Non
 
     with (
         mutated(small.company, r"GET .*/api/v2/deals\?", bad),
-        pytest.raises(MalformedAnswer, match="products cannot be asked for"),
+        pytest.raises(MalformedResponse, match="products cannot be requested"),
     ):
         read(small, tmp_path, "deal_products")
     assert Landing(tmp_path, small.clock).windows("pipe", "deal_products") == []
 
 
-def test_changes_that_cannot_be_read(small: Harness, tmp_path: Path) -> None:
-    """One bad change sets the history of its deal aside, and no other."""
+def test_unreadable_changes(small: Harness, tmp_path: Path) -> None:
+    """One bad change rejects the history of its deal, and no other."""
     whole, _ = read(small, tmp_path / "whole", "deal_changes")
 
     def bad(response: Response) -> Response:
@@ -124,26 +124,26 @@ def test_changes_that_cannot_be_read(small: Harness, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("obj", ITEMS)
-def test_keys_of_what_has_landed(small: Harness, tmp_path: Path, obj: str) -> None:
-    """The records themselves give the keys that they landed with, with what their list said."""
+def test_keys_of_landed_records(small: Harness, tmp_path: Path, obj: str) -> None:
+    """Landed records give the same keys again, with the marks of their list."""
     _, landing = read(small, tmp_path, obj)
     for batch in landing.batches("pipe", obj):
         [raw] = pq.read_table(batch.path).combine_chunks().to_batches()
-        found = connector.keys.of(
+        columns = connector.keys.of(
             obj, NO_SCHEMA, raw, shape="json", route="cursor", origin=None, deleted=raw["_deleted"]
         )
-        assert found.equals(raw.select(list(KEY_COLUMNS)))
+        assert columns.equals(raw.select(list(KEY_COLUMNS)))
 
 
 def test_the_origin_of_a_page(small: Harness, tmp_path: Path) -> None:
-    """Only the list says that its deals are deleted; with that, the keys are those that landed."""
+    """Only the list says that its deals are deleted; with that origin the keys are the landed ones."""
     seen = set[str]()
     with small.account(**EAGER) as account:
         plan = account.plan(ObjectSettings("deals", route="cursor"), None)
         for page in account.pages(plan, Checkpoint(tmp_path)):
             seen.add(page.origin)
             for raw in page.batches():
-                found = connector.keys.of(
+                columns = connector.keys.of(
                     "deals",
                     NO_SCHEMA,
                     raw,
@@ -152,16 +152,16 @@ def test_the_origin_of_a_page(small: Harness, tmp_path: Path) -> None:
                     origin=page.origin,
                     deleted=None,
                 )
-                assert found.equals(raw.select(list(KEY_COLUMNS)))
+                assert columns.equals(raw.select(list(KEY_COLUMNS)))
     assert seen == {"", DELETED}
 
 
 def test_a_mark_that_was_wrong_is_not_kept() -> None:
-    """Users who left own what they owned: a mark of an older version gives way to today's rule."""
+    """Former users still own records: today's rule replaces the deletion mark of an older version."""
     raw = pa.record_batch(
         {"record": ['{"id":1,"is_deleted":true,"modified":"2026-01-02 03:04:05"}']}
     )
-    found = connector.keys.of(
+    columns = connector.keys.of(
         "users",
         NO_SCHEMA,
         raw,
@@ -170,17 +170,17 @@ def test_a_mark_that_was_wrong_is_not_kept() -> None:
         origin=None,
         deleted=pa.array([True]),
     )
-    assert found["_deleted"].to_pylist() == [False]
-    assert found["_modified_at"][0].as_py().second == 5
+    assert columns["_deleted"].to_pylist() == [False]
+    assert columns["_modified_at"][0].as_py().second == 5
 
 
 def test_a_deal_without_its_changes_has_no_keys() -> None:
-    """What was set aside in place of a history is no history, whatever reads it later."""
+    """A rejected text without changes stays rejected, whatever reads it later."""
     raw = pa.record_batch({"record": ['{"id":1}', '{"id":1,"stages":[]}']})
-    found = connector.keys.of(
+    columns = connector.keys.of(
         "deal_changes", NO_SCHEMA, raw, shape="json", route="cursor", origin="", deleted=None
     )
-    assert found["_source_id"].to_pylist() == [None, "1"]
+    assert columns["_source_id"].to_pylist() == [None, "1"]
 
 
 @pytest.mark.parametrize(
@@ -202,26 +202,26 @@ def test_a_deal_without_its_changes_has_no_keys() -> None:
         ('{"id":1,"a":"\\ud83d"}', False),
     ],
 )
-def test_what_is_a_record(text: str, is_read: bool) -> None:
-    """Ids are numbers, stamps are instants of our calendar; anything else stays set aside."""
+def test_which_records_are_readable(text: str, is_read: bool) -> None:
+    """Ids are numbers and times are valid instants; anything else stays rejected."""
     raw = pa.record_batch({"record": [text]})
-    found = connector.keys.of(
+    columns = connector.keys.of(
         "persons", NO_SCHEMA, raw, shape="json", route="cursor", origin="", deleted=None
     )
-    assert (found["_source_id"][0].as_py() == "1") is is_read
+    assert (columns["_source_id"][0].as_py() == "1") is is_read
 
 
-@pytest.mark.parametrize("stamp", ['"0000-00-00 00:00:00"', "null"])
+@pytest.mark.parametrize("modified", ['"0000-00-00 00:00:00"', "null"])
 @pytest.mark.parametrize("has_landed", [True, False])
-def test_what_does_not_say_when_it_changed(stamp: str, has_landed: bool) -> None:
-    """Whole reads land it; what a window has set aside for it does not come back by another rule."""
-    found = connector.keys.of(
+def test_records_without_a_time_of_change(modified: str, has_landed: bool) -> None:
+    """Complete reads land them; records that a window rejected for it stay rejected."""
+    columns = connector.keys.of(
         "persons",
         NO_SCHEMA,
-        pa.record_batch({"record": [f'{{"id":1,"update_time":{stamp}}}']}),
+        pa.record_batch({"record": [f'{{"id":1,"update_time":{modified}}}']}),
         shape="json",
         route="cursor",
         origin="",
         deleted=pa.array([False]) if has_landed else None,
     )
-    assert found["_source_id"].to_pylist() == (["1"] if has_landed else [None])
+    assert columns["_source_id"].to_pylist() == (["1"] if has_landed else [None])

@@ -1,4 +1,4 @@
-"""A read that is stopped goes on where it was: what is done is not asked for again, nothing comes twice."""
+"""Resumed reads: finished pages are not requested again, and no record comes twice."""
 
 from typing import Any
 
@@ -25,8 +25,8 @@ def paged(make_harness: HarnessMaker, monkeypatch: pytest.MonkeyPatch):
 
 
 def stopped(harness: Harness, after: int, obj: str, **options: Any) -> None:
-    """Let a read lose its connection for good after so many pages."""
-    original, asked = Lister.ask, 0
+    """Let a read lose its connection after a number of pages."""
+    original, asked = Lister.fetch, 0
 
     def ask(lister: Lister, *arguments: Any) -> Any:
         nonlocal asked
@@ -36,61 +36,63 @@ def stopped(harness: Harness, after: int, obj: str, **options: Any) -> None:
         return original(lister, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Lister, "ask", ask)
+        patch.setattr(Lister, "fetch", ask)
         with pytest.raises(ConnectionLost):
             harness.extract(obj, **options)
     assert harness.landing.windows("pipe", obj) == []
 
 
 def pages_of(harness: Harness, path: str) -> list[str]:
-    return [one.query for one in harness.sandbox.journal.entries(path=f"{path}$")]
+    return [entry.query for entry in harness.sandbox.journal.entries(path=f"{path}$")]
 
 
 @pytest.mark.parametrize("after", [3, 10])
-def test_lanes_go_on_with_what_is_missing(paged: Harness, after: int) -> None:
-    """Ranges that are done are not asked for again, and records of a shared second come once."""
+def test_workers_read_the_missing_ranges(paged: Harness, after: int) -> None:
+    """Finished ranges are not read again, and records of the same second come once."""
     tables = paged.company.companies["main"].tables
     at = parse_instant("2026-03-03T03:03:03Z").replace(tzinfo=None)
     tables.update("persons", "id", {number: {"update_time": at} for number in range(20, 60)})
     stopped(paged, after, "persons", window=SPAN, route="windows")
-    found = paged.extract("persons", window=SPAN, route="windows")
-    assert paged.ids(found) == paged.truth("persons", SPAN)
+    extraction = paged.extract("persons", window=SPAN, route="windows")
+    assert paged.ids(extraction) == paged.truth("persons", SPAN)
 
 
-def test_lanes_that_have_shrunk_to_a_page(paged: Harness) -> None:
-    """What is left of a window may fit one page, which also holds what is done: that is not landed twice."""
+def test_a_window_that_shrank_to_one_page(paged: Harness) -> None:
+    """If the rest of a window fits one page, finished records on that page are not landed twice."""
     stopped(paged, 22, "persons", window=SPAN, route="windows")
     files = paged.paths("landing/pipe/persons/????-??/*.parquet")
-    done = [one for file in files for one in pq.read_table(file)["_source_id"].to_pylist()]
+    done = [
+        record_id for file in files for record_id in pq.read_table(file)["_source_id"].to_pylist()
+    ]
     assert len(done) > 3
     now = paged.clock.now().replace(tzinfo=None)
     gone = set(paged.truth("persons", SPAN)) - set(done[:3])
     tables = paged.company.companies["main"].tables
-    tables.update("persons", "id", {int(one): {"update_time": now} for one in gone})
-    found = paged.extract("persons", window=SPAN, route="windows")
-    assert paged.ids(found) == sorted(done)
+    tables.update("persons", "id", {int(record_id): {"update_time": now} for record_id in gone})
+    extraction = paged.extract("persons", window=SPAN, route="windows")
+    assert paged.ids(extraction) == sorted(done)
 
 
 @pytest.mark.parametrize("after", [5, 6])
-def test_several_lists_go_on(paged: Harness, after: int) -> None:
-    """Each list of an object remembers its own place."""
+def test_several_lists_are_resumed(paged: Harness, after: int) -> None:
+    """Each list of an object resumes at its own cursor."""
     stopped(paged, after, "deals", mode="refresh")
-    found = paged.extract("deals", mode="refresh")
-    assert paged.ids(found) == paged.truth("deals", include_deleted=True)
+    extraction = paged.extract("deals", mode="refresh")
+    assert paged.ids(extraction) == paged.truth("deals", include_deleted=True)
 
 
-def test_what_is_gone_at_the_vendor_is_begun_anew(paged: Harness) -> None:
-    """A cursor that the vendor does not know any more loses the place, not the read."""
+def test_a_cursor_that_the_vendor_forgot(paged: Harness) -> None:
+    """If the vendor no longer knows a cursor, the read starts again."""
     stopped(paged, 9, "persons", mode="refresh")
     body = '{"success":false,"error":"Validation failed: cursor: cursor is not valid"}'
     paged.sandbox.faults.order("status", status=400, body=body, path="/api/v2/persons.*cursor=")
-    found = paged.extract("persons", mode="refresh")
-    assert paged.ids(found) == paged.truth("persons")
+    extraction = paged.extract("persons", mode="refresh")
+    assert paged.ids(extraction) == paged.truth("persons")
 
 
 def test_another_window_is_not_mixed_in(paged: Harness) -> None:
-    """What an earlier read left is used for its own window only."""
+    """The checkpoint of a read is used only for its own window."""
     stopped(paged, 9, "persons", window=SPAN, route="cursor")
     other = Window(SPAN.from_at, parse_instant("2026-08-01T00:00:00Z"))
-    found = paged.extract("persons", window=other, route="cursor")
-    assert paged.ids(found) == paged.truth("persons", other)
+    extraction = paged.extract("persons", window=other, route="cursor")
+    assert paged.ids(extraction) == paged.truth("persons", other)

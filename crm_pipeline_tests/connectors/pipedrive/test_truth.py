@@ -1,4 +1,4 @@
-"""From the company to the published file through Dagster: what analysts read is what is in the company."""
+"""From the company to the published file through Dagster: published data equal the company's."""
 
 from contextlib import closing
 from typing import Any
@@ -46,9 +46,9 @@ def assert_equal(harness: Harness) -> None:
 
 
 def assert_options_equal(harness: Harness, obj: str, key: str) -> None:
-    """The view of an object lists the labels of a field that holds several options."""
+    """The view of an object lists the labels of a field with several options."""
     name = "Products of interest"
-    [field] = [one for one in harness.company.fields(obj) if one["name"] == name]
+    [field] = [entry for entry in harness.company.fields(obj) if entry["name"] == name]
     wanted = {
         f"pipe:{obj}:{row['id']}": [field["options"][number] for number in row[field["code"]] or []]
         for row in harness.company.rows(obj)
@@ -63,7 +63,7 @@ def _plain(value: Any) -> str | bool | None:
 
 
 def test_published_equals_the_company(make_harness: HarnessMaker) -> None:
-    """After a backfill, and after edits, deletions, a merge and an archived deal that a refresh read."""
+    """Published data are right after a backfill, and after a refresh with edits, deletions, a merge and an archived deal."""
     with (
         make_harness(contacts=40, objects=f"{{{OBJECTS}}}") as harness,
         dg.DagsterInstance.ephemeral() as instance,

@@ -10,7 +10,7 @@ import requests
 
 from crm_pipeline.connectors.salesforce import checkup, describe
 from crm_pipeline.connectors.salesforce.api import Api
-from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.kernel.errors import MalformedResponse
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.model.tables import column_type
 
@@ -54,7 +54,7 @@ def test_the_label_of_an_object(label: Any, read_as: str) -> None:
 @pytest.mark.parametrize("name", ["Id", "IsDeleted", "SystemModstamp"])
 def test_what_tells_records_apart_must_be_there(name: str) -> None:
     """Without its stamp an object would be read otherwise, and without a word."""
-    with pytest.raises(MalformedAnswer, match=f"its entry {name} cannot be read"):
+    with pytest.raises(MalformedResponse, match=f"its entry {name} cannot be read"):
         schema({"name": name, "type": None})
 
 
@@ -62,7 +62,7 @@ def test_a_description_without_an_id_is_none() -> None:
     """The whole entry can be missing from the list; then nothing could be read."""
     body = json.dumps({"name": "X__c", "fields": [{"name": "A__c", "type": "string"}]}).encode()
     with pytest.raises(
-        MalformedAnswer,
+        MalformedResponse,
         match="description of X__c is not what the vendor documents: it has no entry Id",
     ):
         describe.schema_of(body, "X__c", "acme")

@@ -1,4 +1,4 @@
-"""Zoho, for the conformance tests."""
+"""The Zoho case of the conformance tests."""
 
 import json
 from collections.abc import Mapping
@@ -57,17 +57,17 @@ def _fetch(url: str) -> dict[str, dict[str, Any]]:
     fields = ask("/settings/fields", module="Contacts")["fields"]
     # What is several records by itself is read as a module of its own.
     several = {"subform", "multiselectlookup", "multiuserlookup"}
-    names = {one["api_name"] for one in fields if one["data_type"] not in several}
+    names = {field["api_name"] for field in fields if field["data_type"] not in several}
     # Lists cut long texts: whole is a record that is asked for by itself.
-    found = {}
+    records = {}
     for row in ask("/Contacts", fields="id", per_page="200")["data"]:
         [whole] = ask(f"/Contacts/{row['id']}")["data"]
-        found[row["id"]] = {name: whole[name] for name in {"id", *names}}
-    return found
+        records[row["id"]] = {name: whole[name] for name in {"id", *names}}
+    return records
 
 
 def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Of look-ups the ids: queries and exports tell no more."""
+    """Return look-ups as ids, which is all that queries and exports contain."""
     return {name: _value(value) for name, value in record.items()}
 
 
@@ -76,7 +76,7 @@ def _value(value: Any) -> Any:
         case {"id": key}:
             return key
         case list():
-            return [_value(one) for one in value]
+            return [_value(item) for item in value]
         case _:
             return value
 
@@ -94,13 +94,13 @@ def _cell(value: Any) -> str:
         case {"id": key}:
             return str(key)
         case list():  # of tags the names
-            return ";".join(str(one["name"]) if isinstance(one, dict) else one for one in value)
+            return ";".join(str(item["name"]) if isinstance(item, dict) else item for item in value)
         case _:
             return str(value)
 
 
 def _without_scope(emulator: Any) -> str:
-    scopes = [one for one in ALL_SCOPES if one != "ZohoCRM.modules.ALL"]
+    scopes = [scope for scope in ALL_SCOPES if scope != "ZohoCRM.modules.ALL"]
     emulator.oauth.grants.begin_chain("main", scopes, _MAIN.refresh_token)
     emulator.expire_sessions()
     return "ZohoCRM.modules.Contacts.READ"

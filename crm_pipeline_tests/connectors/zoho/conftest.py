@@ -1,4 +1,4 @@
-"""An emulated Zoho org and a pipeline that stand at one moment."""
+"""Fixtures: an emulated Zoho org and a pipeline with the same clock."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MAIN = BY_ACCOUNT["main"]
 
 
 def environ_of(account: str) -> dict[str, str]:
-    """The variables with which an account is logged in to."""
-    found = BY_ACCOUNT[account]
+    """Return the environment variables of a login."""
+    credentials = BY_ACCOUNT[account]
     return {
-        "DEMO_CLIENT_ID": found.client_id,
-        "DEMO_CLIENT_SECRET": found.client_secret,
-        "DEMO_REFRESH_TOKEN": found.refresh_token,
+        "DEMO_CLIENT_ID": credentials.client_id,
+        "DEMO_CLIENT_SECRET": credentials.client_secret,
+        "DEMO_REFRESH_TOKEN": credentials.refresh_token,
     }
 
 
@@ -53,13 +53,13 @@ OBJECTS = ("Accounts", "Contacts", "Deals", "Users", "Pipelines")
 
 
 class ZohoHarness(Harness):
-    """A harness with one org of Zoho."""
+    """A harness with one Zoho org."""
 
     @property
     def emulator(self) -> ZohoSandbox:
-        found = self.sandbox.emulations["zoho"]
-        assert isinstance(found, ZohoSandbox)
-        return found
+        emulation = self.sandbox.emulations["zoho"]
+        assert isinstance(emulation, ZohoSandbox)
+        return emulation
 
     def landed(self, obj: str) -> list[dict[str, Any]]:
         """Return the rows of all batches of an object."""
@@ -91,7 +91,7 @@ def harness_in(
     objects: Sequence[str] = OBJECTS,
     **ceilings: int,
 ) -> Iterator[ZohoHarness]:
-    """A harness whose files lie in a folder."""
+    """Create a harness with its files in a folder."""
     clock = FrozenClock(START)
     with SandboxServer(
         contacts=contacts,
@@ -99,9 +99,9 @@ def harness_in(
         clock=SandboxClock(clock.now()),
         vendors=("zoho",),
     ) as sandbox:
-        told = ", ".join(f"{name}: {number}" for name, number in ceilings.items())
+        texts = ", ".join(f"{name}: {number}" for name, number in ceilings.items())
         text = CONNECTIONS.format(
-            url=sandbox.url, kind=kind, objects=", ".join(objects), ceilings=told
+            url=sandbox.url, kind=kind, objects=", ".join(objects), ceilings=texts
         )
         (folder / "connections.yaml").write_text(text)
         environ = environ_of(account)
@@ -111,7 +111,7 @@ def harness_in(
 
 @pytest.fixture
 def make_harness(tmp_path: Path, database: Database, fresh_url: str) -> ZohoHarnessMaker:
-    """Make harnesses with worlds of their own."""
+    """Return a function that creates harnesses with worlds of their own."""
     return partial(harness_in, tmp_path, database, fresh_url)
 
 

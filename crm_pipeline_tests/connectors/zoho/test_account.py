@@ -1,4 +1,4 @@
-"""What people and scripts ask an org: modules, fields, queries, single records, the newest changes."""
+"""Single requests to an org: modules, fields, queries, records, previews, probes, check-ups."""
 
 import json
 from datetime import timedelta
@@ -10,17 +10,17 @@ from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness
 
 
 def test_modules_and_settings_are_listed(quiet: ZohoHarness) -> None:
-    """Custom modules are marked, modules without an API left out, settings that are no modules added."""
+    """Custom modules are marked, modules without an API are left out, settings are added."""
     with quiet.account() as account:
-        found = {one.name: one for one in account.objects()}
-    assert found["Service_Contracts"].custom
-    assert not found["Contacts"].custom
-    assert {"Users", "Pipelines", "Currencies"} <= set(found)
-    assert not {"Home", "Dashboards", "Feeds"} & set(found)
+        infos = {info.name: info for info in account.objects()}
+    assert infos["Service_Contracts"].custom
+    assert not infos["Contacts"].custom
+    assert {"Users", "Pipelines", "Currencies"} <= set(infos)
+    assert not {"Home", "Dashboards", "Feeds"} & set(infos)
 
 
 def test_a_developer_org_lists_fewer(harness: ZohoHarness) -> None:
-    """A module that this environment does not list is refused by name, with what is meant to be done."""
+    """A module that the environment does not list is refused by name, with a cure."""
     harness.emulator.set_developer(on=True)
     with harness.account() as account:
         with pytest.raises(NotPermitted, match="module Campaigns does not exist"):
@@ -30,7 +30,7 @@ def test_a_developer_org_lists_fewer(harness: ZohoHarness) -> None:
 
 
 def test_fields(quiet: ZohoHarness) -> None:
-    """Labels, types, choices and look-ups are told; what only single records show is left out."""
+    """Fields have labels, types, choices and look-ups; those that lists lack are left out."""
     with quiet.account() as account:
         contacts = account.describe("Contacts").by_name
         deals = account.describe("Deals").by_name
@@ -52,7 +52,7 @@ def test_fields(quiet: ZohoHarness) -> None:
 
 
 def test_a_renamed_label_is_a_change(harness: ZohoHarness) -> None:
-    """A field keeps its API name when its label changes; the change is told."""
+    """A field keeps its API name when its label changes; the change is reported."""
     harness.extract("Contacts")
     harness.emulator.rename_field("Contacts", "Title", "Rank")
     harness.advance(60)
@@ -61,86 +61,88 @@ def test_a_renamed_label_is_a_change(harness: ZohoHarness) -> None:
 
 
 def test_queries(quiet: ZohoHarness) -> None:
-    """COQL without a LIMIT is read to its end, page by page; with one it is read as it stands."""
+    """COQL without a LIMIT is read to its end, page by page; with a LIMIT it is sent unchanged."""
     quiet.emulator.set_coql(most_rows=2_000)
     with quiet.account() as account:
         text = "select id, Last_Name from Contacts where id is not null"
-        found = list(account.query(text, include_deleted=False))
+        records = list(account.query(text, include_deleted=False))
         some = list(account.query(f"{text} limit 7", include_deleted=False))
         none = list(account.query("select id from Contacts where id = 1", include_deleted=False))
         with pytest.raises(Rejected, match="never show deleted"):
             list(account.query(text, include_deleted=True))
         with pytest.raises(Rejected, match="SYNTAX_ERROR"):
             list(account.query("select id from Contacts", include_deleted=False))
-    assert len(found) == quiet.emulator.count("Contacts")
+    assert len(records) == quiet.emulator.count("Contacts")
     assert (len(some), none) == (7, [])
 
 
 def test_one_record(quiet: ZohoHarness) -> None:
-    """A record by its id has sub-forms too; by an external field; and one that is not there is refused."""
+    """A record is found by its id, with sub-forms, or by an external field; a missing one is refused."""
     row = quiet.emulator.rows("Quotes")[0]
-    contact = next(one for one in quiet.emulator.rows("Contacts") if one["External_Key"])
+    contact = next(row for row in quiet.emulator.rows("Contacts") if row["External_Key"])
     with quiet.account() as account:
         assert account.get("Quotes", row["id"], by=None)["Quoted_Items"]
-        found = account.get("Contacts", contact["External_Key"], by="External_Key")
-        assert found["id"] == contact["id"]
+        record = account.get("Contacts", contact["External_Key"], by="External_Key")
+        assert record["id"] == contact["id"]
         with pytest.raises(Rejected, match="no Contacts with id"):
             account.get("Contacts", "1", by=None)
 
 
 def test_preview(quiet: ZohoHarness) -> None:
-    """The newest records with all names of the schema; settings too."""
+    """A preview has the newest records with all names of the schema, also of settings."""
     with quiet.account() as account:
         schema, rows = account.preview("Contacts", 3)
         assert [set(row) for row in rows] == [set(schema.names)] * 3
-        stamps = [row["Modified_Time"] for row in rows]
-        assert stamps == sorted(stamps, reverse=True)
+        changes = [row["Modified_Time"] for row in rows]
+        assert changes == sorted(changes, reverse=True)
         assert len(account.preview("Pipelines", 1)[1]) == 1
 
 
 @pytest.mark.parametrize("queries", [True, False])
-def test_the_newest_changes_in_one_call(harness: ZohoHarness, *, queries: bool) -> None:
-    """How many records changed and when last: one call, by query or, where there is none, by list."""
+def test_one_call_probes_for_changes(harness: ZohoHarness, *, queries: bool) -> None:
+    """A probe returns how many records changed, and the last change, in one call: by query, or else by list."""
     now = harness.clock.now()
     for row in harness.emulator.rows("Contacts")[:3]:
         harness.emulator.edit("Contacts", row["id"], stamp=now, Title="New")
     with harness.account() as account:
         schema = account.describe("Contacts")
         if not queries:
-            account._api.closed["coql"]["Contacts"] = "no"  # type: ignore[attr-defined]
+            account._api.unavailable["coql"]["Contacts"] = "no"  # type: ignore[attr-defined]
         before = account.usage.calls
         assert account.probe_changes(schema, now - timedelta(seconds=1)) == (3, now)
         assert account.probe_changes(schema, now + timedelta(seconds=1)) == (0, None)
         assert account.usage.calls - before == 2
 
 
-def test_more_news_than_a_page(quiet: ZohoHarness) -> None:
-    """Where more changed than one page holds, the number says so without counting them all."""
+def test_more_changes_than_a_page(quiet: ZohoHarness) -> None:
+    """If more records changed than a page holds, the number shows it without a full count."""
     quiet.extract("Contacts")
     with quiet.account() as account:
         schema = account.describe("Contacts")
-        changed, newest = account.probe_changes(schema, quiet.clock.now() - timedelta(days=9_000))
+        changed, last_change = account.probe_changes(
+            schema, quiet.clock.now() - timedelta(days=9_000)
+        )
     assert changed == min(quiet.emulator.count("Contacts"), 201)
-    assert newest is not None
+    assert last_change is not None
 
 
 def test_a_healthy_org_passes(quiet: ZohoHarness) -> None:
-    """Login, identity, edition, scopes, budget and objects are each said to be good."""
+    """The check-up of a healthy org finds login, identity, edition, scopes, budget and objects ok."""
     with quiet.account() as account:
         checkup = account.check()
-    found = {finding.topic: finding for finding in checkup.findings}
+    findings = {finding.topic: finding for finding in checkup.findings}
     assert checkup.is_healthy
-    assert {"login", "identity", "edition", "scope", "budget", "objects"} <= set(found)
-    assert "user0@sandbox.example" in found["identity"].detail
-    assert "enterprise, 75,000 credits" in found["edition"].detail
+    assert {"login", "identity", "edition", "scope", "budget", "objects"} <= set(findings)
+    assert "user0@sandbox.example" in findings["identity"].detail
+    assert "enterprise, 75,000 credits" in findings["edition"].detail
 
 
-def test_what_stands_elsewhere_is_said(quiet: ZohoHarness) -> None:
-    """A field that only single records show is named, with the module that has its rows."""
+def test_fields_that_lists_lack_are_reported(quiet: ZohoHarness) -> None:
+    """The check-up names a field that only single records contain, with the module of its rows."""
     with quiet.account() as account:
-        told = [one for one in account.check().findings if one.topic == "fields"]
-    assert any("Contacts.Interested_Products" in one.detail for one in told)
-    assert any("Add Deal_Team" in one.cure for one in told)
+        missing = [finding for finding in account.check().findings if finding.topic == "fields"]
+    assert any("Contacts.Interested_Products" in finding.detail for finding in missing)
+    assert any("Add Deal_Team" in finding.cure for finding in missing)
 
 
 def test_rows_of_sub_forms_are_modules(quiet: ZohoHarness) -> None:
@@ -152,10 +154,10 @@ def test_rows_of_sub_forms_are_modules(quiet: ZohoHarness) -> None:
 
 
 def test_no_person_and_no_secret_in_plans(quiet: ZohoHarness) -> None:
-    """Reasons and findings name modules, numbers and scopes, never values of records or tokens."""
+    """Reasons and findings contain modules, numbers and scopes, never values of records or tokens."""
     done = quiet.extract("Contacts")
     with quiet.account() as account:
-        text = json.dumps([str(one) for one in account.check().findings]) + done.reason
+        text = json.dumps([str(finding) for finding in account.check().findings]) + done.reason
     emails = {row["Email"] for row in quiet.emulator.rows("Contacts") if row["Email"]}
-    assert not [one for one in emails if one in text]
+    assert not [email for email in emails if email in text]
     assert "1000." not in text

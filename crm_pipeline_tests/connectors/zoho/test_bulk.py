@@ -1,4 +1,4 @@
-"""Exports: whole, continued, resumed, refused; and archives that are not what they should be."""
+"""Exports: complete, continued, resumed, refused; and defective archives."""
 
 import json
 import struct
@@ -35,8 +35,8 @@ def harness(make_harness: ZohoHarnessMaker) -> Iterator[ZohoHarness]:
         yield made
 
 
-def test_consent_is_not_cut(harness: ZohoHarness) -> None:
-    """Exports flatten the lawful basis to a word: where an org has it, people come by other routes."""
+def test_consent_is_not_shortened(harness: ZohoHarness) -> None:
+    """Exports shorten the lawful basis to one word, so modules with it are read by other strategies."""
     with pytest.raises(ConfigError, match=f"exports lack {CONSENT}"):
         harness.extract("Leads", route="bulk")
     done = harness.extract("Leads")
@@ -44,7 +44,7 @@ def test_consent_is_not_cut(harness: ZohoHarness) -> None:
 
 
 def test_exports_are_continued_by_token(harness: ZohoHarness) -> None:
-    """A window of several exports is read whole, each record once, the last export told by no token."""
+    """A window of several exports is read completely, each record once; the last export has no token."""
     done = harness.extract("Contacts", route="bulk")
     assert set(live(harness.landed("Contacts"))) == {
         row["id"] for row in harness.emulator.rows("Contacts")
@@ -55,18 +55,18 @@ def test_exports_are_continued_by_token(harness: ZohoHarness) -> None:
     assert len({entry.path for entry in harness.calls("/result")}) == 3
 
 
-def test_an_export_holds_what_queries_say(harness: ZohoHarness) -> None:
-    """CSV and JSON of a record agree: ids bare, flags as words, several choices with semicolons."""
+def test_exports_and_queries_agree(harness: ZohoHarness) -> None:
+    """CSV and JSON of a record agree: bare ids, flags as words, several choices with semicolons."""
     for route in ("coql", "bulk"):
         harness.extract("Accounts", route=route)
-    told: dict[str, dict[str, Any]] = {}
+    records: dict[str, dict[str, Any]] = {}
     for row in live(as_json(harness)).values():
-        told[row["_source_id"]] = plain(json.loads(row["record"]))
+        records[row["_source_id"]] = plain(json.loads(row["record"]))
     cells = {r["_source_id"]: r for r in harness.landed("Accounts") if r.get("Account_Name")}
-    assert cells.keys() == told.keys()
+    assert cells.keys() == records.keys()
     for key, row in cells.items():
         for name in ("Account_Name", "Owner", "Phone", "Website", "Industry"):
-            assert (row[name] or None) == told[key].get(name)
+            assert (row[name] or None) == records[key].get(name)
 
 
 def as_json(harness: ZohoHarness) -> list[dict[str, Any]]:
@@ -74,7 +74,7 @@ def as_json(harness: ZohoHarness) -> list[dict[str, Any]]:
 
 
 def test_nothing_to_export(harness: ZohoHarness) -> None:
-    """An export without records is no failure, and nothing is downloaded."""
+    """An export without records succeeds, and nothing is downloaded."""
     harness.extract("Contacts", route="bulk")
     harness.advance(3600)
     assert harness.extract("Contacts", route="bulk", mode="refresh").records == 0
@@ -82,27 +82,27 @@ def test_nothing_to_export(harness: ZohoHarness) -> None:
 
 
 def test_an_export_that_fails(harness: ZohoHarness) -> None:
-    """A failed export is told with the vendor's words; nothing is landed, and the poll ends."""
+    """The error for a failed export has the vendor's text; nothing is landed, and polling ends."""
     harness.sandbox.faults.order("fail_job", method="POST", path="/read")
     with pytest.raises(JobFailed, match="ended as FAILURE"):
         harness.extract("Contacts", route="bulk")
     assert harness.landed("Contacts") == []
 
 
-def test_the_words_of_an_export_that_fails(harness: ZohoHarness) -> None:
-    """They are a vendor's text like any other: on one line, without control characters and secrets."""
+def test_the_text_of_a_failed_export(harness: ZohoHarness) -> None:
+    """The vendor's text is on one line, without control characters and secrets."""
     words = {"code": "INTERNAL", "message": "a\x1b[2J\nb token=hush-hush"}
     state = {"state": "FAILURE", "result": {"error_message": words}}
-    told = json.dumps({"data": [state]})
-    harness.sandbox.faults.order("status", method="GET", path=r"/read/\d+$", status=200, body=told)
+    body = json.dumps({"data": [state]})
+    harness.sandbox.faults.order("status", method="GET", path=r"/read/\d+$", status=200, body=body)
     with pytest.raises(JobFailed, match="ended as FAILURE: INTERNAL a") as caught:
         harness.extract("Contacts", route="bulk")
     assert caught.value.message.isprintable()
     assert "hush" not in caught.value.message
 
 
-def test_a_module_without_exports_is_read_otherwise(harness: ZohoHarness) -> None:
-    """Where the vendor makes no export of a module, another route is taken, and the next plan knows."""
+def test_a_module_without_exports_uses_another_strategy(harness: ZohoHarness) -> None:
+    """If the vendor refuses to export a module, another strategy is taken, also by the next plan."""
     harness.sandbox.faults.order(
         "status",
         method="POST",
@@ -133,8 +133,8 @@ def test_a_module_without_exports_is_read_otherwise(harness: ZohoHarness) -> Non
 
 
 def test_notes_have_no_exports(harness: ZohoHarness) -> None:
-    """Modules that exports never offer are not asked for one."""
-    with pytest.raises(Exception, match="exports no such records"):
+    """No export is requested for modules that exports never support."""
+    with pytest.raises(Exception, match="does not export this module"):
         harness.extract("Notes", route="bulk")
 
 
@@ -146,12 +146,12 @@ def zipped(path: Path, *members: tuple[str, bytes]) -> Path:
 
 
 def read(path: Path, expected: int) -> list[dict[str, Any]]:
-    found = CsvArchive("acme.X", SCHEMA, path, expected, [])
-    return [row for batch in found.batches() for row in batch.to_pylist()]
+    export = CsvArchive("acme.X", SCHEMA, path, expected, [])
+    return [row for batch in export.batches() for row in batch.to_pylist()]
 
 
 def test_columns_are_found_by_name(tmp_path: Path) -> None:
-    """The vendor writes `Id` and any order of columns; cells keep lines, quotes and leading zeros."""
+    """Columns may be called `Id` and have any order; cells keep lines, quotes and leading zeros."""
     text = f'Modified_Time,Id,Name\n{STAMP},0123,"a\n""b"", c"\n{STAMP},4,NULL\n'
     rows = read(zipped(tmp_path / "x.zip", ("1.csv", text.encode())), 2)
     assert [row["Name"] for row in rows] == ['a\n"b", c', "NULL"]
@@ -175,10 +175,10 @@ GOOD = f"Id,Name,Modified_Time\n1,a,{STAMP}\n".encode()
         (tuple((f"{n}.csv", b"") for n in range(2_000)), "lists its files on"),
     ],
 )
-def test_archives_that_are_not_what_was_asked_for(
+def test_defective_archives(
     tmp_path: Path, members: tuple[tuple[str, bytes], ...], words: str
 ) -> None:
-    """Each is refused with what is wrong, and no value stands in the text."""
+    """Each defect is named in the error, without values of records."""
     path = zipped(tmp_path / "x.zip", *members)
     with pytest.raises(ProtocolError, match=words) as caught:
         read(path, 1)
@@ -186,8 +186,8 @@ def test_archives_that_are_not_what_was_asked_for(
     assert sorted(tmp_path.iterdir()) == [path]
 
 
-def test_one_bad_row_is_set_aside(tmp_path: Path) -> None:
-    """A byte that is no UTF-8 costs its own record only; its cells are kept in the order of the schema."""
+def test_one_bad_row_is_rejected(tmp_path: Path) -> None:
+    """A byte that is no UTF-8 rejects only its own record; its cells are kept in the schema's order."""
     head, bad = b"Name,Id,Modified_Time\n", f"caf\xe9,222222222222,{STAMP}\n".encode("latin-1")
     good = f"a,1,{STAMP}\n".encode(), f"c,3,{STAMP}\n".encode()
     path = zipped(tmp_path / "x.zip", ("a.csv", head + good[0] + bad + good[1]))
@@ -200,11 +200,11 @@ def test_one_bad_row_is_set_aside(tmp_path: Path) -> None:
 
 
 def patched(path: Path, local: int, central: int, value: bytes) -> Path:
-    """Change what both headers of the only file in a ZIP say at an offset."""
+    """Change both headers of the only file in a ZIP at an offset."""
     body = bytearray(path.read_bytes())
     for mark, at in ((b"PK\3\4", local), (b"PK\1\2", central)):
-        place = body.index(mark) + at
-        body[place : place + len(value)] = value
+        offset = body.index(mark) + at
+        body[offset : offset + len(value)] = value
     path.write_bytes(bytes(body))
     return path
 
@@ -219,22 +219,22 @@ def patched(path: Path, local: int, central: int, value: bytes) -> Path:
         (14, 16, b"\0\0\0\0", "no readable ZIP"),
     ],
 )
-def test_a_zip_that_says_something_odd(
+def test_a_zip_with_odd_headers(
     tmp_path: Path, local: int, central: int, value: bytes, words: str
 ) -> None:
-    """Encrypted, packed otherwise, larger than it is, another checksum: refused in a sentence."""
+    """Encryption, another method, a wrong size or checksum is refused with an explained error."""
     path = patched(zipped(tmp_path / "x.zip", ("a.csv", GOOD)), local, central, value)
     with pytest.raises(ProtocolError, match=words):
         read(path, 1)
 
 
 def end(size: int, comment: bytes = b"") -> bytes:
-    """The end of a ZIP whose list of entries has so many bytes."""
+    """Return the end of a ZIP with a list of entries of a given length."""
     return struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, size, 0, len(comment)) + comment
 
 
 def wide_end(size: int) -> bytes:
-    """The end of one with 64 bits for each size."""
+    """Return the end of a ZIP with 64-bit sizes."""
     record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size, 0)
     return record + struct.pack("<4sIQI", b"PK\6\7", 0, 0, 1) + end(0xFFFFFFFF)
 
@@ -256,15 +256,15 @@ WIDE_EMULATOR = int.from_bytes(b"PK\6\6", "little")
     ],
 )
 def test_a_long_list_of_entries_is_not_read(tmp_path: Path, tail: bytes) -> None:
-    """Its length is read where zipfile reads it, whatever stands in it."""
+    """Its length is read at the same position as zipfile reads it, for any content."""
     path = tmp_path / "x.zip"
     path.write_bytes(b"\0" * 100 + tail)
     with pytest.raises(ProtocolError, match="lists its files on"):
         read(path, 1)
 
 
-def test_what_unpacks_to_more_than_allowed_is_broken_off(tmp_path: Path) -> None:
-    """The bound of unpacked bytes is settable, and counts what comes out."""
+def test_unpacking_stops_at_the_bound(tmp_path: Path) -> None:
+    """The bound of unpacked bytes is configurable and counts the actual bytes."""
     path = zipped(tmp_path / "x.zip", ("a.csv", GOOD))
     with pytest.raises(ProtocolError, match="would unpack"):
         list(CsvArchive("acme.X", SCHEMA, path, 1, [], bounds=Bounds(file_mb=0)).batches())
@@ -278,20 +278,20 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         read(path, 1)
 
 
-def test_a_size_that_lies(tmp_path: Path) -> None:
-    """A member that says it is small and is not does not fill memory or disk: it is no readable ZIP."""
+def test_a_wrong_size(tmp_path: Path) -> None:
+    """A member larger than its stated size fills neither memory nor disk: the ZIP counts as unreadable."""
     path = zipped(tmp_path / "x.zip", ("a.csv", GOOD + b"1,a," + STAMP.encode() + b"\n" * 5))
     body = bytearray(path.read_bytes())
     for mark, at in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
-        place = body.index(mark) + at
-        body[place : place + 4] = (10).to_bytes(4, "little")
+        offset = body.index(mark) + at
+        body[offset : offset + 4] = (10).to_bytes(4, "little")
     path.write_bytes(bytes(body))
     with pytest.raises(ProtocolError):
         read(path, 1)
 
 
-def test_a_cut_archive_is_refused(tmp_path: Path) -> None:
-    """An archive that ends early is never a short export."""
+def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
+    """An archive that ends early is never taken for a short export."""
     path = zipped(tmp_path / "x.zip", ("a.csv", GOOD))
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(ProtocolError, match="no readable ZIP"):
@@ -304,7 +304,7 @@ def test_the_bounds_are_those_of_exports() -> None:
 
 
 def test_names_that_differ_in_case_only_are_two_columns(tmp_path: Path) -> None:
-    """A column is found by its exact name first; `Id` is the record's id, whatever else is called so."""
+    """A column is found by its exact name first; `Id` is always the record's id."""
     names = ("ID", "id", "Abc", "aBC")
     schema = Schema("X", "X", tuple(Field(name, name, "text") for name in names))
     path = zipped(tmp_path / "x.zip", ("1.csv", b"aBC,Id,Abc,ID\n1,7,2,mine\n"))

@@ -1,4 +1,4 @@
-"""Currencies and their rates: from the org's settings into the model's exchange_rates."""
+"""Currencies with their rates, from the org's settings into the model's exchange_rates."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -12,13 +12,13 @@ OBJECTS = ("Currencies", "Deals")
 def rates(harness: ZohoHarness, folder: Path) -> dict[str, tuple[Decimal, bool, bool]]:
     build(harness, folder)
     columns = "currency, rate, is_main, is_deleted"
-    return {code: told for code, *told in rows(harness, "exchange_rates", columns)}
+    return {code: values for code, *values in rows(harness, "exchange_rates", columns)}
 
 
 def test_deals_convert_into_the_home_currency(
     make_harness: ZohoHarnessMaker, tmp_path: Path
 ) -> None:
-    """A deal in another currency divides by its rate; a rate that is changed is read again."""
+    """The amount of a deal in another currency is divided by its rate; changed rates are read again."""
     with make_harness(contacts=20, objects=OBJECTS) as harness:
         first, second, *_ = (row["id"] for row in harness.emulator.rows("Deals"))
         harness.emulator.edit("Deals", first, Amount=184.0, Currency="EUR")
@@ -26,13 +26,13 @@ def test_deals_convert_into_the_home_currency(
         harness.advance(60)
         for obj in OBJECTS:
             harness.extract(obj)
-        found = rates(harness, tmp_path / "engine")
-        assert {code for code, (_, is_main, _) in found.items() if is_main} == {"USD"}
-        assert found["USD"][0] == 1
+        published = rates(harness, tmp_path / "engine")
+        assert {code for code, (_, is_main, _) in published.items() if is_main} == {"USD"}
+        assert published["USD"][0] == 1
         amounts = {
-            key: told for key, *told in rows(harness, "deals", "source_id, amount, currency")
+            key: values for key, *values in rows(harness, "deals", "source_id, amount, currency")
         }
-        worth = {key: amount / found[code][0] for key, (amount, code) in amounts.items()}
+        worth = {key: amount / published[code][0] for key, (amount, code) in amounts.items()}
         assert (worth[first], worth[second]) == (200, 2)
         harness.advance(60)
         harness.emulator.set_currencies(rates={"EUR": 0.5})
@@ -41,7 +41,7 @@ def test_deals_convert_into_the_home_currency(
 
 
 def test_an_org_of_one_currency_has_no_rates(make_harness: ZohoHarnessMaker) -> None:
-    """Where several currencies are not switched on the list is refused, and that is no failure."""
+    """Without the feature of several currencies the list is refused, which is no failure."""
     with make_harness(contacts=20, objects=OBJECTS) as harness:
         harness.emulator.set_currencies(on=False)
         done = harness.extract("Currencies")

@@ -1,4 +1,4 @@
-"""The connector as in real use: https to the vendor's own hosts, an org in another data centre than the app."""
+"""The connector with https to the vendor's own hosts, and an org in another data centre than the app."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ SECOND = BY_ACCOUNT["second"]
 def harness(
     tmp_path: Path, database: Database, fresh_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ZohoHarness]:
-    """An app that is registered in the United States, and an org that lives in Europe."""
+    """An app that is registered in the United States, and an org in Europe."""
     text = CONNECTIONS.format(url=APP, kind="refresh_token", objects="Contacts", ceilings="")
     text = text.replace("    sandbox: true\n", "").replace(f"{APP}/zoho", APP)
     text = text.replace("      refresh_token_env: DEMO_REFRESH_TOKEN\n", "")
@@ -55,7 +55,9 @@ def harness(
 def consented(harness: ZohoHarness, **changed: str) -> None:
     with harness.account() as account:
         login_flow = account.login_flow("http://localhost:8401/callback")
-        asked = {key: one[0] for key, one in parse_qs(urlsplit(login_flow.address).query).items()}
+        asked = {
+            key: values[0] for key, values in parse_qs(urlsplit(login_flow.address).query).items()
+        }
         went = requests.post(
             f"{APP}/oauth/v2/auth",
             data=asked | {"decision": "accept"},
@@ -63,9 +65,9 @@ def consented(harness: ZohoHarness, **changed: str) -> None:
             timeout=10,
         )
         location = urlsplit(went.headers["Location"])
-        answer = {key: one[0] for key, one in parse_qs(location.query).items()}
-        assert answer["location"] == "eu"
-        login_flow.accept(answer | changed)
+        redirect = {key: values[0] for key, values in parse_qs(location.query).items()}
+        assert redirect["location"] == "eu"
+        login_flow.accept(redirect | changed)
 
 
 def tunnels(harness: ZohoHarness) -> set[str]:
@@ -73,7 +75,7 @@ def tunnels(harness: ZohoHarness) -> set[str]:
 
 
 def test_an_org_in_another_data_centre(harness: ZohoHarness) -> None:
-    """The code is traded where the account lives; calls and refreshes stay there, by every route."""
+    """The code is exchanged in the account's data centre; calls and refreshes stay there, by every strategy."""
     consented(harness)
     harness.sandbox.journal.clear()
     for route in ("records", "coql"):
@@ -88,9 +90,9 @@ def test_an_org_in_another_data_centre(harness: ZohoHarness) -> None:
         assert account.facts().web_address == f"https://crm.zoho.eu/crm/org{number}"
 
 
-def test_a_code_is_not_given_away(harness: ZohoHarness) -> None:
-    """An answer that names another server as the accounts server is refused, and nothing is sent there."""
+def test_a_code_is_not_sent_elsewhere(harness: ZohoHarness) -> None:
+    """A redirect with a foreign accounts server is refused, and nothing is sent there."""
     stranger = {"accounts-server": "https://accounts.zoho.eu.evil.example"}
     with pytest.raises(AuthFailed, match="nor one that Zoho documents"):
         consented(harness, **stranger)
-    assert not [one for one in tunnels(harness) if "evil" in one]
+    assert not [tunnel for tunnel in tunnels(harness) if "evil" in tunnel]

@@ -1,4 +1,4 @@
-"""Descriptions of modules: one broken attribute costs that attribute, and never the module."""
+"""Metadata of modules: one defective attribute costs that attribute, and never the module."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from crm_pipeline.connectors.zoho import describe
 from crm_pipeline.connectors.zoho.api import Api
 from crm_pipeline.connectors.zoho.describe import Module
 from crm_pipeline.connectors.zoho.documents import Layout
-from crm_pipeline.kernel.errors import MalformedAnswer
+from crm_pipeline.kernel.errors import MalformedResponse
 from crm_pipeline.model.schema import Field
 
 CUT = "Cut \ud83d"
@@ -23,7 +23,7 @@ KEYS = (
 
 
 def answering(body: object) -> Api:
-    """Return an API whose one answer is this."""
+    """Return an API with one fixed response."""
     response = requests.Response()
     response.status_code = 200
     response._content = json.dumps(body).encode()
@@ -66,32 +66,35 @@ def field(attributes: Mapping[str, Any]) -> Field:
 def test_a_broken_attribute_costs_no_field(
     attributes: Mapping[str, Any], attribute: str, read_as: object
 ) -> None:
-    """The field stays, with what can be read of it."""
+    """The field stays, with its readable attributes."""
     assert getattr(field(attributes), attribute) == read_as
 
 
 @pytest.mark.parametrize("name", ["id", "Modified_Time", "Converted__s"])
-def test_what_tells_records_apart_must_be_there(name: str) -> None:
-    """Without its stamp a module would be read otherwise, and without a word."""
+def test_key_fields_must_be_readable(name: str) -> None:
+    """Without its time of change a module would silently be read by another strategy."""
     fields = [KEYS[0], {"api_name": name, "data_type": None}]
-    with pytest.raises(MalformedAnswer, match=f"its entry {name} cannot be read"):
+    with pytest.raises(MalformedResponse, match=f"its entry {name} cannot be read"):
         describe.fields(answering({"fields": fields}), "Leads")
 
 
 def test_one_module_costs_no_other() -> None:
-    """Every description looks at the list of modules first."""
+    """A defective module in the list of modules costs only itself."""
     listed = [
         {"api_name": "Leads", "api_supported": True},
         {"api_name": "C1", "api_supported": True, "plural_label": CUT},
         {"api_name": None, "api_supported": True},
         None,
     ]
-    found = describe.modules(answering({"modules": listed}))
-    assert [(one.name, one.label) for one in found] == [("Leads", "Leads"), ("C1", "Cut \ufffd")]
+    modules = describe.modules(answering({"modules": listed}))
+    assert [(module.name, module.label) for module in modules] == [
+        ("Leads", "Leads"),
+        ("C1", "Cut \ufffd"),
+    ]
 
 
-def test_a_label_that_nobody_reads() -> None:
-    """What layouts are called is of no use here, and costs nothing."""
+def test_an_unused_label() -> None:
+    """A defective name of a layout is ignored, as it is not used."""
     api = answering({"layouts": [{"id": "1", "name": CUT}]})
     read = api.listed("layouts", Layout)
-    assert [one.id for one in api.ask("/settings/layouts", cast("Any", None), read)] == ["1"]
+    assert [layout.id for layout in api.ask("/settings/layouts", cast("Any", None), read)] == ["1"]

@@ -1,4 +1,4 @@
-"""The judge: each refusal of the vendor, as it is sent, becomes one of our errors, with what to do."""
+"""Error responses: each refusal of the vendor raises one of our errors, with a cure."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ from crm_pipeline.kernel.errors import (
     BudgetExhausted,
     CrmError,
     Fatal,
-    MalformedAnswer,
+    MalformedResponse,
     NotPermitted,
     ProtocolError,
     ReadLost,
@@ -29,7 +29,7 @@ from crm_pipeline.kernel.errors import (
 )
 
 
-def answer(
+def response_of(
     status: int, body: Any = None, url: str = "https://www.zohoapis.eu/crm/v8/Leads", **headers: str
 ) -> requests.Response:
     made = requests.Response()
@@ -83,44 +83,44 @@ def refusal(code: str, message: str = "no", **details: Any) -> dict[str, Any]:
 )
 def test_refusals(status: int, body: Any, kind: type[CrmError], words: str) -> None:
     """Class and cure follow from status and code."""
-    error = classify_response("acme", answer(status, body))
+    error = classify_response("acme", response_of(status, body))
     assert type(error) is (ColumnRefused if kind is UnknownField else kind)
     assert words in str(error)
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 304])
-def test_answers_without_a_body_are_answers(status: int) -> None:
-    """Nothing found and nothing changed are no errors."""
-    assert classify_response("acme", answer(status)) is None
+def test_responses_without_a_body_are_successes(status: int) -> None:
+    """An empty result and an unchanged one are no errors."""
+    assert classify_response("acme", response_of(status)) is None
 
 
 def test_a_throttle_waits_a_minute() -> None:
-    """The vendor names no time; a minute is what passes for concurrency and does not hammer."""
-    error = classify_response("acme", answer(429, refusal("TOO_MANY_REQUESTS")))
+    """The vendor names no wait; a minute is enough for concurrency limits, without too many retries."""
+    error = classify_response("acme", response_of(429, refusal("TOO_MANY_REQUESTS")))
     assert isinstance(error, Throttled)
     assert error.retry_after_s == 60
 
 
 def test_spent_credits_are_no_throttle() -> None:
-    """Where the header says that no credit is left, waiting a minute helps nobody."""
-    spent = answer(429, refusal("TOO_MANY_REQUESTS"), X_API_CREDITS_REMAINING="0")
+    """If the header says that no credits are left, the error is not a throttle of a minute."""
+    spent = response_of(429, refusal("TOO_MANY_REQUESTS"), X_API_CREDITS_REMAINING="0")
     assert isinstance(classify_response("acme", spent), BudgetExhausted)
 
 
 @pytest.mark.parametrize("judged", [classify_response, classify_token_response])
 @pytest.mark.parametrize(
-    ("status", "kind"), [(200, MalformedAnswer), (404, ProtocolError), (520, Unavailable)]
+    ("status", "kind"), [(200, MalformedResponse), (404, ProtocolError), (520, Unavailable)]
 )
 def test_a_web_page_is_no_data(judged: Any, status: int, kind: type[CrmError]) -> None:
-    """A login page is told as what it is; with a status of success it is asked for again."""
-    page = answer(status, b"<html>log in</html>", Content_Type="Text/HTML;charset=UTF-8")
+    """A login page is reported as such; with a success status the request is repeated."""
+    page = response_of(status, b"<html>log in</html>", Content_Type="Text/HTML;charset=UTF-8")
     assert type(judged("acme", page)) is kind
 
 
 def test_a_throttle_may_be_a_web_page() -> None:
-    """The status says it, whoever wrote the body."""
+    """The status decides, whatever the body is."""
     assert isinstance(
-        classify_response("acme", answer(429, b"<html>", Content_Type="text/html")), Throttled
+        classify_response("acme", response_of(429, b"<html>", Content_Type="text/html")), Throttled
     )
 
 
@@ -138,8 +138,8 @@ def test_a_throttle_may_be_a_web_page() -> None:
     ],
 )
 def test_the_accounts_server(status: int, body: Any, kind: type[CrmError] | None) -> None:
-    """Only an answer with a token is one, whatever the status."""
-    error = classify_token_response("acme", answer(status, body))
+    """Only a response with a token is a success, whatever the status."""
+    error = classify_token_response("acme", response_of(status, body))
     assert (type(error) if error else None) is kind
 
 
@@ -157,11 +157,11 @@ def test_the_accounts_server(status: int, body: Any, kind: type[CrmError] | None
     ],
 )
 def test_the_missing_scope_is_named(method: str, path: str, scope: str) -> None:
-    """The vendor says only that one is missing; the path tells which."""
+    """The vendor only says that a scope is missing; the path tells which one."""
     assert scope_of(method, path) == scope
 
 
 def test_no_secret_and_no_person_in_a_text() -> None:
-    """What the vendor quotes back is cleaned before it stands in an error."""
+    """Quoted texts of the vendor are cleaned before they are part of an error."""
     body = refusal("INVALID_DATA", "invalid refresh_token=1000.secret.secret given", id="77")
-    assert "1000.secret" not in str(classify_response("acme", answer(400, body)))
+    assert "1000.secret" not in str(classify_response("acme", response_of(400, body)))

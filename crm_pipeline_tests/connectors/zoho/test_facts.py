@@ -1,4 +1,4 @@
-"""What the org says of itself: from which entry it is taken, and what is not known."""
+"""Facts of the org: their sources, and unknown ones."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ ZONE = "America/Los_Angeles"
         ("127.0.0.1", ""),
     ],
 )
-def test_people_work_in_the_data_centre_of_the_api(host: str, site: str) -> None:
-    """Environments for developers have sites that are not known, and strangers none."""
+def test_the_web_site_of_an_api_host(host: str, site: str) -> None:
+    """The web site follows from the data centre; it is unknown for developer environments and other hosts."""
     assert web_site(host) == site
 
 
@@ -51,12 +51,12 @@ def test_people_work_in_the_data_centre_of_the_api(host: str, site: str) -> None
 def test_where_facts_come_from(
     quiet: ZohoHarness, changed: Mapping[str, Any], zone: str, currency: str
 ) -> None:
-    """Whatever the org leaves out is asked for elsewhere, or unknown."""
+    """Facts that the org lacks come from other responses, or stay unknown."""
 
     def other(response: Response) -> Response:
-        told = msgspec.json.decode(response.body, type=dict[str, Any])
-        told["org"][0] |= changed
-        return replace(response, body=msgspec.json.encode(told))
+        body = msgspec.json.decode(response.body, type=dict[str, Any])
+        body["org"][0] |= changed
+        return replace(response, body=msgspec.json.encode(body))
 
     with mutating(quiet.emulator, r"GET /crm/v8/org\b(?!/)") as mutator, quiet.account() as account:
         mutator.change = other

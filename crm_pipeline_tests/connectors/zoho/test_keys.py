@@ -11,7 +11,7 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.zoho import responses
 from crm_pipeline.connectors.zoho.keys import (
     DELETED,
-    GONE,
+    DELETED_RULE,
     LISTED,
     MODULE,
     Rule,
@@ -29,7 +29,7 @@ SCHEMA = Schema("X", "X", tuple(Field(name, name, "text") for name in ("id", "Mo
 
 
 def test_keys_follow_from_the_records(make_harness: ZohoHarnessMaker) -> None:
-    """Every object by every kind of page, deleted records among them: all keys are what they were."""
+    """Landed records of every object and kind of page, also deleted ones, give the same keys again."""
     with make_harness(contacts=40, objects=OBJECTS, concurrent_calls=100) as harness:
         gone = min(row["id"] for row in harness.emulator.rows("Contacts"))
         harness.emulator.delete("Contacts", gone)
@@ -46,7 +46,7 @@ def test_keys_follow_from_the_records(make_harness: ZohoHarnessMaker) -> None:
 
 
 def test_a_deletion_without_its_time(make_harness: ZohoHarnessMaker) -> None:
-    """Somebody has deleted the record, whenever that was: it is gone from the time of the read on."""
+    """A record without a time of deletion counts as deleted from the time of the read on."""
 
     def change(response: Response) -> Response:
         body = re.sub(rb'"deleted_time": ?"[^"]+"', b'"deleted_time":null', response.body)
@@ -79,10 +79,8 @@ def test_a_deletion_without_its_time(make_harness: ZohoHarnessMaker) -> None:
         ('{"id":"1","Name":"\\ud83d"}', "", (None, False)),
     ],
 )
-def test_records_that_were_set_aside(
-    text: str, origin: str, expected: tuple[str | None, bool]
-) -> None:
-    """They are deleted ones where they say when they went; what cannot be read has no id."""
+def test_rejected_records(text: str, origin: str, expected: tuple[str | None, bool]) -> None:
+    """Rejected records with a time of deletion are deleted ones; unreadable ones have no id."""
     keys = ZohoKeys().of(
         "Contacts",
         SCHEMA,
@@ -104,7 +102,7 @@ def test_records_that_were_set_aside(
     ],
 )
 def test_members_are_those_of_a_campaign(text: str, source_id: str | None) -> None:
-    """What was set aside without its campaign never comes back as a member of none."""
+    """A member that was rejected without its campaign stays rejected."""
     keys = ZohoKeys().of(
         "CampaignMembers",
         SCHEMA,
@@ -118,16 +116,16 @@ def test_members_are_those_of_a_campaign(text: str, source_id: str | None) -> No
 
 
 def test_ids_of_exports_are_numbers() -> None:
-    """The same rule by each route: what one sets aside, no other lands."""
+    """The same rule applies to each strategy: a record that one rejects, no other lands."""
     ids = ["1", "abc", "12345678901234567890", None, "22"]
     raw = pa.record_batch({"id": pa.array(ids), "Modified_Time": ["2026-01-01T00:00:00Z"] * 5})
     assert of_csv(SCHEMA, raw).column("_source_id").to_pylist() == ["1", None, None, None, "22"]
 
 
-@pytest.mark.parametrize("rule", [MODULE, LISTED, GONE])
-def test_pages_set_aside_what_is_no_number(rule: Rule) -> None:
-    """Every list and every query: the next page is asked for by numbers."""
+@pytest.mark.parametrize("rule", [MODULE, LISTED, DELETED_RULE])
+def test_pages_reject_ids_that_are_no_numbers(rule: Rule) -> None:
+    """This holds for every list and query, as next pages are requested by numbers."""
     body = b'{"data":[{"id":"abc"},{"id":"7"}],"info":{"more_records":false}}'
     page = responses.read_body(body, "acme.Leads", rule=rule)
     assert page.ids == ["7"]
-    assert [(one.reason, one.source_id) for one in page.rejected] == [(NO_KEY, "abc")]
+    assert [(reject.reason, reject.source_id) for reject in page.rejected] == [(NO_KEY, "abc")]

@@ -1,4 +1,4 @@
-"""Credits and ceilings: what the org tells, what calls cost, what plans say, what refusals mean."""
+"""Credits and limits: the org's limits, the cost of calls, plans and refusals."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def org(kind: str | None, users: int, *, paid: bool = True) -> Organization:
 
 
 @pytest.mark.parametrize(
-    ("told", "amount", "at_once"),
+    ("org", "amount", "at_once"),
     [
         (org("free", 3, paid=False), 5_000, 5),
         (org("standard", 10), 52_500, 10),
@@ -34,15 +34,15 @@ def org(kind: str | None, users: int, *, paid: bool = True) -> Organization:
         (org("CRM Plus", 25), 100_000, 25),
     ],
 )
-def test_ceilings_follow_from_the_edition(told: Organization, amount: int, at_once: int) -> None:
+def test_limits_follow_from_the_edition(org: Organization, amount: int, at_once: int) -> None:
     """Edition and licences give the credits of 24 hours and the calls at once, as published."""
-    edition = edition_of(told)
+    edition = edition_of(org)
     assert edition is not None
-    assert (credits_of(edition, told), edition.at_once) == (amount, at_once)
+    assert (credits_of(edition, org), edition.at_once) == (amount, at_once)
 
 
 def test_an_unknown_edition_is_not_guessed() -> None:
-    """Words that are not known give no edition: the lowest ceilings stay."""
+    """An unknown edition is not guessed: the lowest limits stay."""
     assert edition_of(org("galaxy", 5)) is None
     assert edition_of(Organization()) is None
     assert EDITIONS[-1].base == 5_000
@@ -53,22 +53,22 @@ def limits(harness: ZohoHarness) -> dict[str, Any]:
         return {limit.name: limit for limit in limiter.usage("demo")}
 
 
-def test_the_gate_counts_credits(harness: ZohoHarness) -> None:
-    """Every call's price is counted under our share of the org's credits, as the org counts it."""
+def test_the_limiter_counts_credits(harness: ZohoHarness) -> None:
+    """The cost of every call is counted against our share of the org's credits, as the org counts it."""
     before = harness.emulator.apis["main"].meter.credits.used
     done = harness.extract("Contacts", route="coql")
     spent = harness.emulator.apis["main"].meter.credits.used - before
     with harness.account() as account:
         account.vendor_now()
-        told = account.plan(ObjectSettings("Contacts"), None).remaining
+        remaining = account.plan(ObjectSettings("Contacts"), None).remaining
     assert done.cost == spent - 1  # `org` was asked before the extraction was counted
     assert limits(harness)["daily_credits"].ceiling == 67_500
-    assert told is not None
-    assert told <= 67_500 - spent
+    assert remaining is not None
+    assert remaining <= 67_500 - spent
 
 
-def test_what_is_left_is_read(make_harness: ZohoHarnessMaker) -> None:
-    """Once half of the credits are used the vendor tells what is left, and that overrules our count."""
+def test_the_remaining_credits_are_read(make_harness: ZohoHarnessMaker) -> None:
+    """Once half of the credits are used, the vendor reports the rest, which overrides our count."""
     with make_harness() as harness:
         harness.emulator.set_credits(total=75_000, used=60_000)
         with harness.account() as account:
@@ -80,7 +80,7 @@ def test_what_is_left_is_read(make_harness: ZohoHarnessMaker) -> None:
 
 
 def test_another_apps_credits_stop_us(harness: ZohoHarness) -> None:
-    """Credits that another app used up end the work in words, before the vendor refuses."""
+    """Credits that another app used up end the work with an explained error, before the vendor refuses."""
     harness.emulator.set_credits(total=75_000, used=74_000)
     with harness.account() as account:
         account.objects()
@@ -91,7 +91,7 @@ def test_another_apps_credits_stop_us(harness: ZohoHarness) -> None:
 
 
 def test_a_429_that_stays(harness: ZohoHarness) -> None:
-    """A 429 that does not end is told as what it may be."""
+    """The error for a 429 that does not end lists its possible reasons."""
     body = '{"code":"TOO_MANY_REQUESTS","details":{},"message":"too many","status":"error"}'
     harness.sandbox.faults.order("status", path="/coql", status=429, body=body, times=99)
     with pytest.raises(Throttled, match="does not say which"):
@@ -109,8 +109,8 @@ def plan(
         return account.plan(ObjectSettings(module, route=route), span)
 
 
-def test_a_plan_states_every_route(quiet: ZohoHarness) -> None:
-    """All three routes stand in a plan with calls, credits and seconds, the taken one among them."""
+def test_a_plan_has_every_strategy(quiet: ZohoHarness) -> None:
+    """A plan has all three strategies with calls, credits and seconds, including the chosen one."""
     made = plan(quiet)
     assert [strategy.name for strategy in made.strategies] == ["records", "coql", "bulk"]
     by_name = {strategy.name: strategy for strategy in made.strategies}
@@ -122,7 +122,7 @@ def test_a_plan_states_every_route(quiet: ZohoHarness) -> None:
 
 
 def test_large_windows(quiet: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the reach of page tokens queries are taken; with few credits left, exports."""
+    """Windows beyond the reach of page tokens are read by queries, or by exports if few credits are left."""
     monkeypatch.setattr("crm_pipeline.connectors.zoho.counting.of_plan", lambda *_: 1_000_000)
     monkeypatch.setattr("crm_pipeline.connectors.api.VendorApi.round_trip_s", 0.35)
     many = plan(quiet, "Accounts")
@@ -136,7 +136,7 @@ def test_large_windows(quiet: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_months_of_the_past_are_not_listed(quiet: ZohoHarness) -> None:
-    """Get Records has no upper end: a month of the past would read all that changed later, too."""
+    """Get Records has no upper end, so for a past month it would read all later changes, too."""
     past = plan(quiet, since="2026-07-01T00:00:00Z", until="2026-08-01T00:00:00Z")
     assert "no upper end" in past.strategies[0].impediment
     asked = plan(quiet, route="records", since="2026-07-01T00:00:00Z", until="2026-08-01T00:00:00Z")
@@ -152,24 +152,24 @@ SCOPES = {
 
 
 def test_a_missing_scope_is_named(harness: ZohoHarness) -> None:
-    """`check` names each scope that the login lacks, and what to do."""
+    """`check` names each missing scope, with a cure."""
     without(harness, *SCOPES)
     with harness.account() as account:
-        found = account.check().findings
+        findings = account.check().findings
     for named in SCOPES.values():
-        told = [finding for finding in found if named in finding.detail]
-        assert told, named
-        assert all("crm-pipeline login demo" in finding.cure for finding in told)
+        missing = [finding for finding in findings if named in finding.detail]
+        assert missing, named
+        assert all("crm-pipeline login demo" in finding.cure for finding in missing)
 
 
 def without(harness: ZohoHarness, *lacks: str) -> None:
-    """Let the refresh token be one that was made without some scopes."""
-    scopes = [one for one in ALL_SCOPES if one not in lacks]
+    """Replace the refresh token with one without some scopes."""
+    scopes = [scope for scope in ALL_SCOPES if scope not in lacks]
     harness.emulator.oauth.grants.begin_chain("main", scopes, MAIN.refresh_token)
 
 
 def test_without_the_scope_for_queries(harness: ZohoHarness) -> None:
-    """Queries and counts cannot be had then; the records come by lists all the same."""
+    """Without the scope there are no queries and counts; records are read by lists."""
     without(harness, "ZohoCRM.coql.READ")
     done = harness.extract("Contacts")
     assert done.route == "records"
@@ -178,8 +178,8 @@ def test_without_the_scope_for_queries(harness: ZohoHarness) -> None:
     assert done.read - done.deleted == harness.emulator.count("Contacts")
 
 
-def test_configured_ceilings_count(make_harness: ZohoHarnessMaker) -> None:
-    """What connections.yaml says of a ceiling stands above what the org tells."""
+def test_configured_limits_win(make_harness: ZohoHarnessMaker) -> None:
+    """A limit in connections.yaml overrides the one that the org reports."""
     with make_harness(daily_credits=1_000) as harness:
         harness.extract("Users")
         assert limits(harness)["daily_credits"].ceiling == 900

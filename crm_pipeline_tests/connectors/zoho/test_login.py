@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from crm_pipeline.cli.app import app
 from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.connectors.zoho.data_centres import api_hosts, refuse_unusable
-from crm_pipeline.connectors.zoho.profile import SCOPES, exchange_at
+from crm_pipeline.connectors.zoho.profile import SCOPES, exchange_url
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import AuthFailed, BudgetExhausted, ConfigError, Throttled
 from crm_pipeline.settings import Connection
@@ -39,7 +39,7 @@ def enter(harness: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
 def by_hand(
     make_harness: ZohoHarnessMaker, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ZohoHarness]:
-    """A self client that nobody has logged in yet, as commands find it."""
+    """A self client that is not logged in yet, as commands see it."""
     with make_harness(contacts=20, kind="self_client") as made:
         enter(made, monkeypatch)
         yield made
@@ -54,8 +54,8 @@ def stored(harness: ZohoHarness) -> StoredToken | None:
 
 
 def test_a_code_made_by_hand(by_hand: ZohoHarness) -> None:
-    """`login` says where to make the code and with which scopes, takes it, and shows no token; from then on
-    the connection renews itself."""
+    """`login` says where to make the code and with which scopes, accepts it, and shows no token; after that
+    the connection renews its tokens by itself."""
     result = login(given=f"{MAIN.code}\n")
     assert result.exit_code == 0, result.output
     assert "Self Client, Generate Code" in result.stderr
@@ -73,7 +73,7 @@ def test_a_code_made_by_hand(by_hand: ZohoHarness) -> None:
 
 
 def test_a_code_is_good_once(by_hand: ZohoHarness) -> None:
-    """A used or expired code comes back with HTTP 200 and an error word: it is a refusal, with what to click."""
+    """HTTP 200 with an error for a used or expired code is a refusal, with a cure."""
     assert login(given=f"{MAIN.code}\n").exit_code == 0
     result = login(given=f"{MAIN.code}\n")
     assert result.exit_code != 0
@@ -90,7 +90,7 @@ def harness_statuses(harness: ZohoHarness) -> list[int]:
 def test_a_login_in_the_browser(
     make_harness: ZohoHarnessMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The consent is asked for offline access and our scopes; its answer is traded for tokens."""
+    """The login page gets offline access and our scopes as parameters; the code is exchanged for tokens."""
     with make_harness(contacts=20) as harness, harness.account() as account:
         harness.settings.environ.pop("DEMO_REFRESH_TOKEN")  # type: ignore[attr-defined]
         login_flow = account.login_flow("http://localhost:8401/callback")
@@ -100,9 +100,9 @@ def test_a_login_in_the_browser(
         form = {name: values[0] for name, values in asked.items()} | {"decision": "accept"}
         address = login_flow.address.partition("?")[0]
         went = requests.post(address, data=form, allow_redirects=False, timeout=5)
-        answer = {k: v[0] for k, v in parse_qs(urlsplit(went.headers["Location"]).query).items()}
-        assert answer["accounts-server"] == f"{harness.sandbox.url}/zoho"
-        login_flow.accept(answer)
+        redirect = {k: v[0] for k, v in parse_qs(urlsplit(went.headers["Location"]).query).items()}
+        assert redirect["accounts-server"] == f"{harness.sandbox.url}/zoho"
+        login_flow.accept(redirect)
         assert account.objects()
 
 
@@ -134,10 +134,10 @@ def connection(url: str, kind: str = "refresh_token", *, sandbox: bool = False) 
         ("https://accounts.zohocloud.ca/", "https://accounts.zohocloud.ca/oauth/v2/token"),
     ],
 )
-def test_the_code_is_traded_where_the_account_lives(server: str, expected: str) -> None:
-    """The consent's answer names the accounts server; another one than ours is asked in its place."""
+def test_the_code_is_exchanged_in_the_accounts_data_centre(server: str, expected: str) -> None:
+    """The redirect names the accounts server, which is used instead of the configured one."""
     acme = connection("https://accounts.zoho.com")
-    assert exchange_at(acme, {"accounts-server": server}) == expected
+    assert exchange_url(acme, {"accounts-server": server}) == expected
 
 
 @pytest.mark.parametrize(
@@ -153,10 +153,10 @@ def test_the_code_is_traded_where_the_account_lives(server: str, expected: str) 
         "https://accounts.zoho.ae",
     ],
 )
-def test_no_code_leaves_for_a_stranger(server: str) -> None:
-    """A server that nobody configured or documented gets neither code nor secret."""
+def test_no_code_goes_to_a_foreign_server(server: str) -> None:
+    """A server that is neither configured nor documented gets neither code nor secret."""
     with pytest.raises(AuthFailed, match="nor one that Zoho documents"):
-        exchange_at(connection("https://accounts.zoho.com"), {"accounts-server": server})
+        exchange_url(connection("https://accounts.zoho.com"), {"accounts-server": server})
 
 
 @pytest.mark.parametrize(
@@ -171,19 +171,19 @@ def test_no_code_leaves_for_a_stranger(server: str) -> None:
     ],
 )
 def test_hosts_of_the_api(address: str, is_documented: bool) -> None:
-    """Those of every documented data centre, with and without the part before them."""
+    """API hosts are those of every documented data centre, with and without a prefix."""
     acme = connection("https://accounts.zoho.com")
     assert TrustedHosts(acme, api_hosts(acme)).includes(address) is is_documented
 
 
 def test_a_data_centre_that_is_configured_has_an_api() -> None:
-    """One that was opened after this was written works where login_url names it."""
+    """A new data centre works if login_url names it."""
     acme = connection("https://accounts.zoho.ae")
     refuse_unusable(acme)
     assert TrustedHosts(acme, api_hosts(acme)).includes("https://www.zohoapis.ae")
 
 
-def test_refreshes_go_where_the_chain_began(harness: ZohoHarness) -> None:
+def test_refreshes_go_to_the_first_login_server(harness: ZohoHarness) -> None:
     """Tokens of another data centre are refreshed there, again and again, not at login_url."""
     with harness.account() as account:
         account.objects()
@@ -191,7 +191,9 @@ def test_refreshes_go_where_the_chain_began(harness: ZohoHarness) -> None:
     there = f"{harness.sandbox.url}/zoho{TOKEN}?there=1"
     tokens.replaced(
         "demo",
-        lambda one: replace(one, extra={**one.extra, "token_endpoint": there}) if one else one,
+        lambda token: (
+            replace(token, extra={**token.extra, "token_endpoint": there}) if token else token
+        ),
     )
     for _ in range(2):
         harness.emulator.expire_sessions()
@@ -201,7 +203,7 @@ def test_refreshes_go_where_the_chain_began(harness: ZohoHarness) -> None:
 
 
 def test_a_revoked_refresh_token(harness: ZohoHarness) -> None:
-    """HTTP 200 with an error word is a refusal; the text says to log in again, and holds no token."""
+    """HTTP 200 with an error is a refusal; the text says to log in again, and contains no token."""
     harness.emulator.oauth.grants.revoke(MAIN.refresh_token)
     with harness.account() as account, pytest.raises(AuthFailed, match="invalid_code") as caught:
         account.objects()
@@ -209,8 +211,8 @@ def test_a_revoked_refresh_token(harness: ZohoHarness) -> None:
     assert MAIN.refresh_token not in str(caught.value)
 
 
-def test_a_lock_out_is_waited_for(harness: ZohoHarness) -> None:
-    """After 'Access Denied' nothing is sent any more, by any process, until time has passed."""
+def test_a_lock_out_stops_requests(harness: ZohoHarness) -> None:
+    """After 'Access Denied' no process sends a token request until the wait is over."""
     harness.emulator.set_token_limits(requests=0)
     with harness.account() as account, pytest.raises(Throttled, match="Access Denied"):
         account.objects()
@@ -232,8 +234,8 @@ def test_token_requests_are_counted(harness: ZohoHarness) -> None:
     assert len(harness_statuses(harness)) == 9
 
 
-def test_one_refresh_for_all_lanes(harness: ZohoHarness) -> None:
-    """A session that ends in the middle of a read is renewed once, whoever notices."""
+def test_one_refresh_for_all_workers(harness: ZohoHarness) -> None:
+    """A session that expires during a read is renewed once, not once per worker."""
     harness.sandbox.faults.order("expire_session", path="/coql", nth=3)
     done = harness.extract("Contacts", route="coql")
     assert done.reconciled
@@ -267,15 +269,15 @@ def test_the_header_has_the_vendors_scheme(harness: ZohoHarness, monkeypatch: An
         ("https://accounts.zoho.eu", "client_credentials", "'kind: self_client'"),
     ],
 )
-def test_addresses_that_cannot_work(url: str, kind: str, words: str) -> None:
-    """They are refused before anything is sent, with the address that was meant."""
+def test_unusable_addresses(url: str, kind: str, words: str) -> None:
+    """Unusable addresses are refused before anything is sent, with a suggestion."""
     with pytest.raises(ConfigError) as caught:
         refuse_unusable(connection(url, kind))
     assert words in str(caught.value)
 
 
-def test_addresses_that_work() -> None:
-    """Each data centre's accounts server passes, and one that is opened later."""
+def test_usable_addresses() -> None:
+    """Each data centre's accounts server is accepted, also that of a new data centre."""
     from crm_pipeline.connectors.zoho.data_centres import ACCOUNTS
 
     for host in (*ACCOUNTS, "accounts.zoho.ae"):
@@ -285,7 +287,7 @@ def test_addresses_that_work() -> None:
 def test_from_nothing_to_a_checked_connection(
     make_harness: ZohoHarnessMaker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """`add` knows the vendor and its kinds; then `login`, and `check` finds nothing wrong."""
+    """After `add` with the vendor's kinds of login and `login`, `check` finds nothing wrong."""
     with make_harness(contacts=20) as harness:
         home = tmp_path / "new"
         home.mkdir()

@@ -1,4 +1,4 @@
-"""Whatever stands in an answer of Zoho: right data, or one sentence, never a raw exception."""
+"""Malformed responses of Zoho: the outcome is right data or an explained error, never a raw exception."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,10 +75,10 @@ KINDS = (
 
 
 def forget(account: Any) -> None:
-    """Let an account forget modules and org, and which columns and routes it has tried."""
-    account._listed.cache_clear()
+    """Clear an account's caches: modules, org, refused columns and unavailable strategies."""
+    account._modules.cache_clear()
     api = account._api
-    for kept in (api.__dict__, api.tried, api.refused, *api.closed.values()):
+    for kept in (api.__dict__, api.probed_schemas, api.refused_columns, *api.unavailable.values()):
         kept.pop("org", None)
         kept.pop(OBJECT, None)
 
@@ -93,8 +93,8 @@ def subject(quiet: ZohoHarness, tmp_path: Path) -> Iterator[tuple[Subject, objec
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_no_answer_is_a_raw_exception(subject: tuple[Subject, object], kind: Kind) -> None:
-    """Pages of the web, torn, empty and other bodies, each key missing, null and of another type."""
-    found = outcomes(*subject, kind, ERROR)
-    assert {name: what for name, what in found.items() if what.startswith("WRONG")} == {}
-    assert "refused" in found.values()
+def test_no_response_is_a_raw_exception(subject: tuple[Subject, object], kind: Kind) -> None:
+    """This holds for web pages, truncated and empty bodies, and each key missing, null or of another type."""
+    results = outcomes(*subject, kind, ERROR)
+    assert {name: what for name, what in results.items() if what.startswith("WRONG")} == {}
+    assert "refused" in results.values()

@@ -1,4 +1,4 @@
-"""What the tables make of Zoho's answers, computed once more in plain Python from the answers or the world.
+"""The tables of Zoho's records, compared with plain Python over the API's responses or the world.
 
 Two orgs: in Los Angeles with dollars, and in Tokyo with users in Berlin, euros and stages of its own.
 """
@@ -47,7 +47,7 @@ SETTINGS = ("Users", "Pipelines", "Currencies", "ContactRoles")
 
 @dataclass
 class Org:
-    """An org that was read, and a client of its own that reads it as well."""
+    """An org that was read, with an independent client of its API."""
 
     harness: ZohoHarness
     client: ZohoClient
@@ -57,36 +57,36 @@ class Org:
     def zone(self) -> ZoneInfo:
         return ZoneInfo(ZONES[self.key])
 
-    def answers(self, module: str, *fields: str) -> dict[str, dict[str, Any]]:
-        """The living records of a module as the API answers them, by id."""
+    def records(self, module: str, *fields: str) -> dict[str, dict[str, Any]]:
+        """Return the live records of a module from the API, by id."""
         wanted = {"fields": ",".join(("id", *fields))}
         wanted |= {"converted": "both"} if module == "Leads" else {}
         return {row["id"]: row for row in self.client.everything(f"/{module}", **wanted)}
 
     def rows(self, module: str, *columns: str) -> dict[str, tuple[Any, ...]]:
-        """The living rows of a module's table, by id."""
+        """Return the live rows of a module's table, by id."""
         table = MODULES.get(module, module)
-        told = rows(self.harness, table, f"object, is_deleted, source_id, {', '.join(columns)}")
-        of_module = (row for row in told if table == module or row[0] == module)
+        stored = rows(self.harness, table, f"object, is_deleted, source_id, {', '.join(columns)}")
+        of_module = (row for row in stored if table == module or row[0] == module)
         return {row[2]: row[3:] for row in of_module if not row[1]}
 
-    def day(self, stamp: str | None) -> Any:
-        return None if stamp is None else instant(stamp).astimezone(self.zone).date()
+    def day(self, text: str | None) -> Any:
+        return None if text is None else instant(text).astimezone(self.zone).date()
 
 
-def instant(stamp: str) -> datetime:
-    return datetime.fromisoformat(stamp).astimezone(UTC)
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def at(stamp: str | None) -> datetime | None:
-    return None if stamp is None else instant(stamp)
+def at(text: str | None) -> datetime | None:
+    return None if text is None else instant(text)
 
 
 def utc(column: str) -> str:
     return f"timezone('UTC', {column})"
 
 
-def told(moment: datetime | None) -> datetime | None:
+def in_utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.replace(tzinfo=UTC)
 
 
@@ -117,7 +117,7 @@ def read(harness: ZohoHarness, objects: tuple[str, ...], folder: Path) -> None:
 
 
 def world_of_deals(org: Org) -> dict[str, list[tuple[datetime, str]]]:
-    """The way of each living deal, as the world drew it: when it entered which stage."""
+    """Return when each live deal entered which stage, from the world."""
     account = ACCOUNTS[org.key]
     emulated_org = org.harness.emulator.org(org.key)
     living = {row["id"] for row in org.harness.emulator.rows("Deals", account=org.key)}
@@ -147,72 +147,70 @@ def history_on(harness: ZohoHarness, moment: datetime) -> dict[str, str]:
     asked = f"TIMESTAMPTZ '{moment.isoformat()}'"
     stood = f"entered_at <= {asked} AND (left_at IS NULL OR left_at > {asked}) AND NOT is_deleted"
     columns = f"DISTINCT deal_source_id, stage, {stood}"
-    found = [
+    stages = [
         (deal, stage)
         for deal, stage, is_so in rows(harness, "deal_stage_history", columns)
         if is_so
     ]
-    assert len(found) == len(dict(found))
-    return dict(found)
+    assert len(stages) == len(dict(stages))
+    return dict(stages)
 
 
 def test_the_stage_of_each_deal_on_past_days(org: Org) -> None:
-    """It is where the world's way of the deal had come; today it is the deal's own stage, entered when it says."""
+    """It is the stage of the world's history on that day; today it is the deal's own stage."""
     ways = world_of_deals(org)
     for moment in past_days(org):
         wanted = stages_on(ways, moment)
         assert history_on(org.harness, moment) == wanted != {}
-    deals = org.answers("Deals", "Stage", "Stage_Modified_Time")
+    deals = org.records("Deals", "Stage", "Stage_Modified_Time")
     now = org.harness.clock.now()
     assert history_on(org.harness, now) == {key: row["Stage"] for key, row in deals.items()}
     changed = org.rows("Deals", utc("stage_changed_at"))
     entered = org.rows("deal_stage_history", "deal_source_id", utc("entered_at"), "left_at")
     current = {deal: moment for deal, moment, left in entered.values() if left is None}
-    assert {key: (told(moment),) for key, moment in current.items()} == {
-        key: (told(moment),) for key, (moment,) in changed.items()
+    assert {key: (in_utc(moment),) for key, moment in current.items()} == {
+        key: (in_utc(moment),) for key, (moment,) in changed.items()
     }
-    assert {key: told(m) for key, (m,) in changed.items()} == {
+    assert {key: in_utc(m) for key, (m,) in changed.items()} == {
         key: at(row["Stage_Modified_Time"]) for key, row in deals.items()
     }
 
 
-def test_an_account_that_stamps_rows_when_they_end(
-    make_harness: ZohoHarnessMaker, tmp_path: Path
-) -> None:
-    """Its own days say so: the stamps of the rows before are taken; the first stay begins by its days."""
+def test_an_account_with_times_of_leaving(make_harness: ZohoHarnessMaker, tmp_path: Path) -> None:
+    """The counted days show it: times of previous rows are used; the first stay starts by its days."""
     with make_harness(contacts=60, objects=("Deals", "DealHistory")) as harness:
         harness.emulator.stamp_history_late()
         read(harness, ("Deals", "DealHistory"), tmp_path / "engine")
         org = Org(harness, ZohoClient(harness.sandbox), "main")
         ways = world_of_deals(org)
         for moment in past_days(org):
-            found, wanted = history_on(harness, moment), stages_on(ways, moment)
+            published, wanted = history_on(harness, moment), stages_on(ways, moment)
             # Of its first day the vendor tells the day.
             young = {
                 deal for deal, way in ways.items() if abs(way[0][0] - moment) < timedelta(days=1)
             }
-            assert {k: v for k, v in found.items() if k not in young} == {
+            assert {k: v for k, v in published.items() if k not in young} == {
                 k: v for k, v in wanted.items() if k not in young
             }
         org.client.close()
 
 
-def test_stages_say_what_is_closed_and_won(org: Org) -> None:
-    """Types, categories and chances are those of the pipelines and of the pick list, not of names."""
+def test_stages_decide_closed_and_won(org: Org) -> None:
+    """Types, categories and probabilities come from the pipelines and the pick list, not from names."""
     layouts = org.client.get("/settings/layouts", params={"module": "Deals"}).json()["layouts"]
     path, asked = "/settings/pipeline", {"layout_id": layouts[0]["id"]}
     wanted = {
-        (pipeline["actual_value"], one["actual_value"]): (
-            one["forecast_type"] != "Open",
-            one["forecast_type"] == "Closed Won",
-            one["forecast_category"]["name"],
+        (pipeline["actual_value"], stage["actual_value"]): (
+            stage["forecast_type"] != "Open",
+            stage["forecast_type"] == "Closed Won",
+            stage["forecast_category"]["name"],
         )
         for pipeline in org.client.get(path, params=asked).json()["pipeline"]
-        for one in pipeline["maps"]
+        for stage in pipeline["maps"]
     }
-    fields = [one for section in layouts[0]["sections"] for one in section["fields"]]
-    [choices] = [one["pick_list_values"] for one in fields if one["api_name"] == "Stage"]
-    chances = {one["actual_value"]: one["probability"] for one in choices}
+    fields = [field for section in layouts[0]["sections"] for field in section["fields"]]
+    [choices] = [field["pick_list_values"] for field in fields if field["api_name"] == "Stage"]
+    chances = {choice["actual_value"]: choice["probability"] for choice in choices}
     columns = (
         "pipeline_source_id",
         "name",
@@ -221,16 +219,16 @@ def test_stages_say_what_is_closed_and_won(org: Org) -> None:
         "forecast_category",
         "probability",
     )
-    found = {row[:2]: row[2:] for row in org.rows("stages", *columns).values()}
-    assert found == {key: (*told, chances[key[1]]) for key, told in wanted.items()}
-    deals = org.answers("Deals", "Pipeline", "Stage")
-    assert {(row["Pipeline"], row["Stage"]) for row in deals.values()} <= set(found)
+    published = {row[:2]: row[2:] for row in org.rows("stages", *columns).values()}
+    assert published == {key: (*flags, chances[key[1]]) for key, flags in wanted.items()}
+    deals = org.records("Deals", "Pipeline", "Stage")
+    assert {(row["Pipeline"], row["Stage"]) for row in deals.values()} <= set(published)
     # Whether a deal is closed the publish stage takes from there.
     assert set(org.rows("Deals", "is_closed", "is_won").values()) == {(None, None)}
 
 
 def test_an_org_without_pipelines(make_harness: ZohoHarnessMaker, tmp_path: Path) -> None:
-    """Its own stages are those of one pipeline, and each of its deals finds the type of its stage there."""
+    """Its stages become those of one pipeline, which has the type of each deal's stage."""
     objects = ("Deals", "Pipelines")
     with make_harness(account="second", contacts=40, objects=objects) as harness:
         harness.emulator.drop_pipelines(account="second")
@@ -240,8 +238,8 @@ def test_an_org_without_pipelines(make_harness: ZohoHarnessMaker, tmp_path: Path
         ]
         columns = "pipeline_key, name, is_closed, is_won, is_active"
         stages = {row[:2]: row[2:] for row in rows(harness, "stages", columns)}
-        assert {key[1] for key, told in stages.items() if told[1]} == {"Gewonnen"}
-        assert {key[1] for key, told in stages.items() if told[0]} == {"Gewonnen", "Verloren"}
+        assert {key[1] for key, flags in stages.items() if flags[1]} == {"Gewonnen"}
+        assert {key[1] for key, flags in stages.items() if flags[0]} == {"Gewonnen", "Verloren"}
         deals = rows(harness, "deals", "pipeline_key, stage")
         assert set(deals) <= set(stages)
         assert {stages[deal] for deal in deals} == {
@@ -251,19 +249,19 @@ def test_an_org_without_pipelines(make_harness: ZohoHarnessMaker, tmp_path: Path
 
 
 def test_money_in_the_main_currency(org: Org) -> None:
-    """An amount is divided by the rate that stands in the deal; of one in the org's own it is the amount."""
-    deals = org.answers("Deals", "Amount", "Currency", "Exchange_Rate")
+    """An amount is divided by the deal's rate; in the home currency it stays."""
+    deals = org.records("Deals", "Amount", "Currency", "Exchange_Rate")
     wanted = {
         key: Decimal(repr(row["Amount"])) / Decimal(repr(row["Exchange_Rate"]))
         for key, row in deals.items()
     }
-    found = org.rows("Deals", "amount_main", "currency")
-    assert set(found) == set(wanted)
-    for key, (amount, currency) in found.items():
+    amounts = org.rows("Deals", "amount_main", "currency")
+    assert set(amounts) == set(wanted)
+    for key, (amount, currency) in amounts.items():
         assert abs(amount - wanted[key]) <= Decimal("0.000001")
         assert currency == deals[key]["Currency"]
     carried = set(ACCOUNTS[org.key].carried or ["USD"])
-    assert {currency for _, currency in found.values()} == carried
+    assert {currency for _, currency in amounts.values()} == carried
     rates = dict(org.rows("exchange_rates", "currency", "rate").values())
     assert {row["Currency"]: row["Exchange_Rate"] for row in deals.values()} == {
         code: float(rates[code]) for code in carried
@@ -286,24 +284,24 @@ def test_money_in_the_main_currency(org: Org) -> None:
 def test_days_are_those_of_the_orgs_zone(
     org: Org, module: str, field: str, day: str, moment: str
 ) -> None:
-    """A day is cut out of its instant in the org's zone, and the instant stands beside it."""
-    answers = org.answers(module, field)
-    found = org.rows(module, day, utc(moment))
-    assert {key: (on, told(when)) for key, (on, when) in found.items()} == {
-        key: (org.day(row[field]), at(row[field])) for key, row in answers.items()
+    """A day is that of its instant in the org's time zone, and the instant is kept."""
+    records = org.records(module, field)
+    days = org.rows(module, day, utc(moment))
+    assert {key: (on, in_utc(when)) for key, (on, when) in days.items()} == {
+        key: (org.day(row[field]), at(row[field])) for key, row in records.items()
     }
-    assert any(row[field] for row in answers.values())
+    assert any(row[field] for row in records.values())
 
 
 def test_days_without_a_time_stay(org: Org) -> None:
-    """Nothing is moved where the vendor tells a day."""
+    """A day without a time is not shifted."""
     for module, field, column in (
         ("Deals", "Closing_Date", "close_date"),
         ("Tasks", "Due_Date", "due_on"),
         ("Contacts", "Date_of_Birth", "birth_date"),
     ):
-        found = {key: str(on or "") for key, (on,) in org.rows(module, column).items()}
-        assert found == {k: r[field] or "" for k, r in org.answers(module, field).items()}
+        days = {key: str(on or "") for key, (on,) in org.rows(module, column).items()}
+        assert days == {k: r[field] or "" for k, r in org.records(module, field).items()}
 
 
 TABS = {
@@ -319,16 +317,16 @@ TABS = {
 }
 
 
-def test_who_made_a_record_and_where_it_is_seen(org: Org) -> None:
-    """Authors are users that there are; addresses are those of the org's own pages."""
+def test_creators_and_addresses(org: Org) -> None:
+    """Creators are existing users; addresses are those of the org's pages."""
     number = org.client.get("/org").json()["org"][0]["zgid"]
     users = set(org.rows("users", "user_key").values())
     for module, tab in TABS.items():
         if module != "Campaigns":
             made = org.rows(module, "created_by_source_id", "created_by_key")
-            answers = org.answers(module, "Created_By")
+            records = org.records(module, "Created_By")
             assert {k: source for k, (source, _) in made.items()} == {
-                k: row["Created_By"]["id"] for k, row in answers.items()
+                k: row["Created_By"]["id"] for k, row in records.items()
             }
             assert {(key,) for _, key in made.values()} <= users
         for key, (url,) in org.rows(module, "url").items():
@@ -336,7 +334,7 @@ def test_who_made_a_record_and_where_it_is_seen(org: Org) -> None:
 
 
 def test_plain_facts(org: Org) -> None:
-    """Reasons, sources, prices and roles are those of the answers."""
+    """Reasons, sources, prices and roles are those of the responses."""
     for module, fields, columns in (
         (
             "Deals",
@@ -345,23 +343,25 @@ def test_plain_facts(org: Org) -> None:
         ),
         ("Leads", ("Lead_Source", "Lead_Status"), ("source", "status")),
     ):
-        found, answers = org.rows(module, *columns), org.answers(module, *fields)
-        assert found == {key: tuple(row[name] for name in fields) for key, row in answers.items()}
+        published, records = org.rows(module, *columns), org.records(module, *fields)
+        assert published == {
+            key: tuple(row[name] for name in fields) for key, row in records.items()
+        }
     prices = {key: float(price) for key, (price,) in org.rows("Products", "price").items()}
-    assert prices == {k: r["Unit_Price"] for k, r in org.answers("Products", "Unit_Price").items()}
+    assert prices == {k: r["Unit_Price"] for k, r in org.records("Products", "Unit_Price").items()}
     users = org.client.get("/users", params={"type": "AllUsers"}).json()["users"]
     assert org.rows("users", "role", "role_source_id") == {
-        one["id"]: (one["role"]["name"], one["role"]["id"]) for one in users
+        user["id"]: (user["role"]["name"], user["role"]["id"]) for user in users
     }
 
 
 @pytest.mark.parametrize("module", ["Contacts", "Leads"])
 def test_consent_by_all_channels(org: Org, module: str) -> None:
-    """Who opted out, or gave consent without a channel, is asked by it no more; without a word it is unknown."""
+    """Persons who opted out, or consented without a channel, are opted out of it; otherwise it is unknown."""
     basis = "Data_Processing_Basis_Details"
     schema = org.harness.emulator.org(org.key).known(module)
     own = [name for name in (basis, "Do_Not_Call") if schema.find(name)]
-    answers = org.answers(module, "Email_Opt_Out", *own)
+    records = org.records(module, "Email_Opt_Out", *own)
 
     def asked(row: dict[str, Any], own: bool | None, channel: str) -> bool | None:
         details = row.get(basis) or {}
@@ -375,18 +375,18 @@ def test_consent_by_all_channels(org: Org, module: str) -> None:
             asked(row, row["Email_Opt_Out"], "Contact_Through_Email"),
             asked(row, row.get("Do_Not_Call"), "Contact_Through_Phone"),
         )
-        for key, row in answers.items()
+        for key, row in records.items()
     }
 
 
 def test_contacts_of_deals_have_roles(org: Org) -> None:
-    """Each contact that a deal's list names is a link with its role, several of one deal too."""
+    """Each contact in a deal's list is a link with its role, also several of one deal."""
     wanted = set()
-    for deal in org.answers("Deals"):
-        answer = org.client.get(f"/Deals/{deal}/Contact_Roles", params={"fields": "Last_Name"})
-        if answer.status_code == 200:
+    for deal in org.records("Deals"):
+        response = org.client.get(f"/Deals/{deal}/Contact_Roles", params={"fields": "Last_Name"})
+        if response.status_code == 200:
             wanted |= {
-                (deal, row["id"], row["Contact_Role"]["name"]) for row in answer.json()["data"]
+                (deal, row["id"], row["Contact_Role"]["name"]) for row in response.json()["data"]
             }
     columns = (
         "from_source_id",
@@ -397,15 +397,15 @@ def test_contacts_of_deals_have_roles(org: Org) -> None:
         "from_key",
         "to_key",
     )
-    found = set(org.rows("associations", *columns).values())
-    assert {row[:3] for row in found} == wanted
-    assert {row[3:5] for row in found} == {("deals", "contacts")}
-    assert {row[5] for row in found} <= {key for (key,) in org.rows("Deals", "deal_key").values()}
+    links = set(org.rows("associations", *columns).values())
+    assert {row[:3] for row in links} == wanted
+    assert {row[3:5] for row in links} == {("deals", "contacts")}
+    assert {row[5] for row in links} <= {key for (key,) in org.rows("Deals", "deal_key").values()}
     assert len({deal for deal, *_ in wanted}) < len(wanted)
 
 
-def test_what_the_org_says_of_itself(org: Org) -> None:
-    """Zone, currency and address are noted beside what landed."""
+def test_facts_of_the_org(org: Org) -> None:
+    """Time zone, currency and address are stored beside the landing."""
     shown = org.client.get("/org").json()["org"][0]
     facts = account_facts(org.harness.landing, "demo")
     assert (facts.time_zone, facts.currency) == (shown["time_zone"], shown["iso_code"])
@@ -413,7 +413,7 @@ def test_what_the_org_says_of_itself(org: Org) -> None:
 
 
 def test_deleted_records_keep_their_names(make_harness: ZohoHarnessMaker, tmp_path: Path) -> None:
-    """The row of a record in the recycle bin has its name, who deleted it and how; one gone for good the kind."""
+    """A record in the recycle bin keeps its name, deleter and kind; a permanently deleted one only the kind."""
     with make_harness(contacts=40, objects=("Contacts", "Deals")) as harness:
         first, second = (row for row in harness.emulator.rows("Deals")[:2])
         person = harness.emulator.rows("Contacts", limit=1)[0]
@@ -424,12 +424,12 @@ def test_deleted_records_keep_their_names(make_harness: ZohoHarnessMaker, tmp_pa
         harness.advance(60)
         read(harness, ("Contacts", "Deals"), tmp_path / "engine")
         kept = "custom ->> '$.type', (custom ->> '$.deleted_by')::JSON ->> 'id'"
-        told = {
+        published = {
             row[0]: row[1:]
             for row in rows(harness, "deals", f"source_id, name, is_deleted, {kept}")
         }
-        assert told[first["id"]] == (first["Deal_Name"], True, "recycle", first["Owner"])
-        assert told[second["id"]] == (None, True, "permanent", None)
-        assert {row[2:] for row in told.values() if not row[1]} == {(None, None)}
+        assert published[first["id"]] == (first["Deal_Name"], True, "recycle", first["Owner"])
+        assert published[second["id"]] == (None, True, "permanent", None)
+        assert {row[2:] for row in published.values() if not row[1]} == {(None, None)}
         people = rows(harness, "contacts", "source_id, full_name, is_deleted")
         assert (person["id"], person["Full_Name"], True) in people

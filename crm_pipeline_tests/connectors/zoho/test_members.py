@@ -1,4 +1,4 @@
-"""Members of campaigns: asked campaign by campaign, read whole, priced before."""
+"""Members of campaigns: read campaign by campaign, completely, with the cost in the plan."""
 
 import json
 from dataclasses import replace
@@ -20,10 +20,10 @@ OBJECTS = ("Campaigns", "Contacts", "Leads", NAME)
 
 
 def truth(harness: ZohoHarness) -> set[tuple[str, str, str]]:
-    """The members of living campaigns that are living records themselves, with their status."""
-    found = set()
+    """Return the live members of live campaigns with their status."""
+    members = set()
     for module, column in (("Contacts", "contact_id"), ("Leads", "lead_id")):
-        found |= set(
+        members |= set(
             harness.emulator.org("main")
             .tables.cursor()
             .execute(
@@ -34,7 +34,7 @@ def truth(harness: ZohoHarness) -> set[tuple[str, str, str]]:
             )
             .fetchall()
         )
-    return found
+    return members
 
 
 def published(harness: ZohoHarness, folder: Path) -> set[tuple[str, str, str]]:
@@ -49,7 +49,7 @@ def published(harness: ZohoHarness, folder: Path) -> set[tuple[str, str, str]]:
 
 
 def test_members_are_those_of_the_org(make_harness: ZohoHarnessMaker, tmp_path: Path) -> None:
-    """Contacts and leads, converted ones too, with their status; calls and credits as planned."""
+    """Members are contacts and leads, also converted ones, with their status; calls and credits are as planned."""
     with make_harness(contacts=40, objects=OBJECTS) as harness:
         done = harness.extract(NAME)
         assert published(harness, tmp_path / "engine") == truth(harness)
@@ -64,7 +64,7 @@ def test_members_are_those_of_the_org(make_harness: ZohoHarnessMaker, tmp_path: 
 
 
 def test_lists_of_several_pages(make_harness: ZohoHarnessMaker, tmp_path: Path) -> None:
-    """A campaign of more members than a page holds is read to its end, beyond what page numbers reach."""
+    """A campaign with several pages of members is read to its end, beyond the reach of page numbers."""
     with make_harness(contacts=120, objects=OBJECTS, list_page_records=3) as harness:
         harness.emulator.set_paging(by_number=6)
         done = harness.extract(NAME)
@@ -74,15 +74,15 @@ def test_lists_of_several_pages(make_harness: ZohoHarnessMaker, tmp_path: Path) 
 
 
 def test_a_page_without_a_body_is_no_end(make_harness: ZohoHarnessMaker) -> None:
-    """Where more was to come, an empty answer keeps back the whole read."""
+    """An empty response before the end fails the whole read."""
     with make_harness(contacts=120, objects=OBJECTS, list_page_records=3) as harness:
         harness.sandbox.faults.order("status", status=204, body="", path="page_token")
         with pytest.raises(ProtocolError, match="more are to come"):
             harness.extract(NAME)
 
 
-def test_a_member_that_was_taken_out(make_harness: ZohoHarnessMaker, tmp_path: Path) -> None:
-    """No list tells it; what is missing from a whole read is gone."""
+def test_a_removed_member(make_harness: ZohoHarnessMaker, tmp_path: Path) -> None:
+    """A member that is missing from a complete read was removed."""
     with make_harness(contacts=40, objects=OBJECTS) as harness:
         harness.extract(NAME)
         campaign, member, _ = min(truth(harness))
@@ -98,16 +98,16 @@ def test_a_member_that_was_taken_out(make_harness: ZohoHarnessMaker, tmp_path: P
         assert [key for key, is_deleted in gone if is_deleted] == [f"{campaign}-{member}"]
 
 
-def test_a_member_that_is_none(make_harness: ZohoHarnessMaker) -> None:
-    """It is set aside with its campaign, as members are landed; what a list does not need spoils nothing."""
+def test_a_defective_member(make_harness: ZohoHarnessMaker) -> None:
+    """A defective member is rejected with its campaign; defects of unused fields do not matter."""
     with make_harness(contacts=40, objects=OBJECTS) as harness:
         campaign, member, _ = min(truth(harness))
 
         def change(response: Response) -> Response:
             whole = json.loads(response.body)
-            for one in whole["data"]:
-                one["Modified_Time"] = 17
-                one["id"] = "abc" if one["id"] == member else one["id"]
+            for entry in whole["data"]:
+                entry["Modified_Time"] = 17
+                entry["id"] = "abc" if entry["id"] == member else entry["id"]
             return replace(response, body=json.dumps(whole).encode())
 
         with mutated(harness.emulator, rf"/Campaigns/{campaign}/(Contacts|Leads)", change):
@@ -119,8 +119,8 @@ def test_a_member_that_is_none(make_harness: ZohoHarnessMaker) -> None:
         assert json.loads(reject.raw)["Campaign"] == {"id": campaign}
 
 
-def test_a_campaign_that_is_deleted_meanwhile(make_harness: ZohoHarnessMaker) -> None:
-    """It was listed and is gone when its members are asked for: so are they, and nothing fails."""
+def test_a_campaign_that_is_deleted_during_the_read(make_harness: ZohoHarnessMaker) -> None:
+    """A campaign that was deleted after it was listed has no members, and the read succeeds."""
     with make_harness(contacts=40, objects=OBJECTS) as harness:
         campaign = min(truth(harness))[0]
         refusal = '{"code":"INVALID_DATA","details":{},"message":"no","status":"error"}'
@@ -135,10 +135,10 @@ def test_a_campaign_that_is_deleted_meanwhile(make_harness: ZohoHarnessMaker) ->
         assert done.read == len(truth(harness)) - len(gone)
 
 
-def test_nobody_pays_who_did_not_ask(make_harness: ZohoHarnessMaker) -> None:
-    """A plan tells the price; a preview asks no more campaigns than it needs."""
+def test_the_cost_of_members(make_harness: ZohoHarnessMaker) -> None:
+    """A plan shows the cost; a preview reads no more campaigns than it needs."""
     with make_harness(contacts=120, objects=OBJECTS) as harness, harness.account() as account:
-        assert NAME in {one.name for one in account.objects()}
+        assert NAME in {info.name for info in account.objects()}
         plan = account.plan(ObjectSettings(NAME), None)
         assert plan.calls == 2 + 2 * harness.emulator.count("Campaigns")
         before = account.usage.calls

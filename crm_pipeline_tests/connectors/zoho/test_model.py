@@ -1,4 +1,4 @@
-"""What the connector reads, in the common model: its schemas and the mapping fit each other."""
+"""The connector's schemas and mapping fit the common model."""
 
 from pathlib import Path
 
@@ -28,6 +28,6 @@ OBJECTS = (
 def test_everything_that_is_read_fits_the_model(
     make_harness: ZohoHarnessMaker, tmp_path: Path
 ) -> None:
-    """Each object makes its table, no value is left unconverted, and references lead to rows."""
+    """Each object becomes its table, every value is converted, and references point to rows."""
     with make_harness(contacts=60, objects=OBJECTS) as harness:
         assert_fits(harness, OBJECTS, tmp_path / "engine")

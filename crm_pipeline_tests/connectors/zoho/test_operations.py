@@ -1,4 +1,4 @@
-"""What the connector asks of Zoho stands in docs/vendor-operations.md, and is compared as it says there."""
+"""The connector's calls are listed in docs/vendor-operations.md, and compared as it says there."""
 
 import pytest
 
@@ -35,7 +35,7 @@ DESCRIPTIONS = Descriptions(
 
 
 def read(make_harness: ZohoHarnessMaker, kept: list[Response]) -> list[Response]:
-    """Read every object by every route, and do what commands do beside."""
+    """Read every object by every strategy, and make the calls of all commands."""
     with (
         make_harness(contacts=40, objects=OBJECTS) as harness,
         operations.recorded(harness.sandbox, "zoho", kept),
@@ -58,7 +58,7 @@ def read(make_harness: ZohoHarnessMaker, kept: list[Response]) -> list[Response]
 
 @pytest.fixture(scope="module")
 def kept() -> list[Response]:
-    """The answers of one reading, for all tests of the module."""
+    """The responses of one run, for all tests of the module."""
     return []
 
 
@@ -69,10 +69,10 @@ def test_every_operation_is_documented(
     operations.by_operation(operations.documented("zoho"), kept or read(make_harness, kept))
 
 
-def test_answers_are_compared_as_documented(
+def test_responses_are_compared_as_documented(
     make_harness: ZohoHarnessMaker, kept: list[Response]
 ) -> None:
-    """Answers fit the vendor's description where the row says yes; where it says no, they cannot."""
-    answers = kept or read(make_harness, kept)
-    found = operations.by_operation(operations.documented("zoho"), answers)
-    operations.assert_verdicts(DESCRIPTIONS, found)
+    """Responses fit the vendor's description where the row says yes, and do not fit it where it says no."""
+    responses = kept or read(make_harness, kept)
+    differences = operations.by_operation(operations.documented("zoho"), responses)
+    operations.assert_verdicts(DESCRIPTIONS, differences)

@@ -1,4 +1,4 @@
-"""Addresses that Zoho names are claims: the token goes to no other host, whoever names it."""
+"""Addresses in Zoho's responses are not trusted: tokens go to no foreign host."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,14 +22,14 @@ def other() -> Iterator[Elsewhere]:
 
 @pytest.mark.parametrize("way", ["absolute", "without a scheme", "user", "backslash", "dots"])
 def test_the_file_of_an_export(quiet: ZohoHarness, other: Elsewhere, way: str) -> None:
-    """`download_url` is a path of the bulk API."""
+    """`download_url` must be a path of the bulk API."""
 
     def changed(response: Response) -> Response:
-        told = msgspec.json.decode(response.body, type=dict[str, Any])
-        result = told["data"][0].get("result")
+        body = msgspec.json.decode(response.body, type=dict[str, Any])
+        result = body["data"][0].get("result")
         if result:
             result["download_url"] = other.addresses[way].format(path=result["download_url"])
-        return replace(response, body=msgspec.json.encode(told))
+        return replace(response, body=msgspec.json.encode(body))
 
     with mutating(quiet.emulator, r"GET /crm/bulk/v8/read/\d+\?") as mutator:
         mutator.change = changed
@@ -40,12 +40,12 @@ def test_the_file_of_an_export(quiet: ZohoHarness, other: Elsewhere, way: str) -
 
 @pytest.mark.parametrize("way", ["absolute", "without a scheme", "user"])
 def test_a_login_that_names_another_host(quiet: ZohoHarness, other: Elsewhere, way: str) -> None:
-    """An `api_domain` elsewhere is refused, and the token is not stored."""
+    """A foreign `api_domain` is refused, and the token is not stored."""
 
     def changed(response: Response) -> Response:
-        told = msgspec.json.decode(response.body, type=dict[str, object])
-        told["api_domain"] = other.addresses[way].format(path="")
-        return replace(response, body=msgspec.json.encode(told))
+        body = msgspec.json.decode(response.body, type=dict[str, object])
+        body["api_domain"] = other.addresses[way].format(path="")
+        return replace(response, body=msgspec.json.encode(body))
 
     with mutating(quiet.emulator, "/oauth/v2/token") as mutator, quiet.account() as account:
         mutator.change = changed
@@ -57,7 +57,7 @@ def test_a_login_that_names_another_host(quiet: ZohoHarness, other: Elsewhere, w
 
 
 def test_a_token_that_was_stored_before(quiet: ZohoHarness, other: Elsewhere) -> None:
-    """A token that an older version stored with another host is not shown there: a new one is got."""
+    """A token that an older version stored with a foreign host is not sent there but replaced."""
     with quiet.account() as account:
         account.identity()
         api = account._api  # type: ignore[attr-defined]
@@ -67,11 +67,15 @@ def test_a_token_that_was_stored_before(quiet: ZohoHarness, other: Elsewhere) ->
     assert other.asked == []
 
 
-def test_an_accounts_server_that_is_none(quiet: ZohoHarness, other: Elsewhere) -> None:
-    """The answer of a consent names where its code is good: neither code nor secret goes to a stranger."""
+def test_a_foreign_accounts_server(quiet: ZohoHarness, other: Elsewhere) -> None:
+    """A redirect with a foreign accounts server gets neither code nor secret."""
     with quiet.account() as account:
         login_flow = account.login_flow("http://localhost:8401/callback")
-        answer = {"state": login_flow.state, "code": "x", "accounts-server": f"http://{other.host}"}
+        redirect = {
+            "state": login_flow.state,
+            "code": "x",
+            "accounts-server": f"http://{other.host}",
+        }
         with pytest.raises(AuthFailed, match="nor one that Zoho documents"):
-            login_flow.accept(answer)
+            login_flow.accept(redirect)
     assert other.asked == []

@@ -1,4 +1,4 @@
-"""Parts of records put together, edits in between, fields that queries refuse, texts that lists cut."""
+"""Joined parts of records, edits in between, fields that queries refuse, texts that lists truncate."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import pytest
 
 from crm_pipeline.connectors.zoho import field_backfill
 from crm_pipeline.connectors.zoho.field_backfill import chunked
-from crm_pipeline.kernel.errors import MalformedAnswer, ProtocolError, UnknownField
+from crm_pipeline.kernel.errors import MalformedResponse, ProtocolError, UnknownField
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw import extract
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness, ZohoHarnessMaker
@@ -18,13 +18,13 @@ from crm_pipeline_tests.connectors.zoho.test_routes import live
 LATER = "2026-11-23T10:00:30+00:00"
 
 
-def told(harness: ZohoHarness, module: str = "Contacts") -> dict[str, dict[str, Any]]:
+def records_of(harness: ZohoHarness, module: str = "Contacts") -> dict[str, dict[str, Any]]:
     return {key: json.loads(row["record"]) for key, row in live(harness.landed(module)).items()}
 
 
 @pytest.fixture
-def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let somebody change the org between two requests."""
+def tamper(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Change the org between two requests."""
 
     def at(harness: ZohoHarness, path: str, nth: int, change: Callable[[], None]) -> None:
         handle, seen = harness.emulator.handle, [0]
@@ -43,7 +43,7 @@ def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def narrow(make_harness: ZohoHarnessMaker) -> Iterator[ZohoHarness]:
-    """A harness in which no answer takes more than 20 fields, nor 50 records."""
+    """A harness with at most 20 fields and 50 records per response."""
     with make_harness(
         list_fields=20, list_page_records=50, coql_select_fields=20, coql_page_records=50
     ) as made:
@@ -52,22 +52,22 @@ def narrow(make_harness: ZohoHarnessMaker) -> Iterator[ZohoHarness]:
 
 
 @pytest.mark.parametrize("route", ["records", "coql"])
-def test_records_in_several_answers(narrow: ZohoHarness, route: str) -> None:
-    """Records of 64 fields come in four answers, and are landed whole, once."""
+def test_records_in_several_responses(narrow: ZohoHarness, route: str) -> None:
+    """Records of 64 fields come in four responses, and are landed whole, once."""
     narrow.extract("Contacts", route=route)
-    found = told(narrow)
+    landed = records_of(narrow)
     with narrow.account() as account:
         names = set(account.describe("Contacts").names)
-    assert len(found) == narrow.emulator.count("Contacts")
-    assert all(set(record) == names for record in found.values())
+    assert len(landed) == narrow.emulator.count("Contacts")
+    assert all(set(record) == names for record in landed.values())
     truth = {row["id"]: row for row in narrow.emulator.rows("Contacts")}
-    for key, record in found.items():
+    for key, record in landed.items():
         for name in ("Last_Name", "Email", "Mailing_City", "Phone", "Description"):
             assert record[name] == truth[key][name]
 
 
-def test_each_list_has_tokens_of_its_own(narrow: ZohoHarness) -> None:
-    """A page token is bound to its parameters: no list of fields uses another's."""
+def test_each_chunk_of_fields_has_its_own_tokens(narrow: ZohoHarness) -> None:
+    """A page token belongs to its parameters, so no chunk of fields uses another's."""
     assert narrow.extract("Contacts", route="records").reconciled
     assert {entry.status for entry in narrow.calls("/crm/v8/Contacts", "GET")} == {200}
 
@@ -86,14 +86,14 @@ PARTS = ("Last_Name", "Mailing_City", "Homepage")
     ],
 )
 def test_an_edit_between_two_parts(
-    narrow: ZohoHarness, meddle: Any, *, route: str, snapshot: bool, nth: int
+    narrow: ZohoHarness, tamper: Any, *, route: str, snapshot: bool, nth: int
 ) -> None:
     """A record that is edited between its parts is never half old and half new: it waits for the next
     window, or is read again."""
     key = narrow.emulator.rows("Contacts")[60]["id"]
     path = r"/coql$" if route == "coql" else r"/v8/Contacts$"
     narrow.advance(60)  # the window ends here
-    meddle(
+    tamper(
         narrow,
         path,
         nth,
@@ -102,13 +102,13 @@ def test_an_edit_between_two_parts(
     with narrow.account() as account:
         contacts = ObjectSettings("Contacts", route=route, snapshot=snapshot)
         names = account.describe("Contacts").names
-        places = [[part in one for one in chunked(names, 20)].index(True) for part in PARTS]
-        assert places == [0, 1, 2]
+        chunks = [[part in chunk for chunk in chunked(names, 20)].index(True) for part in PARTS]
+        assert chunks == [0, 1, 2]
         extract(account, contacts, None, mode="range", landing=narrow.landing)
-    for record in told(narrow).values():
+    for record in records_of(narrow).values():
         new = [record[name] == "New" for name in PARTS]
         assert new in ([False] * 3, [True] * 3)
-    assert len(told(narrow)) >= narrow.emulator.count("Contacts") - (not snapshot)
+    assert len(records_of(narrow)) >= narrow.emulator.count("Contacts") - (not snapshot)
     narrow.advance(60)
     narrow.extract("Contacts", route=route, mode="refresh")
     versions = [
@@ -117,37 +117,37 @@ def test_an_edit_between_two_parts(
     assert versions[-1]["Homepage"] == "New"
 
 
-def test_a_deletion_between_two_parts(narrow: ZohoHarness, meddle: Any) -> None:
-    """A record that goes between its parts is not landed alive, and its deletion is in the next window."""
+def test_a_deletion_between_two_parts(narrow: ZohoHarness, tamper: Any) -> None:
+    """A record that is deleted between its parts is not landed as live; its deletion is in the next window."""
     key = narrow.emulator.rows("Contacts")[10]["id"]
     narrow.advance(60)
-    meddle(narrow, r"/v8/Contacts$", 3, lambda: narrow.emulator.delete("Contacts", key))
+    tamper(narrow, r"/v8/Contacts$", 3, lambda: narrow.emulator.delete("Contacts", key))
     narrow.extract("Contacts", route="records")
-    assert key not in told(narrow)
+    assert key not in records_of(narrow)
     narrow.advance(60)
     narrow.extract("Contacts", route="records", mode="refresh")
     assert [r["_deleted"] for r in narrow.landed("Contacts") if r["_source_id"] == key] == [True]
 
 
 def test_fields_that_queries_refuse(harness: ZohoHarness) -> None:
-    """Participants of meetings are in no query: they come by lists, and the plan counts that."""
+    """Queries refuse participants of meetings: they are read by lists, and the plan includes that."""
     done = harness.extract("Events", route="coql")
-    assert all("Participants" in record for record in told(harness, "Events").values())
-    assert len(told(harness, "Events")) == harness.emulator.count("Events")
+    assert all("Participants" in record for record in records_of(harness, "Events").values())
+    assert len(records_of(harness, "Events")) == harness.emulator.count("Events")
     assert abs(done.calls - done.planned_calls) <= 5
     assert "Participants" not in "".join(e.query for e in harness.calls("/coql"))
 
 
 def test_a_refusal_is_learned(harness: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A field that queries refuse and nobody knew of is found before anything is read, and comes by lists."""
+    """An unexpected refusal of a field is found before anything is read; the field is read by lists."""
     monkeypatch.setattr("crm_pipeline.connectors.zoho.describe._REFUSED", {})
     done = harness.extract("Events", route="coql")
     assert done.reconciled
-    assert all("Participants" in record for record in told(harness, "Events").values())
+    assert all("Participants" in record for record in records_of(harness, "Events").values())
 
 
 def test_an_unknown_field_is_an_error(harness: ZohoHarness) -> None:
-    """A field that nobody has is refused by name."""
+    """A field that does not exist is refused by name."""
     with harness.account() as account, pytest.raises(UnknownField, match="Nonsense"):
         list(
             account.query(
@@ -158,17 +158,17 @@ def test_an_unknown_field_is_an_error(harness: ZohoHarness) -> None:
 
 @pytest.mark.parametrize("route", ["records", "coql"])
 def test_rich_texts_are_whole(harness: ZohoHarness, route: str) -> None:
-    """Lists and queries cut rich texts after 500 characters; those records are read by themselves."""
+    """Lists and queries truncate rich texts after 500 characters; those records are read singly."""
     key = harness.emulator.rows("Service_Contracts")[3]["id"]
     text = "<b>" + "long " * 300 + "</b>"
     harness.emulator.edit("Service_Contracts", key, stamp="2026-11-01T00:00:00+00:00", Remarks=text)
     harness.extract("Service_Contracts", route=route)
-    assert told(harness, "Service_Contracts")[key]["Remarks"] == text
+    assert records_of(harness, "Service_Contracts")[key]["Remarks"] == text
     assert len(harness.calls(f"/Service_Contracts/{key}")) == 1
 
 
-def test_lists_of_ids_are_cut(harness: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No list asks for more ids at once than older pages of the vendor allow."""
+def test_lists_of_ids_are_limited(harness: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No list requests more ids at once than the vendor's older pages allow."""
     monkeypatch.setattr(field_backfill, "IDS", 7)
     harness.extract("Events", route="coql")
     asked = [e.query.count("%2C") for e in harness.calls("/v8/Events", "GET") if "ids=" in e.query]
@@ -179,9 +179,9 @@ def test_lists_of_ids_are_cut(harness: ZohoHarness, monkeypatch: pytest.MonkeyPa
 REPEATED = '{"data":[{"id":"1","Modified_Time":"2026-01-01T00:00:00Z"}],"info":{"more_records":true,"next_page_token":"same"}}'
 
 
-NO_ANSWERS = {
+MALFORMED = {
     REPEATED: "named the same page twice",
-    REPEATED.replace('"same"', "null"): "named no place of the next page",
+    REPEATED.replace('"same"', "null"): "sent no token of the next page",
     '{"data":[],"info":{"more_records":true}}': "without records",
     '{"data":null}': "not what the vendor documents",
     '{"data":[{"Last_Name":"x"}]}': "not what the vendor documents",
@@ -191,13 +191,13 @@ NO_ANSWERS = {
 }
 
 
-def test_answers_that_are_none(harness: ZohoHarness) -> None:
-    """A repeated or missing token, an empty page before the end, null, a torn answer: each is told."""
-    for body, words in NO_ANSWERS.items():
+def test_malformed_lists(harness: ZohoHarness) -> None:
+    """A repeated or missing token, an empty page before the end, null and a truncated body are named."""
+    for body, words in MALFORMED.items():
         harness.sandbox.faults.clear()
         harness.sandbox.faults.order(
             "status", path="/v8/Contacts[?].*fields", status=200, body=body, times=9
         )
-        with pytest.raises((ProtocolError, MalformedAnswer), match=words):
+        with pytest.raises((ProtocolError, MalformedResponse), match=words):
             harness.extract("Contacts", route="records")
         assert harness.landed("Contacts") == []

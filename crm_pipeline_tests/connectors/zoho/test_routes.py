@@ -1,4 +1,4 @@
-"""Every module by every route, against what is really in the org."""
+"""Every module by every strategy, compared with the org's own records."""
 
 import json
 from typing import Any
@@ -16,27 +16,27 @@ MODULES = ("Contacts", "DealHistory", "Events", "Notes", "Service_Contracts")
 
 
 def live(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    found = {row["_source_id"]: row for row in rows if not row["_deleted"]}
-    assert len(found) == sum(not row["_deleted"] for row in rows), "a record came twice"
-    return found
+    live_rows = {row["_source_id"]: row for row in rows if not row["_deleted"]}
+    assert len(live_rows) == sum(not row["_deleted"] for row in rows), "a record came twice"
+    return live_rows
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_every_module_is_read_whole(harness: ZohoHarness, route: str) -> None:
-    """Each live record once, by each route, with the vendor's own count beside it."""
+def test_every_module_is_read_completely(harness: ZohoHarness, route: str) -> None:
+    """Each strategy reads each live record once, as the vendor counts them."""
     for module in MODULES:
         done = harness.extract(module, route=route)
         truth = {row["id"]: row for row in harness.emulator.rows(module)}
-        found = live(harness.landed(module))
-        assert set(found) == set(truth), module
+        landed = live(harness.landed(module))
+        assert set(landed) == set(truth), module
         assert done.vendor_count == len(truth), module
         assert done.route == route, module
-        stamps = {key: row["Modified_Time"] for key, row in truth.items()}
-        assert {k: v["_modified_at"].replace(tzinfo=None) for k, v in found.items()} == stamps
+        modified = {key: row["Modified_Time"] for key, row in truth.items()}
+        assert {k: v["_modified_at"].replace(tzinfo=None) for k, v in landed.items()} == modified
 
 
-def test_routes_agree(harness: ZohoHarness) -> None:
-    """The values are equal, whichever way a record came; of look-ups the ids."""
+def test_strategies_agree(harness: ZohoHarness) -> None:
+    """The values of a record are equal by each strategy; look-ups are compared by id."""
     for route in ROUTES:
         harness.extract("Deals", route=route)
     seen: dict[str, list[dict[str, Any]]] = {}
@@ -55,7 +55,7 @@ def plain(record: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("route", [*ROUTES, "bulk"])
 def test_windows_are_half_open(harness: ZohoHarness, route: str) -> None:
-    """Months side by side hold every record exactly once."""
+    """Adjacent months contain every record exactly once."""
     harness.emulator.hide_field(
         "Contacts", "Data_Processing_Basis_Details"
     )  # exports lack parts of it
@@ -73,8 +73,8 @@ def test_windows_are_half_open(harness: ZohoHarness, route: str) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_record_of_the_edge_waits(harness: ZohoHarness, route: str) -> None:
-    """What is edited at the very second of the window's end is left to the next window, and is in it."""
+def test_a_record_at_the_windows_end(harness: ZohoHarness, route: str) -> None:
+    """A record that is edited in the second of the window's end belongs to the next window."""
     key = harness.emulator.rows("Contacts")[0]["id"]
     harness.emulator.edit("Contacts", key, stamp=harness.clock.now(), Title="At the edge")
     before = harness.extract("Contacts", route=route)
@@ -86,8 +86,8 @@ def test_a_record_of_the_edge_waits(harness: ZohoHarness, route: str) -> None:
 
 
 @pytest.mark.parametrize("route", [*ROUTES, "bulk"])
-def test_converted_leads_come_too(harness: ZohoHarness, route: str) -> None:
-    """Converted leads are records like others, although lists and queries hide them unasked."""
+def test_converted_leads_are_read(harness: ZohoHarness, route: str) -> None:
+    """Converted leads are read like others, although lists and queries hide them by default."""
     converted = convert(harness)
     harness.emulator.hide_field(
         "Leads", "Data_Processing_Basis_Details"
@@ -105,7 +105,7 @@ def convert(harness: ZohoHarness) -> list[str]:
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_queries_that_show_converted_leads(harness: ZohoHarness, *, shown: bool) -> None:
-    """Whether queries show converted leads unasked makes no difference."""
+    """It makes no difference whether queries return converted leads by default."""
     convert(harness)
     harness.emulator.set_coql(shows_converted=shown)
     done = harness.extract("Leads", route="coql")
@@ -113,7 +113,7 @@ def test_queries_that_show_converted_leads(harness: ZohoHarness, *, shown: bool)
 
 
 def test_ids_and_offsets(quiet: ZohoHarness) -> None:
-    """Ids of 19 digits stay the text that they were; stamps with an offset are the instant that they name."""
+    """Ids of 19 digits stay texts; times with an offset become the right instant."""
     quiet.extract("Contacts", route="coql")
     row = quiet.landed("Contacts")[0]
     record = json.loads(row["record"])
@@ -124,7 +124,7 @@ def test_ids_and_offsets(quiet: ZohoHarness) -> None:
 
 
 def test_settings_are_snapshots(quiet: ZohoHarness) -> None:
-    """Users, pipelines with their stages, and currencies are read whole, and again only if they changed."""
+    """Users, pipelines with their stages, and currencies are read completely, and landed again only if they changed."""
     users = quiet.extract("Users")
     assert users.read == len(quiet.emulator.rows("Users"))
     pipelines = quiet.extract("Pipelines")
@@ -135,13 +135,13 @@ def test_settings_are_snapshots(quiet: ZohoHarness) -> None:
 
 
 def test_modules_without_fields_are_refused(quiet: ZohoHarness) -> None:
-    """A module that is listed and answers 204 for its fields is no empty module."""
+    """A listed module with 204 for its fields is refused, not taken for empty."""
     with pytest.raises(Exception, match="shows no fields"):
         quiet.extract("Visits")
 
 
-def test_a_route_that_is_impossible_says_why(make_harness: ZohoHarnessMaker) -> None:
-    """A module of more records than page tokens reach is not begun by them."""
+def test_why_a_strategy_is_impossible(make_harness: ZohoHarnessMaker) -> None:
+    """A module with more records than page tokens reach is not read by them."""
     with (
         make_harness(list_records=100) as harness,
         pytest.raises(ConfigError, match="reach 100 rec"),

@@ -1,4 +1,4 @@
-"""From the org to the published file through Dagster: what analysts read is what is in the org."""
+"""From the org to the published file through Dagster: published data equal the org's."""
 
 from contextlib import closing
 from typing import Any
@@ -39,7 +39,7 @@ def assert_equal(harness: ZohoHarness) -> None:
 
 
 def test_published_equals_the_org(make_harness: ZohoHarnessMaker) -> None:
-    """After a backfill, and after edits, deletions, merges and restored records that a refresh read."""
+    """Published data are right after a backfill, and after a refresh with edits, deletions, merges and restores."""
     with (
         make_harness(contacts=40, objects=OBJECTS) as harness,
         dg.DagsterInstance.ephemeral() as instance,

@@ -1,4 +1,4 @@
-"""Ranges of ids side by side, reads that were cut, deleted records."""
+"""Parallel ranges of ids, interrupted reads, deleted records."""
 
 import json
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from crm_pipeline_tests.stages.raw.test_resume import dead_pid
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Raised in place of the end of the process."""
 
 
 @pytest.fixture
 def wide(make_harness: ZohoHarnessMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[ZohoHarness]:
-    """A harness of some 30 pages, landed in chunks of 40 records."""
+    """A harness with about 30 pages, landed in chunks of 40 records."""
     monkeypatch.setattr("crm_pipeline.connectors.range_reader._CHUNK_ROWS", 40)
     with make_harness(
         contacts=600,
@@ -38,7 +38,7 @@ def wide(make_harness: ZohoHarnessMaker, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @pytest.fixture
 def cut(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Cut a read short after some records, by a kill that runs no clean-up."""
+    """Interrupt a read after some records, without any clean-up."""
 
     def cut_short(harness: ZohoHarness, after: int, route: str) -> None:
         def stop(records: int, _: int | None) -> None:
@@ -55,8 +55,8 @@ def cut(monkeypatch: pytest.MonkeyPatch) -> Any:
     return cut_short
 
 
-def test_lanes_read_each_record_once(wide: ZohoHarness) -> None:
-    """Several lanes over disjoint ranges of ids: nothing lost, nothing twice, calls as planned."""
+def test_workers_read_each_record_once(wide: ZohoHarness) -> None:
+    """Several workers over disjoint ranges of ids lose nothing, read nothing twice, and call as planned."""
     done = wide.extract("Contacts", route="coql")
     assert set(live(wide.landed("Contacts"))) == {r["id"] for r in wide.emulator.rows("Contacts")}
     assert abs(done.calls - done.planned_calls) <= 0.2 * done.planned_calls + 5
@@ -64,7 +64,7 @@ def test_lanes_read_each_record_once(wide: ZohoHarness) -> None:
 
 
 def test_heavy_calls_at_once(wide: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limiter keeps queries below ten at once, whatever the number of lanes: no 429."""
+    """The limiter keeps queries below ten at once for any number of workers, without a 429."""
     monkeypatch.setattr("crm_pipeline.connectors.zoho.queries.workers", lambda *_: 16)
     assert wide.extract("Contacts", route="coql").reconciled
     assert {entry.status for entry in wide.calls("/coql")} == {200}
@@ -74,10 +74,10 @@ def test_heavy_calls_at_once(wide: ZohoHarness, monkeypatch: pytest.MonkeyPatch)
     ("route", "after"),
     [("bulk", 300), ("coql", None)],
 )
-def test_a_read_that_was_cut_goes_on(
+def test_an_interrupted_read_is_resumed(
     wide: ZohoHarness, cut: Any, route: str, after: int | None
 ) -> None:
-    """What was done before a kill is not asked for again; each record is landed once, deleted ones too."""
+    """Finished parts are not read again; each record is landed once, also deleted ones."""
     cut(wide, after or wide.emulator.count("Contacts") + 1, route)
     done = wide.extract("Contacts", route=route)
     assert "resumed" in done.reason
@@ -98,7 +98,7 @@ def test_the_rest_costs_only_the_rest(wide: ZohoHarness, cut: Any) -> None:
     assert len(wide.calls("/coql")) - before <= whole // 2 + 9
 
 
-def test_another_plan_is_read_anew(wide: ZohoHarness, cut: Any) -> None:
+def test_another_plan_starts_again(wide: ZohoHarness, cut: Any) -> None:
     """Chunks of another set of fields are not mixed with new ones."""
     cut(wide, 100, "coql")
     wide.emulator.add_field("Contacts", "Shoe_Size", "integer")
@@ -109,7 +109,7 @@ def test_another_plan_is_read_anew(wide: ZohoHarness, cut: Any) -> None:
 
 @pytest.mark.parametrize("route", ["records", "coql"])
 def test_deleted_merged_and_restored(harness: ZohoHarness, route: str) -> None:
-    """Deletions come as marks with their own stamp, restored records as records again."""
+    """Deletions are marks with their own time, restored records are records again."""
     harness.extract("Contacts", route=route)
     gone, lost, kept, back = [row["id"] for row in harness.emulator.rows("Contacts")[:4]]
     harness.advance(60)
@@ -132,7 +132,7 @@ def test_deleted_merged_and_restored(harness: ZohoHarness, route: str) -> None:
 
 
 def test_many_deletions(harness: ZohoHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deleted records come page by page, and only those of the window."""
+    """Deleted records are read page by page, and only those of the window are landed."""
     monkeypatch.setattr("crm_pipeline.connectors.zoho.deleted._PER_PAGE", 10)
     harness.extract("Contacts")
     before = len([r for r in harness.landed("Contacts") if r["_deleted"]])

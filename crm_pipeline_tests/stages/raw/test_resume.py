@@ -14,7 +14,7 @@ from crm_pipeline.kernel.errors import (
     ConnectionLost,
     CountMismatch,
     DatabaseUnavailable,
-    MalformedAnswer,
+    MalformedResponse,
     ProtocolError,
 )
 from crm_pipeline.ratelimit.limiter import RateLimiter
@@ -193,7 +193,7 @@ def test_parallel_pages_are_not_offered(harness: Harness) -> None:
         ('"Id","Other"\n"003","x"\n', "1", ProtocolError, "other columns than requested"),
         ("", "0", CountMismatch, "its pages"),
         ("", "7", ProtocolError, "announced 7 records and held 0"),
-        ("", "9" * 300, MalformedAnswer, "a number of records that is no number"),
+        ("", "9" * 300, MalformedResponse, "a number of records that is no number"),
     ],
     ids=["other header", "fewer records than the job", "fewer than the page", "no number"],
 )

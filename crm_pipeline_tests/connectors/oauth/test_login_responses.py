@@ -1,4 +1,4 @@
-"""What every connector makes of answers of a login server that decide nothing."""
+"""How every connector classifies login responses that neither grant nor refuse."""
 
 import json
 from importlib import import_module
@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from crm_pipeline.connectors.registry import vendors
-from crm_pipeline.kernel.errors import AuthFailed, CrmError, MalformedAnswer, Unavailable
+from crm_pipeline.kernel.errors import AuthFailed, CrmError, MalformedResponse, Unavailable
 
 # The form that HubSpot documents for its limits; in the token endpoint's own form it would be a refusal.
 LIMITED = {
@@ -19,7 +19,9 @@ LIMITED = {
 REFUSED = {"error": "invalid_grant", "error_description": "no"}
 
 
-def judged(vendor: str, status: int, body: Any, kind: str = "application/json") -> CrmError | None:
+def classified(
+    vendor: str, status: int, body: Any, kind: str = "application/json"
+) -> CrmError | None:
     response = requests.Response()
     response.status_code = status
     response.url = "https://login.example/oauth/token"
@@ -36,20 +38,20 @@ def judged(vendor: str, status: int, body: Any, kind: str = "application/json") 
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 520])
 @pytest.mark.parametrize("body", [LIMITED, REFUSED, {}, []], ids=str)
 def test_a_busy_login_server_refuses_nobody(vendor: str, status: int, body: Any) -> None:
-    """It is asked again; a person who were told that the token is dead would make a new one."""
-    assert type(judged(vendor, status, body)) is Unavailable
+    """The login is tried again; an error that calls the token dead would make a person replace it."""
+    assert type(classified(vendor, status, body)) is Unavailable
 
 
 @pytest.mark.parametrize("vendor", vendors())
 def test_a_refusal_is_one(vendor: str) -> None:
-    """With the status and the word of one."""
-    assert type(judged(vendor, 400, REFUSED)) is AuthFailed
+    """A refusal's status and code raise AuthFailed."""
+    assert type(classified(vendor, 400, REFUSED)) is AuthFailed
 
 
 @pytest.mark.parametrize("vendor", vendors())
 @pytest.mark.parametrize("kind", ["text/html", "Text/HTML; charset=utf-8"])
 def test_a_web_page_is_no_token(vendor: str, kind: str) -> None:
-    """However its kind is written, it is asked for again, and told with the setting to look at."""
-    error = judged(vendor, 200, "<html>", kind)
-    assert type(error) is MalformedAnswer
+    """A web page of any spelling of its content type is tried again, then reported with the setting to check."""
+    error = classified(vendor, 200, "<html>", kind)
+    assert type(error) is MalformedResponse
     assert "login_url" in error.cure
