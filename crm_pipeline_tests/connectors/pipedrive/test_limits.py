@@ -66,11 +66,11 @@ def test_limits_are_learned_from_headers(
         harness.company.set_limits(plan=plan)
         with harness.account() as account:
             meter = api_of(account).pace
-            assert meter.allowed(meter.burst) == (20 if kind == "token" else 80)
-            assert meter.allowed(DAILY) == 30_000
+            assert meter.limit(meter.burst) == (20 if kind == "token" else 80)
+            assert meter.limit(DAILY) == 30_000
             account.identity()
-            assert meter.allowed(meter.burst) == burst
-            assert meter.allowed(DAILY) == harness.company.set_limits()["daily"]
+            assert meter.limit(meter.burst) == burst
+            assert meter.limit(DAILY) == harness.company.set_limits()["daily"]
             assert meter.calls_per_s == int(burst * 0.9) / 2
 
 
@@ -103,7 +103,7 @@ def test_headers_may_be_missing(harness: Harness) -> None:
     with harness.account() as account:
         account.identity()
         assert account.usage.used is None
-        assert api_of(account).pace.allowed(DAILY) == 30_000
+        assert api_of(account).pace.limit(DAILY) == 30_000
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_fewer_tokens_than_a_call_costs(make_harness: HarnessMaker) -> None:
         harness.company.set_limits(daily=32)
         with harness.account() as account:
             account.identity()
-            assert api_of(account).pace.allowed(DAILY) == 32
+            assert api_of(account).pace.limit(DAILY) == 32
         with pytest.raises(BudgetExhausted):
             harness.extract("leads")
         harness.company.set_limits(daily=amount)
@@ -154,6 +154,6 @@ def test_a_search_does_not_narrow_the_pace(still: Harness) -> None:
     with still.account() as account:
         account.identity()
         meter = api_of(account).pace
-        before = meter.allowed(meter.burst)
+        before = meter.limit(meter.burst)
         assert list(account.query("/api/v2/persons/search?term=ab", include_deleted=False)) == []
-        assert meter.allowed(meter.burst) == before > 10
+        assert meter.limit(meter.burst) == before > 10
