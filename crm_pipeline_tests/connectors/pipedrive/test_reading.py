@@ -59,6 +59,7 @@ def test_products_of_deals(still: Harness) -> None:
     """Line items are requested for the deals that have any, a hundred at once, as planned."""
     living = {row["id"] for row in still.company.rows("deals")}
     rows = still.company.rows("deal_products")
+    still.sandbox.journal.clear()
     extraction = still.extract("deal_products")
     assert still.ids(extraction) == sorted(
         str(row["id"]) for row in rows if row["deal_id"] in living
