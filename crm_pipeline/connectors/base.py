@@ -182,6 +182,7 @@ class Plan:
         vendor_count: the vendor's count of the window before reading.
         calls, cost, seconds: of the chosen strategy; `cost` in the vendor's `unit`.
         strategies: all that were compared, the chosen one among them.
+        prepared: what the connector found out while planning and needs for the read; only it looks at this.
         remaining: what was left of the day's budget when it was planned; None where there is no budget.
     """
 
@@ -199,6 +200,7 @@ class Plan:
     seconds: float = 0.0
     strategies: tuple[ReadStrategy, ...] = ()
     remaining: int | None = None
+    prepared: Any = field(default=None, compare=False, repr=False)
 
 
 class RecordKeys(Protocol):

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from crm_pipeline.connectors.registry import connector
+from crm_pipeline.connectors.whole_reads import is_read_whole
 from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.kernel.errors import ConfigError, CorruptFile
 from crm_pipeline.settings import Connection, ObjectSettings
@@ -21,10 +22,8 @@ RANGE_END_TAG = "dagster/asset_partition_range_end"
 
 
 def is_snapshot(connection: Connection, obj: ObjectSettings) -> bool:
-    """Say whether an object is read whole; the user's word comes before the vendor's."""
-    if obj.snapshot is not None:
-        return obj.snapshot
-    return obj.name in connector(connection.vendor).snapshot_objects
+    """Return whether an object is read whole, see `connectors.whole_reads`."""
+    return is_read_whole(obj, connector(connection.vendor).snapshot_objects)
 
 
 def monthly(connection: Connection) -> dg.MonthlyPartitionsDefinition:

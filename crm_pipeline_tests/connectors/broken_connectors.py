@@ -334,7 +334,7 @@ def clock_is_always_right(patch: pytest.MonkeyPatch) -> None:
 
 def every_counter_is_believed(patch: pytest.MonkeyPatch) -> None:
     def read(reported: metering.ReportedCounter) -> metering.Reading:
-        digits = re.sub(r"[^0-9]", "", reported.ceiling)[:6]
+        digits = re.sub(r"[^0-9]", "", reported.allowed)[:6]
         return metering.Reading(reported.limit, 0, int(digits or 0) + 1_000_000)
 
     patch.setattr(metering, "read", read)

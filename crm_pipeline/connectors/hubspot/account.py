@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -42,9 +42,9 @@ from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.hubspot.sensitive import Sensitive
 from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
+from crm_pipeline.connectors.whole_reads import window_field
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import (
-    ConfigError,
     NotPermitted,
     ProtocolError,
     Rejected,
@@ -62,6 +62,19 @@ _COUNTS = 5
 _COUNT_PAUSE_S = 3.0
 
 
+@dataclass(frozen=True)
+class PreparedRead:
+    """What planning has found out for the read of a plan.
+
+    Attributes:
+        stale_hits: hits of the search index that are no longer in the window.
+        archive: how archived records are read.
+    """
+
+    stale_hits: StaleIndexHits
+    archive: Archive
+
+
 class HubSpotAccount(ApiAccount[Api]):
     """Implements `connectors.base.Account`."""
 
@@ -71,9 +84,7 @@ class HubSpotAccount(ApiAccount[Api]):
         super().__init__(connection, Api(connection, context, limits))
         self._context = context
         self._custom = cache(lambda: custom.objects(self._api))
-        self._stale_hits: dict[tuple[str, str], StaleIndexHits] = {}
         self._sensitive: dict[str, Sensitive] = {}
-        self._archives: dict[tuple[str, str], Archive] = {}
 
     def check(self) -> Checkup:
         """Check login, identity, scopes, budget and objects."""
@@ -130,39 +141,34 @@ class HubSpotAccount(ApiAccount[Api]):
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Return the plan for a window; its number of records decides between list and search."""
         schema = self.describe(obj.name)
-        cursor_field = describe.cursor_field(schema)
-        is_snapshot = (
-            obj.name in SNAPSHOTS or cursor_field is None if obj.snapshot is None else obj.snapshot
+        cursor_field = window_field(
+            self.connection.name, obj, SNAPSHOTS, describe.cursor_field(schema)
         )
-        if not is_snapshot and cursor_field is None:
-            raise ConfigError(
-                f"{self.connection.name}: {obj.name} has no modification time, so it cannot be read by windows.",
-                cure=f"Take 'snapshot: false' of {obj.name} out of connections.yaml.",
-            )
         plan = Plan(
             object=obj.name,
-            window=None if is_snapshot else window,
+            window=window if cursor_field else None,
             route="list",
             reason="",
             schema=schema,
-            cursor_field=None if is_snapshot else cursor_field,
-            complete=is_snapshot,
+            cursor_field=cursor_field,
+            complete=cursor_field is None,
             vendor_count=None,
             calls=0,
         )
         if obj.name in SNAPSHOTS:
             return self._chosen(plan, self._whole(obj.name), obj.route)
-        stale_hits = self._stale_hits[_key(plan)] = StaleIndexHits()
+        stale_hits = StaleIndexHits()
         count = self._counted(plan, stale_hits)
         load = estimate.Load.of(self._api, Selection.of(self._api, plan), count)
         # A list cannot be filtered by the last change, so windows after the full read are always searched.
-        is_later = window is not None and window.from_at is not None and not is_snapshot
+        is_later = window is not None and window.from_at is not None and cursor_field
         asked = "search" if is_later and obj.route in {"list", "both"} else obj.route
         plan = replace(plan, vendor_count=count)
+        archive = self._archive(plan)
+        plan = replace(plan, prepared=PreparedRead(stale_hits, archive))
         sensitive_calls = estimate.more(self._sensitive[obj.name].calls, self._api.round_trip_s)
         strategies = estimate.added(estimate.strategies(plan, load, asked=asked), sensitive_calls)
-        if not is_snapshot:
-            archive = self._archives[_key(plan)] = self._archive(plan)
+        if cursor_field is not None:
             strategies = archive.added(self._api, plan, strategies)
         return self._chosen(plan, strategies, asked)
 
@@ -174,7 +180,7 @@ class HubSpotAccount(ApiAccount[Api]):
         """
         if plan.object in SNAPSHOTS:
             return None
-        stale_hits = self._stale_hits.get(_key(plan), StaleIndexHits())
+        stale_hits = self._prepared(plan).stale_hits
         counted = self._counted(plan, stale_hits)
         for _ in range(_COUNTS):
             if stale_hits.explain(plan.vendor_count or 0, counted):
@@ -187,9 +193,10 @@ class HubSpotAccount(ApiAccount[Api]):
         """Yield the pages of a plan."""
         if plan.object in SNAPSHOTS:
             return snapshots.pages(self._api, plan)
-        stale_hits = self._stale_hits.setdefault(_key(plan), StaleIndexHits())
-        archive = self._archives.get(_key(plan)) or self._archive(plan)
-        return reading.pages(self._api, plan, checkpoint, stale_hits=stale_hits, archive=archive)
+        read = self._prepared(plan)
+        return reading.pages(
+            self._api, plan, checkpoint, stale_hits=read.stale_hits, archive=read.archive
+        )
 
     def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: the vendor keeps no jobs or cursors of a read."""
@@ -238,6 +245,11 @@ class HubSpotAccount(ApiAccount[Api]):
     def _counted(self, plan: Plan, stale_hits: StaleIndexHits) -> int:
         return search.count(self._api, Selection.of(self._api, plan), without=stale_hits.ids)
 
+    def _prepared(self, plan: Plan) -> PreparedRead:
+        if isinstance(plan.prepared, PreparedRead):
+            return plan.prepared
+        return PreparedRead(StaleIndexHits(), self._archive(plan))
+
     def _archive(self, plan: Plan) -> Archive:
         return Archive.of(self._api, plan, self._context.remembered(plan.object))
 
@@ -274,7 +286,3 @@ class HubSpotAccount(ApiAccount[Api]):
             "crm.objects.custom.read and crm.schemas.custom.read), or take it out of "
             "connections.yaml.".strip(),
         )
-
-
-def _key(plan: Plan) -> tuple[str, str]:
-    return plan.object, str(plan.window)

@@ -7,6 +7,7 @@ often (see `archive`).
 from crm_pipeline.connectors.hubspot import snapshots
 from crm_pipeline.connectors.hubspot.catalog import SNAPSHOTS, type_of
 from crm_pipeline.connectors.upkeep import Upkeep
+from crm_pipeline.connectors.whole_reads import is_read_whole
 from crm_pipeline.settings import ObjectSettings
 
 # The account's details, which are read first.
@@ -21,4 +22,4 @@ def of(obj: ObjectSettings) -> Upkeep:
     if obj.name in SNAPSHOTS:
         return Upkeep(0, DETAILS + snapshots.calls(obj.name))
     read = DETAILS + _WINDOW + _SENSITIVE * type_of(obj.name).holds_sensitive
-    return Upkeep(0 if obj.snapshot else 1, read)
+    return Upkeep(0 if is_read_whole(obj, SNAPSHOTS) else 1, read)

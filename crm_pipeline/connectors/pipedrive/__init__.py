@@ -10,7 +10,7 @@ from crm_pipeline.connectors.base import (
     published_limits,
 )
 from crm_pipeline.connectors.pipedrive.account import PipedriveAccount
-from crm_pipeline.connectors.pipedrive.catalog import ITEMS
+from crm_pipeline.connectors.pipedrive.catalog import ITEMS, SNAPSHOTS
 from crm_pipeline.connectors.pipedrive.keys import PipedriveKeys
 from crm_pipeline.connectors.pipedrive.mapping import MAPPING
 from crm_pipeline.connectors.pipedrive.profile import refuse_unusable
@@ -44,7 +44,7 @@ class PipedriveConnector:
     address_example = "https://acme.pipedrive.com"
     mapping: tuple[ObjectMap, ...] = MAPPING
     # Short lists without a filter by time are read completely each time; an absent record is deleted.
-    snapshot_objects = frozenset(name for name, item in ITEMS.items() if item.is_setup)
+    snapshot_objects = SNAPSHOTS
     default_objects = tuple(name for name, item in ITEMS.items() if not item.is_costly)
     keys = PipedriveKeys()
 

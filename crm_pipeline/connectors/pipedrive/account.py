@@ -28,13 +28,14 @@ from crm_pipeline.connectors.pipedrive import (
     upkeep,
 )
 from crm_pipeline.connectors.pipedrive.api import Api
-from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Item
+from crm_pipeline.connectors.pipedrive.catalog import ITEMS, SNAPSHOTS, Item
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.planning import StartedRead
 from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
+from crm_pipeline.connectors.whole_reads import window_field
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import ConfigError, NotPermitted, UnknownName
+from crm_pipeline.kernel.errors import NotPermitted, UnknownName
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
@@ -48,7 +49,6 @@ class PipedriveAccount(ApiAccount[Api]):
         self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
         super().__init__(connection, Api(connection, context, limits))
-        self._started: dict[str, StartedRead] = {}
 
     def check(self) -> Checkup:
         """Look at login, identity, permissions, budget and objects."""
@@ -91,10 +91,12 @@ class PipedriveAccount(ApiAccount[Api]):
         before = self._api.usage
         entries = metadata.field_entries(self._api, item)
         after = self._api.usage
-        read_window = None if self._is_snapshot(obj, item) else window
+        cursor_field = window_field(
+            self.connection.name, obj, SNAPSHOTS, None if item.is_setup else item.cursor_field
+        )
+        read_window = window if cursor_field else None
         lister = Lister(self._api, item, describe.optional_of(item, entries))
         started = planning.start(lister, read_window)
-        self._started[item.name] = started
         schema = describe.schema_of(item, entries)
         schema = replace(
             schema, fields=tuple(f for f in schema.fields if f.name not in started.refused)
@@ -105,11 +107,12 @@ class PipedriveAccount(ApiAccount[Api]):
             route="cursor",
             reason="",
             schema=schema,
-            cursor_field=None if read_window is None else item.cursor_field,
+            cursor_field=cursor_field if read_window else None,
             complete=read_window is None,
             vendor_count=None,
             calls=0,
             unit=self._api.meter.unit,
+            prepared=started,
         )
         strategies = planning.strategies(
             lister,
@@ -133,8 +136,8 @@ class PipedriveAccount(ApiAccount[Api]):
     def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read what the plan says."""
         item = self._item(plan.object)
-        started = self._started.pop(plan.object, None)
-        if started is None or started.window != plan.window:
+        started = plan.prepared
+        if not isinstance(started, StartedRead):
             names = plan.schema.by_name
             started = StartedRead(
                 plan.window, tuple(name for name in item.optional if name in names)
@@ -143,7 +146,7 @@ class PipedriveAccount(ApiAccount[Api]):
             Lister(self._api, item, started.optional),
             plan,
             checkpoint,
-            first_pages=started.first_pages,
+            first_pages=started.take_first_pages(),
             workers=ranges.workers_of(self._api.pace.calls_per_s, self._api.round_trip_s),
         )
 
@@ -188,12 +191,3 @@ class PipedriveAccount(ApiAccount[Api]):
                 cure=f"{unknown.cure} Correct it in connections.yaml.".strip(),
             )
         return ITEMS[obj]
-
-    def _is_snapshot(self, obj: ObjectSettings, item: Item) -> bool:
-        if item.is_setup and obj.snapshot is False:
-            raise ConfigError(
-                f"{self.connection.name}: {item.name} cannot be filtered by the time of change, so it "
-                "cannot be read by windows.",
-                cure=f"Take 'snapshot: false' of {item.name} out of connections.yaml.",
-            )
-        return item.is_setup if obj.snapshot is None else obj.snapshot

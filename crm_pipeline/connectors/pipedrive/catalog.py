@@ -263,3 +263,4 @@ ITEMS: Mapping[str, Item] = {
         ),
     )
 }
+SNAPSHOTS = frozenset(name for name, item in ITEMS.items() if item.is_setup)

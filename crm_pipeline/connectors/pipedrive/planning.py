@@ -42,6 +42,11 @@ class StartedRead:
     extra_calls: int = 0
     extra_cost: int = 0
 
+    def take_first_pages(self) -> dict[str, ListPage]:
+        """Return the first pages, once: a second read of the same plan requests them again."""
+        pages, self.first_pages = self.first_pages, {}
+        return pages
+
 
 def start(lister: Lister, window: Window | None) -> StartedRead:
     """Request the first page of each list and estimate the rest.

@@ -1,7 +1,8 @@
 """The cost of reading a Pipedrive object without changes, in tokens."""
 
-from crm_pipeline.connectors.pipedrive.catalog import ITEMS, Item
+from crm_pipeline.connectors.pipedrive.catalog import ITEMS, SNAPSHOTS, Item
 from crm_pipeline.connectors.upkeep import Upkeep
+from crm_pipeline.connectors.whole_reads import is_read_whole
 from crm_pipeline.settings import ObjectSettings
 
 # The call for the token's user, which also returns the company's clock.
@@ -19,9 +20,8 @@ def of(obj: ObjectSettings) -> Upkeep:
         # The lists of live deals say which deals have any.
         lists = tuple(listing for listing in ITEMS["deals"].listings if not listing.deleted)
         probe = lists[0].cost
-    is_snapshot = item.is_setup if obj.snapshot is None else obj.snapshot
     read = _ME + _fields(item) + sum(listing.cost for listing in (*lists, *item.lookups))
-    return Upkeep(0 if is_snapshot else probe, read)
+    return Upkeep(0 if is_read_whole(obj, SNAPSHOTS) else probe, read)
 
 
 def _fields(item: Item) -> int:

@@ -36,10 +36,10 @@ from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.connectors.salesforce.bulk_results import PAGE_RECORDS
 from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
+from crm_pipeline.connectors.whole_reads import window_field
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import (
     BudgetExhausted,
-    ConfigError,
     MalformedResponse,
     NotPermitted,
     ProtocolError,
@@ -139,20 +139,17 @@ class SalesforceAccount(ApiAccount[Api]):
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Return the plan for a window; its number of records decides between REST and Bulk."""
         schema = self.describe(obj.name)
-        is_snapshot = self._is_snapshot(obj, schema)
-        if not is_snapshot and describe.cursor_field(schema) is None:
-            raise ConfigError(
-                f"{self.connection.name}: {obj.name} has no modification time, so it cannot be read by windows.",
-                cure=f"Take 'snapshot: false' of {obj.name} out of connections.yaml.",
-            )
+        cursor_field = window_field(
+            self.connection.name, obj, self._snapshots, describe.cursor_field(schema)
+        )
         plan = Plan(
             object=obj.name,
-            window=None if is_snapshot else window,
+            window=window if cursor_field else None,
             route="rest",
             reason="",
             schema=schema,
-            cursor_field=None if is_snapshot else describe.cursor_field(schema),
-            complete=is_snapshot,
+            cursor_field=cursor_field,
+            complete=cursor_field is None,
             vendor_count=None,
             calls=0,
         )
@@ -255,11 +252,6 @@ class SalesforceAccount(ApiAccount[Api]):
                 f"{owner}: {what} holds a modification time that is no instant.",
                 status=response.status_code,
             ) from None
-
-    def _is_snapshot(self, obj: ObjectSettings, schema: Schema) -> bool:
-        if obj.snapshot is not None:
-            return obj.snapshot
-        return obj.name in self._snapshots or describe.cursor_field(schema) is None
 
     def _is_too_long(self, plan: Plan) -> bool:
         longest = soql.Key("2026-01-01T00:00:00.000Z", "0" * 18)

@@ -20,6 +20,7 @@ from crm_pipeline.connectors.base import (
 )
 from crm_pipeline.connectors.merged_streams import merged
 from crm_pipeline.connectors.upkeep import Upkeep
+from crm_pipeline.connectors.whole_reads import window_field
 from crm_pipeline.connectors.zoho import (
     bulk,
     checkup,
@@ -41,7 +42,7 @@ from crm_pipeline.connectors.zoho.describe import Module
 from crm_pipeline.connectors.zoho.queries import ROUTE as QUERIES
 from crm_pipeline.connectors.zoho.queries import Queries
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import ConfigError, NotPermitted, ProtocolError, UnknownName
+from crm_pipeline.kernel.errors import NotPermitted, ProtocolError, UnknownName
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
@@ -127,22 +128,17 @@ class ZohoAccount(ApiAccount[Api]):
         """Choose the read strategy for a window by number of records, time and credits."""
         self._api.learn()
         schema = self.describe(obj.name)
-        cursor_field = describe.cursor_field(schema)
-        is_snapshot = self._is_snapshot(obj, cursor_field)
-        if not is_snapshot and cursor_field is None:
-            raise ConfigError(
-                f"{self.connection.name}: {obj.name} carries no Modified_Time, so it cannot be read by "
-                "windows.",
-                cure=f"Take 'snapshot: false' of {obj.name} out of connections.yaml.",
-            )
+        cursor_field = window_field(
+            self.connection.name, obj, self._snapshots, describe.cursor_field(schema)
+        )
         plan = Plan(
             object=obj.name,
-            window=None if is_snapshot else window,
+            window=window if cursor_field else None,
             route=listing.ROUTE,
             reason="",
             schema=schema,
-            cursor_field=None if is_snapshot else cursor_field,
-            complete=is_snapshot,
+            cursor_field=cursor_field,
+            complete=cursor_field is None,
             vendor_count=None,
             calls=0,
             unit=self._api.meter.unit,
@@ -226,11 +222,6 @@ class ZohoAccount(ApiAccount[Api]):
     def _read_modules(self) -> dict[str, Module]:
         self._api.learn()
         return {module.name: module for module in describe.modules(self._api)}
-
-    def _is_snapshot(self, obj: ObjectSettings, cursor_field: str | None) -> bool:
-        if obj.name in _NO_MODULES or obj.snapshot is None:
-            return obj.name in self._snapshots or cursor_field is None
-        return obj.snapshot
 
     def _setup_plan(self, plan: Plan) -> Plan:
         calls = upkeep.SETUP[plan.object]

@@ -1,6 +1,7 @@
 """The cost of reading a Zoho module without changes, in credits."""
 
 from crm_pipeline.connectors.upkeep import Upkeep
+from crm_pipeline.connectors.whole_reads import is_read_whole
 from crm_pipeline.connectors.zoho import members, setup
 from crm_pipeline.settings import ObjectSettings
 
@@ -26,5 +27,4 @@ def of(obj: ObjectSettings, snapshots: frozenset[str]) -> Upkeep:
     """
     if obj.name in SETUP:
         return Upkeep(0, ORG + SETUP[obj.name])
-    is_snapshot = obj.name in snapshots if obj.snapshot is None else obj.snapshot
-    return Upkeep(0 if is_snapshot else 1, ORG + _WINDOW)
+    return Upkeep(0 if is_read_whole(obj, snapshots) else 1, ORG + _WINDOW)

@@ -30,9 +30,9 @@ def plan(harness: Harness, obj: str, window: Window | None = SPAN, route: str = 
 def test_why_not_by_windows(still: Harness, obj: str, window: Window, words: str) -> None:
     """All strategies are compared, and the plan shows why one is impossible."""
     planned = plan(still, obj, window)
-    assert [route.name for route in planned.routes] == ["cursor", "windows"]
+    assert [strategy.name for strategy in planned.strategies] == ["cursor", "windows"]
     assert planned.route == "cursor"
-    assert words in planned.routes[1].impediment
+    assert words in planned.strategies[1].impediment
     assert words in planned.reason
     if obj != "persons":
         with pytest.raises(ConfigError, match=words):

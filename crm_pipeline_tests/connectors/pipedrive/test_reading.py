@@ -157,7 +157,7 @@ def test_a_snapshot_finds_deletions(harness: Harness) -> None:
 
 def test_a_setup_list_has_no_windows(harness: Harness) -> None:
     """`snapshot: false` for a list without a filter by time is refused with a text."""
-    with pytest.raises(ConfigError, match="stages cannot be filtered by the time of change"):
+    with pytest.raises(ConfigError, match="stages cannot be read by windows"):
         harness.extract("stages", snapshot=False)
 
 
