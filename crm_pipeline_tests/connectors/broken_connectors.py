@@ -66,7 +66,7 @@ def _page_after(patch: pytest.MonkeyPatch, change: Callable[[Lister, ListPage], 
 
         return changed
 
-    _around(patch, Lister, "ask", make)
+    _around(patch, Lister, "fetch", make)
 
 
 def _errors(
@@ -102,7 +102,7 @@ def page_lands_twice(patch: pytest.MonkeyPatch) -> None:
 
         return changed
 
-    _around(patch, Scan, "_handed", make)
+    _around(patch, Scan, "_landing_page", make)
 
 
 def optional_fields_are_not_requested(patch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def plan_is_three_times_too_high(patch: pytest.MonkeyPatch) -> None:
             for strategy in routes(*given, **options)
         )
 
-    _around(patch, planning, "routes", make)
+    _around(patch, planning, "strategies", make)
 
 
 def token_is_logged(patch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def retried_page_is_empty(patch: pytest.MonkeyPatch) -> None:
 
         return changed
 
-    _around(patch, Lister, "ask", make)
+    _around(patch, Lister, "fetch", make)
 
 
 def malformed_page_is_the_end(patch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def malformed_page_is_the_end(patch: pytest.MonkeyPatch) -> None:
 
         return changed
 
-    _around(patch, Lister, "ask", make)
+    _around(patch, Lister, "fetch", make)
 
 
 def retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ def retry_after_is_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def checkpoint_is_not_read(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Scan, "_done", lambda _: {})
+    patch.setattr(Scan, "_done_chunks", lambda _: {})
 
 
 # Logins and permissions
@@ -219,12 +219,12 @@ def login_is_renewed_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def refused_login_has_no_cure(patch: pytest.MonkeyPatch) -> None:
-    _errors(patch, TokenEndpoint, "ask", AuthFailed, cure="Try again.")
+    _errors(patch, TokenEndpoint, "request", AuthFailed, cure="Try again.")
 
 
 def refused_login_tells_the_secret(patch: pytest.MonkeyPatch) -> None:
     words = f"demo: {credentials.CLIENT_SECRET} was refused"
-    _errors(patch, TokenEndpoint, "ask", AuthFailed, message=words)
+    _errors(patch, TokenEndpoint, "request", AuthFailed, message=words)
 
 
 def scope_is_not_named(patch: pytest.MonkeyPatch) -> None:
@@ -270,7 +270,7 @@ def empty_page_is_the_end(patch: pytest.MonkeyPatch) -> None:
 
         return changed
 
-    _around(patch, keys, "behind", make)
+    _around(patch, keys, "next_page_of", make)
 
 
 def counts_are_not_compared(patch: pytest.MonkeyPatch) -> None:
@@ -301,11 +301,11 @@ def edit_leaves_the_time_of_change(patch: pytest.MonkeyPatch) -> None:
 
 
 def live_records_are_marked_as_deleted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(keys, "is_ended", lambda key, _: key.id % 2 == 0)
+    patch.setattr(keys, "is_deleted", lambda key, _: key.id % 2 == 0)
 
 
 def empty_list_is_believed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(extract, "judged", lambda *_: Verdict())
+    patch.setattr(extract, "evaluate_snapshot", lambda *_: Verdict())
 
 
 # Clock, counters, budgets
