@@ -177,9 +177,9 @@ class VendorApi:
                 cure=f"Run `crm-pipeline check {self.connection.name}`; a login by a person is for "
                 f"{kinds}.",
             )
-        desk = self.profile.code_pages.get(kind)
-        if desk is not None:
-            return ManualCodeFlow(self._login, self._endpoint, self._context.tokens, desk)
+        code_page = self.profile.code_pages.get(kind)
+        if code_page is not None:
+            return ManualCodeFlow(self._login, self._endpoint, self._context.tokens, code_page)
         return AuthorizationCodeFlow(
             self._login, self._endpoint, self._context.tokens, redirect_uri
         )

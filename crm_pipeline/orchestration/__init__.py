@@ -1,1 +1,1 @@
-"""Floor 6: everything Dagster. The only folder, besides definitions.py, that imports it."""
+"""Floor 7: everything Dagster. The only folder, besides definitions.py, that imports it."""

@@ -1,7 +1,7 @@
 """Monthly partitions of a connection, the window that a range of them means, and run tags for it.
 
-A partition is a month of the records' modification stamp (UTC). The first one is open-ended and also
-holds what is older or carries no stamp.
+A partition is a month of the records' modification times (UTC). The first one is open-ended: it also holds older
+records and those without a modification time.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -113,5 +113,5 @@ def _key_of(text: str, first_key: str) -> str:
     try:
         return max(partition_key(Month.parse(text)), first_key)
     except ValueError:
-        # Records without a stamp are counted under a name that is no month.
+        # Records without a modification time are counted under a name that is no month.
         return first_key

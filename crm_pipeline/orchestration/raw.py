@@ -134,7 +134,7 @@ def _decorated(
 def _window(context: dg.AssetExecutionContext, connection: Connection) -> Window:
     if not _has_months(context):
         raise ConfigError(
-            f"this run of {context.run.job_name} says no range of months.",
+            f"this run of {context.run.job_name} has no partitions selected.",
             cure=f"Choose partitions when launching it, or run {connection.name}_refresh.",
         )
     keys = context.partition_key_range

@@ -1,1 +1,1 @@
-"""Floor 4: one folder per step; tables in, tables out. Stages meet only through `model.tables`."""
+"""Floor 5: one folder per stage; tables in, tables out. Stages meet only through `model.tables`."""

@@ -1,1 +1,1 @@
-"""Floor 2: HTTP with its time limits, retries, paging and logins. Nothing about any vendor."""
+"""Floor 2: HTTP with its time limits, retries and paging. Nothing about any vendor."""

@@ -1,7 +1,7 @@
 """Decide which errors are retried, how long to wait, and when to stop.
 
 Waiting grows exponentially with full jitter (https://aws.amazon.com/blogs/architecture/
-exponential-backoff-and-jitter/). A wait that the vendor asks for wins. A budget shared by all requests of
+exponential-backoff-and-jitter/). The vendor's Retry-After replaces the computed wait. A budget shared by all requests of
 a connection keeps a broken vendor from being hammered: a retry costs one token, a success earns a
 tenth.
 """
@@ -110,6 +110,6 @@ class RetryPolicy:
 def _too_long(stated_s: float, timeout_s: float) -> str:
     hours = f", {stated_s / 3600:.1f} hours" if stated_s >= 5400 else ""
     return (
-        f"The next try is due in {stated_s:,.0f} s{hours}, and nobody waits here for more than {timeout_s:,.0f} s"
-        " (for runs see CRM_PATIENCE_S): run it again then."
+        f"The next try is due in {stated_s:,.0f} s{hours}, and a call waits {timeout_s:,.0f} s at most here"
+        " (CRM_PATIENCE_S for runs): run it again then."
     )

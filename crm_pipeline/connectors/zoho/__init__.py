@@ -48,7 +48,7 @@ class ZohoConnector:
     callback_url = "http://localhost:8401/callback"
     address_example = "https://accounts.zoho.com"
     mapping: tuple[ObjectMap, ...] = MAPPING
-    # No modules: they have no time of change, so they cannot be read by windows.
+    # These objects are not modules; the API lists them only as a whole.
     snapshot_objects = frozenset(
         {"Users", "Pipelines", "Currencies", "CampaignMembers", "ContactRoles"}
     )

@@ -48,7 +48,7 @@ from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.landing.checkpoint import Checkpoint
 
-_NO_MODULES = frozenset({*setup.SETUPS, *members.LINKS})
+_NOT_MODULES = frozenset({*setup.SETUPS, *members.LINKS})
 
 
 class ZohoAccount(ApiAccount[Api]):
@@ -83,7 +83,7 @@ class ZohoAccount(ApiAccount[Api]):
         modules = [
             ObjectInfo(module.name, module.label, module.kind == "custom", queryable=True)
             for module in self._modules().values()
-            if module.name not in _NO_MODULES
+            if module.name not in _NOT_MODULES
         ]
         others = {name: kind.label for name, kind in setup.SETUPS.items()}
         others |= {name: links.label for name, links in members.LINKS.items()}
@@ -129,7 +129,10 @@ class ZohoAccount(ApiAccount[Api]):
         self._api.learn()
         schema = self.describe(obj.name)
         cursor_field = window_field(
-            self.connection.name, obj, self._snapshots, describe.cursor_field(schema)
+            self.connection.name,
+            obj,
+            self._snapshots,
+            None if obj.name in _NOT_MODULES else describe.cursor_field(schema),
         )
         plan = Plan(
             object=obj.name,
@@ -152,7 +155,7 @@ class ZohoAccount(ApiAccount[Api]):
 
     def count(self, plan: Plan) -> int | None:
         """Return the org's count of what the plan reads, without deleted records."""
-        return None if plan.object in _NO_MODULES else counting.of_plan(self._api, plan)
+        return None if plan.object in _NOT_MODULES else counting.of_plan(self._api, plan)
 
     def pages(self, plan: Plan, checkpoint: Checkpoint) -> Iterator[Page]:
         """Read the records of a plan, or the rest of an interrupted read, and the deleted records."""
@@ -217,7 +220,7 @@ class ZohoAccount(ApiAccount[Api]):
 
     def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:
         """Return those of the ids that are in the list of deleted records."""
-        return frozenset() if obj in _NO_MODULES else deletions.listed(self._api, obj, ids)
+        return frozenset() if obj in _NOT_MODULES else deletions.listed(self._api, obj, ids)
 
     def _read_modules(self) -> dict[str, Module]:
         self._api.learn()

@@ -9,7 +9,7 @@ from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.identity import path_name
 from crm_pipeline.stages.raw.description import fields_cure, fields_text
 from crm_pipeline.stages.raw.snapshot import SnapshotHistory
-from crm_pipeline.stages.raw.task import set_back
+from crm_pipeline.stages.raw.task import set_back_text
 from crm_pipeline.store.landing import Landing, acceptance
 from crm_pipeline.store.landing.acceptance import Refused
 from crm_pipeline.store.landing.manifest import Shrink, WindowCommit
@@ -162,7 +162,7 @@ def shrink_cure(connection: str, obj: str) -> str:
 def _of_watermark(landing: Landing, connection: str, obj: str) -> list[Remark]:
     edge, now = landing.edge(connection, obj), landing.clock.now()
     if edge.is_set_back:
-        return [Remark("watermark", set_back(edge), "The next refresh does it by itself.")]
+        return [Remark("watermark", set_back_text(edge), "The next refresh does it by itself.")]
     if edge.at is not None and edge.at > now + _UNNOTICED:
         ahead = duration((edge.at - now).total_seconds())
         return [

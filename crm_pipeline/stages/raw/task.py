@@ -131,19 +131,17 @@ def due(task: Task, window: Window | None) -> tuple[Task, Window]:
         return task, Window(start, max(end, start) if start else end)
     edge = task.landing.edge(task.connection, task.obj.name, present=now)
     if edge.is_set_back:
-        task = task.with_warning(set_back(edge))
+        task = task.with_warning(set_back_text(edge))
     if edge.at is None:
         return task, Window(None, now)
     start = edge.at - task.lookback
     return task, Window(start, max(now, start))
 
 
-def set_back(edge: Edge) -> str:
+def set_back_text(edge: Edge) -> str:
     """Return a sentence that says how far a watermark is set back, and how much is read again."""
     assert edge.claimed is not None
-    claimed = (
-        f"a window was committed up to {format_instant(edge.claimed)}, beyond what it can have read"
-    )
+    claimed = f"a window was committed up to {format_instant(edge.claimed)}, later than its read can have seen"
     if edge.at is None:
         return f"{claimed}: everything is read again."
     again = duration((edge.claimed - edge.at).total_seconds())

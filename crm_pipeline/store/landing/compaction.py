@@ -17,7 +17,7 @@ from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.store import files
 from crm_pipeline.store.landing.manifest import WindowCommit
-from crm_pipeline.store.landing.watermark import believed, setting_back
+from crm_pipeline.store.landing.watermark import believed, limiting_commits
 
 KEPT = 100  # the latest commits stay as they are, because people read them
 _WORTH = 100  # merging costs a few flushed writes, so it waits for so many
@@ -36,7 +36,7 @@ def merged(commits: Sequence[WindowCommit]) -> list[WindowCommit]:
     Only neighbours in time with the same schema are merged. The first commit with a new schema stays,
     because it says when the schema was seen.
     """
-    windows, needed = believed(commits), setting_back(commits)
+    windows, needed = believed(commits), limiting_commits(commits)
     merged_commits: list[WindowCommit] = []
     run: list[WindowCommit] = []
     last = ""

@@ -26,7 +26,8 @@ class Edge:
     Attributes:
         at: the watermark: every change before it has been read; None before a first whole read.
         claimed: the edge by the windows' own ends.
-        is_set_back: a window ends too late, and no read since has started from `at`.
+        is_set_back: a committed window claims more than it can have read, and nothing has been read again from
+            `at` yet.
     """
 
     at: datetime | None
@@ -76,8 +77,8 @@ def believed(
     return windows
 
 
-def setting_back(commits: Sequence[WindowCommit]) -> frozenset[str]:
-    """Return the window ids of commits without which an earlier one would be believed too far."""
+def limiting_commits(commits: Sequence[WindowCommit]) -> frozenset[str]:
+    """Return the window ids of the commits whose present limits an earlier window; compaction must keep them."""
     needed: set[str] = set()
     furthest: datetime | None = None
     for commit in commits:
