@@ -7,6 +7,7 @@ import pytest
 
 from crm_pipeline.kernel.clock import Month, Window, parse_instant
 from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.settings import ObjectSettings
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness, ZohoHarnessMaker
 
 ROUTES = ("records", "coql")
@@ -132,6 +133,13 @@ def test_settings_are_snapshots(quiet: ZohoHarness) -> None:
     assert json.loads(quiet.landed("Pipelines")[0]["record"])["maps"]
     assert quiet.extract("Currencies").read == 6
     assert not quiet.extract("Pipelines").changed
+
+
+@pytest.mark.parametrize("name", ["Users", "CampaignMembers"])
+def test_settings_have_no_windows(quiet: ZohoHarness, name: str) -> None:
+    """Lists that the API gives as a whole cannot be asked for by windows, also where records have a time."""
+    with quiet.account() as account, pytest.raises(ConfigError, match=f"{name} cannot be read by"):
+        account.plan(ObjectSettings(name, snapshot=False), None)
 
 
 def test_modules_without_fields_are_refused(quiet: ZohoHarness) -> None:
