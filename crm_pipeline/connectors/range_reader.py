@@ -213,7 +213,7 @@ class ParallelRangeReader:
             shape="json",
             route=self._route,
             batches=lambda: (part.batch for part in chunk.batches),
-            # Of two reads of a version the later one counts, so a chunk is as old as its first response.
+            # Of two reads of one version the later counts, so a chunk has the time of its earliest response.
             extracted_at=min(part.asked_at for part in chunk.batches),
             calls=sum(part.calls for part in chunk.batches),
             number=self._checkpoint.fresh_number() if self._checkpoint else None,
@@ -276,7 +276,7 @@ class ParallelRangeReader:
                 if is_end:
                     self._hand_over(chunk)
                 elif chunk.is_full():
-                    # More records may have the last position: it is left to the next chunk.
+                    # The next chunk may start with the same position, so records at the last position move there.
                     rest = _Chunk(chunk.high) if self._unique else chunk.split()
                     if chunk.batches:
                         self._hand_over(chunk)

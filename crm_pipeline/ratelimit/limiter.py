@@ -111,7 +111,7 @@ class RateLimiter:
         """Enter the vendor's own counter, which overrules ours where it is higher.
 
         Cheap enough for every response. A daily counter is written once a second, every 50 calls, or past
-        80 %; until then the stored figure may lack so many calls. A counter of a shorter window is reported with
+        80 %; until then the stored figure may be up to 50 calls behind. A counter of a shorter window is reported with
         the next contact; calls that others made count until they have left the window. A counter that cannot
         be true is ignored.
 
@@ -241,7 +241,7 @@ class RateLimiter:
         return pool
 
     def _pool_with_limit(self, group: str, name: str, member: str) -> tuple[PermitPool, int] | None:
-        """Return a pool, the member's if it has one, with the index of its waiting limit of this name."""
+        """Return a pool, the member's if it has one, with the index of its limit of this name that is not daily."""
         other = None
         # The latest first: limits change when the vendor reports its own.
         for pool in reversed(list(self._pools.values())):

@@ -43,7 +43,7 @@ from crm_pipeline.wire import dates, session
 from crm_sandbox.pipedrive import credentials
 from crm_sandbox.pipedrive.emulation import PipedriveSandbox
 
-# The packages' faces give functions of these names.
+# Each `__init__` exports a function of the same name, so the modules are imported by their path.
 extract = importlib.import_module("crm_pipeline.stages.raw.extract")
 present = importlib.import_module("crm_pipeline.stages.raw.present")
 probe = importlib.import_module("crm_pipeline.stages.raw.probe")

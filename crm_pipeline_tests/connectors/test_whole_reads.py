@@ -36,7 +36,7 @@ def test_the_setting_overrules_the_connector(
     ],
 )
 def test_windows_need_a_modification_time(name: str, snapshot: bool | None, cure: str) -> None:
-    """An object that has none is an error that says what to set: its partitions could not be told otherwise."""
+    """An object without one is an error that says what to set, because Dagster has to know partitions without a call."""
     obj = ObjectSettings(name, snapshot=snapshot)
     with pytest.raises(ConfigError, match=f"demo: {name} cannot be read by windows") as error:
         window_field("demo", obj, LISTS, None)

@@ -175,8 +175,8 @@ class ZohoAccount(ApiAccount[Api]):
             return
         reader = Queries if route == QUERIES else listing.Listing
         live_pages = reader(self._api, plan).pages(checkpoint)
-        # The checkpoint names its plan from the first page of live records on. Deleted records wait for that
-        # page, so that a resumed read finds them under their plan.
+        # The first page of live records writes the plan into the checkpoint. Pages of deleted records come after
+        # it, so that a resumed read finds them under their plan.
         started = threading.Event()
         yield from merged(_signalling(live_pages, started), _waiting(deleted_pages, started))
 

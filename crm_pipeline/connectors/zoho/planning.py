@@ -80,7 +80,7 @@ def _by_records(api: Api, plan: Plan, count: int, setting: str, kind: str) -> Re
             later = replace(plan, window=replace(plan.window, to_at=api.now()))
             reads = counting.of_plan(api, later) or count
         else:
-            impediment = "it has no upper end and would read all later changes, too"
+            impediment = "Get Records has no upper bound: it would also read every later change"
     if reads > reach:
         impediment = f"page tokens reach {reach:,} records"
     elif kind in deleted.PART_KINDS and kind != "field_tracker" and setting != listing.ROUTE:

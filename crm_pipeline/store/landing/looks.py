@@ -60,7 +60,7 @@ class Look:
 
     @property
     def next_try_at(self) -> datetime | None:
-        """The next try of a failing object: after as long as it has failed, one minute to one hour."""
+        """When a failing object is tried again: the pause equals the time it has been failing, one minute to one hour."""
         if not self.error or self.failed_at is None or self.failing_since is None:
             return None
         pause = self.failed_at - self.failing_since
@@ -130,7 +130,7 @@ class ConnectionLooks:
         Args:
             objects: by name.
             now: the moment.
-            probes_for: how much longer objects that failed in a probe are left to further probes.
+            probes_for: the longer pause of objects that failed in a probe, so that the sensor tries them first.
         """
         return [
             name
