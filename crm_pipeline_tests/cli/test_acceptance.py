@@ -115,7 +115,7 @@ def test_all_missing_records_are_counted(run: Run, landing: Landing) -> None:
     assert (
         "200 live rows will be marked as deleted, once 1 records of it can be read" in done.output
     )
-    assert "nothing that the read lacks is taken for deleted" in run("status").output
+    assert "no record that the read lacks counts as deleted" in run("status").output
 
 
 def test_a_script_is_not_prompted(run: Run, landing: Landing, doubted: str) -> None:
