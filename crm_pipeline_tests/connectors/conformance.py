@@ -30,15 +30,15 @@ losers of merges."""
 
 
 @dataclass(frozen=True)
-class Told:
+class EmulatedRecord:
     """What an emulator's tables say of a record: when it changed last (old ones may not know), and its free text."""
 
-    stamp: datetime | None
+    modified_at: datetime | None
     text: str | None
 
 
 @dataclass(frozen=True)
-class ReadStrategy:
+class RouteCase:
     """One of a vendor's ways of reading.
 
     Attributes:
@@ -74,9 +74,9 @@ class Case:
         auth: the lines under `auth:` of a login whose tokens expire.
         metered: the same for a login that the company's budget of a day counts for.
         environ: the secrets that they name; all of them are looked for where they must not be.
-        wide: ceilings by which nobody waits; pages have `PAGE` records by `pages`.
+        high_limits: limits at which no call waits; pages have `PAGE` records by `pages`.
         routes: each that the vendor's `limits.yaml` lists.
-        narrow: constants of the connector, as `module.NAME` -> value: chunks as small as a page.
+        small_chunks: constants of the connector, as `module.NAME` -> value: chunks as small as a page.
         text: the field of the free text.
         fresh: fields of a new record, besides the text.
         table, column: where the object's records are published, and which column holds the text.
@@ -84,16 +84,16 @@ class Case:
         token_path: of the requests for tokens.
         throttled: status, body and headers of a refusal for too many calls at once.
         widen: lifts the emulator's ceilings and makes its pages small.
-        strict: sets the published ceilings again; jobs are done at once, as nobody shall wait for them.
-        told: the live records by id.
-        gone: the ids of deleted ones that the vendor still tells of.
+        publish_limits: sets the published ceilings again; jobs are done at once, as nobody shall wait for them.
+        live: the live records by id, from the emulator.
+        deleted_ids: the ids of deleted ones that the vendor still tells of.
         fetch: the live records by id as another client gets them, with all fields.
-        plain: a record, landed or fetched, in one form for comparison.
-        cells: the same where a page is a file, which holds nothing but texts.
+        normal_form: a record, landed or fetched, in one form for comparison.
+        csv_form: the same where a page is a file, which holds nothing but texts.
         text_of: the free text of a landed record.
         revoke: ends the refresh token.
-        eat: lets another app use up the company's budget of the day.
-        nonsense: headers of the vendor's counters as no server means them, each a set for one answer.
+        exhaust_budget: lets another app use up the company's budget of the day.
+        impossible_counters: headers of the counters with impossible values, one set for each response.
         without_scope: takes a scope away and returns its name.
         lacks: claims that cannot be put to this vendor, with the reason.
     """
@@ -105,10 +105,10 @@ class Case:
     auth: str
     metered: str
     environ: Mapping[str, str]
-    wide: str
+    high_limits: str
     pages: str
-    routes: tuple[ReadStrategy, ...]
-    narrow: Mapping[str, int]
+    routes: tuple[RouteCase, ...]
+    small_chunks: Mapping[str, int]
     text: str
     fresh: Mapping[str, Any]
     table: str
@@ -117,17 +117,17 @@ class Case:
     token_path: str
     throttled: Mapping[str, Any]
     widen: Callable[[Any], None]
-    strict: Callable[[Any], None]
-    told: Callable[[Any], dict[str, Told]]
-    gone: Callable[[Any], set[str]]
+    publish_limits: Callable[[Any], None]
+    live: Callable[[Any], dict[str, EmulatedRecord]]
+    deleted_ids: Callable[[Any], set[str]]
     fetch: Callable[[str], dict[str, dict[str, Any]]]
-    plain: Callable[[Mapping[str, Any]], dict[str, Any]]
+    normal_form: Callable[[Mapping[str, Any]], dict[str, Any]]
     text_of: Callable[[Mapping[str, Any]], str | None]
     revoke: Callable[[Any], None]
-    eat: Callable[[Any], None]
+    exhaust_budget: Callable[[Any], None]
     without_scope: Callable[[Any], str]
-    nonsense: tuple[Mapping[str, str], ...]
-    cells: Callable[[Mapping[str, Any]], dict[str, str]] | None = None
+    impossible_counters: tuple[Mapping[str, str], ...]
+    csv_form: Callable[[Mapping[str, Any]], dict[str, str]] | None = None
     lacks: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -139,7 +139,7 @@ class Way:
     """A route of a vendor."""
 
     case: Case
-    route: ReadStrategy
+    route: RouteCase
 
     def __str__(self) -> str:
         return f"{self.case.vendor}-{self.route.name}"

@@ -29,7 +29,7 @@ from crm_pipeline.stages.raw import Extraction, extract
 from crm_pipeline.store import files
 from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline.store.postgres.database import Database
-from crm_pipeline_tests.connectors.conformance import CONTACTS, ONE_STAMP, Case, ReadStrategy
+from crm_pipeline_tests.connectors.conformance import CONTACTS, ONE_STAMP, Case, RouteCase
 from crm_pipeline_tests.harness import START, Harness
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.http import Request, Response
@@ -103,11 +103,11 @@ class ConformanceHarness(Harness):
             window, mode = options.pop("window", None), options.pop("mode", "range")
             return extract(account, wanted, window, mode=mode, landing=self.landing, **options)
 
-    def read(self, route: ReadStrategy, **options: Any) -> Extraction:
+    def read(self, route: RouteCase, **options: Any) -> Extraction:
         """Extract the case's object by a route."""
         return self.extract(self.object, route=route.name, **options)
 
-    def extract_by(self, account: Account, route: ReadStrategy) -> Extraction:
+    def extract_by(self, account: Account, route: RouteCase) -> Extraction:
         """Extract the case's object by a route, through an account that is open."""
         obj = ObjectSettings(self.object, route=route.name)
         return extract(account, obj, None, mode="range", landing=self.landing)
@@ -130,16 +130,16 @@ class ConformanceHarness(Harness):
     def live(self) -> dict[str, Landed]:
         return {key: one for key, one in self.newest().items() if not one.is_deleted}
 
-    def told(self) -> dict[str, Any]:
-        return self.case.told(self.emulator)
+    def emulated(self) -> dict[str, Any]:
+        return self.case.live(self.emulator)
 
     def is_whole(self) -> bool:
         """Say whether the live records have landed, each at its last stamp, and marks of deleted ones."""
-        told = {key: one.stamp for key, one in self.told().items()}
+        told = {key: one.modified_at for key, one in self.emulated().items()}
         landed = self.newest()
         marked = {key for key, one in landed.items() if one.is_deleted}
         live = {key: one.modified_at for key, one in landed.items() if key not in marked}
-        return live == told and self.case.gone(self.emulator) <= marked
+        return live == told and self.case.deleted_ids(self.emulator) <= marked
 
     def is_bare(self) -> bool:
         """Say whether nothing of a failed read is left: no window, and no batch outside of one."""
@@ -188,7 +188,9 @@ def settings_in(
             vendor=case.vendor,
             url=url,
             auth=options.get("auth", case.auth),
-            ceilings=", ".join(filter(None, (case.pages, options.get("ceilings", case.wide)))),
+            ceilings=", ".join(
+                filter(None, (case.pages, options.get("ceilings", case.high_limits)))
+            ),
             objects=", ".join(options.get("objects", case.objects)),
         )
         for name, url in urls.items()
@@ -208,7 +210,7 @@ def server_of(case: Case, contacts: int = CONTACTS) -> Iterator[SandboxServer]:
     ) as server:
         emulator: Any = server.emulations[case.vendor]
         case.widen(emulator)
-        for key in sorted(case.told(emulator))[::3]:
+        for key in sorted(case.live(emulator))[::3]:
             emulator.edit(case.object, key, stamp=ONE_STAMP, **{case.text: f"Alike {key}"})
         yield server
 
@@ -233,7 +235,7 @@ class FaultProxy:
     """
 
     harness: ConformanceHarness
-    route: ReadStrategy
+    route: RouteCase
     path: str
     pages: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
@@ -286,7 +288,7 @@ class FaultProxy:
 
 @contextmanager
 def through_proxy(
-    harness: ConformanceHarness, route: ReadStrategy, path: str = ""
+    harness: ConformanceHarness, route: RouteCase, path: str = ""
 ) -> Iterator[FaultProxy]:
     """Stand between the emulator and its callers."""
     emulator, handle = harness.emulator, harness.emulator.handle
@@ -299,7 +301,7 @@ def through_proxy(
         harness.sandbox.faults.clear()
 
 
-def killed(harness: ConformanceHarness, route: ReadStrategy, after: int) -> None:
+def killed(harness: ConformanceHarness, route: RouteCase, after: int) -> None:
     """Run a read whose process ends after some records, without any clean-up."""
 
     def stop(records: int, _: int | None) -> None:

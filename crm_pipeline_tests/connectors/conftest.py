@@ -60,7 +60,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 def narrowed(case: Case, patch: pytest.MonkeyPatch) -> None:
     """Make the chunks of a connector as small as its pages are here."""
-    for target, value in case.narrow.items():
+    for target, value in case.small_chunks.items():
         patch.setattr(target, value)
 
 

@@ -248,7 +248,7 @@ def _edit(harness: ConformanceHarness, server: SandboxServer) -> None:
     """Edit, delete and add records, a minute before they are read again."""
     emulator, case = harness.emulator, harness.case
     server.clock.stand_at(parse_instant(READ_AGAIN_AT))
-    keys = sorted(case.told(emulator))
+    keys = sorted(case.live(emulator))
     for key in keys[:: len(keys) // (PAGE + 2)]:
         emulator.edit(case.object, key, stamp=EDITED_AT, **{case.text: f"Edited {key}"})
 

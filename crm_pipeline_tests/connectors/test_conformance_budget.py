@@ -14,7 +14,7 @@ def test_no_call_is_refused_at_the_published_pace(case: Case, alone: HarnessOf) 
     """With the vendor's own limits in force and nothing configured, reads by each strategy one after the other, in
     many calls, meet no refusal. Searches of HubSpot alone are more than the vendor takes in a second."""
     harness = alone(case, ceilings="")
-    case.strict(harness.emulator)
+    case.publish_limits(harness.emulator)
     try:
         # The emulator counts by real time, and so does the limiter: the clock is the machine's.
         with opened(harness.settings, "demo", harness.database) as account:
@@ -33,7 +33,7 @@ def test_a_day_that_others_have_eaten(case: Case, alone: HarnessOf) -> None:
         database_url = harness.settings.environ["CRM_DATABASE_URL"]
         settings = settings_in(harness.settings.root, database_url, urls, case, auth=case.metered)
         harness.settings = settings
-        case.eat(harness.emulator)
+        case.exhaust_budget(harness.emulator)
         with pytest.raises(BudgetExhausted) as caught:
             harness.extract(harness.object)
         assert_clear(caught.value, harness.secrets)
@@ -46,4 +46,4 @@ def test_a_day_that_others_have_eaten(case: Case, alone: HarnessOf) -> None:
         with opened(settings, "other", harness.database, clock=harness.clock) as account:
             obj = ObjectSettings(harness.object)
             done = extract(account, obj, None, mode="range", landing=harness.landing)
-        assert done.read - done.deleted == len(case.told(other.emulations[case.vendor]))
+        assert done.read - done.deleted == len(case.live(other.emulations[case.vendor]))

@@ -21,9 +21,9 @@ ROUNDS = 2
 def change(harness: ConformanceHarness, kind: str, pick: int) -> None:
     """Do one thing to some record."""
     case, emulator = harness.case, harness.emulator
-    keys = sorted(case.told(emulator))
+    keys = sorted(case.live(emulator))
     key, text = keys[pick % len(keys)], {case.text: f"{kind} {pick}"}
-    gone = sorted(case.gone(emulator))
+    gone = sorted(case.deleted_ids(emulator))
     if kind == "edit":
         emulator.edit(case.object, key, **text)
     elif kind == "create":
@@ -52,7 +52,7 @@ def test_records_that_change_while_they_are_read(way: Way, alone: HarnessOf) -> 
         harness.advance(60)
         harness.read(way.route, mode="refresh")
         landed = {key: way.case.text_of(version.record) for key, version in harness.live().items()}
-        assert landed == {key: record.text for key, record in harness.told().items()}
+        assert landed == {key: record.text for key, record in harness.emulated().items()}
 
 
 def _change(harness: ConformanceHarness, kind: str, pick: int) -> Callable[[], None]:
@@ -65,8 +65,8 @@ def test_the_published_table_is_the_account(case: Case, alone: HarnessOf) -> Non
     harness = alone(case)
     _read_and_compare(harness)
     emulator, obj = harness.emulator, case.object
-    first, second, third, fourth, *_ = sorted(case.told(emulator))
-    gone = sorted(case.gone(emulator))[:1]
+    first, second, third, fourth, *_ = sorted(case.live(emulator))
+    gone = sorted(case.deleted_ids(emulator))[:1]
     harness.advance(3600)
     emulator.edit(obj, first, **{case.text: '01234\n"NA", 😀'})
     emulator.delete(obj, second)
@@ -92,4 +92,4 @@ def _read_and_compare(harness: ConformanceHarness) -> None:
             f"SELECT {columns} FROM crm.{case.table} WHERE NOT is_deleted"
         ).fetchall()
     assert len(rows) == len(dict(rows))
-    assert dict(rows) == {key: one.text for key, one in harness.told().items()}
+    assert dict(rows) == {key: one.text for key, one in harness.emulated().items()}

@@ -57,10 +57,10 @@ def dated(tell: Tell) -> Iterator[None]:
 def edited(harness: ConformanceHarness, nth: int) -> dict[str, str | None]:
     """Edit a record a minute before the next refresh, and return the texts of all that there are."""
     harness.advance(CADENCE_S)
-    key = sorted(harness.told())[nth]
+    key = sorted(harness.emulated())[nth]
     harness.emulator.edit(harness.object, key, **{harness.case.text: f"edit {nth}"})
     harness.advance(60)
-    return {key: one.text for key, one in harness.told().items()}
+    return {key: one.text for key, one in harness.emulated().items()}
 
 
 def landed(harness: ConformanceHarness) -> dict[str, str | None]:

@@ -23,9 +23,9 @@ def claiming(harness: ConformanceHarness) -> Iterator[None]:
     emulator, handle, nonsense = (
         harness.emulator,
         harness.emulator.handle,
-        cycle(harness.case.nonsense),
+        cycle(harness.case.impossible_counters),
     )
-    names = {name.lower() for name in harness.case.nonsense[0]}
+    names = {name.lower() for name in harness.case.impossible_counters[0]}
 
     def claimed(request: Request) -> Response:
         answer = handle(request).unpacked()
@@ -61,7 +61,7 @@ def test_nonsense_in_counters_is_ignored_and_told(
     assert harness.is_whole()
     assert {one.level for one in strange} == {"warn"}
     told = " ".join(one.detail for one in strange)
-    assert any(name in told for name in case.nonsense[0])
+    assert any(name in told for name in case.impossible_counters[0])
     assert ENDLESS not in told
     assert ENDLESS not in capsys.readouterr().out
     assert all((one.vendor_ceiling or 1) <= MOST_COUNTED for one in standing(harness))

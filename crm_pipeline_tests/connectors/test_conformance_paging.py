@@ -112,7 +112,7 @@ def test_a_record_that_is_left_out(way: Way, quiet: HarnessOf) -> None:
     if not key:
         pytest.skip("A file says how many records it has; one with fewer is refused as cut.")
     harness = quiet(way.case)
-    hidden = sorted(harness.told())[PAGE]
+    hidden = sorted(harness.emulated())[PAGE]
 
     def planted(body: bytes) -> bytes:
         told = json.loads(body)

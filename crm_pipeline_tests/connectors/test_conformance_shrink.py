@@ -87,7 +87,7 @@ def test_an_empty_list_is_not_a_deletion(case: Case, alone: HarnessOf) -> None:
     harness = alone(case)
     harness.extract(whole=True)
     there = alive(harness)
-    assert there == set(harness.told())
+    assert there == set(harness.emulated())
     for _ in range(2):
         harness.advance(CADENCE_S)
         with blind(harness):

@@ -108,7 +108,7 @@ def test_every_record_once(way: Way, reading: Reading) -> None:
 def test_records_of_one_stamp_cross_pages(way: Way, reading: Reading) -> None:
     """More records than two pages hold share a time of change; no page's edge cuts any off."""
     at = parse_instant(ONE_STAMP)
-    alike = {key for key, record in reading.harness.told().items() if record.stamp == at}
+    alike = {key for key, record in reading.harness.emulated().items() if record.modified_at == at}
     assert len(alike) > 2 * PAGE
     landed = {key: record for key, record in reading.harness.live().items() if key in alike}
     texts = {key: way.case.text_of(record.record) for key, record in landed.items()}
@@ -117,7 +117,7 @@ def test_records_of_one_stamp_cross_pages(way: Way, reading: Reading) -> None:
 
 def test_landing_is_lossless(way: Way, reading: Reading) -> None:
     """What landed, decoded, is what another client gets with all fields: nothing cut, nothing made up."""
-    plain = way.case.plain if way.route.records else way.case.cells
+    plain = way.case.normal_form if way.route.records else way.case.csv_form
     assert plain is not None
     fetched = way.case.fetch(reading.harness.sandbox.url)
     landed = {key: plain(one.record) for key, one in reading.harness.live().items()}

@@ -13,7 +13,7 @@ import requests
 from crm_pipeline.kernel.errors import CrmError, Fatal, Unavailable
 from crm_pipeline.wire.session import HttpSession
 
-ReadStrategy = Callable[["Handler"], None]
+Route = Callable[["Handler"], None]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -55,7 +55,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.tls = tls
         self.seen: list[Handler] = []
-        self.routes: dict[str, ReadStrategy] = {}
+        self.routes: dict[str, Route] = {}
 
     @property
     def url(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import requests
 
 from crm_pipeline.kernel.clock import parse_instant
-from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, ReadStrategy, Told
+from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, EmulatedRecord, RouteCase
 from crm_sandbox.hubspot import credentials
 
 _MAIN = credentials.MAIN
@@ -24,14 +24,14 @@ def _widen(emulator: Any) -> None:
     emulator.set_limits(**dict.fromkeys(_PUBLISHED, 100_000))
 
 
-def _told(emulator: Any) -> dict[str, Told]:
+def _live(emulator: Any) -> dict[str, EmulatedRecord]:
     return {
-        row["id"]: Told(parse_instant(row["lastmodifieddate"]), row["jobtitle"])
+        row["id"]: EmulatedRecord(parse_instant(row["lastmodifieddate"]), row["jobtitle"])
         for row in emulator.rows("contacts")
     }
 
 
-def _gone(emulator: Any) -> set[str]:
+def _deleted_ids(emulator: Any) -> set[str]:
     rows = emulator.rows("contacts", include_deleted=True)
     return {row["id"] for row in rows if row["_archived"]} - set(emulator.merged("contacts"))
 
@@ -78,14 +78,14 @@ CASE = Case(
         "HUB_CLIENT_SECRET": credentials.CLIENT_SECRET,
         "HUB_REFRESH_TOKEN": _MAIN.refresh_token,
     },
-    wide="search_calls: 10000, private_calls: 100000, oauth_calls: 100000, association_calls: 100000",
+    high_limits="search_calls: 10000, private_calls: 100000, oauth_calls: 100000, association_calls: 100000",
     pages=f"list_records: {PAGE}, search_records: {PAGE}, batch_records: {PAGE}",
     routes=(
-        ReadStrategy("list", "GET", _LIST, records="results"),
-        ReadStrategy("search", "POST", _SEARCH, body=_NOT_ONE, records="results"),
-        ReadStrategy("both", "", f"{_SEARCH}|{_LIST}", body=f"^$|{_NOT_ONE}", records="results"),
+        RouteCase("list", "GET", _LIST, records="results"),
+        RouteCase("search", "POST", _SEARCH, body=_NOT_ONE, records="results"),
+        RouteCase("both", "", f"{_SEARCH}|{_LIST}", body=f"^$|{_NOT_ONE}", records="results"),
     ),
-    narrow={f"crm_pipeline.connectors.hubspot.{name}.BATCH_RECORDS": PAGE for name in _CHUNKS}
+    small_chunks={f"crm_pipeline.connectors.hubspot.{name}.BATCH_RECORDS": PAGE for name in _CHUNKS}
     | {"crm_pipeline.connectors.range_reader._CHUNK_ROWS": PAGE},
     text="jobtitle",
     fresh={"lastname": "New", "email": "new@acme.example"},
@@ -105,16 +105,16 @@ CASE = Case(
         ),
     },
     widen=_widen,
-    strict=lambda emulator: emulator.set_limits(**_PUBLISHED),
-    told=_told,
-    gone=_gone,
+    publish_limits=lambda emulator: emulator.set_limits(**_PUBLISHED),
+    live=_live,
+    deleted_ids=_deleted_ids,
     fetch=_fetch,
-    plain=_plain,
+    normal_form=_plain,
     text_of=lambda record: record["properties"]["jobtitle"],
     revoke=lambda emulator: emulator.revoke_refresh(),
-    eat=lambda emulator: emulator.set_limits(daily=1_000, daily_used=1_000),
+    exhaust_budget=lambda emulator: emulator.set_limits(daily=1_000, daily_used=1_000),
     without_scope=_without_scope,
-    nonsense=tuple(
+    impossible_counters=tuple(
         {
             "X-HubSpot-RateLimit-Daily": ceiling,
             "X-HubSpot-RateLimit-Daily-Remaining": left,

@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, ReadStrategy, Told
+from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, EmulatedRecord, RouteCase
 from crm_sandbox.pipedrive import credentials
 
 _MAIN = credentials.ACCOUNTS["main"]
@@ -18,9 +18,10 @@ def _widen(emulator: Any) -> None:
     emulator.set_limits(api_token=10_000, app=10_000)
 
 
-def _told(emulator: Any) -> dict[str, Told]:
+def _live(emulator: Any) -> dict[str, EmulatedRecord]:
     return {
-        str(row["id"]): Told(_modified_at(row), row["name"]) for row in emulator.rows("persons")
+        str(row["id"]): EmulatedRecord(_modified_at(row), row["name"])
+        for row in emulator.rows("persons")
     }
 
 
@@ -72,13 +73,13 @@ CASE = Case(
         "PIPE_CLIENT_SECRET": credentials.CLIENT_SECRET,
         "PIPE_REFRESH_TOKEN": _MAIN.refresh_token,
     },
-    wide="burst_by_token: 10000, burst_by_app: 10000, searches: 10000",
+    high_limits="burst_by_token: 10000, burst_by_app: 10000, searches: 10000",
     pages=f"page_records: {PAGE}",
     routes=(
-        ReadStrategy("cursor", "GET", _PAGES, records="data"),
-        ReadStrategy("windows", "GET", _PAGES, records="data"),
+        RouteCase("cursor", "GET", _PAGES, records="data"),
+        RouteCase("windows", "GET", _PAGES, records="data"),
     ),
-    narrow={
+    small_chunks={
         "crm_pipeline.connectors.pipedrive.scan._CHUNK_ROWS": PAGE,
         "crm_pipeline.connectors.range_reader._CHUNK_ROWS": PAGE,
     },
@@ -93,16 +94,16 @@ CASE = Case(
         "body": json.dumps({"success": False, "error": "request over limit"}),
     },
     widen=_widen,
-    strict=lambda emulator: emulator.set_limits(plan="Lite"),
-    told=_told,
-    gone=lambda _: set(),
+    publish_limits=lambda emulator: emulator.set_limits(plan="Lite"),
+    live=_live,
+    deleted_ids=lambda _: set(),
     fetch=_fetch,
-    plain=dict,
+    normal_form=dict,
     text_of=lambda record: record["name"],
     revoke=_revoke,
-    eat=lambda emulator: emulator.set_limits(used=emulator.set_limits()["daily"]),
+    exhaust_budget=lambda emulator: emulator.set_limits(used=emulator.set_limits()["daily"]),
     without_scope=_without_scope,
-    nonsense=tuple(
+    impossible_counters=tuple(
         {
             "x-daily-ratelimit-token-limit": ceiling,
             "x-daily-ratelimit-token-remaining": left,

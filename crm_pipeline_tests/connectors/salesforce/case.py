@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, ReadStrategy, Told
+from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, EmulatedRecord, RouteCase
 from crm_sandbox.salesforce import credentials
 
 _BUSY = (
@@ -14,14 +14,14 @@ _BUSY = (
 )
 
 
-def _told(emulator: Any) -> dict[str, Told]:
+def _live(emulator: Any) -> dict[str, EmulatedRecord]:
     return {
-        row["Id"]: Told(row["SystemModstamp"].replace(tzinfo=UTC), row["Title"])
+        row["Id"]: EmulatedRecord(row["SystemModstamp"].replace(tzinfo=UTC), row["Title"])
         for row in emulator.rows("Contact")
     }
 
 
-def _gone(emulator: Any) -> set[str]:
+def _deleted_ids(emulator: Any) -> set[str]:
     return {row["Id"] for row in emulator.rows("Contact", include_deleted=True) if row["IsDeleted"]}
 
 
@@ -84,19 +84,19 @@ CASE = Case(
         "SF_CLIENT_SECRET": credentials.CLIENT_SECRET,
         "SF_REFRESH_TOKEN": credentials.REFRESH_TOKEN,
     },
-    wide="",
+    high_limits="",
     pages=f"query_page_records: {PAGE}",
     routes=(
-        ReadStrategy(
+        RouteCase(
             "rest",
             "GET",
             r"/queryAll/\?(?!.*COUNT)",
             records="records",
             lacks={"resume": "Pages of queries are not noted: a window of REST is read anew."},
         ),
-        ReadStrategy("bulk", "GET", r"/jobs/query/\w+/results", repeats=r"/resultPages"),
+        RouteCase("bulk", "GET", r"/jobs/query/\w+/results", repeats=r"/resultPages"),
     ),
-    narrow={
+    small_chunks={
         "crm_pipeline.connectors.salesforce.bulk_results.PAGE_RECORDS": PAGE,
         "crm_pipeline.connectors.salesforce.account.PAGE_RECORDS": PAGE,
     },
@@ -108,17 +108,17 @@ CASE = Case(
     token_path=r"/oauth2/token$",
     throttled={"status": 403, "body": _BUSY},
     widen=lambda emulator: emulator.set_bulk(page_rows=PAGE),
-    strict=lambda emulator: emulator.set_bulk(polls=0),
-    told=_told,
-    gone=_gone,
+    publish_limits=lambda emulator: emulator.set_bulk(polls=0),
+    live=_live,
+    deleted_ids=_deleted_ids,
     fetch=_fetch,
-    plain=dict,
-    cells=_cells,
+    normal_form=dict,
+    csv_form=_cells,
     text_of=lambda record: record["Title"],
     revoke=lambda emulator: emulator.sessions.revoke(credentials.REFRESH_TOKEN),
-    eat=lambda emulator: emulator.set_daily_limit(maximum=15_000, used=15_000),
+    exhaust_budget=lambda emulator: emulator.set_daily_limit(maximum=15_000, used=15_000),
     without_scope=lambda _: "",
-    nonsense=tuple(
+    impossible_counters=tuple(
         {"Sforce-Limit-Info": f"api-usage={said}"}
         for said in (
             *(

@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, ReadStrategy, Told
+from crm_pipeline_tests.connectors.conformance import ENDLESS, PAGE, Case, EmulatedRecord, RouteCase
 from crm_sandbox.zoho.credentials import BY_ACCOUNT
 from crm_sandbox.zoho.scopes import ALL_SCOPES
 
@@ -29,14 +29,14 @@ def _strict(emulator: Any) -> None:
     emulator.set_bulk(polls=0)
 
 
-def _told(emulator: Any) -> dict[str, Told]:
+def _live(emulator: Any) -> dict[str, EmulatedRecord]:
     return {
-        row["id"]: Told(row["Modified_Time"].replace(tzinfo=UTC), row["Title"])
+        row["id"]: EmulatedRecord(row["Modified_Time"].replace(tzinfo=UTC), row["Title"])
         for row in emulator.rows("Contacts")
     }
 
 
-def _gone(emulator: Any) -> set[str]:
+def _deleted_ids(emulator: Any) -> set[str]:
     rows = emulator.rows("Contacts", include_deleted=True)
     return {row["id"] for row in rows if row["_ended"]}
 
@@ -123,18 +123,18 @@ CASE = Case(
         "ZOHO_CLIENT_SECRET": _MAIN.client_secret,
         "ZOHO_REFRESH_TOKEN": _MAIN.refresh_token,
     },
-    wide="concurrent_calls: 100, token_requests: 10000",
+    high_limits="concurrent_calls: 100, token_requests: 10000",
     pages=f"list_page_records: {PAGE}, coql_page_records: {PAGE}, bulk_job_records: {PAGE}",
     routes=(
-        ReadStrategy("records", "GET", r"/crm/v8/Contacts\?", records="data"),
-        ReadStrategy(
+        RouteCase("records", "GET", r"/crm/v8/Contacts\?", records="data"),
+        RouteCase(
             "coql", "POST", "/coql", body=r"(?!.*count\(id\)).* limit (?!1\b)", records="data"
         ),
-        ReadStrategy(
+        RouteCase(
             "bulk", "GET", r"/read/\d+/result", repeats=r"/read/\d+\?", named=b"next_page_token"
         ),
     ),
-    narrow={"crm_pipeline.connectors.range_reader._CHUNK_ROWS": PAGE},
+    small_chunks={"crm_pipeline.connectors.range_reader._CHUNK_ROWS": PAGE},
     text="Title",
     fresh={"Last_Name": "New"},
     table="contacts",
@@ -148,17 +148,17 @@ CASE = Case(
         ),
     },
     widen=_widen,
-    strict=_strict,
-    told=_told,
-    gone=_gone,
+    publish_limits=_strict,
+    live=_live,
+    deleted_ids=_deleted_ids,
     fetch=_fetch,
-    plain=_plain,
-    cells=_cells,
+    normal_form=_plain,
+    csv_form=_cells,
     text_of=lambda record: record["Title"],
     revoke=lambda emulator: emulator.oauth.grants.revoke(_MAIN.refresh_token),
-    eat=lambda emulator: emulator.set_credits(total=75_000, used=75_000),
+    exhaust_budget=lambda emulator: emulator.set_credits(total=75_000, used=75_000),
     without_scope=_without_scope,
-    nonsense=tuple(
+    impossible_counters=tuple(
         {"X-API-CREDITS-REMAINING": left}
         for left in (ENDLESS, "9" * 5_000, "-5", "²", "nan", "many", "1e3", "4000000000", "0x10")
     ),
