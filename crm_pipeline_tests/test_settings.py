@@ -78,9 +78,16 @@ def test_defaults(tmp_path: Path) -> None:
     assert (acme.api_version, acme.sandbox, acme.objects) == (None, False, ())
 
 
-def test_objects_with_options(tmp_path: Path) -> None:
-    """The mapping form of objects carries options, and nothing stands for the defaults."""
-    text = MINIMAL.replace("[]", "{Account: , Contact: {route: bulk, snapshot: true}}")
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{Account: , Contact: {route: bulk, snapshot: true}}",
+        "[Account, Contact: {route: bulk, snapshot: true}]",
+    ],
+)
+def test_objects_with_options(tmp_path: Path, written: str) -> None:
+    """Both forms of objects carry options, and nothing stands for the defaults."""
+    text = MINIMAL.replace("[]", written)
     account, contact = load(tmp_path, text).connection("acme").objects
 
     assert (account.route, account.snapshot) == ("auto", None)
@@ -149,7 +156,7 @@ TYPOS = {
         "objects: [Account, Contact]",
     ),
     "object twice": ("Account, Contact", "Account, Account", 9, "objects", "Keep one"),
-    "object no name": ("[Account, Contact]", "[Account, {a: 1}]", 9, "objects", "API names"),
+    "object no name": ("[Account, Contact]", "[Account, [a]]", 9, "objects", "API names"),
     "unknown option": ("[Account, Contact]", "{Contact: {rote: rest}}", 9, "rote", "'route'?"),
     "unknown route": ("[Account, Contact]", "{Contact: {route: bluk}}", 9, "route", "'bulk'"),
     "key twice": ("    share: 1", "    share: 1\n    share: 0.5", 13, "share", "Keep one"),

@@ -234,7 +234,10 @@ def _explain_unknown(account: "Account", connection: str, obj: str) -> None:
 
 
 def _checkup_record(checkup: "Checkup") -> dict[str, Any]:
-    findings = [vars(finding) for finding in checkup.findings]
+    findings = [
+        {"level": f.level, "what": f.topic, "detail": f.detail, "cure": f.cure}
+        for f in checkup.findings
+    ]
     return {
         "connection": checkup.connection,
         "healthy": checkup.is_healthy,

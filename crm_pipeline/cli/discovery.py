@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SurveyedObject:
-    """One object of an account; without a schema it cannot be read, and `problem` says why."""
+    """One object of an account; without a schema it cannot be read, and `problem` says why.
+
+    `is_whole_only` says that it has no modification time, so that it needs `snapshot: true`.
+    """
 
     name: str
     label: str
@@ -30,6 +33,7 @@ class SurveyedObject:
     schema: "Schema | None" = None
     count: int | None = None
     problem: str = ""
+    is_whole_only: bool = False
 
     @property
     def is_wanted(self) -> bool:
@@ -90,7 +94,8 @@ def write_objects(
     if not added:
         return []
     document = Document.read(settings.file)
-    text = with_objects(document, connection.name, added)
+    whole = [entry.name for entry in surveyed if entry.is_whole_only]
+    text = with_objects(document, connection.name, added, whole)
     parse_connections(Document(settings.file, text))
     write_text(settings.file, text)
     return added
@@ -111,4 +116,16 @@ def _look(account: Account, info: ObjectInfo | None, name: str, configured: bool
         plan = account.plan(ObjectSettings(name, snapshot=True), None)
     except (NotPermitted, Rejected, Skippable) as error:
         return SurveyedObject(name, label, custom, configured, problem=error.message)
-    return SurveyedObject(name, label, custom, configured, plan.schema, plan.vendor_count)
+    is_whole_only = (
+        account.cursor_field(plan.schema) is None
+        and name not in connector(account.connection.vendor).snapshot_objects
+    )
+    return SurveyedObject(
+        name,
+        label,
+        custom,
+        configured,
+        plan.schema,
+        plan.vendor_count,
+        is_whole_only=is_whole_only,
+    )

@@ -23,7 +23,7 @@ def require_sandbox() -> None:
     if importlib.util.find_spec("crm_sandbox") is None:
         raise ConfigError(
             "the sandbox is not installed.",
-            cure="Install it with `pip install 'crm-pipeline[sandbox]'`.",
+            cure="In a checkout of the project, run `pip install ./sandbox`.",
         )
 
 
@@ -47,10 +47,12 @@ def sandbox_services(settings: Settings, options: Sequence[str]) -> "tuple[Servi
     Raises:
         ConfigError: one is needed, and the sandbox is not installed.
     """
+    from crm_pipeline.supervisor.health import is_listening
     from crm_pipeline.supervisor.stack import Service
 
     needed = sandboxes(settings)
-    if needed:
+    # One that runs already serves as it is, wherever it is installed.
+    if any(not is_listening(host, port) for host, port in needed):
         require_sandbox()
     return tuple(
         Service(

@@ -345,6 +345,9 @@ class Account(Protocol):
             NotPermitted: this login does not see the object; the text lists the objects that it sees.
         """
 
+    def cursor_field(self, schema: Schema) -> str | None:
+        """Return the modification time that the vendor filters an object by; None where there is none."""
+
     def vendor_now(self) -> datetime:
         """Return the vendor's time in whole seconds, unverified; callers compare it with other clocks."""
 

@@ -40,7 +40,7 @@ def window_field(
         cure = (
             f"Take 'snapshot: false' of {obj.name} out of connections.yaml."
             if obj.name in snapshot_objects
-            else f"Set '{obj.name}: {{snapshot: true}}' in connections.yaml: it is then read whole at each refresh."
+            else f"Write '{obj.name}: {{snapshot: true}}' in connections.yaml: it is then read whole at each refresh."
         )
         raise ConfigError(
             f"{connection}: {obj.name} cannot be read by windows: it has no modification time to filter by.",

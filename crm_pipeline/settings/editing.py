@@ -3,7 +3,7 @@
 import json
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -11,8 +11,12 @@ import yaml
 from crm_pipeline.settings.document import Document
 
 
-def with_objects(document: Document, connection: str, names: Sequence[str]) -> str:
+def with_objects(
+    document: Document, connection: str, names: Sequence[str], whole: Collection[str] = ()
+) -> str:
     """Return the text of the document with these objects added to the connection's own.
+
+    Those in `whole` get `{snapshot: true}`.
 
     Comments and order stay. A list in brackets becomes one with a line for each object.
     """
@@ -21,12 +25,13 @@ def with_objects(document: Document, connection: str, names: Sequence[str]) -> s
     if not names or node is None:
         return text
     if _is_block(node):
-        return _appended(text, node, names)
+        return _appended(text, node, names, whole)
     present = _present(node)
     is_mapping = isinstance(node, yaml.MappingNode)
     indent = " " * (column + 2)
     block = "".join(
-        f"\n{indent}{line}" for line in (*present, *(_line(n, is_mapping) for n in names))
+        f"\n{indent}{line}"
+        for line in (*present, *(_line(n, is_mapping, n in whole) for n in names))
     )
     start, end = node.start_mark.index, node.end_mark.index
     return text[:start].rstrip(" ") + block + text[end:]
@@ -36,14 +41,14 @@ def _is_block(node: yaml.Node) -> bool:
     return isinstance(node, yaml.CollectionNode) and not node.flow_style and bool(node.value)
 
 
-def _appended(text: str, node: yaml.Node, names: Sequence[str]) -> str:
+def _appended(text: str, node: yaml.Node, names: Sequence[str], whole: Collection[str]) -> str:
     is_mapping = isinstance(node, yaml.MappingNode)
     indent = " " * node.start_mark.column
     end = _last_leaf(node).end_mark.index
     line_end = text.find("\n", end)
     if line_end < 0:
         text, line_end = text + "\n", len(text)
-    added = "".join(f"\n{indent}{_line(name, is_mapping)}" for name in names)
+    added = "".join(f"\n{indent}{_line(name, is_mapping, name in whole)}" for name in names)
     return text[:line_end] + added + text[line_end:]
 
 
@@ -56,10 +61,17 @@ def _last_leaf(node: yaml.Node) -> yaml.Node:
 
 def _present(node: yaml.Node) -> list[str]:
     if isinstance(node, yaml.SequenceNode):
-        return [f"- {item.value}" for item in node.value]
+        return [f"- {_entry(item)}" for item in node.value]
     if isinstance(node, yaml.MappingNode):
         return [f"{key.value}:{_options(value)}" for key, value in node.value]
     return []
+
+
+def _entry(item: yaml.Node) -> str:
+    if isinstance(item, yaml.MappingNode):
+        [(key, value)] = item.value
+        return f"{key.value}:{_options(value)}"
+    return str(item.value)
 
 
 def _options(value: yaml.Node) -> str:
@@ -69,9 +81,13 @@ def _options(value: yaml.Node) -> str:
     return f" {{{pairs}}}"
 
 
-def _line(name: str, is_mapping: bool) -> str:
+def _line(name: str, is_mapping: bool, is_whole: bool) -> str:
     quoted = name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) else f'"{name}"'
-    return f"{quoted}:" if is_mapping else f"- {quoted}"
+    if is_whole:
+        quoted += ": {snapshot: true}"
+    elif is_mapping:
+        quoted += ":"
+    return quoted if is_mapping else f"- {quoted}"
 
 
 def with_connection(document: Document, name: str, entry: Mapping[str, Any]) -> str:

@@ -92,8 +92,15 @@ class ConnectionModel(Model):
             names: list[Any] = list(value)
             whole = {name: {} if options is None else options for name, options in value.items()}
         elif isinstance(value, list):
-            names = value
-            whole = {name: {} for name in value if isinstance(name, str)}
+            # An entry is a name, or a name with its options.
+            entries = [
+                next(iter(entry.items()))
+                if isinstance(entry, dict) and len(entry) == 1
+                else (entry, {})
+                for entry in value
+            ]
+            names = [name for name, _ in entries]
+            whole = {name: options or {} for name, options in entries if isinstance(name, str)}
         else:
             raise problem(
                 "is neither a list of objects nor a mapping of them",
@@ -108,8 +115,7 @@ class ConnectionModel(Model):
             if not isinstance(name, str) or not _OBJECT.match(name):
                 raise problem(
                     f"holds something that is no object's API name (entry {index + 1})",
-                    cure="Use API names such as Contact or Invoice__c; options need the mapping form "
-                    "'Contact: {route: bulk}' for all entries.",
+                    cure="Use API names such as Contact or Invoice__c, with options 'Contact: {route: bulk}'.",
                     at=index,
                 )
             if names.index(name) != index:

@@ -39,6 +39,9 @@ class Org:
     def objects(self) -> list[ObjectInfo]:
         return [ObjectInfo(n, n.rstrip("_c"), n.endswith("__c"), queryable=True) for n in HELD]
 
+    def cursor_field(self, schema: Schema) -> str | None:
+        return "SystemModstamp"
+
     def plan(self, obj: ObjectSettings, window: None) -> Plan:
         if obj.name not in HELD:
             raise NotPermitted(f"{obj.name} cannot be read by this user.", cure="Ask the admin.")
@@ -181,6 +184,7 @@ def test_check_looks_at_the_mapping(run: Run, desk: AccountRegistry, project: Pa
     [finding] = json.loads(result.stdout)[0]["findings"]
     assert "unknown column of contacts 'titel'" in finding["detail"]
     assert "Did you mean 'title'?" in finding["cure"]
+    assert set(finding) == {"level", "what", "detail", "cure"}
 
 
 def test_check_of_unknown_connection(run: Run, desk: AccountRegistry) -> None:
@@ -241,6 +245,18 @@ def test_discover(run: Run, desk: AccountRegistry) -> None:
         "type": "picklist",
         "custom": True,
     }
+
+
+def test_discover_writes_what_has_no_modification_time_as_a_snapshot(
+    run: Run, desk: AccountRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it writes can be read: without a modification time an object has no windows."""
+    monkeypatch.setattr(
+        Org, "cursor_field", lambda _, schema: None if "__c" in schema.object else "at"
+    )
+    assert run("discover", "acme", "--write").exit_code == 0
+    written = {o.name: o.snapshot for o in load_settings().connection("acme").objects}
+    assert written == {"Account": None, "Contact": None, "Lead": None, "Invoice__c": True}
 
 
 @pytest.mark.parametrize("connection", ["acme", "demo"])

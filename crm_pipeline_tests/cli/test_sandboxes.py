@@ -7,6 +7,7 @@ from crm_pipeline.cli.sandboxes import require_sandbox, sandbox_services
 from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import Settings
+from crm_pipeline.supervisor import health
 from crm_pipeline_tests.orchestration.projects import make_settings
 
 
@@ -32,13 +33,22 @@ def test_all_connections_of_a_sandbox_are_named(several: Settings) -> None:
     assert services[0].arguments[-4:] == ("--port", "9", "--contacts", "20")
 
 
-def test_without_the_sandbox_the_error_names_the_extra(
+def test_a_sandbox_that_runs_needs_no_installation(
     several: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sandbox is a distribution of its own; commands that need it name the extra, others go on."""
+    """`crm-sandbox serve` of another environment is used as it is."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(health, "is_listening", lambda *_: True)
+    assert len(sandbox_services(several, ())) == 2
+
+
+def test_without_the_sandbox_the_error_says_what_to_install(
+    several: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sandbox is a distribution of its own; commands that need it say what to install, others go on."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="not installed") as refused:
         sandbox_services(several, ())
-    assert "crm-pipeline[sandbox]" in refused.value.cure
+    assert "pip install ./sandbox" in refused.value.cure
     with pytest.raises(ConfigError):
         require_sandbox()

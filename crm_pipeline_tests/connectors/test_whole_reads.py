@@ -30,8 +30,8 @@ def test_the_setting_overrules_the_connector(
 @pytest.mark.parametrize(
     ("name", "snapshot", "cure"),
     [
-        ("links", None, "Set 'links: {snapshot: true}' in connections.yaml"),
-        ("links", False, "Set 'links: {snapshot: true}' in connections.yaml"),
+        ("links", None, "Write 'links: {snapshot: true}' in connections.yaml"),
+        ("links", False, "Write 'links: {snapshot: true}' in connections.yaml"),
         ("users", False, "Take 'snapshot: false' of users out of connections.yaml."),
     ],
 )

@@ -68,11 +68,11 @@ class PreparedRead:
 
     Attributes:
         stale_hits: hits of the search index that are no longer in the window.
-        archive: how archived records are read.
+        archive: how archived records are read; None in a read of a whole object.
     """
 
     stale_hits: StaleIndexHits
-    archive: Archive
+    archive: Archive | None
 
 
 class HubSpotAccount(ApiAccount[Api]):
@@ -138,12 +138,14 @@ class HubSpotAccount(ApiAccount[Api]):
         else:
             self._api.details()
 
+    def cursor_field(self, schema: Schema) -> str | None:
+        """Return the modification time that the vendor filters an object by; None where there is none."""
+        return describe.cursor_field(schema)
+
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Return the plan for a window; its number of records decides between list and search."""
         schema = self.describe(obj.name)
-        cursor_field = window_field(
-            self.connection.name, obj, SNAPSHOTS, describe.cursor_field(schema)
-        )
+        cursor_field = window_field(self.connection.name, obj, SNAPSHOTS, self.cursor_field(schema))
         plan = Plan(
             object=obj.name,
             window=window if cursor_field else None,
@@ -164,11 +166,11 @@ class HubSpotAccount(ApiAccount[Api]):
         is_later = window is not None and window.from_at is not None and cursor_field
         asked = "search" if is_later and obj.route in {"list", "both"} else obj.route
         plan = replace(plan, vendor_count=count)
-        archive = self._archive(plan)
+        archive = None if plan.complete else self._archive(plan)
         plan = replace(plan, prepared=PreparedRead(stale_hits, archive))
         sensitive_calls = estimate.more(self._sensitive[obj.name].calls, self._api.round_trip_s)
         strategies = estimate.added(estimate.strategies(plan, load, asked=asked), sensitive_calls)
-        if cursor_field is not None:
+        if archive is not None:
             strategies = archive.added(self._api, plan, strategies)
         return self._chosen(plan, strategies, asked)
 
@@ -203,10 +205,10 @@ class HubSpotAccount(ApiAccount[Api]):
 
     def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return the number of records changed at or after an instant, and the latest change."""
-        cursor_field = describe.cursor_field(schema)
+        cursor_field = self.cursor_field(schema)
         if cursor_field is None:
             raise ProtocolError(
-                f"{schema.object} has no modification time; it is read as a snapshot."
+                f"{schema.object} has no modification time, so it cannot be probed."
             )
         selection = Selection(schema.object, cursor_field, (), (), (), None)
         return search.changes(self._api, selection, since)
@@ -248,7 +250,7 @@ class HubSpotAccount(ApiAccount[Api]):
     def _prepared(self, plan: Plan) -> PreparedRead:
         if isinstance(plan.prepared, PreparedRead):
             return plan.prepared
-        return PreparedRead(StaleIndexHits(), self._archive(plan))
+        return PreparedRead(StaleIndexHits(), None if plan.complete else self._archive(plan))
 
     def _archive(self, plan: Plan) -> Archive:
         return Archive.of(self._api, plan, self._context.remembered(plan.object))

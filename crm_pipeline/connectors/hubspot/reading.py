@@ -41,6 +41,17 @@ class _Division:
     workers: int
     archive: Mapping[str, Any] = field(default_factory=dict)
 
+    def request(self) -> dict[str, Any]:
+        """Return the division as checkpoints hold it; `lanes` is what the workers were called first."""
+        request = dict(vars(self))
+        return {"lanes": request.pop("workers"), **request}
+
+    @classmethod
+    def of(cls, request: Mapping[str, Any]) -> "_Division":
+        """Return the division that a checkpoint holds."""
+        values = dict(request)
+        return cls(workers=values.pop("lanes"), **values)
+
     def key_ranges(self) -> list[KeyRange]:
         first = max(self.low, self.bound)
         searched = missing(KeyRange(first, self.high), [], parts=max(1, self.workers))
@@ -50,7 +61,12 @@ class _Division:
 
 
 def pages(
-    api: Api, plan: Plan, checkpoint: Checkpoint, *, stale_hits: StaleIndexHits, archive: Archive
+    api: Api,
+    plan: Plan,
+    checkpoint: Checkpoint,
+    *,
+    stale_hits: StaleIndexHits,
+    archive: Archive | None,
 ) -> Iterator[Page]:
     """Yield the pages of a plan that the checkpoint does not have.
 
@@ -65,9 +81,11 @@ def pages(
     done = [page.facts for page in before]
     stale_hits.add_read(sum(page.read for page in before if page.counted))
     if division is None:
-        division = replace(_divided(api, plan, selection), archive=archive.facts())
+        division = _divided(api, plan, selection)
+        if archive is not None:
+            division = replace(division, archive=archive.facts())
         if kept:
-            kept.begin({"plan": _mark(plan, selection), **vars(division)})
+            kept.begin({"plan": _mark(plan, selection), **division.request()})
     live = _live(
         api, selection, division, done=_part(done, _LIVE), checkpoint=kept, stale_hits=stale_hits
     )
@@ -207,7 +225,7 @@ def _resumed(plan: Plan, selection: Selection, checkpoint: Checkpoint) -> _Divis
             f"{plan.object}: the read of an earlier run has another plan.",
             cure="Nothing to do: it is read from its beginning.",
         )
-    return _Division(**request)
+    return _Division.of(request)
 
 
 def _mark(plan: Plan, selection: Selection) -> str:

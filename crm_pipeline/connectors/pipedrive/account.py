@@ -85,15 +85,17 @@ class PipedriveAccount(ApiAccount[Api]):
         """Return None: Pipedrive does not count."""
         return None
 
+    def cursor_field(self, schema: Schema) -> str | None:
+        """Return the modification time that the vendor filters an object by; None where there is none."""
+        return _cursor_field(self._item(schema.object))
+
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Choose the read strategy for a window; this reads its first pages."""
         item = self._item(obj.name)
         before = self._api.usage
         entries = metadata.field_entries(self._api, item)
         after = self._api.usage
-        cursor_field = window_field(
-            self.connection.name, obj, SNAPSHOTS, None if item.is_setup else item.cursor_field
-        )
+        cursor_field = window_field(self.connection.name, obj, SNAPSHOTS, _cursor_field(item))
         read_window = window if cursor_field else None
         lister = Lister(self._api, item, describe.optional_of(item, entries))
         started = planning.start(lister, read_window)
@@ -191,3 +193,7 @@ class PipedriveAccount(ApiAccount[Api]):
                 cure=f"{unknown.cure} Correct it in connections.yaml.".strip(),
             )
         return ITEMS[obj]
+
+
+def _cursor_field(item: Item) -> str | None:
+    return None if item.is_setup else item.cursor_field

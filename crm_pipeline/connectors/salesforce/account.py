@@ -136,11 +136,15 @@ class SalesforceAccount(ApiAccount[Api]):
     def _ping(self) -> None:
         checkup.versions(self._api)
 
+    def cursor_field(self, schema: Schema) -> str | None:
+        """Return the modification time that the vendor filters an object by; None where there is none."""
+        return describe.cursor_field(schema)
+
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Return the plan for a window; its number of records decides between REST and Bulk."""
         schema = self.describe(obj.name)
         cursor_field = window_field(
-            self.connection.name, obj, self._snapshots, describe.cursor_field(schema)
+            self.connection.name, obj, self._snapshots, self.cursor_field(schema)
         )
         plan = Plan(
             object=obj.name,
@@ -192,10 +196,10 @@ class SalesforceAccount(ApiAccount[Api]):
 
     def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return the number of records changed at or after an instant, and the latest change."""
-        cursor_field = describe.cursor_field(schema)
+        cursor_field = self.cursor_field(schema)
         if cursor_field is None:
             raise ProtocolError(
-                f"{schema.object} has no modification time; it is read as a snapshot."
+                f"{schema.object} has no modification time, so it cannot be probed."
             )
         query = soql.changes(schema.object, cursor_field, since)
         return self._api.asked(f"{self._api.base}/queryAll/", self._changes, q=query)

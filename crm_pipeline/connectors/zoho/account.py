@@ -124,6 +124,10 @@ class ZohoAccount(ApiAccount[Api]):
     def _ping(self) -> None:
         describe.modules(self._api)
 
+    def cursor_field(self, schema: Schema) -> str | None:
+        """Return the modification time that the vendor filters an object by; None where there is none."""
+        return None if schema.object in _NOT_MODULES else describe.cursor_field(schema)
+
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Choose the read strategy for a window by number of records, time and credits."""
         self._api.learn()
@@ -132,7 +136,7 @@ class ZohoAccount(ApiAccount[Api]):
             self.connection.name,
             obj,
             self._snapshots,
-            None if obj.name in _NOT_MODULES else describe.cursor_field(schema),
+            self.cursor_field(schema),
         )
         plan = Plan(
             object=obj.name,
@@ -185,8 +189,8 @@ class ZohoAccount(ApiAccount[Api]):
 
     def probe_changes(self, schema: Schema, since: datetime) -> tuple[int, datetime | None]:
         """Return how many records changed at or after an instant, and the last change."""
-        if describe.cursor_field(schema) is None:
-            raise ProtocolError(f"{schema.object} has no time of change; it is read as a snapshot.")
+        if self.cursor_field(schema) is None:
+            raise ProtocolError(f"{schema.object} has no time of change, so it cannot be probed.")
         # Otherwise the limits of the smallest edition would apply to the probe.
         self._api.learn()
         return counting.probe_changes(self._api, schema, since)

@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from crm_pipeline.connectors import range_reader
+from crm_pipeline.connectors.hubspot import reading
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store import files
 from crm_pipeline.store.landing.window import WindowWriter
@@ -115,3 +116,11 @@ def test_archived_records_are_not_read_twice(still: Still, monkeypatch: pytest.M
     assert noted["archived_records"] == on_list, "those of the killed process are counted too"
     assert Client(hub).calls("/contacts/batch/read") == []
     compare(hub)
+
+
+def test_a_request_of_an_older_version() -> None:
+    """Checkpoints of before the workers were called so are resumed, and new ones are read by that version."""
+    request = {"route": "list", "low": 1, "bound": 0, "high": 9, "lanes": 3, "archive": {}}
+    division = reading._Division.of(request)
+    assert division.workers == 3
+    assert division.request() == request

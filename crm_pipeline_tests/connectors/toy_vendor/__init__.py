@@ -108,6 +108,9 @@ class ToyAccount:
     def describe(self, obj):
         return _PEOPLE
 
+    def cursor_field(self, schema):
+        return "changed"
+
     def vendor_now(self):
         return self._context.clock.now().replace(microsecond=0)
 

@@ -1,3 +1,4 @@
+import hashlib
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -229,6 +230,15 @@ def test_an_edited_migration(database: Database) -> None:
     (name, text), *rest = migration_files()
     with pytest.raises(StoreError, match=name), database.transaction() as cursor:
         apply_migrations(cursor, [(name, text + "-- edited"), *rest])
+
+
+def test_applied_migrations_are_never_edited() -> None:
+    """Existing databases refuse a file that differs in one byte, also in a comment; a change is a new file."""
+    sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in migration_files()}
+    assert sums == {
+        "0001_state.sql": "f24923598dddced9965440a55899a2e3db6692e40b2116fc7fa1c0ae39b7dc5e",
+        "0002_shares.sql": "d4e56abd2cded5a5bb9396a1e00103801999f321d64bf8b21a8d53b16a2770fb",
+    }
 
 
 def test_a_failing_migration(database: Database) -> None:

@@ -18,7 +18,7 @@ CREATE TABLE crm_state.gate (
     PRIMARY KEY (group_name, limit_name)
 ) WITH (fillfactor = 50);
 COMMENT ON COLUMN crm_state.gate.state IS
-    'Permits out on lease, permits spent by time, the vendor''s own counter; see ratelimit/decision.py.';
+    'Permits out on lease, permits spent by time, the vendor''s own counter; see store/budget.py.';
 
 CREATE TABLE crm_state.api_usage (
     group_name text NOT NULL,
