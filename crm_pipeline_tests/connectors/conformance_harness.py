@@ -134,12 +134,12 @@ class ConformanceHarness(Harness):
         return self.case.live(self.emulator)
 
     def is_whole(self) -> bool:
-        """Say whether the live records have landed, each at its last stamp, and marks of deleted ones."""
-        told = {key: one.modified_at for key, one in self.emulated().items()}
+        """Say whether the live records have landed, each at its last modification time, and marks of deleted ones."""
+        expected = {key: one.modified_at for key, one in self.emulated().items()}
         landed = self.newest()
         marked = {key for key, one in landed.items() if one.is_deleted}
         live = {key: one.modified_at for key, one in landed.items() if key not in marked}
-        return live == told and self.case.deleted_ids(self.emulator) <= marked
+        return live == expected and self.case.deleted_ids(self.emulator) <= marked
 
     def is_bare(self) -> bool:
         """Say whether nothing of a failed read is left: no window, and no batch outside of one."""

@@ -74,18 +74,18 @@ def test_no_date_loses_an_edit(case: Case, alone: HarnessOf) -> None:
     harness = alone(case)
     harness.extract()
     for nth, (name, (tell, is_told)) in enumerate(LIES.items()):
-        told = edited(harness, 2 * nth)
+        expected = edited(harness, 2 * nth)
         with dated(tell):
             done = harness.extract(mode="refresh")
         assert done.watermark is not None
         assert done.watermark <= harness.sandbox.clock.now() + timedelta(seconds=1), name
         assert any("clock" in text for text in done.warnings) == is_told, name
-        assert landed(harness) == told, name
-        told = edited(harness, 2 * nth + 1)  # within the hour that the lie was ahead
+        assert landed(harness) == expected, name
+        expected = edited(harness, 2 * nth + 1)  # within the hour that the lie was ahead
         honest = harness.extract(mode="refresh")
         assert honest.warnings == (), name
         assert honest.watermark == harness.sandbox.clock.now(), name
-        assert landed(harness) == told, name
+        assert landed(harness) == expected, name
 
 
 @pytest.mark.parametrize("lie", ["an hour ahead", "an hour behind", "jumping", "missing"])

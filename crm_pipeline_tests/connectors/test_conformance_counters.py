@@ -40,7 +40,7 @@ def claiming(harness: ConformanceHarness) -> Iterator[None]:
         del emulator.handle
 
 
-def standing(harness: ConformanceHarness) -> list[LimitStatus]:
+def usage_of(harness: ConformanceHarness) -> list[LimitStatus]:
     with RateLimiter(harness.database, harness.clock) as limiter:
         return limiter.usage("demo")
 
@@ -64,7 +64,7 @@ def test_nonsense_in_counters_is_ignored_and_told(
     assert any(name in told for name in case.impossible_counters[0])
     assert ENDLESS not in told
     assert ENDLESS not in capsys.readouterr().out
-    assert all((one.vendor_ceiling or 1) <= MOST_COUNTED for one in standing(harness))
+    assert all((one.vendor_ceiling or 1) <= MOST_COUNTED for one in usage_of(harness))
     with harness.account() as account:
         account.identity()
         assert limits_of(account) == before
