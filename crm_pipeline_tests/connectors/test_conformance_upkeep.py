@@ -24,11 +24,11 @@ def test_automation_costs_what_is_stated(case: Case, quiet: HarnessOf) -> None:
     dated = [obj for obj in connection.objects if not is_snapshot(connection, obj)]
     with harness.account() as account:
         before = len(harness.calls())
-        told = pace(harness.settings, account, harness.landing, ConnectionLooks())
+        stated = pace(harness.settings, account, harness.landing, ConnectionLooks())
         each = {obj.name: upkeep(account, obj, harness.landing) for obj in connection.objects}
         assert len(harness.calls()) == before
         assert not probe(account, dated, harness.landing, looks).news
-        assert (account.usage.cost, account.usage.unit) == (told.probe, told.unit)
+        assert (account.usage.cost, account.usage.unit) == (stated.probe, stated.unit)
         limit = account.day_limit
         assert limit is not None
     spent = {}
@@ -38,5 +38,5 @@ def test_automation_costs_what_is_stated(case: Case, quiet: HarnessOf) -> None:
             spent[obj.name] = account.usage.cost
     # A record of very many fields comes in two answers.
     assert all(0 <= spent[name] - one.refresh <= 1 for name, one in each.items()), (spent, each)
-    assert told.refresh == sum(one.refresh for one in each.values())
-    assert {day.unit for day in harness.accounts()} == {told.unit}
+    assert stated.refresh == sum(one.refresh for one in each.values())
+    assert {day.unit for day in harness.accounts()} == {stated.unit}

@@ -163,7 +163,7 @@ class HubSpotAccount(ApiAccount[Api]):
         count = self._counted(plan, stale_hits)
         load = estimate.Load.of(self._api, Selection.of(self._api, plan), count)
         # A list cannot be filtered by the last change, so windows after the full read are always searched.
-        is_later = window is not None and window.from_at is not None and cursor_field
+        is_later = window is not None and window.from_at is not None and cursor_field is not None
         asked = "search" if is_later and obj.route in {"list", "both"} else obj.route
         plan = replace(plan, vendor_count=count)
         archive = None if plan.complete else self._archive(plan)

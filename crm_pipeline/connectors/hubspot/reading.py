@@ -50,7 +50,9 @@ class _Division:
     def of(cls, request: Mapping[str, Any]) -> "_Division":
         """Return the division that a checkpoint holds."""
         values = dict(request)
-        return cls(workers=values.pop("lanes"), **values)
+        if "lanes" in values:
+            values["workers"] = values.pop("lanes")
+        return cls(**values)
 
     def key_ranges(self) -> list[KeyRange]:
         first = max(self.low, self.bound)

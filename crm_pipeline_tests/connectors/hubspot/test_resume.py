@@ -124,3 +124,5 @@ def test_a_request_of_an_older_version() -> None:
     division = reading._Division.of(request)
     assert division.workers == 3
     assert division.request() == request
+    request["workers"] = request.pop("lanes")  # as it was for a day
+    assert reading._Division.of(request) == division

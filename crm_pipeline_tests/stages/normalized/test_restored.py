@@ -46,9 +46,9 @@ def latest(reads: list[tuple[bool, list[Seen]]]) -> tuple[str, bool] | None:
         place for place, is_complete, _, is_deleted, _ in states if is_complete and not is_deleted
     ]
     alive = [place for place, _, _, is_deleted, _ in states if not is_deleted]
-    standing = [state for state in states if not (state[3] and whole and state[0] < max(whole))]
-    ends = [one for one in standing if one[3] and one[2] == 0 and one[0] > max(alive, default=-1)]
-    stamped = [one for one in standing if not (one[3] and one[2] == 0)] or standing
+    remaining = [state for state in states if not (state[3] and whole and state[0] < max(whole))]
+    ends = [one for one in remaining if one[3] and one[2] == 0 and one[0] > max(alive, default=-1)]
+    stamped = [one for one in remaining if not (one[3] and one[2] == 0)] or remaining
     best = max(ends or stamped, key=lambda one: (one[2], one[0]), default=None)
     if best is None:
         return None

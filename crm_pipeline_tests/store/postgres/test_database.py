@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 
 from crm_pipeline.kernel.errors import DatabaseUnavailable, DiskFull, StoreError
 from crm_pipeline.store.files.disk import named
+from crm_pipeline.store.postgres import migrations
 from crm_pipeline.store.postgres.database import Database, database_url, running_database
 from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline.store.postgres.migrations import apply_migrations, migration_files
@@ -239,6 +240,16 @@ def test_applied_migrations_are_never_edited() -> None:
         "0001_state.sql": "f24923598dddced9965440a55899a2e3db6692e40b2116fc7fa1c0ae39b7dc5e",
         "0002_shares.sql": "d4e56abd2cded5a5bb9396a1e00103801999f321d64bf8b21a8d53b16a2770fb",
     }
+
+
+def test_a_database_of_the_day_with_another_comment(database: Database) -> None:
+    """The comment of an applied file was other for a day; the tables are the same, so it is opened."""
+    [other] = migrations._SAME
+    with database.transaction() as cursor:
+        cursor.execute(
+            "UPDATE crm_state.migrations SET sha256 = %s WHERE name LIKE '0001%%'", (other,)
+        )
+        assert apply_migrations(cursor) == []
 
 
 def test_a_failing_migration(database: Database) -> None:
