@@ -6,7 +6,7 @@ outside the data folder, whatever the working directory is.
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +14,7 @@ import yaml
 from dagster._core.instance import InstanceRef
 
 from crm_pipeline.kernel.errors import ConfigError, StoreError
+from crm_pipeline.orchestration import schema
 from crm_pipeline.orchestration.steadfast import repeat, steadfast
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
@@ -87,7 +88,11 @@ def opened_instance(settings: Settings, database_url: str) -> Iterator[dg.Dagste
     ref = InstanceRef.from_dir(str(make_home(settings)), overrides=storage)
     is_ours = not settings.environ.get(URL_VARIABLE, "").strip()
     server = EmbeddedServer(settings.data) if is_ours else None
-    with steadfast(server), dg.DagsterInstance.from_ref(ref) as instance:
+    with ExitStack() as stack:
+        stack.enter_context(steadfast(server))
+        schema.create_tables(database_url)
+        instance = stack.enter_context(dg.DagsterInstance.from_ref(ref))
+        schema.finish(instance)
         # Otherwise every event opens a connection of its own: a quarter of a small run's time.
         instance.optimize_for_webserver(
             statement_timeout=_STATEMENT_TIMEOUT_MS, pool_recycle=_RECYCLE_S, max_overflow=10
