@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.store.files.checksums import Verifier
 from crm_pipeline.store.files.corruption import is_readable
-from crm_pipeline.store.tables.tables import Tables, TableVersion, connection_of
+from crm_pipeline.store.tables.release import TableVersion
+from crm_pipeline.store.tables.tables import Tables, connection_of
 
 
 def check_versions(tables: Tables, versions: Iterable[TableVersion]) -> None:

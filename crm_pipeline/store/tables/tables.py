@@ -1,144 +1,48 @@
 """Versioned Parquet tables and releases.
 
-A table version is a folder with base, delta and tombstone files and a `version.json`, written once.
+A table version is a folder with base, delta, tombstone and change files and a `version.json`, written once.
 A release names the version of every table. `releases/<n>.json` is created with a hard link, which fails where the
 number is taken. That is the compare-and-swap of a commit, without a lock that a killed process could leave behind.
+A commit may change several tables, so that readers of a release get all of them or none.
 `release.json` is a copy of the latest release for people and other programs; it is read where the disk has damaged
 the original.
 
-Layout: `tables/<table>/<version>/{base,delta,tombstones}-*.parquet`, `tables/releases/<n>.json`.
+Layout: `tables/<table>/<version>/{base,delta,tombstones,changes}-*.parquet`, `tables/releases/<n>.json`.
 `version.json` has the checksum of each file, except in table versions written by earlier versions of the product.
 """
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
-from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.kernel.errors import CommitConflict, CorruptFile, StoreError
 from crm_pipeline.kernel.failpoint import reached
-from crm_pipeline.kernel.identity import path_name, sortable_id
+from crm_pipeline.kernel.identity import path_name
 from crm_pipeline.model.names import quoted
 from crm_pipeline.store import files
-from crm_pipeline.store.files.checksums import FileSum, Verifier, flushed
+from crm_pipeline.store.files.checksums import Verifier
 from crm_pipeline.store.tables.engine import parquet_files
+from crm_pipeline.store.tables.release import (
+    Release,
+    TableVersion,
+    read_release,
+    read_version,
+    release_record,
+)
+from crm_pipeline.store.tables.staged import Staged
 
 _log = structlog.get_logger("crm_pipeline.store")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
-Part = Literal["base", "delta", "tombstones"]
 KEPT_FOR = timedelta(days=1)
 """How long a version stays after it was replaced; longer than any step reads or writes."""
 _VERSION = re.compile(r"[0-9a-f]{26}\Z")
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 _EVER = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Release:
-    """The version of every table at one moment; number 0 is the empty start."""
-
-    number: int = 0
-    tables: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
-    committed_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class TableVersion:
-    """One immutable version of a table; `rows` is the number of rows of `Tables.relation`.
-
-    Attributes:
-        key: columns by which delta and tombstone rows replace base rows.
-        meta: notes of the stage that wrote it (inputs, contract results).
-        sums: checksum of each file when it was written; empty in versions of earlier releases of the product.
-    """
-
-    name: str
-    version: str
-    parent: str | None
-    key: tuple[str, ...]
-    rows: int
-    base: tuple[Path, ...]
-    delta: tuple[Path, ...]
-    tombstones: tuple[Path, ...]
-    meta: Mapping[str, Any]
-    committed_at: datetime
-    sums: Mapping[Path, FileSum] = field(default_factory=dict)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """All files of the version."""
-        return (*self.base, *self.delta, *self.tombstones)
-
-
-class Staged:
-    """A version that is being written; invisible before `commit`."""
-
-    def __init__(self, tables: "Tables", name: str, key: Sequence[str]) -> None:
-        self.tables = tables
-        self.name = name
-        self.key = tuple(key)
-        self.version = sortable_id()
-        self.folder = tables.folder(name) / self.version
-        self.first_release = tables.current().number
-        self.is_committed = False
-        self._parts: dict[Part, list[Path]] = {"base": [], "delta": [], "tombstones": []}
-
-    def path(self, part: Part = "base") -> Path:
-        """Return the path of a new Parquet file of this version; the caller writes it."""
-        files.make_folder(self.folder)
-        with files.explained(self.folder):
-            reached("part", "begin")
-        paths = self._parts[part]
-        paths.append(self.folder / f"{part}-{len(paths):05d}.parquet")
-        return paths[-1]
-
-    def commit(
-        self, parent: TableVersion | None, rows: int, meta: Mapping[str, Any] | None = None
-    ) -> Release:
-        """Make this the current version of its table, provided that `parent` still is current.
-
-        Raises:
-            CommitConflict: another process committed in between; nothing changed.
-            StoreError: a staged file is missing or could not be written.
-        """
-        sums = self._flushed()
-        record: dict[str, Any] = {
-            "name": self.name,
-            "version": self.version,
-            "parent": parent.version if parent else None,
-            "key": list(self.key),
-            "rows": rows,
-            "base": [path.name for path in self._parts["base"]],
-            "delta": [path.name for path in self._parts["delta"]],
-            "tombstones": [path.name for path in self._parts["tombstones"]],
-            "files": {path.name: file_sum.to_dict() for path, file_sum in sums.items()},
-            "meta": dict(meta or {}),
-            "committed_at": format_instant(datetime.now(UTC)),
-        }
-        files.write_json(self.folder / "version.json", record, "version")
-        release = self.tables.advance(self.name, parent.version if parent else None, self.version)
-        self.is_committed = True
-        return release
-
-    def _flushed(self) -> dict[Path, FileSum]:
-        """Flush the files to the disk and return their checksums."""
-        sums: dict[Path, FileSum] = {}
-        for path in (path for paths in self._parts.values() for path in paths):
-            if not path.exists():
-                raise StoreError(f"{path} was staged but never written.")
-            with files.explained(path):
-                reached("part", "written")
-                sums[path] = flushed(path, self.tables.verifier)
-                reached("part", "flushed")
-        return sums
 
 
 class Tables:
@@ -260,38 +164,57 @@ class Tables:
         except StoreError:  # the release was collected; the collector removes unused folders
             return True
 
-    def advance(self, name: str, parent: str | None, version: str) -> Release:
-        """Create the next release with one table's version changed by compare-and-swap; return it."""
+    def advance(self, changes: Mapping[str, tuple[str | None, str]]) -> Release:
+        """Create the next release, with the versions of some tables changed by compare-and-swap; return it.
+
+        Args:
+            changes: by table, the version that has to be current, and the one that takes its place.
+
+        Raises:
+            CommitConflict: another version of one of the tables is current; nothing changed.
+        """
         while True:
             current = self.current()
-            if current.tables.get(name) != parent:
-                raise CommitConflict(
-                    f"table {name} was changed by another run while this one was working.",
-                    cure="Run the step again: it starts from the new version.",
-                )
-            release = Release(
-                current.number + 1, {**current.tables, name: version}, datetime.now(UTC)
-            )
-            record = _record(release)
+            for name, (parent, _) in changes.items():
+                if current.tables.get(name) != parent:
+                    raise CommitConflict(
+                        f"table {name} was changed by another run while this one was working.",
+                        cure="Run the step again: it starts from the new version.",
+                    )
+            versions = {name: version for name, (_, version) in changes.items()}
+            release = Release(current.number + 1, {**current.tables, **versions}, datetime.now(UTC))
+            record = release_record(release)
             if files.create_json(self.releases / f"{release.number}.json", record, "release"):
                 # The release is valid even if its copy cannot be written.
                 with suppress(StoreError):
                     files.write_json(self.pointer, record, "pointer")
                 return release
 
-    def collect(self, now: datetime, keep_for: timedelta = KEPT_FOR) -> list[Path]:
+    def collect(
+        self, now: datetime, keep_for: timedelta = KEPT_FOR, pinned: Collection[int] = ()
+    ) -> list[Path]:
         """Remove files that no recent release names: versions, old releases, leftovers of dead processes; return them.
 
         A release stays while a later release is younger than `keep_for`, and so do the versions that it names.
+
+        Args:
+            now: the present.
+            keep_for: how long a release stays after it was replaced.
+            pinned: numbers of releases that stay however old they are, such as the one that analysts see.
         """
         kept = self._since(now - keep_for)
+        first = kept[-1].number
+        kept += [self.release(number) for number in self._numbers() if number in pinned]
         versions = {
             (self.folder(name) / version)
             for release in kept
             for name, version in release.tables.items()
         }
-        first = kept[-1].number
-        gone = [self.releases / f"{number}.json" for number in self._numbers() if number < first]
+        gone = [
+            self.releases / f"{number}.json"
+            for number in self._numbers()
+            if number < first and number not in pinned
+        ]
         gone += [
             path
             for path in (*self._version_folders(), *self.root.rglob(f".*{files.TEMPORARY_SUFFIX}"))
@@ -329,7 +252,7 @@ class Tables:
     def relation(version: TableVersion) -> str:
         """Return SQL (DuckDB) for the rows of a version: base, less tombstones, with deltas.
 
-        A key occurs at most once in all deltas together; a tombstone removes a row of the base only.
+        All rows of a key that is in a delta or a tombstone are removed from the base.
 
         Raises:
             CorruptFile: the version has no base, or deltas without a key.
@@ -364,38 +287,3 @@ def _is_older(path: Path, then: datetime) -> bool:
         return datetime.fromtimestamp(path.stat().st_mtime, UTC) < then
     except FileNotFoundError:  # removed by another process
         return False
-
-
-def _record(release: Release) -> dict[str, Any]:
-    at = format_instant(release.committed_at) if release.committed_at else None
-    return {"number": release.number, "tables": dict(release.tables), "committed_at": at}
-
-
-def read_release(record: Mapping[str, Any]) -> Release:
-    """Return a release from its record."""
-    at = record["committed_at"]
-    return Release(record["number"], record["tables"], parse_instant(at) if at else None)
-
-
-def read_version(folder: Path, record: Mapping[str, Any]) -> TableVersion:
-    """Return a version from its record and its folder."""
-
-    def paths(part: Part) -> tuple[Path, ...]:
-        return tuple(folder / name for name in record[part])
-
-    return TableVersion(
-        name=record["name"],
-        version=record["version"],
-        parent=record["parent"],
-        key=tuple(record["key"]),
-        rows=record["rows"],
-        base=paths("base"),
-        delta=paths("delta"),
-        tombstones=paths("tombstones"),
-        meta=record["meta"],
-        committed_at=parse_instant(record["committed_at"]),
-        sums={
-            folder / name: FileSum.from_dict(entry)
-            for name, entry in record.get("files", {}).items()
-        },
-    )

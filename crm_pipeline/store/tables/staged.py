@@ -1,0 +1,138 @@
+"""A table version that is being written, and the commit of several versions in one release."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crm_pipeline.kernel.clock import format_instant
+from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.kernel.failpoint import reached
+from crm_pipeline.kernel.identity import sortable_id
+from crm_pipeline.store import files
+from crm_pipeline.store.files.checksums import FileSum, flushed
+from crm_pipeline.store.tables.release import Part, Release, TableVersion
+
+if TYPE_CHECKING:
+    from crm_pipeline.store.tables.tables import Tables
+
+
+class Staged:
+    """A version that is being written; invisible before `commit`."""
+
+    def __init__(self, tables: "Tables", name: str, key: Sequence[str]) -> None:
+        self.tables = tables
+        self.name = name
+        self.key = tuple(key)
+        self.version = sortable_id()
+        self.folder = tables.folder(name) / self.version
+        self.first_release = tables.current().number
+        self.is_committed = False
+        self._parts: dict[Part, list[Path]] = {
+            "base": [],
+            "delta": [],
+            "tombstones": [],
+            "changes": [],
+        }
+        self._adopted: dict[Path, FileSum] = {}
+
+    def path(self, part: Part = "base") -> Path:
+        """Return the path of a new Parquet file of this version; the caller writes it."""
+        files.make_folder(self.folder)
+        with files.explained(self.folder):
+            reached("part", "begin")
+        paths = self._parts[part]
+        paths.append(self.folder / f"{part}-{len(paths):05d}.parquet")
+        return paths[-1]
+
+    def adopt(self, version: TableVersion) -> None:
+        """Take over the base files of an earlier version as they are, without writing them again."""
+        files.make_folder(self.folder)
+        for source in version.base:
+            path = self.folder / f"base-{len(self._parts['base']):05d}.parquet"
+            with files.explained(path):
+                os.link(source, path)
+            self._parts["base"].append(path)
+            if source in version.sums:
+                self._adopted[path] = version.sums[source]
+
+    def commit(
+        self, parent: TableVersion | None, rows: int, meta: Mapping[str, Any] | None = None
+    ) -> Release:
+        """Make this the current version of its table, provided that `parent` still is current.
+
+        Raises:
+            CommitConflict: another process committed in between; nothing changed.
+            StoreError: a staged file is missing or could not be written.
+        """
+        return commit_all([Commit(self, parent, rows, meta or {})])
+
+    def seal(self, parent: TableVersion | None, rows: int, meta: Mapping[str, Any]) -> None:
+        """Flush the files, and write the record of the version; readers do not see it yet."""
+        sums = self._flushed()
+        names: dict[str, list[str]] = {
+            part: [path.name for path in paths] for part, paths in self._parts.items()
+        }
+        record: dict[str, Any] = {
+            "name": self.name,
+            "version": self.version,
+            "parent": parent.version if parent else None,
+            "key": list(self.key),
+            "rows": rows,
+            **names,
+            # Without a file of changes any row may differ from the parent's.
+            "changes": names["changes"] or None,
+            "files": {path.name: file_sum.to_dict() for path, file_sum in sums.items()},
+            "meta": dict(meta),
+            "committed_at": format_instant(datetime.now(UTC)),
+        }
+        files.write_json(self.folder / "version.json", record, "version")
+
+    def _flushed(self) -> dict[Path, FileSum]:
+        """Flush the files to the disk and return their checksums."""
+        sums: dict[Path, FileSum] = {}
+        for path in (path for paths in self._parts.values() for path in paths):
+            if path in self._adopted:
+                sums[path] = self._adopted[path]
+                continue
+            if not path.exists():
+                raise StoreError(f"{path} was staged but never written.")
+            with files.explained(path):
+                reached("part", "written")
+                sums[path] = flushed(path, self.tables.verifier)
+                reached("part", "flushed")
+        return sums
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One table's part in a commit.
+
+    Attributes:
+        parent: the version that has to be current; None for a new table.
+        rows: the number of rows of the new version.
+    """
+
+    staged: Staged
+    parent: TableVersion | None
+    rows: int
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+def commit_all(commits: Sequence[Commit]) -> Release:
+    """Make staged versions of several tables current in one release, provided that each parent still is.
+
+    Raises:
+        CommitConflict: another process committed one of the tables in between; nothing changed.
+        StoreError: a staged file is missing or could not be written.
+    """
+    for commit in commits:
+        commit.staged.seal(commit.parent, commit.rows, commit.meta)
+    release = commits[0].staged.tables.advance(
+        {c.staged.name: (c.parent.version if c.parent else None, c.staged.version) for c in commits}
+    )
+    for commit in commits:
+        commit.staged.is_committed = True
+    return release
