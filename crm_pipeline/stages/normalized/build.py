@@ -15,6 +15,7 @@ from crm_pipeline.model.selection import own_tables, tables_of, with_overrides
 from crm_pipeline.model.table import Table
 from crm_pipeline.model.tables import normalized_name
 from crm_pipeline.settings import Connection, QuarantineLimit
+from crm_pipeline.stages.normalized.changed import RULES, rules_of, write_changes
 from crm_pipeline.stages.normalized.contract import (
     PreviousVersion,
     Verdict,
@@ -274,7 +275,10 @@ class _Build:
                 hints=formats.hints,
             )
             self._check(verdict, tally)
-            staged.commit(self.parent, verdict.rows, self._meta(verdict, tally, formats))
+            rules = rules_of(self.feeds, formats, CODE_VERSION)
+            write_changes(self.engine, staged, paths, self.parent, rules)
+            meta = {**self._meta(verdict, tally, formats), RULES: rules}
+            staged.commit(self.parent, verdict.rows, meta)
         return None
 
     def _rows(self, feed: Feed, records: str) -> str:

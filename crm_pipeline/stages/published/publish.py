@@ -144,9 +144,10 @@ def publish(
             rows, deleted = build.database(path, accounts, current)
     now = landing.clock.now()
     snapshots.collect(now, keep_last=retention.snapshots, keep_days=retention.snapshot_days)
-    tables.collect(now, timedelta(days=retention.version_days))
-    path = snapshots.folder / name
     shown = snapshots.current()
+    pinned = [release_number(shown)] if shown is not None else []
+    tables.collect(now, timedelta(days=retention.version_days), pinned)
+    path = snapshots.folder / name
     if shown is not None and not path.exists():  # somebody published a later release meanwhile
         return _unchanged(release_number(shown), shown)
     return Publication(

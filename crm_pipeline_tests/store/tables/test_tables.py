@@ -323,3 +323,15 @@ def test_a_version_that_makes_no_sense(key: tuple[str, ...], parts: Any, words: 
     version = TableVersion("t", "1", None, key, 0, meta={}, committed_at=datetime.now(UTC), **given)
     with pytest.raises(CorruptFile, match=words):
         Tables.relation(version)
+
+
+def test_a_pinned_release_outlives_its_time(tables: Tables) -> None:
+    """The release that analysts see keeps its versions, however old it is."""
+    for rows in ({1: "a"}, {1: "b"}, {1: "c"}):
+        commit(tables, rows)
+    later = datetime.now(UTC) + timedelta(days=9)
+    tables.collect(later, pinned=[1])
+    pinned = tables.version(NAME, tables.release(1))
+    assert rows_of(pinned) == {1: "a"}
+    with pytest.raises(StoreError):
+        tables.release(2)
