@@ -47,6 +47,10 @@ class Staged:
         paths.append(self.folder / f"{part}-{len(paths):05d}.parquet")
         return paths[-1]
 
+    def paths(self, part: Part) -> tuple[Path, ...]:
+        """Return the files of a part so far."""
+        return tuple(self._parts[part])
+
     def adopt(self, version: TableVersion) -> None:
         """Take over the base files of an earlier version as they are, without writing them again."""
         files.make_folder(self.folder)

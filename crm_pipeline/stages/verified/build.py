@@ -1,0 +1,211 @@
+"""Bring the verified tables up to date: judge what is new, replace the points of records that changed, commit."""
+
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from crm_pipeline.kernel.errors import CorruptFile
+from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.model.stages import VERIFIED
+from crm_pipeline.model.verified_tables import CONTACT_POINTS, StageTable
+from crm_pipeline.stages.verified.changed import changed_records
+from crm_pipeline.stages.verified.judging import Judges, regions
+from crm_pipeline.stages.verified.points import Points
+from crm_pipeline.stages.verified.result import PointCount, Verified, result_of, shares
+from crm_pipeline.stages.verified.rows import Rows
+from crm_pipeline.stages.verified.sources import Source, countries_of, sources_of
+from crm_pipeline.store.tables import Commit, Tables, TableVersion, commit_all
+from crm_pipeline.store.tables.corruption import check_versions, damaged_version
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.replacement import write_replaced, write_whole
+
+CODE_VERSION = 1
+"""To be raised when the same records would give other rows."""
+_HISTORY = 10
+_POINTS = CONTACT_POINTS.name
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user has chosen.
+
+    Attributes:
+        regions: by connection, the country by which national numbers without a country are read.
+        expires: after that time a value is judged again.
+        shared_from: a number that so many people have is a switchboard or a placeholder.
+    """
+
+    regions: Mapping[str, str]
+    expires: timedelta = timedelta(days=30)
+    shared_from: int = 20
+
+
+def verify(
+    tables: Tables,
+    engine: Engine,
+    judges: Judges,
+    choices: Choices,
+    *,
+    wanted: Collection[str],
+    now: datetime,
+) -> Verified:
+    """Bring the verified tables up to date with the normalized ones; commit them in one release.
+
+    Args:
+        tables: where the normalized tables are, and where versions are committed.
+        engine: runs the SQL.
+        judges: how values are judged.
+        choices: what the user has chosen.
+        wanted: the normalized tables by the names under which the store keeps them; others are ignored.
+        now: the present.
+
+    Raises:
+        CorruptFile: a file of a normalized table is not as it was written.
+        ContractError: the new rows break a rule; the tables keep their current versions.
+        CommitConflict: another process built the same tables at the same time.
+    """
+    current = {
+        table.name: _version(tables, VERIFIED.stored_name(table.name)) for table in VERIFIED.tables
+    }
+    sources = sources_of(tables, set(wanted) & set(tables.current().tables))
+    state = _State.of(sources, judges, choices)
+    parents = _comparable(tables, current, state)
+    return _Build(tables, engine, judges, choices, now, sources, state, current, parents).run()
+
+
+def _version(tables: Tables, name: str) -> TableVersion | None:
+    try:
+        return tables.version(name)
+    except CorruptFile:
+        return tables.unreadable(name)
+
+
+def _comparable(
+    tables: Tables, current: Mapping[str, TableVersion | None], state: "_State"
+) -> dict[str, TableVersion]:
+    """Return the current versions if rows of them can be kept, else nothing."""
+    versions = {name: version for name, version in current.items() if version is not None}
+    is_usable = (
+        len(versions) == len(current)
+        and all(version.meta.get("rules") == state.rules for version in versions.values())
+        and len({version.meta.get("state") for version in versions.values()}) == 1
+        and damaged_version(versions.values(), tables.verifier) is None
+    )
+    return versions if is_usable else {}
+
+
+@dataclass(frozen=True)
+class _State:
+    """What the tables are made of.
+
+    Attributes:
+        inputs: the version of each normalized table.
+        rules: a fingerprint of all by which values are judged.
+    """
+
+    inputs: Mapping[str, str]
+    rules: str
+
+    @classmethod
+    def of(cls, sources: Collection[Source], judges: Judges, choices: Choices) -> "_State":
+        inputs = {source.version.name: source.version.version for source in sources}
+        columns = [[c.name for c in table.columns] for table in VERIFIED.tables]
+        rules = [
+            CODE_VERSION,
+            choices.shared_from,
+            judges.rules,
+            sorted(choices.regions.items()),
+            columns,
+        ]
+        return cls(inputs, fingerprint(rules))
+
+    @property
+    def identity(self) -> str:
+        return fingerprint([dict(self.inputs), self.rules])
+
+
+@dataclass(frozen=True)
+class _Build:
+    tables: Tables
+    engine: Engine
+    judges: Judges
+    choices: Choices
+    now: datetime
+    sources: list[Source]
+    state: _State
+    current: Mapping[str, TableVersion | None]
+    parents: Mapping[str, TableVersion]
+
+    def run(self) -> Verified:
+        """Build and commit the tables, if anything has changed."""
+        expired_before = self.now - self.choices.expires
+        changed = ""
+        if self.parents:
+            changed = changed_records(
+                self.engine, self.tables, self.sources, self.parents, expired_before
+            )
+            if not changed:
+                return result_of(self.parents, changed=False)
+        elif not self.sources and not any(self.current.values()):
+            return Verified({}, changed=False)
+        check_versions(self.tables, [source.version for source in self.sources])
+        known = regions(self.engine, countries_of(self.sources), self.judges)
+        while True:
+            points = Points(self.engine, self.sources, changed, self.parents.get(_POINTS))
+            points.define(known, self.choices.regions)
+            rows = Rows(self.engine, self.judges, points, self.parents, expired_before, self.now)
+            rows.define(self.choices.shared_from)
+            sharers = rows.records_to_add()
+            if not sharers:
+                break
+            changed = self.engine.table(
+                "changed records and sharers", f"(FROM {changed}) UNION (FROM {sharers})"
+            )
+        return self._committed(rows, changed)
+
+    def _committed(self, rows: Rows, changed: str) -> Verified:
+        with ExitStack() as stack:
+            commits = [self._staged(stack, table, rows, changed) for table in VERIFIED.tables]
+            rows.check()
+            counts = rows.counts()
+            commit_all([self._with_meta(commit, counts) for commit in commits])
+        versions = {
+            table.name: version
+            for table in VERIFIED.tables
+            if (version := self.tables.version(VERIFIED.stored_name(table.name)))
+        }
+        return result_of(versions, changed=True, judged=rows.judged)
+
+    def _staged(self, stack: ExitStack, table: StageTable, rows: Rows, changed: str) -> Commit:
+        name = VERIFIED.stored_name(table.name)
+        staged = stack.enter_context(self.tables.stage(name, table.key))
+        parent = self.parents.get(table.name)
+        if parent is None:
+            count = write_whole(self.engine, staged, rows.of(table.name))
+            rows.were_written(table.name, staged)
+        else:
+            keys = rows.keys(table.name, changed)
+            count = write_replaced(self.engine, staged, parent, keys, rows.of(table.name))
+        return Commit(staged, self.current[table.name], count)
+
+    def _with_meta(self, commit: Commit, counts: list[PointCount]) -> Commit:
+        [table] = [t for t in VERIFIED.tables if VERIFIED.stored_name(t.name) == commit.staged.name]
+        before = self.current[_POINTS]
+        history = before.meta.get("history", []) if before else []
+        is_points = table.name == _POINTS
+        meta: dict[str, Any] = {
+            "rules": self.state.rules,
+            "state": self.state.identity,
+            "inputs": dict(self.state.inputs),
+            "live": commit.rows,
+            "table": {"name": table.name, "description": table.description},
+            "columns": [
+                {"name": c.name, "type": c.type, "description": c.description}
+                for c in table.columns
+            ],
+            "counts": [asdict(count) for count in counts] if is_points else [],
+            "history": [*history, shares(counts)][-_HISTORY - 1 :] if is_points else [],
+        }
+        return replace(commit, meta=meta)

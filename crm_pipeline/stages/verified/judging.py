@@ -1,0 +1,73 @@
+"""Judge distinct values in batches, and load the verdicts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from crm_pipeline.model.names import literal
+from crm_pipeline.store.tables.engine import Engine
+
+BATCH_VALUES = 100_000
+"""So many values are judged at a time, which bounds the memory."""
+
+Judge = Callable[[pa.Table], pa.Table]
+"""Returns the verdicts on distinct values: the columns of a verdict table without `rules_version` and `checked_at`."""
+
+
+@dataclass(frozen=True)
+class Judges:
+    """How values are judged.
+
+    Attributes:
+        emails: for a table with the column `value`.
+        phones: for a table with the columns `value` and `region`.
+        regions_of: returns the ISO 3166 code of each country as records have it; NULL where it is not known.
+        rules: version of all rules and lists; with another one everything is judged again.
+    """
+
+    emails: Judge
+    phones: Judge
+    regions_of: Callable[[pa.Array], pa.Array]
+    rules: str
+
+
+def judged(  # noqa: PLR0917 - each argument is plain at the call
+    engine: Engine, name: str, values: str, judge: Judge, rules: str, now: datetime
+) -> str:
+    """Judge the values of a query, and return the relation with the verdicts.
+
+    Args:
+        engine: runs the SQL.
+        name: of the relation.
+        values: SQL for the distinct values.
+        judge: judges them.
+        rules: the version of the rules.
+        now: when they are judged.
+    """
+    rows = engine.arrow(values)
+    stamp = (
+        f"{literal(rules)} AS rules_version, {literal(now.isoformat())}::TIMESTAMPTZ AS checked_at"
+    )
+    # An empty batch first, so that the relation has its columns.
+    relation = engine.table(
+        name, f"SELECT *, {stamp} FROM {_loaded(engine, judge, rows.slice(0, 0))}"
+    )
+    for start in range(0, rows.num_rows, BATCH_VALUES):
+        loaded = _loaded(engine, judge, rows.slice(start, BATCH_VALUES))
+        engine.run(f"INSERT INTO {relation} BY NAME SELECT *, {stamp} FROM {loaded}")
+    return relation
+
+
+def _loaded(engine: Engine, judge: Judge, rows: pa.Table) -> str:
+    return engine.load("judged batch", judge(rows))
+
+
+def regions(engine: Engine, countries: str, judges: Judges) -> str:
+    """Return the relation with `country` and `region` for the countries of a query; unknown ones are left out."""
+    rows = engine.arrow(countries)
+    names = rows.column("country").combine_chunks()
+    pairs = pa.table({"country": names, "region": judges.regions_of(names)})
+    loaded = engine.load("regions", pairs)
+    return engine.table("known regions", f"SELECT * FROM {loaded} WHERE region IS NOT NULL")
