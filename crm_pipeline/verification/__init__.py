@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crm_pipeline.verification.countries import region_of, regions_of
+    from crm_pipeline.verification.dns import DnsSettings, MailServers
     from crm_pipeline.verification.emails import judge_emails
+    from crm_pipeline.verification.explanations import Finding, explain_email, explain_phone
     from crm_pipeline.verification.mail_lists import ListDate, list_dates
+    from crm_pipeline.verification.mail_servers import (
+        AnswerCache,
+        DomainAnswer,
+        MemoryCache,
+        apply_dns,
+    )
     from crm_pipeline.verification.phones import judge_phones, with_shared
     from crm_pipeline.verification.vocabulary import (
         EMAIL_RULE,
@@ -28,8 +36,11 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "countries": ("region_of", "regions_of"),
+    "dns": ("DnsSettings", "MailServers"),
     "emails": ("judge_emails",),
+    "explanations": ("Finding", "explain_email", "explain_phone"),
     "mail_lists": ("ListDate", "list_dates"),
+    "mail_servers": ("AnswerCache", "DomainAnswer", "MemoryCache", "apply_dns"),
     "phones": ("judge_phones", "with_shared"),
     "vocabulary": (
         *("EMAIL_RULE", "PHONE_RULE", "EmailReason", "EmailVerdict", "Method"),
@@ -41,13 +52,22 @@ __all__ = [
     "EMAIL_RULES",
     "PHONE_RULE",
     "PHONE_RULES",
+    "AnswerCache",
+    "DnsSettings",
+    "DomainAnswer",
     "EmailReason",
     "EmailVerdict",
+    "Finding",
     "ListDate",
+    "MailServers",
+    "MemoryCache",
     "Method",
     "PhoneReason",
     "PhoneType",
     "PhoneVerdict",
+    "apply_dns",
+    "explain_email",
+    "explain_phone",
     "judge_emails",
     "judge_phones",
     "list_dates",

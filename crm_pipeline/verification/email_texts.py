@@ -6,7 +6,8 @@ two addresses. Nothing is guessed: a text without an @ is one address, which has
 
 import re
 import unicodedata
-from email.utils import getaddresses
+from collections.abc import Iterator
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,9 +24,15 @@ _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
     0x3002: ".",
     0xFF61: ".",
 }
-_SEPARATORS = re.compile(r"[\s,;|]+")
-_MAILTO = re.compile(r"mailto:", re.IGNORECASE)
-_SPACED_AT = re.compile(r" ?@ ?")
+_SEPARATORS = re.compile(r"[\s,;|<>()]+")
+_TOKEN = re.compile(
+    r"<(?P<bracketed>[^<>]*)>"
+    r'|(?P<quoted>"(?:[^"\\]|\\.){0,300}")(?:(?P<domain>@[^\s,;|<>()"]+)|(?P<name> ?(?=<)))?'
+    r"|(?P<word>[^\s,;|<>()\"]+)"
+)
+_MAILTO = re.compile(r"mailto:([^\s?<>]*)(?:\?[^\s<>]*)?", re.IGNORECASE)
+# `jane @ x.org` is one address, but in `Jane Doe @ x.org` nobody knows what stands before the @.
+_SPACED_AT = re.compile(r"(^|[,;|<>] ?)([^\s,;|<>@]+) ?@ ?([^\s,;|<>@]+)(?= ?(?:$|[,;|<>]))")
 
 
 def addresses_of(texts: pa.StringArray) -> Parts:
@@ -39,28 +46,34 @@ def addresses_of(texts: pa.StringArray) -> Parts:
 def taken_apart(text: str) -> list[str]:
     """Return the addresses of one text, one to 500, as written but for what only shows them.
 
-    Left out are display names, `mailto:`, separators, invisible characters at the ends, and the spaces around an @.
+    Left out are display names, `mailto:`, separators, invisible characters at the ends, and the spaces around an @ between two
+    words.
     Full-width characters become ordinary ones.
     """
-    plain = _MAILTO.sub("", _visible(text.translate(_FULL_WIDTH)))
+    plain = _MAILTO.sub(r"\1", _visible(text.translate(_FULL_WIDTH)))
     if "@" not in plain:
         return [plain]
-    if named := _named(plain):
-        return named[:_MOST]
-    spaced = " ".join(plain.split())
-    words = [word.strip("<>()[]'\"") for word in _SEPARATORS.split(_SPACED_AT.sub("@", spaced))]
-    return [word for word in words if "@" in word][:_MOST] or [plain]
+    spaced = _SPACED_AT.sub(r"\1\2@\3", " ".join(plain.split()))
+    return list(islice(_addresses(spaced), _MOST)) or [plain]
 
 
-def _named(text: str) -> list[str]:
-    """Return the addresses of a text with display names, quotes or comments; none where it has no such."""
-    if not {"<", '"', "("}.intersection(text):
-        return []
-    try:
-        pairs = getaddresses([text.replace(";", ",")])
-    except RecursionError:  # Python's parser calls itself for each bracket in a bracket
-        return []
-    return [address for _, address in pairs if "@" in address]
+def _addresses(text: str) -> Iterator[str]:
+    """Yield what stands in angle brackets, quoted local parts with their domains, and words with an @."""
+    for token in _TOKEN.finditer(text):
+        if token["bracketed"] and "@" in token["bracketed"]:
+            yield token["bracketed"].strip()
+        elif token["quoted"] and token["domain"]:
+            yield token["quoted"] + token["domain"]
+        elif token["quoted"] and not token["name"]:
+            yield from _words(token["quoted"])
+        elif token["word"]:
+            yield from _words(token["word"])
+
+
+def _words(text: str) -> Iterator[str]:
+    for word in _SEPARATORS.split(text):
+        if "@" in word:
+            yield word.strip("[]'\"")
 
 
 def _visible(text: str) -> str:

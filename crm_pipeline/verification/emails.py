@@ -12,7 +12,7 @@ from crm_pipeline.verification.email_syntax import ParsedAddresses, parsed
 from crm_pipeline.verification.email_texts import addresses_of
 from crm_pipeline.verification.parts import readable
 from crm_pipeline.verification.reasons import Flags, column, listed, no_flags, verdicts
-from crm_pipeline.verification.role_names import PLACEHOLDER_WORDS, ROLE_NAMES
+from crm_pipeline.verification.role_names import ROLE_NAMES
 from crm_pipeline.verification.vocabulary import EMAIL_RULE, EmailReason, Method
 
 _GMAIL = pa.array(["gmail.com", "googlemail.com"])
@@ -34,7 +34,7 @@ def judge_emails(values: pa.Array | pa.ChunkedArray) -> pa.Table:
     flags, suggestion = _judged(addresses)
     return pa.table(
         {
-            "value": texts.take(pa.array(parts.field)),
+            "value": parts.of(texts),
             "position": pa.array(parts.position),
             "address": parts.text,
             "email_normalized": addresses.normalized,
@@ -54,14 +54,14 @@ def match_keys(addresses: ParsedAddresses) -> pa.StringArray:
 
     Case is folded; at Gmail dots and what follows a plus do not count, and its two domains are one.
     """
-    local = pc.utf8_lower(addresses.local)
-    is_gmail = pc.is_in(addresses.domain, value_set=_GMAIL)
-    short = pc.replace_substring(pc.replace_substring_regex(local, r"\+.*$", ""), ".", "")
-    is_gmail = pc.and_(is_gmail, pc.greater(pc.binary_length(short), 0))
-    return pc.binary_join_element_wise(
-        pc.if_else(is_gmail, short, local),
-        pc.if_else(is_gmail, pa.scalar("gmail.com"), addresses.domain),
-        "@",
+    local = _folded(addresses.local)
+    keys = pc.binary_join_element_wise(local, addresses.domain, "@")
+    is_gmail = pc.and_(
+        pc.is_in(addresses.domain, value_set=_GMAIL), pc.match_substring_regex(local, r"^\.*[^.+]")
+    )
+    short = pc.replace_substring(_untagged(local.filter(is_gmail)), ".", "")
+    return pc.replace_with_mask(
+        keys, is_gmail, pc.binary_join_element_wise(short, "gmail.com", "@")
     )
 
 
@@ -71,20 +71,22 @@ def _judged(addresses: ParsedAddresses) -> tuple[Flags, pa.StringArray]:
     coded = addresses.domain.dictionary_encode()
     facts = facts_about(coded.dictionary)
     is_bad = np.asarray(addresses.domain.is_null())
-    codes = np.asarray(coded.indices.fill_null(0))
+    codes = np.asarray(coded.indices.fill_null(len(coded.dictionary)))
 
     def of_domain(fact: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        return ~is_bad & (fact[codes] if len(fact) else False)
+        return np.append(fact, np.False_).take(codes)
 
-    is_special = _true(pc.match_substring(addresses.problem, "special-use"))
+    is_special = np.asarray(addresses.is_special.fill_null(False))  # noqa: FBT003
     suggestion = facts.suggestion.take(coded.indices)
+    local = _folded(addresses.local)
+    blank = _true(pc.equal(local, facts.blank_word.take(coded.indices)))
     found: Mapping[EmailReason, NDArray[np.bool_]] = {
         EmailReason.BAD_SYNTAX: is_bad & ~is_special,
         EmailReason.SPECIAL_USE: is_special,
-        EmailReason.PLACEHOLDER: of_domain(facts.example) | _are_placeholders(addresses),
+        EmailReason.PLACEHOLDER: of_domain(facts.placeholder) | blank,
         EmailReason.TYPO: np.asarray(suggestion.is_valid()),
         EmailReason.DISPOSABLE: of_domain(facts.disposable),
-        EmailReason.ROLE: _are_roles(addresses.local),
+        EmailReason.ROLE: _are_roles(local),
         EmailReason.HOMOGRAPH: of_domain(facts.homograph),
         EmailReason.UNKNOWN_TLD: of_domain(facts.unknown_tld),
         EmailReason.FREE_PROVIDER: of_domain(facts.free),
@@ -92,21 +94,26 @@ def _judged(addresses: ParsedAddresses) -> tuple[Flags, pa.StringArray]:
     }
     for reason, holds in found.items():
         flags[:, column(reason, EMAIL_RULE)] = holds
-    local = addresses.local
-    return flags, pc.binary_join_element_wise(local, suggestion, "@")
+    return flags, pc.binary_join_element_wise(addresses.local, suggestion, "@")
 
 
 def _are_roles(local: pa.StringArray) -> NDArray[np.bool_]:
-    name = pc.replace_substring_regex(pc.utf8_lower(local), r"\+.*$", "")
-    return _true(pc.is_in(name, value_set=pa.array(sorted(ROLE_NAMES))))
+    """Return which folded local parts are names of functions, a tag behind a plus aside."""
+    names = pa.array(sorted(ROLE_NAMES))
+    holds = _true(pc.is_in(local, value_set=names))
+    tagged = np.flatnonzero(_true(pc.match_substring(local, "+")))
+    holds[tagged] = np.asarray(pc.is_in(_untagged(local.take(pa.array(tagged))), value_set=names))
+    return holds
 
 
-def _are_placeholders(addresses: ParsedAddresses) -> NDArray[np.bool_]:
-    """Return which addresses have the same word on both sides, one that says nothing, such as test@test.com."""
-    label = pc.replace_substring_regex(addresses.domain, r"\..*$", "")
-    is_word = pc.is_in(label, value_set=pa.array(sorted(PLACEHOLDER_WORDS)))
-    return _true(pc.and_(is_word, pc.equal(pc.utf8_lower(addresses.local), label)))
+def _folded(local: pa.StringArray) -> pa.StringArray:
+    is_ascii = pc.all(pc.string_is_ascii(local), min_count=0).as_py()
+    return pc.ascii_lower(local) if is_ascii else pc.utf8_lower(local)
+
+
+def _untagged(local: pa.StringArray) -> pa.StringArray:
+    return pc.replace_substring_regex(local, r"\+.*$", "")
 
 
 def _true(holds: pa.BooleanArray) -> NDArray[np.bool_]:
-    return np.asarray(pc.fill_null(holds, False))  # noqa: FBT003 - the parameter has no other form
+    return np.array(pc.fill_null(holds, False))  # noqa: FBT003 - the parameter has no other form

@@ -23,6 +23,11 @@ class Parts:
     position: NDArray[np.int32]
     text: pa.StringArray
 
+    def of(self, fields: pa.Array) -> pa.Array:
+        """Return for each part what belongs to its field."""
+        is_same = len(fields) == len(self.field) and not self.position.any()
+        return fields if is_same else fields.take(pa.array(self.field))
+
 
 def taken_from(
     fields: pa.StringArray, is_whole: pa.BooleanArray, take_apart: Callable[[str], list[str]]

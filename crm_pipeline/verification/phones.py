@@ -27,6 +27,7 @@ _FICTION = (
     r"|3069990\d{3}|1(?:13|14|15|16|17|18|21|31|41|51|61)4960\d{3}|1914980\d{3}|2896496\d{3}|2920180\d{3})$"
 )
 _LETTER_BY_DIGIT = r"[0-9]-?[A-Za-z]|[A-Za-z]-?[0-9]"
+_THREE_LETTERS = "[A-Za-z].*[A-Za-z].*[A-Za-z]"  # the fewest that the library takes for digits
 _WRITTEN_EXTENSION = r"(?i)[\s,;(]*(?:tel:|;?ext(?:\.|n\.?|ension)?|xtn\.?|x|int|anexo|durchwahl|dw)[.:=\s]*([0-9]{1,20})\W*$"
 
 
@@ -46,14 +47,13 @@ def judge_phones(
     """
     texts, countries = readable(values), readable(regions)
     parts = numbers_of(texts)
-    rows = pa.array(parts.field)
-    region = countries.take(rows)
+    region = parts.of(countries)
     supported = pc.if_else(pc.is_in(region, value_set=known_regions()), region, "")
     numbers = parsed_numbers(parts.text, supported)
     flags = _judged(parts, supported, numbers)
     return pa.table(
         {
-            "value": texts.take(rows),
+            "value": parts.of(texts),
             "region": region,
             "position": pa.array(parts.position),
             "number": parts.text,
@@ -110,8 +110,11 @@ def _have_letters(texts: pa.StringArray) -> NDArray[np.bool_]:
     holds = _matches(texts, "[A-Za-z]")
     rows = np.flatnonzero(holds)
     bare = pc.replace_substring_regex(texts.take(pa.array(rows)), _WRITTEN_EXTENSION, "")
-    is_spelt = [phonenumbers.is_alpha_number(text) for text in bare.to_pylist()]
-    holds[rows] = _matches(bare, _LETTER_BY_DIGIT) | np.array(is_spelt, np.bool_)
+    among = _matches(bare, _LETTER_BY_DIGIT)
+    maybe_words = np.flatnonzero(~among & _matches(bare, _THREE_LETTERS))
+    words = bare.take(pa.array(maybe_words)).to_pylist()
+    among[maybe_words] = [phonenumbers.is_alpha_number(text) for text in words]
+    holds[rows] = among
     return holds
 
 
