@@ -1,0 +1,126 @@
+"""Verdicts on one value, explained as a linter does: what was found, why it matters, and what to do about it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from crm_pipeline.verification.countries import region_of
+from crm_pipeline.verification.email_syntax import parsed_one
+from crm_pipeline.verification.emails import judge_emails
+from crm_pipeline.verification.mail_servers import DomainAnswer, apply_dns
+from crm_pipeline.verification.phones import judge_phones
+from crm_pipeline.verification.vocabulary import (
+    EMAIL_RULE,
+    PHONE_RULE,
+    EmailReason,
+    PhoneReason,
+    PhoneType,
+    Term,
+)
+
+
+class Finding(NamedTuple):
+    """One line of an explanation.
+
+    Attributes:
+        what: the address or number and its verdict, or a reason with the verdict that it means.
+        why: what that says.
+        cure: what to do; "" where nothing is to be done.
+    """
+
+    what: str
+    why: str
+    cure: str
+
+
+_CURES: Mapping[Term, str] = {
+    EmailReason.BAD_SYNTAX: "Ask for the address again, or look for it in the person's mails.",
+    EmailReason.SPECIAL_USE: "Ask for the public address.",
+    EmailReason.NO_DOMAIN: "Look for the company's present domain.",
+    EmailReason.NO_MX: "Look for the company's present domain.",
+    EmailReason.NULL_MX: "Ask for another address: this domain never takes mail.",
+    EmailReason.PLACEHOLDER: "Empty the field, or ask for the address.",
+    EmailReason.DISPOSABLE: "Ask for a lasting address before anything depends on it.",
+    EmailReason.ROLE: "Look for the person's own address.",
+    EmailReason.HOMOGRAPH: "Compare the domain with the company's, letter by letter, before you write.",
+    EmailReason.UNKNOWN_TLD: "Check the end of the domain.",
+    EmailReason.NOT_CHECKED: "Switch DNS on to learn whether the domain receives mail.",
+    EmailReason.DNS_FAILED: "Nothing to do: the domain is asked again.",
+    PhoneReason.NOT_A_NUMBER: "Empty the field, or ask for the number.",
+    PhoneReason.NO_REGION: "Fill the country of the record, or write the number with its country code.",
+    PhoneReason.UNKNOWN_COUNTRY_CODE: "Check the digits behind the plus sign.",
+    PhoneReason.NO_AREA_CODE: "Add the area code.",
+    PhoneReason.TOO_SHORT: "Look for missing digits.",
+    PhoneReason.TOO_LONG: "Look for two numbers in one, or an extension without its mark.",
+    PhoneReason.INVALID_FOR_REGION: "Check the digits, and the country of the record.",
+    PhoneReason.PLACEHOLDER: "Empty the field, or ask for the number.",
+    PhoneReason.FICTION: "Empty the field, or ask for the number.",
+    PhoneReason.LETTERS: "Write the number in digits.",
+    PhoneReason.SHARED: "Look for the person's own number.",
+    PhoneReason.PREMIUM_RATE: "Look for another number before you call.",
+    PhoneReason.OTHER_COUNTRY: "Nothing to do where the person moved or travels; else check the country.",
+}
+
+
+def explain_email(value: str, answers: Mapping[str, DomainAnswer] | None = None) -> list[Finding]:
+    """Return what is known about each address in a text.
+
+    Args:
+        value: as it stands in a field.
+        answers: what DNS said about domains, where it was asked.
+    """
+    judged = apply_dns(judge_emails(_column(value)), answers or {})
+    findings = []
+    for row in judged.to_pylist():
+        form = row["email_normalized"] or row["address"]
+        why = f"Read as {row['address']!r}." if row["address"] != value else "Read as it stands."
+        findings.append(Finding(f"{form}: {row['verdict']}", why, ""))
+        for word in row["reasons"]:
+            reason = EmailReason[word.upper()]
+            why, cure = reason.description, _CURES.get(reason, "")
+            if reason is EmailReason.BAD_SYNTAX:
+                why = f"{why} {parsed_one(row['address']).problem}"
+            if reason is EmailReason.TYPO:
+                cure = f"Did you mean {row['suggestion']}?"
+            findings.append(Finding(f"{reason}: {EMAIL_RULE[reason]}", why, cure))
+    return findings
+
+
+def explain_phone(value: str, country: str = "") -> list[Finding]:
+    """Return what is known about each number in a text.
+
+    Args:
+        value: as it stands in a field.
+        country: code or name of the country that numbers without a country code are of; "" where none is known.
+    """
+    region = region_of(country) if country else None
+    findings = []
+    if country and not region:
+        why = f"{country!r} is no country that is known, or may be more than one."
+        findings.append(
+            Finding("country: unknown", why, "Give its code of two letters, such as DE.")
+        )
+    for row in judge_phones(_column(value), pa.array([region], pa.string())).to_pylist():
+        extension = f" extension {row['extension']}" if row["extension"] else ""
+        form = f"{row['phone_e164'] or row['number']}{extension}"
+        findings.append(Finding(f"{form}: {row['verdict']}", _kind(row), ""))
+        for word in row["reasons"]:
+            reason = PhoneReason[word.upper()]
+            line = Finding(f"{reason}: {PHONE_RULE[reason]}", reason.description, "")
+            findings.append(line._replace(cure=_CURES.get(reason, "")))
+    return findings
+
+
+def _kind(row: Mapping[str, str | None]) -> str:
+    """Return what kind of number a row is about."""
+    kind, country = row["phone_type"], row["phone_country"]
+    place = f" in {country}" if country and country != "001" else ""
+    if not kind:
+        return f"No kind of number{place}."
+    return f"{kind}{place}: {PhoneType[kind.upper()].description}"
+
+
+def _column(value: str) -> pa.StringArray:
+    """Return one text as a column; lone surrogates, which no text in UTF-8 has, become question marks."""
+    return pa.array([value.encode(errors="replace").decode()])
