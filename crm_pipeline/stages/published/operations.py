@@ -13,6 +13,7 @@ import pyarrow as pa
 from crm_pipeline.model.schema import Field, changes
 from crm_pipeline.stages.published.consistency import Finding
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
+from crm_pipeline.stages.published.stage_tables import StageRows
 from crm_pipeline.stages.published.views import View
 from crm_pipeline.store.landing import Landing
 
@@ -156,9 +157,11 @@ def batches(landing: Landing, connections: Iterable[str]) -> OpsTable:
     return OpsTable("batches", "Landed files.", columns, rows)
 
 
-def table_versions(published: Iterable[PublishedTable]) -> OpsTable:
+def table_versions(
+    published: Iterable[PublishedTable], of_stages: Iterable[StageRows] = ()
+) -> OpsTable:
     """Return the table of the versions that the published file is made of."""
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (
             connection_of(version),
             table.name,
@@ -172,13 +175,18 @@ def table_versions(published: Iterable[PublishedTable]) -> OpsTable:
         for table in published
         for version in table.versions
     ]
+    rows += [
+        (None, made.name, v.version, v.rows, v.meta["live"], None, None, v.committed_at)
+        for made in of_stages
+        for v in made.versions
+    ]
     columns = {
-        "connection": _OBJECT["connection"],
+        "connection": (_TEXT, "Name of the connection. NULL: the table is made of all of them."),
         "table_name": (_TEXT, "Table of schema crm."),
-        "version": (_TEXT, "Version of the connection's part."),
+        "version": (_TEXT, "Version of the connection's part, or of the whole table."),
         "rows": (_WHOLE, "Records, deleted ones included."),
         "live": (_WHOLE, "Records that are not deleted."),
-        "batches": (_WHOLE, "Landed batches that it is made of."),
+        "batches": (_WHOLE, "Landed batches that it is made of, where it is made of such."),
         "quarantined": (
             _WHOLE,
             "Landed rows that could not be used; what never landed is in ops.freshness.remarks.",
