@@ -1,6 +1,6 @@
 """Tables of schema `ops`: windows, batches, versions, quality, changes of schemas, fields."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -203,9 +203,19 @@ FROM ops.quality WHERE kind = '{CONSISTENCY}'
 """
 
 
-def quality(published: Iterable[PublishedTable], findings: Iterable[Finding] = ()) -> OpsTable:
-    """Return the table of the results of all rules: of contracts on every version, and between tables."""
-    of_contracts = [
+def quality(
+    published: Iterable[PublishedTable],
+    findings: Iterable[Finding] = (),
+    yesterday: Mapping[tuple[str, str, str, str], float] | None = None,
+) -> OpsTable:
+    """Return the table of the results of all rules: of contracts on every version, and between tables.
+
+    Args:
+        published: the tables with the results of their contracts.
+        findings: the results of the rules between tables.
+        yesterday: the share of rows that broke each rule, by connection, table, kind and rule.
+    """
+    of_contracts: list[tuple[Any, ...]] = [
         (
             connection_of(version),
             table.name,
@@ -220,7 +230,7 @@ def quality(published: Iterable[PublishedTable], findings: Iterable[Finding] = (
         for version in table.versions
         for rule, severity, failures, examples in version.meta["results"]
     ]
-    between_tables = [
+    between_tables: list[tuple[Any, ...]] = [
         (
             finding.connection,
             finding.table,
@@ -248,9 +258,23 @@ def quality(published: Iterable[PublishedTable], findings: Iterable[Finding] = (
         "failures": (_WHOLE, "Live rows that break the rule."),
         "rows": (_WHOLE, "Live rows that were checked."),
         "examples": (pa.list_(_TEXT), "Keys of a few such rows."),
+        "share": (pa.float64(), "failures / rows. NULL: no row was checked."),
+        "share_yesterday": (
+            pa.float64(),
+            "The same in the last publish before today, UTC. NULL: there was none, or it did not check the rule.",
+        ),
     }
-    about = "Rules for the live rows, and the rows that break them."
-    return OpsTable("quality", about, columns, [*of_contracts, *between_tables])
+    before = yesterday or {}
+    rows = [
+        (*row, _share(row[5], row[6]), before.get((row[0], row[1], row[3], row[2])))
+        for row in (*of_contracts, *between_tables)
+    ]
+    about = "Rules for the live rows, the rows that break them, and how their share moved."
+    return OpsTable("quality", about, columns, rows)
+
+
+def _share(failures: int, rows: int) -> float | None:
+    return failures / rows if rows else None
 
 
 def published_findings(snapshot: Path) -> tuple[Finding, ...]:

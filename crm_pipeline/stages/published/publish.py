@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 
@@ -11,7 +12,7 @@ from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.settings import Connection, Retention
-from crm_pipeline.stages.published import budgets, operations
+from crm_pipeline.stages.published import budgets, operations, rates
 from crm_pipeline.stages.published.accounts import (
     Connected,
     connected,
@@ -29,6 +30,7 @@ from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown, freshn
 from crm_pipeline.stages.published.operations import OpsTable, published_findings
 from crm_pipeline.stages.published.parquet import bring_up_to_date
 from crm_pipeline.stages.published.past import Snapshot, snapshot_at, snapshot_before
+from crm_pipeline.stages.published.rates import Earlier
 from crm_pipeline.stages.published.relations import (
     PREFIX,
     PublishedTable,
@@ -53,6 +55,7 @@ LAYOUT = 9
 _DATABASE = "building"
 _USUAL = Retention()
 _NO_ACCOUNTS = ApiAccounts()
+_NO_LISTS: Mapping[str, str] = MappingProxyType({})
 _log = structlog.get_logger("crm_pipeline.published")
 
 
@@ -88,6 +91,7 @@ def publish(
     wanted: Collection[str] | None = None,
     accounts: ApiAccounts = _NO_ACCOUNTS,
     freshness: Sequence[Freshness] = (),
+    lists: Mapping[str, str] = _NO_LISTS,
     retention: Retention = _USUAL,
     min_age: timedelta = AT_MOST_EVERY,
     is_forced: bool = False,
@@ -104,6 +108,7 @@ def publish(
             stages across connections are always published.
         accounts: the counters of calls, for `ops.api_usage` and `ops.api_limits`.
         freshness: of the configured objects, for `ops.freshness`; a change of it alone is published, too.
+        lists: the date or version of each list by which addresses are judged, for `ops.verification_lists`.
         retention: how many earlier snapshots and versions are kept.
         min_age: age that the file must have before a change of freshness alone is published.
         is_forced: build even if the release is published already.
@@ -135,7 +140,8 @@ def publish(
         currencies = {crm.name: crm.facts.currency for crm in crms if crm.facts.currency}
         published = published_tables(tables, release, currencies)
         of_stages = stage_tables(tables, release)
-        check_versions(tables, [v for table in (*published, *of_stages) for v in table.versions])
+        versions = [v for table in published for v in table.versions]
+        check_versions(tables, [*versions, *(v for rows in of_stages for v in rows.versions)])
         build = _Build(
             landing,
             engine,
@@ -145,6 +151,7 @@ def publish(
             derived_tables(published),
             crms,
             freshness,
+            lists,
         )
         with snapshots.building(
             name, current, lambda: build.parquet(_shared(landing, tables))
@@ -231,6 +238,7 @@ class _Build:
     derived: Sequence[Derived]
     crms: Sequence[Connected]
     freshness: Sequence[Freshness]
+    lists: Mapping[str, str]
 
     @property
     def connections(self) -> list[str]:
@@ -253,15 +261,17 @@ class _Build:
             shown_views = [*(view for _, _, _, view in views), CONTACTABLE_VIEW]
             empty = EmptyTables(self.engine, _DATABASE)
             empty.create(schemas, self.plain, self.of_stages, self.derived, shown_views)
+            since = self._since(shown)
+            yesterday = Earlier.of(since["yesterday"])
             run("BEGIN")
             counts = {table.name: self._table(table) for table in self.plain}
             judged = {rows.name: self._insert(rows.name, rows.sql) for rows in self.of_stages}
             made = {table.name: self._derived(table) for table in self.derived}
-            for ops in self._operations(views, accounts):
+            for ops in self._operations(views, accounts, yesterday):
                 empty.ops(ops)
             run("COMMIT")
             # In a transaction of its own, so that a damaged earlier file does not spoil this one.
-            empty.ops(Changes(self.engine, _DATABASE, self.plain).table(self._since(shown)))
+            empty.ops(Changes(self.engine, _DATABASE, self.plain).table(since))
             run(f"CHECKPOINT {_DATABASE}")
         except BaseException:
             self.engine.rollback()
@@ -278,7 +288,7 @@ class _Build:
         )
 
     def _since(self, shown: Path | None) -> dict[str, Snapshot | None]:
-        """Return the snapshots that `ops.changes` compares with; None where there is none."""
+        """Return the earlier snapshots that this one is compared with; None where there is none."""
         today = self.landing.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
         return {
             "last publish": snapshot_at(shown) if shown else None,
@@ -311,7 +321,10 @@ class _Build:
         return views
 
     def _operations(
-        self, views: Sequence[tuple[str, str, str, View]], accounts: ApiAccounts
+        self,
+        views: Sequence[tuple[str, str, str, View]],
+        accounts: ApiAccounts,
+        yesterday: Earlier,
     ) -> list[OpsTable]:
         return [
             operations.publication(self.release.number, LAYOUT, self.landing.clock.now()),
@@ -320,7 +333,9 @@ class _Build:
             operations.windows(self.landing, self.connections),
             operations.batches(self.landing, self.connections),
             operations.table_versions(self.published, self.of_stages),
-            operations.quality(self.plain, self._findings()),
+            operations.quality(self.plain, self._findings(), yesterday.rules),
+            rates.verdicts(self.engine, f"{_DATABASE}.crm", yesterday),
+            rates.verification_lists(self.lists),
             operations.schema_changes(self.landing, self.connections),
             operations.fields(views, self.landing),
             budgets.api_usage(accounts.days),
@@ -332,7 +347,8 @@ class _Build:
         for table in self.published:
             for version in table.versions:
                 read.setdefault(connection_of(version), set()).add(table.name)
-        rules = Consistency(self.engine, f"{_DATABASE}.crm", read)
+        is_verified = any(table.added for table in self.published)
+        rules = Consistency(self.engine, f"{_DATABASE}.crm", read, is_verified)
         findings = rules.findings(table for table in self.derived if table.is_bridge)
         return [*findings, *zone_findings(self.crms, self.published)]
 

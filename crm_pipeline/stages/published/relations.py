@@ -130,7 +130,7 @@ class PublishedTable:
             f"{values[name]} AS {quoted(name)}" if name in values else f"t.{quoted(name)}"
             for name, _, _ in self.columns
         )
-        joins = "".join(joined.join for joined in (*self.looked_up, *added))
+        joins = "".join([*(c.join for c in self.looked_up), *(c.join for c in added)])
         source = f"({self._union(versions)}) t{joins}"
         rows = f"SELECT {listed} FROM {source} {condition.replace('is_deleted', 't.is_deleted')}"
         return rows if self.finish is None else self._finished(rows, self.finish)
@@ -201,9 +201,9 @@ def published_tables(
         if version is not None and table is not None:
             versions.setdefault(table, []).append(version)
     plain = {name: _published(name, own, versions) for name, own in versions.items()}
-    for name, table in plain.items():
-        if table.versions:
-            plain[name] = replace(table, added=added_to(name, tables, release))
+    for name, own in versions.items():
+        if own:
+            plain[name] = replace(plain[name], added=added_to(name, tables, release))
     accounts = tuple(sorted((currencies or {}).items()))
     return [_finished(table, plain, accounts) for table in plain.values()]
 
