@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from crm_pipeline.stages.published.publish import _Build
+from crm_pipeline.stages.published.empty import EmptyTables
 from crm_pipeline.store.landing.records import RecordHasher
 from crm_pipeline.store.tables.engine import Engine
 
@@ -36,7 +36,7 @@ class _Listener:
 
 
 def _remembering(folder: Path, make: Callable[..., None]) -> Callable[..., None]:
-    def schema(build: Any, *arguments: Any) -> None:
+    def create(build: Any, *arguments: Any) -> None:
         listener = _Listener(build.engine)
         make(replace(build, engine=listener), *arguments)
         statements, run = listener.statements, build.engine.run
@@ -62,7 +62,7 @@ def _remembering(folder: Path, make: Callable[..., None]) -> Callable[..., None]
         finally:
             run(rest[-1])
 
-    return schema
+    return create
 
 
 def _parted(statements: Statements, at: int) -> tuple[Statements, Statements]:
@@ -73,7 +73,7 @@ def _parted(statements: Statements, at: int) -> tuple[Statements, Statements]:
 def remembered_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("schemas")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Build, "_schema", _remembering(folder, _Build._schema))
+        patch.setattr(EmptyTables, "create", _remembering(folder, EmptyTables.create))
         yield
 
 

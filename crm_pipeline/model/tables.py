@@ -26,6 +26,7 @@ from crm_pipeline.model.sales_tables import (
     STAGES,
 )
 from crm_pipeline.model.schema import Field
+from crm_pipeline.model.stages import STAGE_TABLES
 from crm_pipeline.model.table import INSTANT, MONEY, TAIL, Column, Table
 
 TABLES: Mapping[str, Table] = {
@@ -61,6 +62,10 @@ DERIVED: Mapping[str, tuple[str, ...]] = {
     "merges": tuple(name for name in TABLES if name != "merges"),
 }
 """Tables of schema crm that are derived from others when they are published, each with its sources."""
+CONTACTABLE = "contactable"
+"""The view of schema crm that lists whom one may write to."""
+NOT_OF_OBJECTS = frozenset({*DERIVED, *STAGE_TABLES, CONTACTABLE})
+"""Names in schema crm beside those of the common model that no table of an object may have."""
 _COLUMN_TYPES = {
     "boolean": "BOOLEAN",
     "integer": "BIGINT",
@@ -100,7 +105,7 @@ def view_name(obj: str, objects: Iterable[str] = ()) -> str:
 
 def _table_name(obj: str, others: Iterable[str]) -> str:
     plain = snake(obj)
-    reserved = {*TABLES, *DERIVED} | {f"{name}{DELETED_SUFFIX}" for name in TABLES}
+    reserved = {*TABLES, *NOT_OF_OBJECTS} | {f"{name}{DELETED_SUFFIX}" for name in TABLES}
     is_taken = plain in reserved or plain.endswith(DELETED_SUFFIX) or plain in map(snake, others)
     if not is_taken:
         return plain

@@ -3,7 +3,8 @@
 Moments near midnight, owners who left, queues and nobody, one stage name in two pipelines, rows of the history
 that change an amount only, deals that are lost in their stage, archived or moved to another pipeline, several
 currencies and deals without a rate, activities of several deals, shared addresses, links to deleted records,
-activities that came to nothing or came from outside, people who refused and were deleted.
+activities that came to nothing or came from outside, people who refused and were deleted, fields with several
+addresses, addresses that were not judged yet.
 """
 
 import random
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from crm_pipeline_tests.meaning.drawn_verdicts import judge
 from crm_pipeline_tests.meaning.rows import Account, Row, Rows
 
 NOW = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
@@ -44,6 +46,7 @@ def drawn(seed: int = 12) -> Rows:
     rng = random.Random(seed)
     for account in _ACCOUNTS:
         _Crm(rows, account, rng).draw()
+    judge(rows)
     return rows
 
 

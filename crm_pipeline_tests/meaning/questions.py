@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from crm_pipeline_tests.meaning import questions_deals, questions_people, questions_work
+from crm_pipeline_tests.meaning import (
+    questions_deals,
+    questions_people,
+    questions_verdicts,
+    questions_work,
+)
 from crm_pipeline_tests.meaning.rows import Rows
 
 Answer = Callable[[Rows], Iterable[tuple[Any, ...]]]
@@ -35,6 +40,13 @@ ANSWERS: dict[str, Answer] = {
     "21_who_may_be_written_to.sql": questions_people.not_refusing,
 }
 """Queries over schema `crm`, by file; two more are about `ops`, which no CRM has."""
+OF_VERDICTS: dict[str, Answer] = {
+    "22_what_may_be_mailed.sql": questions_verdicts.may_be_mailed,
+    "23_bounce_risk_by_source.sql": questions_verdicts.bounce_risk,
+    "24_phones_that_cannot_be_dialled.sql": questions_verdicts.undiallable,
+    "25_mistyped_addresses.sql": questions_verdicts.mistyped,
+}
+"""Queries about verdicts, which no CRM has either: drawn verdicts answer them."""
 
 _CLOSE = 1e-3
 """Queries round; so much may two ways of rounding differ, in parts of the value or, below one, in whole."""

@@ -195,11 +195,17 @@ def email_quality(rows: Rows) -> Lines:
             len(contacts),
             sum(c.get("email") is None for c in contacts),
             sum(c.get("email") is not None and not is_address(c["email"]) for c in contacts),
+            sum(c.get("email_verdict") == "undeliverable" for c in contacts),
+            sum(c.get("email_verdict") == "risky" for c in contacts),
+            sum(bool(c.get("email")) and c.get("email_verdict") is None for c in contacts),
             sum(c.get("email_bounced") is True for c in contacts),
             sum(c.get("is_quarantined") is True for c in contacts),
             sum(c.get("email_opt_out") is True for c in contacts),
             sum(c.get("email_opt_out") is None for c in contacts),
-            sum(map(_may_be_written_to, contacts)),
+            sum(
+                _may_be_written_to(c) and c.get("email_verdict") != "undeliverable"
+                for c in contacts
+            ),
         )
 
 

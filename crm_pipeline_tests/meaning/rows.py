@@ -15,7 +15,10 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pyarrow as pa
 
-from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES
+from crm_pipeline.model.stages import STAGE_TABLES, with_added
+from crm_pipeline.model.table import Column
+from crm_pipeline.model.tables import CONTACTABLE, DELETED_SUFFIX, TABLES
+from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
 
 Row = dict[str, Any]
 
@@ -125,7 +128,7 @@ def write(rows: Rows, file: duckdb.DuckDBPyConnection) -> None:
         values = [account.connection, account.vendor, True, account.zone, account.currency, None]
         file.execute("INSERT INTO ops.connections VALUES (?, ?, ?, ?, ?, ?)", values)
     file.execute("INSERT INTO ops.publication VALUES (1, 1, ?)", [rows.published_at])
-    tables = {name: list(rows.of(name)) for name in [*rows.tables, *TABLES]}
+    tables = {name: list(rows.of(name)) for name in [*rows.tables, *TABLES, *STAGE_TABLES]}
     tables["deal_stage_history"] = list(_with_stays(rows))
     tables["activities"], links = _linked(rows.of("activities"))
     tables["activity_contacts"] = list(_with_contacts(rows.of("activities")))
@@ -139,7 +142,7 @@ def write(rows: Rows, file: duckdb.DuckDBPyConnection) -> None:
         if name in _BRIDGES:
             _insert(file, f"crm.{name}", listed)
             continue
-        described = TABLES[name.removesuffix(DELETED_SUFFIX)].columns
+        described = _columns(name.removesuffix(DELETED_SUFFIX))
         columns = ", ".join(f'"{column.name}" {column.type}' for column in described)
         file.execute(f"CREATE TABLE crm.{name} ({columns})")
         _insert(file, f"crm.{name}", listed)
@@ -147,6 +150,13 @@ def write(rows: Rows, file: duckdb.DuckDBPyConnection) -> None:
         file.execute(
             f"CREATE TABLE IF NOT EXISTS crm.{name}{DELETED_SUFFIX} AS FROM crm.{name} LIMIT 0"
         )
+    file.execute(f"CREATE VIEW crm.{CONTACTABLE} AS {CONTACTABLE_VIEW.sql}")
+
+
+def _columns(table: str) -> tuple[Column, ...]:
+    if table in STAGE_TABLES:
+        return STAGE_TABLES[table].columns
+    return with_added(table, TABLES[table].columns)
 
 
 def _with_contacts(activities: Iterable[Row]) -> Iterator[Row]:

@@ -15,6 +15,7 @@ import structlog
 from crm_pipeline.kernel.errors import CorruptFile, StoreError
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.tables import DERIVED
+from crm_pipeline.stages.published.added import SOURCES
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.past import Snapshot
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
@@ -24,8 +25,8 @@ _TEXT = pa.string()
 _WHOLE = pa.int64()
 _BEFORE = "published_before"
 _NONE = (0, 0, 0, 0)
-_NOT_COMPARED = frozenset({"batch_id", "url"})
-"""Columns about how a record was read, and about the account's web address."""
+_NOT_COMPARED = frozenset({"batch_id", "url", *SOURCES})
+"""Columns about how a record was read, about the account's web address, and verdicts on the record's values."""
 _log = structlog.get_logger("crm_pipeline.published")
 Counts = tuple[int, int, int, int]
 
@@ -96,7 +97,9 @@ class Changes:
         versions = {
             (connection, table): version
             for connection, table, version in self.engine.rows(
-                f"SELECT connection, table_name, version FROM {_BEFORE}.ops.tables"
+                # Tables over all connections have no record of their own.
+                f"SELECT connection, table_name, version FROM {_BEFORE}.ops.tables "
+                "WHERE connection IS NOT NULL"
             )
         }
         for table in self.published:

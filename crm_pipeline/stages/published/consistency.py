@@ -8,7 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.model.stages import VERIFIED
 from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES
+from crm_pipeline.model.verified_tables import EMAIL, OF_EMAILS, PHONE
 from crm_pipeline.stages.published.derived import Derived
 from crm_pipeline.store.tables.engine import Engine
 
@@ -68,6 +70,12 @@ _OF_DEALS = {
 }
 """Tables whose rows belong to a deal, each with its columns of amounts."""
 
+_WORST = {
+    EMAIL: ("email_verdict", "undeliverable"),
+    PHONE: ("phone_verdict", "invalid"),
+}
+"""For each kind of contact point, the column with the verdict and the verdict on those that cannot be used."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -94,11 +102,13 @@ class Consistency:
         engine: the engine that has the file attached.
         crm: SQL for the file's schema `crm`.
         read: the tables that are read, by connection.
+        is_verified: whether addresses and numbers were judged.
     """
 
     engine: Engine
     crm: str
     read: Mapping[str, Collection[str]]
+    is_verified: bool = False
 
     def findings(self, bridges: Iterable[Derived] = ()) -> list[Finding]:
         """Return the result of every rule for each connection that has its tables."""
@@ -107,6 +117,8 @@ class Consistency:
             findings.extend(self._columns(table))
         for bridge in bridges:
             findings.extend(self._left_out(bridge))
+        if self.is_verified:
+            findings.extend(self._verdicts())
         return sorted(
             findings, key=lambda finding: (finding.connection, finding.table, finding.rule)
         )
@@ -164,6 +176,20 @@ class Consistency:
             )
             known = {"currency is known where that of the deal is": "currency IS NULL"}
             yield from self._fared(table, known, rows, NOTE)
+
+    def _verdicts(self) -> Iterator[Finding]:
+        """Check that main addresses and numbers are judged, and can be used; a bad one is no fault of the pipeline."""
+        for table, groups in VERIFIED.adds.items():
+            for by, added in groups.items():
+                verdict, worst = _WORST[EMAIL if added is OF_EMAILS else PHONE]
+                rows = f"""
+                    SELECT connection, {quoted(TABLES[table].key)} AS key, {verdict} AS verdict
+                    FROM {self.crm}.{quoted(table)} WHERE trim({quoted(by)}) <> ''
+                """
+                yield from self._fared(table, {f"{by} has a verdict": "verdict IS NULL"}, rows)
+                judged = f"SELECT * FROM ({rows}) WHERE verdict IS NOT NULL"
+                rule = {f"{by} is not {worst}": f"verdict = {literal(worst)}"}
+                yield from self._fared(table, rule, judged, NOTE)
 
     def _fared(
         self, table: str, rules: Mapping[str, str], rows: str, severity: str = WARNING

@@ -1,6 +1,6 @@
 """Tables of schema `ops`: windows, batches, versions, quality, changes of schemas, fields."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ import pyarrow as pa
 from crm_pipeline.model.schema import Field, changes
 from crm_pipeline.stages.published.consistency import Finding
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
+from crm_pipeline.stages.published.stage_tables import StageRows
 from crm_pipeline.stages.published.views import View
 from crm_pipeline.store.landing import Landing
 
@@ -156,9 +157,11 @@ def batches(landing: Landing, connections: Iterable[str]) -> OpsTable:
     return OpsTable("batches", "Landed files.", columns, rows)
 
 
-def table_versions(published: Iterable[PublishedTable]) -> OpsTable:
+def table_versions(
+    published: Iterable[PublishedTable], of_stages: Iterable[StageRows] = ()
+) -> OpsTable:
     """Return the table of the versions that the published file is made of."""
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (
             connection_of(version),
             table.name,
@@ -172,13 +175,18 @@ def table_versions(published: Iterable[PublishedTable]) -> OpsTable:
         for table in published
         for version in table.versions
     ]
+    rows += [
+        (None, made.name, v.version, v.rows, v.meta["live"], None, None, v.committed_at)
+        for made in of_stages
+        for v in made.versions
+    ]
     columns = {
-        "connection": _OBJECT["connection"],
+        "connection": (_TEXT, "Name of the connection. NULL: the table is made of all of them."),
         "table_name": (_TEXT, "Table of schema crm."),
-        "version": (_TEXT, "Version of the connection's part."),
+        "version": (_TEXT, "Version of the connection's part, or of the whole table."),
         "rows": (_WHOLE, "Records, deleted ones included."),
         "live": (_WHOLE, "Records that are not deleted."),
-        "batches": (_WHOLE, "Landed batches that it is made of."),
+        "batches": (_WHOLE, "Landed batches that it is made of, where it is made of such."),
         "quarantined": (
             _WHOLE,
             "Landed rows that could not be used; what never landed is in ops.freshness.remarks.",
@@ -195,9 +203,19 @@ FROM ops.quality WHERE kind = '{CONSISTENCY}'
 """
 
 
-def quality(published: Iterable[PublishedTable], findings: Iterable[Finding] = ()) -> OpsTable:
-    """Return the table of the results of all rules: of contracts on every version, and between tables."""
-    of_contracts = [
+def quality(
+    published: Iterable[PublishedTable],
+    findings: Iterable[Finding] = (),
+    yesterday: Mapping[tuple[str, str, str, str], float] | None = None,
+) -> OpsTable:
+    """Return the table of the results of all rules: of contracts on every version, and between tables.
+
+    Args:
+        published: the tables with the results of their contracts.
+        findings: the results of the rules between tables.
+        yesterday: the share of rows that broke each rule, by connection, table, kind and rule.
+    """
+    of_contracts: list[tuple[Any, ...]] = [
         (
             connection_of(version),
             table.name,
@@ -212,7 +230,7 @@ def quality(published: Iterable[PublishedTable], findings: Iterable[Finding] = (
         for version in table.versions
         for rule, severity, failures, examples in version.meta["results"]
     ]
-    between_tables = [
+    between_tables: list[tuple[Any, ...]] = [
         (
             finding.connection,
             finding.table,
@@ -240,9 +258,23 @@ def quality(published: Iterable[PublishedTable], findings: Iterable[Finding] = (
         "failures": (_WHOLE, "Live rows that break the rule."),
         "rows": (_WHOLE, "Live rows that were checked."),
         "examples": (pa.list_(_TEXT), "Keys of a few such rows."),
+        "share": (pa.float64(), "failures / rows. NULL: no row was checked."),
+        "share_yesterday": (
+            pa.float64(),
+            "The same in the last publish before today, UTC. NULL: there was none, or it did not check the rule.",
+        ),
     }
-    about = "Rules for the live rows, and the rows that break them."
-    return OpsTable("quality", about, columns, [*of_contracts, *between_tables])
+    before = yesterday or {}
+    rows = [
+        (*row, _share(row[5], row[6]), before.get((row[0], row[1], row[3], row[2])))
+        for row in (*of_contracts, *between_tables)
+    ]
+    about = "Rules for the live rows, the rows that break them, and how their share moved."
+    return OpsTable("quality", about, columns, rows)
+
+
+def _share(failures: int, rows: int) -> float | None:
+    return failures / rows if rows else None
 
 
 def published_findings(snapshot: Path) -> tuple[Finding, ...]:

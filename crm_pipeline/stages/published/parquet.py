@@ -10,6 +10,7 @@ from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal
 from crm_pipeline.stages.published.derived import Derived
 from crm_pipeline.stages.published.relations import PublishedTable
+from crm_pipeline.stages.published.stage_tables import StageRows
 from crm_pipeline.stages.published.stored import separate_files
 from crm_pipeline.store import files
 from crm_pipeline.store.files import permissions
@@ -43,7 +44,9 @@ def bring_up_to_date(
     tables: Sequence[PublishedTable],
     engine: Engine,
     layout: int,
+    *,
     derived: Sequence[Derived] = (),
+    of_stages: Sequence[StageRows] = (),
 ) -> None:
     """Write the files whose rows changed, remove files without a table, and record the checksums.
 
@@ -57,6 +60,10 @@ def bring_up_to_date(
     for table in derived:
         identity = f"{layout}:{table.identity}"
         wanted[f"{table.name}.parquet"] = _File(table.sql, identity, None, None)
+    for rows in of_stages:
+        same, identity = rows.same, f"{layout}:{rows.identity}"
+        file_sum = rows.versions[0].sums.get(same) if same else None
+        wanted[f"{rows.name}.parquet"] = _File(rows.sql, identity, same, file_sum)
     stale = [
         name for name, file in wanted.items() if not _is_current(published, name, file, engine)
     ]

@@ -4,15 +4,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 
 from crm_pipeline.kernel.identity import fingerprint
-from crm_pipeline.model.names import literal, quoted, shown
+from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.tables import DERIVED
-from crm_pipeline.model.view_names import KEY
 from crm_pipeline.settings import Connection, Retention
-from crm_pipeline.stages.published import budgets, operations
+from crm_pipeline.stages.published import budgets, operations, rates
 from crm_pipeline.stages.published.accounts import (
     Connected,
     connected,
@@ -23,18 +23,22 @@ from crm_pipeline.stages.published.accounts import (
 from crm_pipeline.stages.published.budgets import ApiAccounts
 from crm_pipeline.stages.published.changes import Changes
 from crm_pipeline.stages.published.consistency import Consistency, Finding
+from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
 from crm_pipeline.stages.published.derived import Derived, derived_tables
+from crm_pipeline.stages.published.empty import EmptyTables
 from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown, freshness_table
 from crm_pipeline.stages.published.operations import OpsTable, published_findings
 from crm_pipeline.stages.published.parquet import bring_up_to_date
 from crm_pipeline.stages.published.past import Snapshot, snapshot_at, snapshot_before
+from crm_pipeline.stages.published.rates import Earlier
 from crm_pipeline.stages.published.relations import (
+    PREFIX,
     PublishedTable,
-    connection_named,
     connection_of,
+    connections_of,
     published_tables,
 )
-from crm_pipeline.stages.published.stored import long_text_columns
+from crm_pipeline.stages.published.stage_tables import STORED, StageRows, stage_tables
 from crm_pipeline.stages.published.views import View, view_of
 from crm_pipeline.store.files.checksums import Verifier
 from crm_pipeline.store.files.corruption import blamed_on
@@ -46,12 +50,12 @@ from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import STORAGE_VERSION, Snapshots, release_number
 from crm_pipeline.store.tables.published_files import PublishedFiles
 
-LAYOUT = 8
+LAYOUT = 9
 """To be raised when the same release would give another file."""
 _DATABASE = "building"
-_SCHEMA = "schema_only"
 _USUAL = Retention()
 _NO_ACCOUNTS = ApiAccounts()
+_NO_LISTS: Mapping[str, str] = MappingProxyType({})
 _log = structlog.get_logger("crm_pipeline.published")
 
 
@@ -87,6 +91,7 @@ def publish(
     wanted: Collection[str] | None = None,
     accounts: ApiAccounts = _NO_ACCOUNTS,
     freshness: Sequence[Freshness] = (),
+    lists: Mapping[str, str] = _NO_LISTS,
     retention: Retention = _USUAL,
     min_age: timedelta = AT_MOST_EVERY,
     is_forced: bool = False,
@@ -99,9 +104,11 @@ def publish(
         engine: runs the SQL.
         connections: the configured ones, for `ops.connections`; for others only the account's facts are known.
         wanted: the normalized tables to publish, by name; None publishes all. It leaves out tables of
-            connections and objects that are no longer read, which would never change again.
+            connections and objects that are no longer read, which would never change again. Tables of
+            stages across connections are always published.
         accounts: the counters of calls, for `ops.api_usage` and `ops.api_limits`.
         freshness: of the configured objects, for `ops.freshness`; a change of it alone is published, too.
+        lists: the date or version of each list by which addresses are judged, for `ops.verification_lists`.
         retention: how many earlier snapshots and versions are kept.
         min_age: age that the file must have before a change of freshness alone is published.
         is_forced: build even if the release is published already.
@@ -114,10 +121,8 @@ def publish(
     # Read before the release, so that a later release of another publisher is recognized as later.
     current = snapshots.current()
     release = tables.current()
-    if wanted is not None:
-        chosen = {name: version for name, version in release.tables.items() if name in wanted}
-        release = replace(release, tables=chosen)
-    crms = connected(landing, connections, map(connection_named, release.tables))
+    release = _chosen(release, wanted)
+    crms = connected(landing, connections, connections_of(release))
     name = _snapshot_name(release, crms, freshness)
     repaired: tuple[str, ...] = ()
     if (
@@ -134,9 +139,19 @@ def publish(
     with blamed_on(lambda: damaged_version(_versions(tables, release), Verifier())):
         currencies = {crm.name: crm.facts.currency for crm in crms if crm.facts.currency}
         published = published_tables(tables, release, currencies)
-        check_versions(tables, [v for table in published for v in table.versions])
+        of_stages = stage_tables(tables, release)
+        versions = [v for table in published for v in table.versions]
+        check_versions(tables, [*versions, *(v for rows in of_stages for v in rows.versions)])
         build = _Build(
-            landing, engine, release, published, derived_tables(published), crms, freshness
+            landing,
+            engine,
+            release,
+            published,
+            of_stages,
+            derived_tables(published),
+            crms,
+            freshness,
+            lists,
         )
         with snapshots.building(
             name, current, lambda: build.parquet(_shared(landing, tables))
@@ -160,6 +175,16 @@ def publish(
         repaired=repaired,
         findings=published_findings(path),
     )
+
+
+def _chosen(release: Release, wanted: Collection[str] | None) -> Release:
+    """Return a release with only the tables that are to be published."""
+    chosen = {
+        name: version
+        for name, version in release.tables.items()
+        if (name in STORED or (name.startswith(PREFIX) and (wanted is None or name in wanted)))
+    }
+    return replace(release, tables=chosen)
 
 
 def _unchanged(release: int, shown: Path) -> Publication:
@@ -210,9 +235,11 @@ class _Build:
     engine: Engine
     release: Release
     published: Sequence[PublishedTable]
+    of_stages: Sequence[StageRows]
     derived: Sequence[Derived]
     crms: Sequence[Connected]
     freshness: Sequence[Freshness]
+    lists: Mapping[str, str]
 
     @property
     def connections(self) -> list[str]:
@@ -231,15 +258,21 @@ class _Build:
         run(f"ATTACH {literal(str(path))} AS {_DATABASE} (STORAGE_VERSION '{STORAGE_VERSION}')")
         try:
             views = self._views()
-            self._schema(views)
+            schemas = ("crm", "ops", *(f"crm_{name}" for name in self.connections))
+            shown_views = [*(view for _, _, _, view in views), CONTACTABLE_VIEW]
+            empty = EmptyTables(self.engine, _DATABASE)
+            empty.create(schemas, self.plain, self.of_stages, self.derived, shown_views)
+            since = self._since(shown)
+            yesterday = Earlier.of(since["yesterday"])
             run("BEGIN")
             counts = {table.name: self._table(table) for table in self.plain}
+            judged = {rows.name: self._insert(rows.name, rows.sql) for rows in self.of_stages}
             made = {table.name: self._derived(table) for table in self.derived}
-            for ops in self._operations(views, accounts):
-                self._ops(ops)
+            for ops in self._operations(views, accounts, yesterday):
+                empty.ops(ops)
             run("COMMIT")
             # In a transaction of its own, so that a damaged earlier file does not spoil this one.
-            self._ops(Changes(self.engine, _DATABASE, self.plain).table(self._since(shown)))
+            empty.ops(Changes(self.engine, _DATABASE, self.plain).table(since))
             run(f"CHECKPOINT {_DATABASE}")
         except BaseException:
             self.engine.rollback()
@@ -247,62 +280,21 @@ class _Build:
         finally:
             run(f"DETACH {_DATABASE}")
         live = {name: live for name, (live, _) in counts.items()}
-        return live | made, {name: gone for name, (_, gone) in counts.items()}
+        return live | judged | made, {name: gone for name, (_, gone) in counts.items()}
 
     def parquet(self, shared: PublishedFiles) -> None:
         """Bring the Parquet files up to date; a file with the same rows is not written again."""
-        bring_up_to_date(shared, self.plain, self.engine, LAYOUT, self.derived)
+        bring_up_to_date(
+            shared, self.plain, self.engine, LAYOUT, derived=self.derived, of_stages=self.of_stages
+        )
 
     def _since(self, shown: Path | None) -> dict[str, Snapshot | None]:
-        """Return the snapshots that `ops.changes` compares with; None where there is none."""
+        """Return the earlier snapshots that this one is compared with; None where there is none."""
         today = self.landing.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
         return {
             "last publish": snapshot_at(shown) if shown else None,
             "yesterday": snapshot_before(self.landing.root, today),
         }
-
-    def _schema(self, views: Sequence[tuple[str, str, str, View]]) -> None:
-        """Create the empty tables and the views, all with their comments.
-
-        They are created in memory and copied in one go: each comment on a view writes the view again, which a
-        file would log each time.
-        """
-        run = self.engine.run
-        run(f"ATTACH ':memory:' AS {_SCHEMA}")
-        try:
-            for schema in ("crm", "ops", *(f"crm_{name}" for name in self.connections)):
-                run(f"CREATE SCHEMA {_SCHEMA}.{quoted(schema)}")
-            for table in self.plain:
-                long_texts = long_text_columns(self.engine, table)
-                for name, suffix in (
-                    (table.name, "Live records only."),
-                    (table.deleted_name, f"Deleted; live ones: crm.{table.name}."),
-                ):
-                    about = f"{table.description} {suffix}"
-                    self._empty_table(name, table.columns, about, long_texts)
-            for derived in self.derived:
-                self._empty_table(derived.name, derived.columns, derived.description)
-            for _, _, _, view in views:
-                self._view(view)
-            run(f"COPY FROM DATABASE {_SCHEMA} TO {_DATABASE} (SCHEMA)")
-        finally:
-            run(f"DETACH {_SCHEMA}")
-
-    def _empty_table(
-        self,
-        name: str,
-        columns: Sequence[tuple[str, str, str]],
-        about: str,
-        long_texts: Collection[str] = (),
-    ) -> None:
-        target = f"{_SCHEMA}.crm.{quoted(name)}"
-        listed = ", ".join(
-            f"{quoted(c)} {kind}{' USING COMPRESSION zstd' if c in long_texts else ''}"
-            for c, kind, _ in columns
-        )
-        self.engine.run(f"CREATE TABLE {target} ({listed})")
-        self._comment("TABLE", target, about)
-        self._comments(target, {c: comment for c, _, comment in columns})
 
     def _table(self, table: PublishedTable) -> tuple[int, int]:
         return (
@@ -329,17 +321,11 @@ class _Build:
                     views.append((connection, obj["object"], table.name, view))
         return views
 
-    def _view(self, view: View) -> None:
-        target = f"{_SCHEMA}.{quoted(view.schema)}.{quoted(view.name)}"
-        self.engine.run(f"CREATE VIEW {target} AS {view.sql}")
-        self._comment("VIEW", target, view.comment)
-        comments = {column.name: column.comment for column in view.columns}
-        comments.update(view.more)
-        comments[KEY] = "Key by which the row joins schema crm."
-        self._comments(target, comments)
-
     def _operations(
-        self, views: Sequence[tuple[str, str, str, View]], accounts: ApiAccounts
+        self,
+        views: Sequence[tuple[str, str, str, View]],
+        accounts: ApiAccounts,
+        yesterday: Earlier,
     ) -> list[OpsTable]:
         return [
             operations.publication(self.release.number, LAYOUT, self.landing.clock.now()),
@@ -347,8 +333,10 @@ class _Build:
             freshness_table(self.freshness, self._live_rows()),
             operations.windows(self.landing, self.connections),
             operations.batches(self.landing, self.connections),
-            operations.table_versions(self.published),
-            operations.quality(self.plain, self._findings()),
+            operations.table_versions(self.published, self.of_stages),
+            operations.quality(self.plain, self._findings(), yesterday.rules),
+            rates.verdicts(self.engine, f"{_DATABASE}.crm", yesterday),
+            rates.verification_lists(self.lists),
             operations.schema_changes(self.landing, self.connections),
             operations.fields(views, self.landing),
             budgets.api_usage(accounts.days),
@@ -360,7 +348,8 @@ class _Build:
         for table in self.published:
             for version in table.versions:
                 read.setdefault(connection_of(version), set()).add(table.name)
-        rules = Consistency(self.engine, f"{_DATABASE}.crm", read)
+        is_verified = any(table.added for table in self.published)
+        rules = Consistency(self.engine, f"{_DATABASE}.crm", read, is_verified)
         findings = rules.findings(table for table in self.derived if table.is_bridge)
         return [*findings, *zone_findings(self.crms, self.published)]
 
@@ -379,17 +368,3 @@ class _Build:
             for table in self.published
             for version in table.versions
         }
-
-    def _ops(self, table: OpsTable) -> None:
-        target = f"{_DATABASE}.ops.{quoted(table.name)}"
-        loaded = self.engine.load(f"ops {table.name}", table.arrow)
-        self.engine.run(f"CREATE TABLE {target} AS SELECT * FROM {loaded}")
-        self._comment("TABLE", target, table.description)
-        self._comments(target, {name: about for name, (_, about) in table.columns.items()})
-
-    def _comment(self, kind: str, target: str, comment: str) -> None:
-        self.engine.run(f"COMMENT ON {kind} {target} IS {literal(shown(comment))}")
-
-    def _comments(self, target: str, columns: Mapping[str, str]) -> None:
-        for name, comment in columns.items():
-            self._comment("COLUMN", f"{target}.{quoted(name)}", comment)

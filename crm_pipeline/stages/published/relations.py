@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.model.stages import with_added
 from crm_pipeline.model.table import Lookup
-from crm_pipeline.model.tables import DELETED_SUFFIX, DERIVED, TABLES, custom_table_name
+from crm_pipeline.model.tables import DELETED_SUFFIX, NOT_OF_OBJECTS, TABLES, custom_table_name
+from crm_pipeline.stages.published.added import Added, added_to
 from crm_pipeline.stages.published.finished import FINISHES, Finish
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
@@ -62,6 +64,7 @@ class PublishedTable:
     Attributes:
         columns: name, type and description of each column.
         looked_up: the columns that are looked up in other tables.
+        added: the columns that live rows get from tables of stages across connections.
         finish: how further columns are computed from several tables.
         needed: the tables that `finish` needs.
         accounts: the main currency of each connection whose account states it.
@@ -72,6 +75,7 @@ class PublishedTable:
     columns: tuple[tuple[str, str, str], ...]
     versions: tuple[TableVersion, ...]
     looked_up: tuple[LookedUp, ...] = ()
+    added: tuple[Added, ...] = ()
     finish: Finish | None = None
     needed: Mapping[str, "PublishedTable"] = field(default_factory=dict)
     accounts: tuple[tuple[str, str], ...] = ()
@@ -91,7 +95,8 @@ class PublishedTable:
         """A text that changes when any source of the rows changes."""
         others = [version for column in self.looked_up for version in column.versions]
         needed = [version for table in self.needed.values() for version in table.versions]
-        versions = [*self.versions, *others, *needed]
+        made = [column.version for column in self.added]
+        versions = [*self.versions, *others, *made, *needed]
         currencies = [f"{connection}={currency}" for connection, currency in self.accounts]
         return ",".join((*(version.version for version in versions), *currencies))
 
@@ -103,7 +108,8 @@ class PublishedTable:
     @property
     def live_sql(self) -> str:
         """SQL for the live rows, in the table's columns."""
-        return self._sql("WHERE NOT is_deleted" if self._has_deleted else "", self.versions)
+        condition = "WHERE NOT is_deleted" if self._has_deleted else ""
+        return self._sql(condition, self.versions, self.added)
 
     @property
     def deleted_sql(self) -> str:
@@ -114,13 +120,17 @@ class PublishedTable:
     def _has_deleted(self) -> bool:
         return any(version.rows != version.meta["live"] for version in self.versions)
 
-    def _sql(self, condition: str, versions: Sequence[TableVersion]) -> str:
+    def _sql(
+        self, condition: str, versions: Sequence[TableVersion], added: Sequence[Added] = ()
+    ) -> str:
         values = {column.column: column.value for column in self.looked_up}
+        for columns in added:
+            values |= columns.values
         listed = ", ".join(
             f"{values[name]} AS {quoted(name)}" if name in values else f"t.{quoted(name)}"
             for name, _, _ in self.columns
         )
-        joins = "".join(column.join for column in self.looked_up)
+        joins = "".join([*(c.join for c in self.looked_up), *(c.join for c in added)])
         source = f"({self._union(versions)}) t{joins}"
         rows = f"SELECT {listed} FROM {source} {condition.replace('is_deleted', 't.is_deleted')}"
         return rows if self.finish is None else self._finished(rows, self.finish)
@@ -165,12 +175,13 @@ def _values(names: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
 
 def connection_of(version: TableVersion) -> str:
     """Return the connection that a normalized version belongs to."""
-    return connection_named(version.name)
+    return version.name.removeprefix(PREFIX).split("/", 1)[0]
 
 
-def connection_named(table: str) -> str:
-    """Return the connection in the name of a normalized table."""
-    return table.removeprefix(PREFIX).split("/", 1)[0]
+def connections_of(release: Release) -> set[str]:
+    """Return the connections of a release's normalized tables; tables of later stages belong to no single one."""
+    names = (name for name in release.tables if name.startswith(PREFIX))
+    return {name.removeprefix(PREFIX).split("/", 1)[0] for name in names}
 
 
 def published_tables(
@@ -190,6 +201,9 @@ def published_tables(
         if version is not None and table is not None:
             versions.setdefault(table, []).append(version)
     plain = {name: _published(name, own, versions) for name, own in versions.items()}
+    for name, own in versions.items():
+        if own:
+            plain[name] = replace(plain[name], added=added_to(name, tables, release))
     accounts = tuple(sorted((currencies or {}).items()))
     return [_finished(table, plain, accounts) for table in plain.values()]
 
@@ -204,7 +218,7 @@ def _table_of(version: TableVersion, release: Release) -> str | None:
     common = TABLES.get(name)
     if common is not None and version.meta["table"]["singular"] == common.singular:
         return name
-    if common is None and name not in DERIVED:
+    if common is None and name not in NOT_OF_OBJECTS:
         return name
     renamed = custom_table_name(version.meta["objects"][0]["object"])
     folder = version.name.rsplit("/", 1)[0]
@@ -229,7 +243,7 @@ def _published(
 ) -> PublishedTable:
     common = TABLES.get(name)
     if common is not None:
-        columns = tuple((c.name, c.type, c.description) for c in common.columns)
+        columns = tuple((c.name, c.type, c.description) for c in with_added(name, common.columns))
         looked_up = tuple(
             LookedUp(c.name, c.lookup, holding)
             for c in common.columns

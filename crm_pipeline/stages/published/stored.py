@@ -1,23 +1,27 @@
 """Statistics of a release's Parquet files: which files can be published as they are, which texts are long."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from crm_pipeline.model.names import literal
 from crm_pipeline.stages.published.relations import PublishedTable
+from crm_pipeline.store.tables import TableVersion
 from crm_pipeline.store.tables.engine import Engine
 
 LONG_BYTES = 4_000_000
 """For a column of text with fewer bytes DuckDB chooses the compression."""
 
 
-def long_text_columns(engine: Engine, table: PublishedTable) -> frozenset[str]:
+def long_text_columns(
+    engine: Engine, columns: Iterable[tuple[str, str, str]], versions: Sequence[TableVersion]
+) -> frozenset[str]:
     """Return the columns with much text that hardly repeats, to be stored with zstd.
 
     DuckDB's own choice for them (FSST, or none) takes more time and three times the space. Texts that
     repeat stay in its dictionaries, which make filters and groups over them fast.
     """
-    texts = {name for name, kind, _ in table.columns if kind == "VARCHAR"}
-    files = [path for version in table.versions for path in (*version.base, *version.delta)]
+    texts = {name for name, kind, _ in columns if kind == "VARCHAR"}
+    files = [path for version in versions for path in (*version.base, *version.delta)]
     if not files:
         return frozenset()
     rows = engine.rows(
@@ -32,7 +36,7 @@ def separate_files(engine: Engine, table: PublishedTable) -> tuple[Path | None, 
     """Return the file that holds exactly the live rows of a table, and that of the deleted ones.
 
     Either is None where there is no such file: several connections feed the table, a file has live and
-    deleted rows, or columns are derived from other tables. The files' own statistics decide.
+    deleted rows, or columns come from other tables. The files' own statistics decide.
     """
     if len(table.versions) != 1 or table.looked_up or table.finish:
         return None, None

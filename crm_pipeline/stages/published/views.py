@@ -120,6 +120,7 @@ def view_of(
         listed.append((UNCONVERTED, marked))
         more[UNCONVERTED] = "Columns of the row that are NULL because their text did not fit them."
     listed.append((KEY, quoted(key)))
+    more[KEY] = "Key by which the row joins schema crm."
     obj = description["object"]
     selected = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in listed)
     joined = "".join(added.join for added in name_columns.values())

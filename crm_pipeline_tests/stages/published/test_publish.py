@@ -5,6 +5,7 @@ import pytest
 
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.model.stages import STAGE_TABLES
 from crm_pipeline.model.tables import DERIVED, TABLES
 from crm_pipeline.ratelimit.limit_status import LimitStatus
 from crm_pipeline.ratelimit.usage import DayUsage
@@ -50,7 +51,7 @@ def test_every_common_table_is_there(contacts):
     contacts.publish()
     found = names(contacts, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'crm'")
     deleted = {f"{name}_deleted" for name in TABLES if name not in DERIVED}
-    assert set(found) == {*TABLES, *DERIVED, *deleted}
+    assert set(found) == {*TABLES, *DERIVED, *STAGE_TABLES, *deleted}
 
 
 def test_everything_has_a_comment(contacts):
@@ -99,17 +100,22 @@ def test_a_failed_publish_leaves_the_old_one(contacts, schema_of, monkeypatch):
     assert contacts.publish().rows["contacts"] == 2
 
 
-def test_files_of_one_connection_are_shared_with_the_table(contacts, schema_of):
+def test_files_of_one_connection_are_shared_with_the_table(org, schema_of):
     """The file of one connection is published as it is; with a second connection the file has the rows of both."""
-    contacts.publish()
-    version = contacts.tables.version("normalized/acme/contacts")
-    files = [contacts.data / "published" / f"{n}.parquet" for n in ("contacts", "contacts_deleted")]
+    schema = schema_of("Campaign", "Name")
+    org.land(
+        schema, [{"Id": "701A", "Name": "Ng"}, {"Id": "701B", "Name": "Li", "IsDeleted": "true"}]
+    )
+    org.normalize("campaigns")
+    org.publish()
+    version = org.tables.version("normalized/acme/campaigns")
+    files = [org.data / "published" / f"{n}.parquet" for n in ("campaigns", "campaigns_deleted")]
     assert [a.samefile(b) for a, b in zip(files, version.base, strict=True)] == [True, True]
-    contacts.land(contacts.schema, [{"Id": "003Z", "LastName": "Za"}], connection="other")
-    contacts.normalize("contacts", "other")
-    contacts.publish()
+    org.land(schema, [{"Id": "701Z", "Name": "Za"}], connection="other")
+    org.normalize("campaigns", "other")
+    org.publish()
     with duckdb.connect() as other:
-        found = [other.execute(f"SELECT last_name FROM '{f}' ORDER BY 1").fetchall() for f in files]
+        found = [other.execute(f"SELECT name FROM '{f}' ORDER BY 1").fetchall() for f in files]
     assert found == [[("Ng",), ("Za",)], [("Li",)]]
 
 

@@ -10,13 +10,17 @@ from typing import Any
 import duckdb
 import pytest
 
+from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline_tests.meaning.drawn import drawn
-from crm_pipeline_tests.meaning.questions import ANSWERS, differences
+from crm_pipeline_tests.meaning.questions import ANSWERS as OF_CRMS
+from crm_pipeline_tests.meaning.questions import OF_VERDICTS, differences
+from crm_pipeline_tests.meaning.questions_verdicts import contactable
 from crm_pipeline_tests.meaning.rows import Rows, write
 
 FOLDER = Path(__file__).parents[3] / "docs" / "analysts"
 QUERIES = sorted(path.name for path in FOLDER.glob("*.sql"))
+ANSWERS = OF_CRMS | OF_VERDICTS
 TRUST = "13_can_i_trust_it.sql"
 CHANGED = "20_what_changed.sql"
 ZONES = ("UTC", "America/Los_Angeles", "Asia/Kolkata")
@@ -119,6 +123,12 @@ FAULTS = {
         "LEFT JOIN crm.deal_contacts",
         "JOIN crm.deal_contacts",
     ),
+    "the unusable get letters": ("09", "AND email_verdict IS DISTINCT FROM 'undeliverable'", ""),
+    "an address counts once per person": ("22", "count(DISTINCT c.email) AS", "count(c.email) AS"),
+    "leads of contacts are people": ("22", "AND contact_key IS NULL", ""),
+    "new addresses are judged": ("23", "WHERE email_verdict IS NOT NULL", ""),
+    "every bad number is invalid": ("24", "p.verdict = 'invalid'", "len(p.reasons) > 1"),
+    "capitals make another address": ("25", "lower(normalized)", "upper(normalized)"),
     "years without quarters": ("15", "quarter(d.close_date)", "1"),
 }
 """What goes wrong in queries: the file's number, a part of it, and what somebody writes instead."""
@@ -292,6 +302,61 @@ def test_planted_fault_is_seen(world, ask, fault):
     expected = list(ANSWERS[name](world))
     wrong = sql.replace(part, instead)
     assert any(differences(ask(wrong, zone), expected) for zone in ZONES)
+
+
+CONTACTABLE_FAULTS = {
+    "who was deleted did not refuse": (
+        "contacts_deleted",
+        "contacts_deleted WHERE false UNION ALL SELECT email, emails, email_opt_out FROM crm.contacts",
+    ),
+    "leads do not refuse": ("FROM crm.leads WHERE", "FROM crm.leads WHERE false AND"),
+    "only main addresses refuse": (
+        "FROM refusing WHERE email_opt_out",
+        "FROM refusing WHERE false",
+    ),
+    "fields are not taken apart": ("v.email_normalized IS NOT NULL", "false"),
+    "only judged texts refuse": (
+        "FROM refused_texts WHERE value IS NOT NULL",
+        "FROM refused_texts WHERE false",
+    ),
+    "addresses differ by case": (
+        "PARTITION BY lower(email_normalized)",
+        "PARTITION BY email_normalized",
+    ),
+    "unusable addresses are written to": ("AND r.is_undeliverable IS NOT TRUE", ""),
+    "converted leads are written to": ("is_converted IS NOT TRUE AND", ""),
+    "leads of contacts are written to": ("AND contact_key IS NULL", ""),
+    "a lead goes before a contact": ("DESC, table_name,", "DESC, table_name DESC,"),
+    "the oldest record counts": ("modified_at DESC", "modified_at"),
+    "the last key counts": ("NULLS LAST, record_key", "NULLS LAST, record_key DESC"),
+    "the reasons are of any address": ('v."position" = 1', 'v."position" = 2'),
+}
+"""What would be wrong in the view `crm.contactable`: a part of it, and what stands there instead."""
+
+
+def columns_of(sql: str) -> str:
+    names = (
+        "email, record_key, table_name, connection, full_name, company_key, country, lawful_basis"
+    )
+    return f"SELECT {names}, verdict, reasons, is_opt_out_known, records FROM {sql}"
+
+
+def test_contactable(world, ask):
+    """The view lists each address once that no CRM refuses, with the best record that has it, as plain Python finds it."""
+    expected = [tuple(row.values()) for row in contactable(world).values()]
+    assert len({row[2] for row in expected}) == 2
+    assert len({row[-1] for row in expected}) > 1
+    assert differences(ask(columns_of("crm.contactable")), expected) == []
+
+
+@pytest.mark.parametrize("fault", CONTACTABLE_FAULTS)
+def test_planted_fault_in_contactable_is_seen(world, ask, fault):
+    """Each condition of the view decides about somebody."""
+    part, instead = CONTACTABLE_FAULTS[fault]
+    assert part in CONTACTABLE_VIEW.sql
+    wrong = CONTACTABLE_VIEW.sql.replace(part, instead)
+    expected = [tuple(row.values()) for row in contactable(world).values()]
+    assert differences(ask(columns_of(f"({wrong})")), expected)
 
 
 def test_only_what_differs_is_doubted():

@@ -1,0 +1,103 @@
+"""The empty tables and the views of a file that is published, all with their comments."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from crm_pipeline.model.names import literal, quoted, shown
+from crm_pipeline.stages.published.derived import Derived
+from crm_pipeline.stages.published.operations import OpsTable
+from crm_pipeline.stages.published.relations import PublishedTable
+from crm_pipeline.stages.published.stage_tables import StageRows
+from crm_pipeline.stages.published.stored import long_text_columns
+from crm_pipeline.stages.published.views import View
+from crm_pipeline.store.tables.engine import Engine
+
+_SCHEMA = "schema_only"
+
+
+@dataclass(frozen=True)
+class EmptyTables:
+    """Creates what a file consists of; rows come later.
+
+    Args:
+        engine: the engine that has the file attached.
+        database: the name under which it is attached.
+    """
+
+    engine: Engine
+    database: str
+
+    def create(
+        self,
+        schemas: Iterable[str],
+        tables: Iterable[PublishedTable],
+        of_stages: Iterable[StageRows],
+        derived: Iterable[Derived],
+        views: Iterable[View],
+    ) -> None:
+        """Create all tables of records, of stages and of links, and the views.
+
+        They are created in memory and copied in one go: each comment on a view writes the view again, which a
+        file would log each time.
+        """
+        run = self.engine.run
+        run(f"ATTACH ':memory:' AS {_SCHEMA}")
+        try:
+            for schema in schemas:
+                run(f"CREATE SCHEMA {_SCHEMA}.{quoted(schema)}")
+            for table in tables:
+                long_texts = long_text_columns(self.engine, table.columns, table.versions)
+                for name, suffix in (
+                    (table.name, "Live records only."),
+                    (table.deleted_name, f"Deleted; live ones: crm.{table.name}."),
+                ):
+                    about = f"{table.description} {suffix}"
+                    self._table(name, table.columns, about, long_texts)
+            for rows in of_stages:
+                long_texts = long_text_columns(self.engine, rows.columns, rows.versions)
+                self._table(rows.name, rows.columns, rows.description, long_texts)
+            for made in derived:
+                self._table(made.name, made.columns, made.description)
+            for view in views:
+                self._view(view)
+            run(f"COPY FROM DATABASE {_SCHEMA} TO {self.database} (SCHEMA)")
+        finally:
+            run(f"DETACH {_SCHEMA}")
+
+    def ops(self, table: OpsTable) -> None:
+        """Create a table of schema `ops` with its rows."""
+        target = f"{self.database}.ops.{quoted(table.name)}"
+        loaded = self.engine.load(f"ops {table.name}", table.arrow)
+        self.engine.run(f"CREATE TABLE {target} AS SELECT * FROM {loaded}")
+        self._comment("TABLE", target, table.description)
+        self._comments(target, {name: about for name, (_, about) in table.columns.items()})
+
+    def _table(
+        self,
+        name: str,
+        columns: Sequence[tuple[str, str, str]],
+        about: str,
+        long_texts: Collection[str] = (),
+    ) -> None:
+        target = f"{_SCHEMA}.crm.{quoted(name)}"
+        listed = ", ".join(
+            f"{quoted(c)} {kind}{' USING COMPRESSION zstd' if c in long_texts else ''}"
+            for c, kind, _ in columns
+        )
+        self.engine.run(f"CREATE TABLE {target} ({listed})")
+        self._comment("TABLE", target, about)
+        self._comments(target, {c: comment for c, _, comment in columns})
+
+    def _view(self, view: View) -> None:
+        target = f"{_SCHEMA}.{quoted(view.schema)}.{quoted(view.name)}"
+        self.engine.run(f"CREATE VIEW {target} AS {view.sql}")
+        self._comment("VIEW", target, view.comment)
+        comments = {column.name: column.comment for column in view.columns}
+        self._comments(target, comments | dict(view.more))
+
+    def _comment(self, kind: str, target: str, comment: str) -> None:
+        self.engine.run(f"COMMENT ON {kind} {target} IS {literal(shown(comment))}")
+
+    def _comments(self, target: str, columns: Mapping[str, str]) -> None:
+        for name, comment in columns.items():
+            self._comment("COLUMN", f"{target}.{quoted(name)}", comment)
