@@ -46,11 +46,20 @@ class ObjectSettings:
         route: a read strategy of the vendor, or `auto` to choose by volume, time and budget.
         snapshot: True reads it whole at each refresh, False in windows of modification time; None
             leaves the choice to what the vendor says about the object.
+        exclude: fields that are never stored.
+        hash: fields of which only a keyed hash is stored.
     """
 
     name: str
     route: str = "auto"
     snapshot: bool | None = None
+    exclude: tuple[str, ...] = ()
+    hash: tuple[str, ...] = ()
+
+    @property
+    def keeps_out(self) -> bool:
+        """Whether values of any field are kept out of storage."""
+        return bool(self.exclude or self.hash)
 
 
 @dataclass(frozen=True)

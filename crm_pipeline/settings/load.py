@@ -31,6 +31,7 @@ _EXPECTED = {
     "dict_type": "must be a mapping (keys with values)",
     "model_type": "must be a mapping (keys with values)",
     "list_type": "must be a list",
+    "too_long": "names too many fields",
 }
 
 

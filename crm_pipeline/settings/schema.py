@@ -17,7 +17,7 @@ from crm_pipeline.kernel.clock import Month, SystemClock
 from crm_pipeline.settings.auth import AuthModel
 from crm_pipeline.settings.cadence import cron_problem
 from crm_pipeline.settings.connection import Connection, ObjectSettings
-from crm_pipeline.settings.document_bounds import MOST_CONNECTIONS, MOST_OBJECTS
+from crm_pipeline.settings.document_bounds import MOST_CONNECTIONS, MOST_FIELDS, MOST_OBJECTS
 from crm_pipeline.settings.model import Model, problem
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.settings.vendors import VendorFacts
@@ -32,6 +32,39 @@ class ObjectModel(Model):
 
     route: str = "auto"
     snapshot: bool | None = None
+    exclude: list[str] = Field(default_factory=list, max_length=MOST_FIELDS)
+    hash: list[str] = Field(default_factory=list, max_length=MOST_FIELDS)
+
+    @field_validator("exclude", "hash")
+    @classmethod
+    def _names_fields_once(cls, value: list[str]) -> list[str]:
+        for index, name in enumerate(value):
+            if not name.strip():
+                raise problem(
+                    f"holds something that is no field's API name (entry {index + 1})",
+                    cure="Use API names such as Birthdate; `crm-pipeline preview` lists them.",
+                    at=index,
+                )
+            if value.index(name) != index:
+                raise problem(f"names '{name}' twice", cure="Keep one of the two.", at=index)
+        return value
+
+    @model_validator(mode="after")
+    def _excludes_or_hashes(self) -> "ObjectModel":
+        both = sorted(set(self.exclude) & set(self.hash))
+        if both:
+            raise problem(
+                f"names '{both[0]}' under exclude as well",
+                cure="Keep it under 'exclude' to store nothing of it, or under 'hash' to count and join by it.",
+                at="hash",
+            )
+        return self
+
+    def settings(self, name: str) -> ObjectSettings:
+        """Return the dataclass."""
+        return ObjectSettings(
+            name, self.route, self.snapshot, tuple(self.exclude), tuple(self.hash)
+        )
 
 
 class ConnectionModel(Model):
@@ -209,10 +242,7 @@ class ConnectionModel(Model):
             vendor=self.vendor,
             login_url=login_url,
             auth=self.auth.settings(),
-            objects=tuple(
-                ObjectSettings(key, options.route, options.snapshot)
-                for key, options in self.objects.items()
-            ),
+            objects=tuple(options.settings(key) for key, options in self.objects.items()),
             start=Month.parse(self.start),
             cadence=" ".join(self.cadence.split()),
             probe_every_s=self.probe_every_s,
