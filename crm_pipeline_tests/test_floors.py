@@ -25,6 +25,7 @@ FLOORS = {
     "watch": 6,
     "receiver": 6,
     "client": 6,
+    "erasure": 6,
     "orchestration": 7,
     "supervisor": 8,
     "definitions": 9,

@@ -1,5 +1,6 @@
 import itertools
 import os
+import re
 import socket
 import textwrap
 from datetime import timedelta
@@ -92,6 +93,34 @@ def test_objects_with_options(tmp_path: Path, written: str) -> None:
 
     assert (account.route, account.snapshot) == ("auto", None)
     assert (contact.route, contact.snapshot) == ("bulk", True)
+
+
+def test_fields_that_are_kept_out(tmp_path: Path) -> None:
+    """An object names fields to exclude and fields to hash."""
+    written = "{Contact: {exclude: [Birthdate, Fax], hash: [SSN__c]}}"
+    [contact] = load(tmp_path, MINIMAL.replace("[]", written)).connection("acme").objects
+
+    assert (contact.exclude, contact.hash) == (("Birthdate", "Fax"), ("SSN__c",))
+    assert contact.keeps_out
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("{exclude: Birthdate}", "must be a list"),
+        ("{exclude: [Birthdate, Birthdate]}", "names 'Birthdate' twice"),
+        ("{exclude: [SSN__c], hash: [SSN__c]}", "names 'SSN__c' under exclude as well"),
+        ("{hash: ['']}", "no field's API name"),
+        ("{hash: [3]}", "must be a text"),
+        ("{exlcude: [Birthdate]}", "Did you mean 'exclude'?"),
+    ],
+)
+def test_mistakes_in_fields_that_are_kept_out(tmp_path: Path, written: str, expected: str) -> None:
+    """Each is named with its line and what to do."""
+    with pytest.raises(ConfigError, match=re.escape(expected)) as caught:
+        load(tmp_path, MINIMAL.replace("[]", f"{{Contact: {written}}}"))
+    assert "connections.yaml:6" in str(caught.value)
+    assert caught.value.cure
 
 
 @pytest.mark.parametrize("written", ["66.0", "'66.0'", "66"])

@@ -194,7 +194,7 @@ def _checkup(settings: "Settings", name: str, database: "Database") -> "Checkup"
             opened(settings, name, database, retry=_impatient()) as account,
         ):
             checkup = account.check()
-            remarks = tuple(_remark_findings(settings, chosen))
+            remarks = (*_kept_out_findings(settings, account), *_remark_findings(settings, chosen))
             checkup = replace(checkup, findings=(*checkup.findings, *remarks))
             if not chosen.objects:
                 return checkup
@@ -203,6 +203,26 @@ def _checkup(settings: "Settings", name: str, database: "Database") -> "Checkup"
     except CrmError as error:
         # The other connections are checked even if this one cannot be opened.
         return Checkup(name, (Finding("fail", "open", error.message, error.cure),))
+
+
+def _kept_out_findings(settings: "Settings", account: "Account") -> "Iterator[Finding]":
+    """Yield for each object whether the fields that connections.yaml keeps out can be kept out."""
+    from crm_pipeline.connectors.base import Finding
+    from crm_pipeline.stages.raw import visible_schema
+    from crm_pipeline.store.tokens.hash_key import HashKey
+
+    for obj in account.connection.objects:
+        if not obj.keeps_out:
+            continue
+        try:
+            visible_schema(account, obj, account.describe(obj.name), HashKey.of(settings))
+        except ConfigError as error:
+            yield Finding("fail", "fields", error.message, error.cure)
+        except VendorError:
+            continue  # the finding about the object says so
+        else:
+            counts = f"{len(obj.exclude)} excluded, {len(obj.hash)} hashed"
+            yield Finding("ok", "fields", f"{obj.name}: {counts}")
 
 
 def _remark_findings(settings: "Settings", chosen: "Connection") -> "Iterator[Finding]":

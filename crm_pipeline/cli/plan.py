@@ -54,6 +54,7 @@ def plan(
     from crm_pipeline.kernel.clock import SystemClock, Window
     from crm_pipeline.stages.raw import planned, upkeep
     from crm_pipeline.store.landing import Landing
+    from crm_pipeline.store.tokens.hash_key import HashKey
 
     settings = load_settings()
     chosen = settings.connection(connection)
@@ -66,7 +67,10 @@ def plan(
     window = Window(start, end.end_at if end else clock.now())
     landing = Landing(settings.data, clock)
     with working(f"asking {connection}"), account_of(settings, chosen) as account:
-        plans = [planned(account, obj, window, mode=mode, landing=landing) for obj in wanted]
+        key = HashKey.of(settings) if any(obj.keeps_out for obj in wanted) else None
+        plans = [
+            planned(account, obj, window, mode=mode, landing=landing, key=key) for obj in wanted
+        ]
         pace = pace_of(settings, account)
         each = [upkeep(account, obj, landing) for obj in wanted]
     if as_json:

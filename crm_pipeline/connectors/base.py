@@ -160,6 +160,8 @@ class ReadStrategy:
         seconds: the duration, given by latency and rate limits.
         how: a short description.
         impediment: why it is impossible; "" where it is possible.
+        saves_bytes: responses are saved in the checkpoint as received, so that no value can be hashed before it is
+            on the disk.
     """
 
     name: str
@@ -168,6 +170,7 @@ class ReadStrategy:
     seconds: float
     how: str
     impediment: str = ""
+    saves_bytes: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,12 @@ class RecordKeys(Protocol):
     """
 
     version: int
+
+    def needed(self, obj: str) -> frozenset[str]:
+        """Return the names of an object's fields that reading its records needs, so that none can be kept out."""
+
+    def copies(self, obj: str, field: str) -> tuple[tuple[str, ...], ...]:
+        """Return the paths in JSON records, beside the field's own, where the vendor repeats its value."""
 
     def of(
         self,

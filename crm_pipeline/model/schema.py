@@ -27,6 +27,7 @@ CommonType = Literal[
 ]
 Multiple = Literal["", ";", ",", "json"]
 Form = Literal["", "epoch_ms", "date_epoch_ms", "local", "clock"]
+KeptOut = Literal["", "excluded", "hashed"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Field:
         is_id: the value is an id, whatever the vendor's type: it is shown as text, never as a number.
         nothing: texts that mean no value in this field, such as 1970-01-01T00:00:00Z. Impossible days such
             as 0000-00-00 need not be listed.
+        kept_out: what connections.yaml does to the values: "excluded" stores none, "hashed" stores keyed hashes.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Field:
     form: Form = ""
     is_id: bool = False
     nothing: tuple[str, ...] = ()
+    kept_out: KeptOut = ""
 
     def __post_init__(self) -> None:
         # JSON responses may have half a surrogate pair, which cannot be encoded.
@@ -114,7 +117,7 @@ class Field:
 _LATER_PROPERTIES = {
     f.name: f.default
     for f in fields(Field)
-    if f.name in {"path", "options", "multiple", "form", "is_id", "nothing"}
+    if f.name in {"path", "options", "multiple", "form", "is_id", "nothing", "kept_out"}
 }
 
 
@@ -126,7 +129,8 @@ class Schema:
     marked with its path, as in `archived (record)`.
 
     Attributes:
-        left_out: fields that the vendor describes and the connector does not read, such as contents of files.
+        left_out: fields that the vendor describes and that are not read: contents of files, which the connector
+            leaves out, and the fields that connections.yaml excludes.
     """
 
     object: str
@@ -148,6 +152,16 @@ class Schema:
     def by_name(self) -> Mapping[str, Field]:
         """The fields by API name."""
         return {field.name: field for field in self.fields}
+
+    @cached_property
+    def excluded(self) -> frozenset[str]:
+        """The names of the fields that connections.yaml excludes."""
+        return frozenset(field.name for field in self.left_out if field.kept_out == "excluded")
+
+    @cached_property
+    def hashed(self) -> frozenset[str]:
+        """The names of the fields of which connections.yaml has keyed hashes stored."""
+        return frozenset(field.name for field in self.fields if field.kept_out == "hashed")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -207,7 +221,9 @@ def changes(old: Schema, new: Schema) -> list[str]:
     """Return one sentence for each change of a field; empty where there is none."""
     respelled = _respelled(old, new)
     sentences = [
-        f"{new.object}.{name} is gone ('{old.by_name[name].label}', {old.by_name[name].type})"
+        f"{new.object}.{name} is not read any more: connections.yaml excludes it"
+        if name in new.excluded
+        else f"{new.object}.{name} is gone ('{old.by_name[name].label}', {old.by_name[name].type})"
         for name in old.names
         if name not in new.by_name and name not in respelled.values()
     ]

@@ -102,7 +102,13 @@ def _extracted(
         with crm.account(connection.name) as account:
             note_account(account, crm.landing)
             done = extract(
-                account, obj, window, mode=_mode(run), landing=crm.landing, on_progress=on_progress
+                account,
+                obj,
+                window,
+                mode=_mode(run),
+                landing=crm.landing,
+                on_progress=on_progress,
+                key=crm.hash_key if obj.keeps_out else None,
             )
     except Exception as error:
         crm.looks.failed(connection.name, obj.name, error, run=run.run_id)

@@ -1,7 +1,7 @@
 """Remarks on the objects of a connection, for people: from landing, and from the lists that tables are made of."""
 
 from crm_pipeline.kernel.errors import CorruptFile
-from crm_pipeline.settings import Connection
+from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.normalized import Doubt, doubted_lists
 from crm_pipeline.stages.raw import Remark, remarks_of, shrink_cure
 from crm_pipeline.store.landing import Landing
@@ -15,20 +15,20 @@ def remarks_at(
     doubts = doubted_lists(landing, tables, connection.name)
     return {
         obj.name: (
-            *_of_landing(landing, connection.name, obj.name),
+            *_of_landing(landing, connection.name, obj),
             *(_of_list(connection.name, doubt) for doubt in doubts.get(obj.name, ())),
         )
         for obj in connection.objects
     }
 
 
-def _of_landing(landing: Landing, connection: str, obj: str) -> list[Remark]:
+def _of_landing(landing: Landing, connection: str, obj: ObjectSettings) -> list[Remark]:
     try:
-        landing.windows(connection, obj)
+        landing.windows(connection, obj.name)
     except CorruptFile:
         return []  # its freshness says so
     try:
-        return remarks_of(landing, connection, obj)
+        return remarks_of(landing, connection, obj.name, obj)
     except CorruptFile as error:
         return [Remark("damage", error.message, error.cure)]
 

@@ -27,6 +27,7 @@ from crm_pipeline.store.landing.looks import Looks
 from crm_pipeline.store.postgres.database import running_database
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tokens.hash_key import HashKey
 from crm_pipeline.wire.retry import RetryPolicy
 
 _log = structlog.get_logger(__name__)
@@ -84,6 +85,11 @@ class Workspace:
         ):
             yield account
             self.looks.stated(connection, stated_limit(account.day_limit))
+
+    @property
+    def hash_key(self) -> HashKey:
+        """The key of hashed fields and of erased persons."""
+        return HashKey.of(self.settings)
 
     def engine(self) -> Engine:
         """Return a DuckDB engine for one step; use it as a context manager."""

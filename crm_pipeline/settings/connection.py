@@ -16,6 +16,7 @@ from crm_pipeline.settings.numbers import whole_number
 from crm_pipeline.settings.quarantine import QuarantineLimit
 from crm_pipeline.settings.retention import Retention
 from crm_pipeline.settings.shrinkage import ShrinkBounds
+from crm_pipeline.settings.verification import Verification
 
 AUTOMATION_VARIABLE = "CRM_AUTOMATION"
 
@@ -46,11 +47,20 @@ class ObjectSettings:
         route: a read strategy of the vendor, or `auto` to choose by volume, time and budget.
         snapshot: True reads it whole at each refresh, False in windows of modification time; None
             leaves the choice to what the vendor says about the object.
+        exclude: fields that are never stored.
+        hash: fields of which only a keyed hash is stored.
     """
 
     name: str
     route: str = "auto"
     snapshot: bool | None = None
+    exclude: tuple[str, ...] = ()
+    hash: tuple[str, ...] = ()
+
+    @property
+    def keeps_out(self) -> bool:
+        """Whether values of any field are kept out of storage."""
+        return bool(self.exclude or self.hash)
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class Connection:
     """One account at one vendor; docs/connections.md describes every key.
 
     Attributes:
+        country: ISO 3166 code by which national phone numbers of records without a country are read; "" for none.
         explicit: which of `cadence` and `probe_every_s` the user wrote; only the others are stretched.
     """
 
@@ -80,6 +91,7 @@ class Connection:
     shrink_percent: float = ShrinkBounds.percent
     shrink_rows: int = ShrinkBounds.rows
     explicit: frozenset[str] = frozenset()
+    country: str = ""
 
     @property
     def shrink_bounds(self) -> ShrinkBounds:
@@ -106,6 +118,7 @@ class Settings:
     Attributes:
         root: the folder that holds connections.yaml.
         data: where everything that is written goes.
+        verification: how e-mail addresses and phone numbers are verified.
         environ: `.env` and the environment, which wins; hidden from every text, as it holds secrets.
     """
 
@@ -113,6 +126,7 @@ class Settings:
     data: Path
     connections: Mapping[str, Connection]
     environ: Mapping[str, str] = field(repr=False)
+    verification: Verification = field(default_factory=Verification)
 
     @property
     def file(self) -> Path:

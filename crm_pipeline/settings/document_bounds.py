@@ -19,6 +19,8 @@ MOST_ALIASES = 200
 MOST_VALUES = 100_000
 MOST_CONNECTIONS = 200
 MOST_OBJECTS = 1_000
+MOST_FIELDS = 1_000
+"""Of an object, kept out or hashed."""
 
 
 def read_bounded(path: Path) -> bytes:

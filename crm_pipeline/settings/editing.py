@@ -77,8 +77,14 @@ def _entry(item: yaml.Node) -> str:
 def _options(value: yaml.Node) -> str:
     if not isinstance(value, yaml.MappingNode):
         return ""
-    pairs = ", ".join(f"{key.value}: {option.value}" for key, option in value.value)
+    pairs = ", ".join(f"{key.value}: {_value(option)}" for key, option in value.value)
     return f" {{{pairs}}}"
+
+
+def _value(option: yaml.Node) -> str:
+    if isinstance(option, yaml.SequenceNode):
+        return f"[{', '.join(json.dumps(str(item.value)) for item in option.value)}]"
+    return str(option.value)
 
 
 def _line(name: str, is_mapping: bool, is_whole: bool) -> str:

@@ -17,9 +17,11 @@ from crm_pipeline.kernel.errors import ConfigError, UnknownName
 from crm_pipeline.settings.auth import RETIRED_FIELDS, AuthModel
 from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
+from crm_pipeline.settings.model import Model
 from crm_pipeline.settings.numbers import is_whole
 from crm_pipeline.settings.schema import ConnectionModel, FileModel, ObjectModel
 from crm_pipeline.settings.vendors import VendorFacts
+from crm_pipeline.settings.verification import VerificationModel
 
 _FILE = "connections.yaml"
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -31,6 +33,7 @@ _EXPECTED = {
     "dict_type": "must be a mapping (keys with values)",
     "model_type": "must be a mapping (keys with values)",
     "list_type": "must be a list",
+    "too_long": "names too many fields",
 }
 
 
@@ -60,13 +63,16 @@ def read_settings(
         )
     document = Document.read(folder / _FILE)
     port = _sandbox_port(merged)
-    models = parse_connections(document, vendors)
+    model = _parsed(document, vendors)
     data = merged.get("CRM_DATA") or "data"
     settings = Settings(
         root=folder,
         data=(folder / Path(data).expanduser()).resolve(),
-        connections={name: model.connection(name, port) for name, model in models.items()},
+        connections={
+            name: entry.connection(name, port) for name, entry in model.connections.items()
+        },
         environ=merged,
+        verification=model.verification.settings(),
     )
     # A mistyped variable is an error now, and not in the step that needs it.
     _ = settings.retention, settings.memory_mb, settings.bounds, settings.quarantine
@@ -94,8 +100,12 @@ def parse_connections(
     Raises:
         ConfigError: something in it is wrong.
     """
+    return _parsed(document, vendors).connections
+
+
+def _parsed(document: Document, vendors: Mapping[str, VendorFacts]) -> FileModel:
     try:
-        model = FileModel.model_validate(document.data, context={"vendors": vendors})
+        return FileModel.model_validate(document.data, context={"vendors": vendors})
     except ValidationError as errors:
         # A mistyped key is also a missing one: unknown keys are reported first.
         ordered = sorted(
@@ -103,7 +113,6 @@ def parse_connections(
             key=lambda error: (error["type"] != "extra_forbidden", document.line(_path(error))),
         )
         raise _explained(document, ordered[0], further=len(ordered) - 1) from None
-    return model.connections
 
 
 def _root(root: Path | None, environ: Mapping[str, str]) -> Path:
@@ -202,11 +211,13 @@ def _explained(document: Document, error: Any, *, further: int) -> ConfigError:
 
 
 def _allowed(path: Sequence[str | int]) -> list[str]:
-    model: type[FileModel | ConnectionModel | AuthModel | ObjectModel] = FileModel
+    model: type[Model] = FileModel
     if "auth" in path[2:-1]:
         model = AuthModel
     elif "objects" in path[2:-1]:
         model = ObjectModel
+    elif path[0] == "verification" and len(path) > 1:
+        model = VerificationModel
     elif len(path) == 3:
         model = ConnectionModel
     return [name for name in model.model_fields if name not in RETIRED_FIELDS]

@@ -17,10 +17,11 @@ from crm_pipeline.kernel.clock import Month, SystemClock
 from crm_pipeline.settings.auth import AuthModel
 from crm_pipeline.settings.cadence import cron_problem
 from crm_pipeline.settings.connection import Connection, ObjectSettings
-from crm_pipeline.settings.document_bounds import MOST_CONNECTIONS, MOST_OBJECTS
+from crm_pipeline.settings.document_bounds import MOST_CONNECTIONS, MOST_FIELDS, MOST_OBJECTS
 from crm_pipeline.settings.model import Model, problem
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.settings.vendors import VendorFacts
+from crm_pipeline.settings.verification import VerificationModel
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 RESERVED = frozenset({"crm", "ops", "history"})  # schemas crm, ops and crm_history of crm.duckdb
@@ -32,6 +33,39 @@ class ObjectModel(Model):
 
     route: str = "auto"
     snapshot: bool | None = None
+    exclude: list[str] = Field(default_factory=list, max_length=MOST_FIELDS)
+    hash: list[str] = Field(default_factory=list, max_length=MOST_FIELDS)
+
+    @field_validator("exclude", "hash")
+    @classmethod
+    def _names_fields_once(cls, value: list[str]) -> list[str]:
+        for index, name in enumerate(value):
+            if not name.strip():
+                raise problem(
+                    f"holds something that is no field's API name (entry {index + 1})",
+                    cure="Use API names such as Birthdate; `crm-pipeline preview` lists them.",
+                    at=index,
+                )
+            if value.index(name) != index:
+                raise problem(f"names '{name}' twice", cure="Keep one of the two.", at=index)
+        return value
+
+    @model_validator(mode="after")
+    def _excludes_or_hashes(self) -> "ObjectModel":
+        both = sorted(set(self.exclude) & set(self.hash))
+        if both:
+            raise problem(
+                f"names '{both[0]}' under exclude as well",
+                cure="Keep it under 'exclude' to store nothing of it, or under 'hash' to count and join by it.",
+                at="hash",
+            )
+        return self
+
+    def settings(self, name: str) -> ObjectSettings:
+        """Return the dataclass."""
+        return ObjectSettings(
+            name, self.route, self.snapshot, tuple(self.exclude), tuple(self.hash)
+        )
 
 
 class ConnectionModel(Model):
@@ -51,6 +85,7 @@ class ConnectionModel(Model):
     share: Annotated[float, Field(gt=0, le=1)] = 0.9
     quarantine_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     limit_group: str | None = None
+    country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
     api_version: str | None = None
     ceilings: dict[str, Annotated[int, Field(ge=1, le=1_000_000_000)]] = Field(default_factory=dict)
     mapping: dict[str, dict[str, str | None]] = Field(default_factory=dict)
@@ -209,10 +244,7 @@ class ConnectionModel(Model):
             vendor=self.vendor,
             login_url=login_url,
             auth=self.auth.settings(),
-            objects=tuple(
-                ObjectSettings(key, options.route, options.snapshot)
-                for key, options in self.objects.items()
-            ),
+            objects=tuple(options.settings(key) for key, options in self.objects.items()),
             start=Month.parse(self.start),
             cadence=" ".join(self.cadence.split()),
             probe_every_s=self.probe_every_s,
@@ -220,6 +252,7 @@ class ConnectionModel(Model):
             share=self.share,
             quarantine_share=self.quarantine_share,
             limit_group=self.limit_group or name,
+            country=self.country or "",
             api_version=self.api_version,
             ceilings=self.ceilings,
             sandbox=self.sandbox,
@@ -234,6 +267,7 @@ class FileModel(Model):
     """The whole file."""
 
     connections: dict[str, ConnectionModel]
+    verification: VerificationModel = VerificationModel()
 
     @field_validator("connections", mode="before")
     @classmethod

@@ -285,6 +285,7 @@ def test_discover_writes_what_is_missing(
         ("[]", ["X__c", "Lead"]),
         ("[Account]", ["Account", "X__c", "Lead"]),
         ("{Account: {route: bulk}}", ["Account", "X__c", "Lead"]),
+        ("[Account: {exclude: [Fax, 'a: b'], hash: [Id__c]}]", ["Account", "X__c", "Lead"]),
         (
             "\n      Account:\n      Contact: {route: bulk}  # big\n",
             ["Account", "Contact", "X__c", "Lead"],

@@ -37,6 +37,7 @@ from crm_pipeline.kernel.errors import (
     NotPermitted,
 )
 from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.stages.raw.kept_out import Cutter
 from crm_pipeline.stages.raw.present import Present
 from crm_pipeline.stages.raw.snapshot import Verdict
 from crm_pipeline.wire import dates, session
@@ -358,6 +359,13 @@ def limiter_lets_all_through(patch: pytest.MonkeyPatch) -> None:
 
 def spent_budget_has_no_wait(patch: pytest.MonkeyPatch) -> None:
     _errors(patch, VendorApi, "read", BudgetExhausted, wait_s=0.0)
+
+
+# Fields that are kept out
+
+
+def nothing_is_cut(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Cutter, "cut", lambda self, batch, rejected: batch)
 
 
 # Upkeep

@@ -89,6 +89,14 @@ class HubSpotKeys:
 
     version = 2
 
+    def needed(self, obj: str) -> frozenset[str]:  # noqa: ARG002 - the same for all objects
+        """Return the names of the fields that reading records needs."""
+        return frozenset({*Key.__struct_fields__, *_Modified.__struct_fields__, "hs_object_id"})
+
+    def copies(self, obj: str, field: str) -> tuple[tuple[str, ...], ...]:  # noqa: ARG002 - of all objects
+        """Return where records have the earlier values of a property."""
+        return (("propertiesWithHistory", field),)
+
     def of(
         self,
         obj: str,

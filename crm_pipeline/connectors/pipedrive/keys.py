@@ -94,6 +94,14 @@ class PipedriveKeys:
 
     version = 2
 
+    def needed(self, obj: str) -> frozenset[str]:
+        """Return the names of the fields that reading records needs."""
+        return frozenset(_COMPOSED.get(obj, Key).__struct_fields__)
+
+    def copies(self, obj: str, field: str) -> tuple[tuple[str, ...], ...]:  # noqa: ARG002 - there are none
+        """Return no paths: values are not repeated beside the fields."""
+        return ()
+
     def of(
         self,
         obj: str,

@@ -291,6 +291,7 @@ class SalesforceAccount(ApiAccount[Api]):
                 by_bulk + 1,
                 by_bulk * _CALL_S + _JOB_S + count / _BULK_RECORDS_PER_S,
                 "one job, its result pages in parallel",
+                saves_bytes=True,
             ),
         )
         return planned(

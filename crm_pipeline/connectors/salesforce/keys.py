@@ -77,6 +77,14 @@ class SalesforceKeys:
 
     version = 1
 
+    def needed(self, obj: str) -> frozenset[str]:  # noqa: ARG002 - the same for all objects
+        """Return the names of the fields that reading records needs."""
+        return frozenset(RecordKey.__struct_fields__)
+
+    def copies(self, obj: str, field: str) -> tuple[tuple[str, ...], ...]:  # noqa: ARG002 - there are none
+        """Return no paths: values are not repeated beside the fields."""
+        return ()
+
     def of(
         self,
         obj: str,

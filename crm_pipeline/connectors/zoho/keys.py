@@ -25,6 +25,8 @@ DELETED = "deleted"
 """`Page.origin` of records from a list of deleted records."""
 LIVE = "live"
 """`Page.origin` of all other pages of modules."""
+# The fields that records are called by, which lists of deleted records repeat.
+_NAMES = ("Name", "Subject", "Title")
 
 
 # Ids are 64-bit numbers; records are read in their order.
@@ -174,6 +176,16 @@ class ZohoKeys:
     """Implements `connectors.base.RecordKeys`."""
 
     version = 2
+
+    def needed(self, obj: str) -> frozenset[str]:
+        """Return the names of the fields that reading records needs."""
+        if obj in SETTINGS:
+            return frozenset(SETTINGS[obj].kind.__struct_fields__)
+        return frozenset({*ModuleKey.__struct_fields__, describe.CONVERTED})
+
+    def copies(self, obj: str, field: str) -> tuple[tuple[str, ...], ...]:  # noqa: ARG002 - of all modules
+        """Return where deleted records have the name that they had."""
+        return (("display_name",),) if field.endswith(_NAMES) else ()
 
     def of(
         self,

@@ -121,9 +121,8 @@ def _by_bulk(api: Api, plan: Plan, count: int) -> ReadStrategy:
     cost = calls + jobs * (meter.JOB.cost - 1)
     seconds = calls * api.round_trip_s + jobs * _JOB_S + count / _JOB_RECORDS_PER_S
     impediment = bulk.impediment(api, plan.schema)
-    return ReadStrategy(
-        bulk.ROUTE, calls, cost, seconds, f"exports: {jobs}, one after the other", impediment
-    )
+    how = f"exports: {jobs}, one after the other"
+    return ReadStrategy(bulk.ROUTE, calls, cost, seconds, how, impediment, saves_bytes=True)
 
 
 def _chunks_text(chunks: int) -> str:

@@ -36,6 +36,7 @@ class ObjectInput:
         accepted: the windows that a person has accepted.
         bounds: how many records may be missing from a read that is believed.
         ages: position of each schema in the order of first use, from 0.
+        kept_out: columns that are NULL because connections.yaml keeps their fields out.
         unread: the relation with the records that cannot be read, see `unreadable`; "" if all are taken as readable.
     """
 
@@ -50,6 +51,7 @@ class ObjectInput:
     bounds: ShrinkBounds = field(default_factory=ShrinkBounds)
     unread: str = ""
     ages: tuple[int, ...] = ()
+    kept_out: tuple[str, ...] = ()
 
     @property
     def object(self) -> str:
@@ -126,10 +128,12 @@ def collect(
         folder = landing.quarantine(connection, entry.object)
         recovered = [batch for batch in reread.batches if batch.path.is_relative_to(folder)]
         note_recovered(landing, connection, entry.object, recovered)
-    schemas = _schemas(connection, entry.object, windows, landing)
+    schemas = _without_excluded(_schemas(connection, entry.object, windows, landing))
+    own = without_kept_out(entry, schemas[-1])
+    fed = {f.column for f in own.fields}
     complete_from, set_aside = _proof(landing, windows, reread)
     return ObjectInput(
-        entry=Fields(schemas, ignores_case=entry.ignores_case).resolved(entry),
+        entry=Fields(schemas, ignores_case=entry.ignores_case).resolved(own),
         batches=reread.batches,
         schemas=schemas,
         complete_from=complete_from,
@@ -139,6 +143,7 @@ def collect(
         accepted=frozenset(window.window_id for window in windows if window.is_accepted),
         bounds=bounds or ShrinkBounds(),
         ages=_ages(windows),
+        kept_out=tuple(f.column for f in entry.fields if f.column not in fed),
     )
 
 
@@ -168,6 +173,38 @@ def _schemas(
 ) -> tuple[Schema, ...]:
     newest_first = dict.fromkeys(window.schema_fingerprint for window in reversed(windows))
     return tuple(landing.schema(connection, obj, name) for name in reversed(newest_first))
+
+
+def _without_excluded(schemas: tuple[Schema, ...]) -> tuple[Schema, ...]:
+    """Return schemas without the fields that connections.yaml excludes now: what landed before is not shown either."""
+    excluded = schemas[-1].excluded
+    if not excluded:
+        return schemas
+    return tuple(
+        replace(schema, fields=tuple(f for f in schema.fields if f.name not in excluded))
+        for schema in schemas
+    )
+
+
+def without_kept_out(entry: ObjectMap, schema: Schema) -> ObjectMap:
+    """Return a mapping without the fields that connections.yaml excludes or hashes.
+
+    A hash is no address, name or date, so it feeds no column; `custom` and the views have it.
+    """
+    fold = str.casefold if entry.ignores_case else str
+    out = {fold(name) for name in schema.excluded | schema.hashed}
+    if not out or not entry.is_own:
+        return entry
+
+    def kept(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in names if fold(name) not in out)
+
+    fields = tuple(
+        replace(f, fallback=kept(f.fallback), joined=kept(f.joined), any_of=kept(f.any_of))
+        for f in entry.fields
+        if fold(f.source) not in out
+    )
+    return replace(entry, fields=fields)
 
 
 def _ages(windows: Sequence[WindowCommit]) -> tuple[int, ...]:

@@ -67,6 +67,7 @@ def _object(feed: Feed, objects: Sequence[str], parent: TableVersion | None) -> 
         "columns": dict(feed.owners),
         "time_zone": feed.account.zone,
         "schemas": [schema.fingerprint for schema in landed.schemas],
+        **({"kept_out": list(landed.kept_out)} if landed.kept_out else {}),
     }
 
 

@@ -102,13 +102,21 @@ class Consistency:
         engine: the engine that has the file attached.
         crm: SQL for the file's schema `crm`.
         read: the tables that are read, by connection.
+<<<<<<< HEAD
         is_verified: whether addresses and numbers were judged.
+=======
+        kept_out: connection, table and column of fields that connections.yaml keeps out.
+>>>>>>> 6ae839b
     """
 
     engine: Engine
     crm: str
     read: Mapping[str, Collection[str]]
+<<<<<<< HEAD
     is_verified: bool = False
+=======
+    kept_out: Collection[tuple[str, str, str]] = ()
+>>>>>>> 6ae839b
 
     def findings(self, bridges: Iterable[Derived] = ()) -> list[Finding]:
         """Return the result of every rule for each connection that has its tables."""
@@ -218,6 +226,8 @@ class Consistency:
             if rows < LEAST_ROWS:
                 continue
             for name in FILLED[table]:
+                if (connection, table, name) in self.kept_out:
+                    continue
                 failures = 0 if filled[connection][name] else rows
                 yield Finding(connection, table, f"{name} is filled", WARNING, failures, rows)
         for name, target in keys.items():

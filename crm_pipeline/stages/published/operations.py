@@ -339,7 +339,10 @@ def fields(views: Iterable[tuple[str, str, str, View]], landing: Landing) -> Ops
         for column in view.columns
     ]
     rows += [
-        (connection, obj, field.name, field.label, field.type, table, None, None, None, _NOT_READ)
+        (
+            *(connection, obj, field.name, field.label, field.type, table, None, None, None),
+            _EXCLUDED if field.kept_out else _NOT_READ,
+        )
         for connection, obj, table, _ in views
         for field in _left_out(landing, connection, obj)
     ]
@@ -358,6 +361,7 @@ def fields(views: Iterable[tuple[str, str, str, View]], landing: Landing) -> Ops
 
 
 _NOT_READ = "Not read: contents of files and the like take a call for each record."
+_EXCLUDED = "Not read: connections.yaml excludes it."
 
 
 def _left_out(landing: Landing, connection: str, obj: str) -> Sequence[Field]:

@@ -345,11 +345,15 @@ class _Build:
 
     def _findings(self) -> list[Finding]:
         read: dict[str, set[str]] = {}
+        kept_out: set[tuple[str, str, str]] = set()
         for table in self.published:
             for version in table.versions:
-                read.setdefault(connection_of(version), set()).add(table.name)
+                connection = connection_of(version)
+                read.setdefault(connection, set()).add(table.name)
+                for obj in version.meta.get("objects", ()):
+                    kept_out |= {(connection, table.name, c) for c in obj.get("kept_out", ())}
         is_verified = any(table.added for table in self.published)
-        rules = Consistency(self.engine, f"{_DATABASE}.crm", read, is_verified)
+        rules = Consistency(self.engine, f"{_DATABASE}.crm", read, is_verified, frozenset(kept_out))
         findings = rules.findings(table for table in self.derived if table.is_bridge)
         return [*findings, *zone_findings(self.crms, self.published)]
 

@@ -18,7 +18,7 @@ from crm_pipeline.stages.raw.remarks import (
     shrink_cure,
     shrink_text,
 )
-from crm_pipeline.stages.raw.task import Mode
+from crm_pipeline.stages.raw.task import Mode, visible_schema
 
 __all__ = [
     "Extraction",
@@ -43,4 +43,5 @@ __all__ = [
     "shrink_cure",
     "shrink_text",
     "upkeep",
+    "visible_schema",
 ]

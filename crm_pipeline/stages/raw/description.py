@@ -48,7 +48,7 @@ def check_description(task: Task, schema: Schema) -> Task:
 
 def lost_fields(before: Schema, now: Schema) -> list[str]:
     """Return the names of the fields that a description does not have any more."""
-    return [name for name in before.names if name not in now.by_name]
+    return [name for name in before.names if name not in now.by_name and name not in now.excluded]
 
 
 def without_choices(before: Schema, now: Schema) -> list[Field]:
@@ -58,6 +58,7 @@ def without_choices(before: Schema, now: Schema) -> list[Field]:
         for field in now.fields
         if (old := before.by_name.get(field.name)) is not None
         and old.type == field.type
+        and not field.kept_out
         and (old.options or old.values)
         and not (field.options or field.values)
     ]

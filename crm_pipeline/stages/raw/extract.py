@@ -32,6 +32,7 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.store.landing.records import SeenVersions
 from crm_pipeline.store.landing.window import Counts, WindowWriter
+from crm_pipeline.store.tokens.hash_key import HashKey
 
 # Between two requests a field may vanish, a late commit may disturb a count, a job may be deleted.
 _ATTEMPTS = 2
@@ -46,6 +47,7 @@ def extract(
     mode: Mode,
     landing: Landing,
     on_progress: Progress | None = None,
+    key: HashKey | None = None,
 ) -> Extraction:
     """Read one window of one object into landing.
 
@@ -57,13 +59,14 @@ def extract(
         mode: `range` lands everything again, `refresh` only what has not landed.
         landing: where to.
         on_progress: called with `(records so far, records expected)` after each page.
+        key: of hashes, needed where the object keeps fields out.
 
     Raises:
         CountMismatch: the vendor's count and ours differ; nothing was committed.
         ContractError: the description of the object lost too many fields; nothing was read.
         VendorError: the vendor refused; nothing was committed.
     """
-    task, window = due(Task.start(account, obj, mode, landing, on_progress), window)
+    task, window = due(Task.start(account, obj, mode, landing, on_progress, key=key), window)
     resumed = _resumed(task, window)
     if resumed is None:
         return _attempts(task, window)
@@ -81,9 +84,11 @@ def planned(
     *,
     mode: Mode,
     landing: Landing,
+    key: HashKey | None = None,
 ) -> Plan:
     """Return how `extract` would read now, with the same arguments; reads no records."""
-    return account.plan(obj, due(Task.start(account, obj, mode, landing), window)[1])
+    task, window = due(Task.start(account, obj, mode, landing, key=key), window)
+    return task.plan(window)
 
 
 def _attempts(task: Task, window: Window) -> Extraction:
@@ -98,7 +103,7 @@ def _attempts(task: Task, window: Window) -> Extraction:
 
 def _attempt(task: Task, window: Window) -> Extraction:
     before = task.account.usage
-    plan = task.account.plan(task.obj, window)
+    plan = task.plan(window)
     task = check_description(task, plan.schema)
     purpose = task.purpose(plan.vendor_count)
     writer = task.landing.begin(
@@ -113,7 +118,7 @@ def _resumed(task: Task, window: Window) -> Extraction | None:
         if not task.fits(interrupted, window):
             continue
         before = task.account.usage
-        plan = task.account.plan(task.obj, interrupted.window)
+        plan = task.plan(interrupted.window)
         if plan.complete or plan.schema.fingerprint != interrupted.schema_fingerprint:
             continue
         # The job's records are as of its creation, so they are compared with the count of that moment.
@@ -139,7 +144,8 @@ def _read(task: Task, plan: Plan, writer: WindowWriter, usage_before: Usage) -> 
     with writer:
         sight, usage_before = _sight(task, plan, usage_before)
         pages = task.account.pages(plan, writer.checkpoint)
-        tally = land(pages, writer, _seen_in(task, plan, writer.window), _progress(task, plan))
+        seen_in, on_records = _seen_in(task, plan, writer.window), _progress(task, plan)
+        tally = land(pages, writer, seen_in, on_records, cutter=task.cutter(plan.schema))
         refuse_many_rejects(task.account.connection, plan.object, writer.quarantined, tally.read)
         counted = task.account.count(plan)
         _reconcile(task, plan, tally.read - tally.uncounted, counted)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.connectors.base import Page
+from crm_pipeline.stages.raw.kept_out import Cutter
 from crm_pipeline.store.landing.checkpoint import PageDone
 from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.store.landing.records import SeenVersions, raw_names, warm_up
@@ -53,6 +54,8 @@ def land(
     writer: WindowWriter,
     seen_in: SeenIn,
     on_records: Callable[[int], None],
+    *,
+    cutter: Cutter | None = None,
 ) -> Tally:
     """Write pages; return the numbers of their records, including pages that an earlier writer has done.
 
@@ -61,6 +64,7 @@ def land(
         writer: of the window.
         seen_in: returns the versions that have landed already, by the shape of a page.
         on_records: called with the number of records so far.
+        cutter: cuts the fields that are kept out of the records of each page.
     """
     _settle_memory()
     tally = Tally()
@@ -83,7 +87,8 @@ def land(
             stack.callback(pages.close)
         # Runs while the vendor works on its first response. An error here comes again in `_write`, and is raised there.
         parsers.submit(warm_up, writer.hasher)
-        for page in pages:
+        for received in pages:
+            page = cutter.of_page(received) if cutter else received
             running.add(parsers.submit(_write, page, writer, seen_in(page.shape)))
             if len(running) >= _PARSERS:
                 running = collect(FIRST_COMPLETED)

@@ -7,6 +7,8 @@ from shlex import quote
 from crm_pipeline.connectors.vendor_clock import duration
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.identity import path_name
+from crm_pipeline.model.schema import Schema
+from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw.description import fields_cure, fields_text
 from crm_pipeline.stages.raw.snapshot import SnapshotHistory
 from crm_pipeline.stages.raw.task import set_back_text
@@ -14,6 +16,7 @@ from crm_pipeline.store.landing import Landing, acceptance
 from crm_pipeline.store.landing.acceptance import Refused
 from crm_pipeline.store.landing.manifest import Shrink, WindowCommit
 from crm_pipeline.store.landing.outstanding import Outstanding, outstanding
+from crm_pipeline.store.landing.rejects import quarantined_schemas
 
 _UNNOTICED = timedelta(seconds=60)
 
@@ -23,7 +26,7 @@ class Remark:
     """A remark on an object.
 
     Attributes:
-        kind: one of `watermark`, `shrink`, `unnamed`, `fields`, `quarantine`.
+        kind: one of `watermark`, `shrink`, `unnamed`, `fields`, `quarantine`, `kept_out`.
         text: the state of the object.
         cure: what to do about it.
     """
@@ -36,9 +39,19 @@ class Remark:
         return f"{self.text} {self.cure}"
 
 
-def remarks_of(landing: Landing, connection: str, obj: str) -> list[Remark]:
-    """Return the remarks on an object; none where all is well."""
+def remarks_of(
+    landing: Landing, connection: str, obj: str, settings: ObjectSettings | None = None
+) -> list[Remark]:
+    """Return the remarks on an object; none where all is well.
+
+    Args:
+        landing: where the object landed.
+        connection: its connection.
+        obj: its name.
+        settings: the object as configured; without them nothing is said about fields that are kept out.
+    """
     return [
+        *(_of_kept_out(landing, connection, settings) if settings else ()),
         *_of_watermark(landing, connection, obj),
         *_of_shrink(landing, connection, obj),
         *_of_unnamed(landing, connection, obj),
@@ -122,6 +135,39 @@ def _of_fields(landing: Landing, connection: str, obj: str) -> list[Remark]:
     return [
         Remark("fields", f"{fields_text(refused)} ({since}).", fields_cure(connection, obj)),
     ]
+
+
+def _of_kept_out(landing: Landing, connection: str, obj: ObjectSettings) -> list[Remark]:
+    """Return a remark on values that landed before their fields were kept out."""
+    if not obj.keeps_out:
+        return []
+    fingerprints = {batch.schema_fingerprint for batch in landing.batches(connection, obj.name)}
+    fingerprints |= quarantined_schemas(landing.quarantine(connection, obj.name))
+    schemas = [landing.schema(connection, obj.name, one) for one in sorted(fingerprints)]
+    stored = {
+        name
+        for schema in schemas
+        for name in (*obj.exclude, *obj.hash)
+        if _is_stored(schema, name, is_hashed=name in obj.hash)
+    }
+    if not stored:
+        return []
+    names = ", ".join(sorted(stored))
+    folder = f"data/landing/{path_name(connection)}/{path_name(obj.name)}"
+    return [
+        Remark(
+            "kept_out",
+            f"values of {names} that landed before connections.yaml kept them out are still stored.",
+            f"Move {folder} and its quarantine away, and read the object again: `crm-pipeline backfill {connection} "
+            f"--object {quote(obj.name)}`.",
+        )
+    ]
+
+
+def _is_stored(schema: Schema, name: str, *, is_hashed: bool) -> bool:
+    folded = name.casefold()
+    named = [field for field in schema.fields if field.name.casefold() == folded]
+    return any(not (is_hashed and field.kept_out == "hashed") for field in named)
 
 
 def _of_quarantine(landing: Landing, connection: str, obj: str) -> list[Remark]:

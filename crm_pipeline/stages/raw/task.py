@@ -7,17 +7,21 @@ from typing import Any, Literal, Self
 
 import structlog
 
-from crm_pipeline.connectors.base import Account
+from crm_pipeline.connectors.base import Account, Plan
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.vendor_clock import duration
 from crm_pipeline.kernel.clock import Window, format_instant, parse_instant
+from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.model.mapping import ANY_OBJECT
+from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.settings.shrinkage import ShrinkBounds
+from crm_pipeline.stages.raw.kept_out import Cutter, kept_out, without_saved_bytes
 from crm_pipeline.stages.raw.present import Present, present_of
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.recovery import Interrupted
 from crm_pipeline.store.landing.watermark import Edge
+from crm_pipeline.store.tokens.hash_key import HashKey
 
 Mode = Literal["range", "refresh"]
 Progress = Callable[[int, int | None], None]
@@ -33,6 +37,7 @@ class Task:
     Attributes:
         present: the latest end that a window of it may have; determined before anything is read.
         warnings: texts for whoever looks at the run.
+        key: of the hashes of fields that connections.yaml has hashed.
     """
 
     account: Account
@@ -42,6 +47,7 @@ class Task:
     present: Present
     on_progress: Progress | None = None
     warnings: tuple[str, ...] = ()
+    key: HashKey | None = None
 
     @classmethod
     def start(
@@ -51,11 +57,13 @@ class Task:
         mode: Mode,
         landing: Landing,
         on_progress: Progress | None = None,
+        *,
+        key: HashKey | None = None,
     ) -> Self:
         """Return a task that starts now."""
         present = present_of(account, obj.name, landing)
         warnings = (f"{present}. {present.cure}",) if present.is_doubtful else ()
-        return cls(account, obj, mode, landing, present, on_progress, warnings)
+        return cls(account, obj, mode, landing, present, on_progress, warnings, key)
 
     @property
     def connection(self) -> str:
@@ -70,11 +78,7 @@ class Task:
     @property
     def essential(self) -> frozenset[str]:
         """The fields that hold ids, modification times and deletion marks."""
-        entries = connector(self.account.connection.vendor).mapping
-        own = [entry for entry in entries if entry.object == self.obj.name]
-        chosen = own or [entry for entry in entries if entry.object == ANY_OBJECT]
-        fields = (field for entry in chosen if entry.is_own for field in entry.fields)
-        return frozenset(f.source for f in fields if f.column in _ESSENTIAL and not f.at)
+        return essential_fields(self.account.connection.vendor, self.obj.name)
 
     @property
     def lookback(self) -> timedelta:
@@ -85,6 +89,36 @@ class Task:
     def bounds(self) -> ShrinkBounds:
         """How many records a whole read may lack and still be believed."""
         return self.account.connection.shrink_bounds
+
+    def plan(self, window: Window | None) -> Plan:
+        """Return the account's plan for a window, without the fields that connections.yaml keeps out.
+
+        Raises:
+            ConfigError: a field cannot be kept out.
+        """
+        plan = self.account.plan(self.obj, window)
+        if not self.obj.keeps_out:
+            return plan
+        schema = visible_schema(self.account, self.obj, plan.schema, self._hash_key)
+        plan = replace(plan, schema=schema)
+        if not self.obj.hash:
+            return plan
+        return without_saved_bytes(plan, self.obj, self.connection)
+
+    def cutter(self, schema: Schema) -> Cutter | None:
+        """Return what cuts the kept-out fields of a plan's schema out of records; None where there are none."""
+        if not self.obj.keeps_out:
+            return None
+        return Cutter(schema, connector(self.account.connection.vendor).keys, self._hash_key)
+
+    @property
+    def _hash_key(self) -> HashKey:
+        if self.key is None:
+            raise ConfigError(
+                f"{self.connection}.{self.obj.name} keeps fields out, and no hash key was given.",
+                cure="Pass `key=HashKey.of(settings)`.",
+            )
+        return self.key
 
     def with_warning(self, text: str) -> Self:
         """Log a warning, and return the task with it."""
@@ -116,6 +150,33 @@ class Task:
             and interrupted.window.from_at == window.from_at
             and interrupted.window.to_at <= window.to_at
         )
+
+
+def essential_fields(vendor: str, obj: str) -> frozenset[str]:
+    """Return the fields of an object that hold ids, modification times and deletion marks."""
+    entries = connector(vendor).mapping
+    own = [entry for entry in entries if entry.object == obj]
+    chosen = own or [entry for entry in entries if entry.object == ANY_OBJECT]
+    fields = (field for entry in chosen if entry.is_own for field in entry.fields)
+    return frozenset(f.source for f in fields if f.column in _ESSENTIAL and not f.at)
+
+
+def visible_schema(account: Account, obj: ObjectSettings, schema: Schema, key: HashKey) -> Schema:
+    """Return an object's schema as it is read: without the fields that connections.yaml keeps out.
+
+    Raises:
+        ConfigError: a field cannot be kept out.
+    """
+    vendor, cursor_field = account.connection.vendor, account.cursor_field(schema)
+    needed = essential_fields(vendor, obj.name) | connector(vendor).keys.needed(obj.name)
+    return kept_out(
+        schema,
+        obj,
+        needed | ({cursor_field} if cursor_field else set()),
+        key,
+        where=account.connection.name,
+        ignores_case=any(entry.ignores_case for entry in connector(vendor).mapping),
+    )
 
 
 def due(task: Task, window: Window | None) -> tuple[Task, Window]:

@@ -94,6 +94,15 @@ def from_table(table: pa.Table) -> list[Reject]:
     return [Reject(*row) for row in zip(reasons, raws, ids, strict=True)]
 
 
+def quarantined_schemas(folder: Path) -> set[str]:
+    """Return the fingerprints of the schemas under which the records of an object's quarantine were read."""
+    found: set[str] = set()
+    for path in folder.glob("????-??/*.json"):
+        record = files.read_json(path, cure=quarantine_cure(path.with_suffix(".parquet")))
+        found.add(str(record["schema_fingerprint"]))
+    return found
+
+
 def read_rejects(path: Path) -> tuple[SetAside, list[Reject]]:
     """Read a quarantine file of a window and its record.
 

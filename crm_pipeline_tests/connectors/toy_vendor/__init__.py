@@ -64,6 +64,12 @@ _READER = RecordReader(
 class ToyKeys:
     version = 1
 
+    def needed(self, obj):
+        return frozenset(_Person.__struct_fields__)
+
+    def copies(self, obj, field):
+        return ()
+
     def of(self, obj, schema, raw, *, shape, route, origin, deleted):
         return keys_of(
             raw,
