@@ -41,19 +41,18 @@ class Added:
     @property
     def values(self) -> dict[str, str]:
         """SQL for the value of each column."""
-        return {name: f"{self._alias}.point.{SOURCES[name][1]}" for name in self.columns}
+        return {name: f"{self._alias}.{SOURCES[name][1]}" for name in self.columns}
 
     @property
     def join(self) -> str:
         """SQL that joins the contact points; it gives at most one row for each row of the table."""
         kind = SOURCES[self.columns[0]][0]
         key = quoted(TABLES[self.table].key)
-        # A field may hold several addresses: the first counts. A struct, because min_by ignores NULL.
-        first = "min_by({'verdict': verdict, 'normalized': normalized}, position)"
+        # A field may hold several addresses: the first counts.
         points = (
-            f"SELECT record_key, value, {first} AS point FROM {Tables.relation(self.version)} "
+            f"SELECT record_key, value, verdict, normalized FROM {Tables.relation(self.version)} "
             f"WHERE is_primary AND kind = {literal(kind)} AND table_name = {literal(self.table)} "
-            "GROUP BY record_key, value"
+            "QUALIFY row_number() OVER (PARTITION BY record_key, value ORDER BY position) = 1"
         )
         on = f"{self._alias}.record_key = t.{key} AND {self._alias}.value = t.{quoted(self.by)}"
         return f" LEFT JOIN ({points}) {self._alias} ON {on}"

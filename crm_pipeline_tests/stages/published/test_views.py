@@ -12,20 +12,23 @@ import pytest
 
 from crm_pipeline.model.mapping import ANY_OBJECT, FieldMap, ObjectMap, same
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline_tests.stages.published.judged import judge, point
 
 OLD = [one for one in os.environ.get("CRM_OLD_DUCKDBS", "").split(os.pathsep) if one]
 """Interpreters that have an older duckdb, separated as in PATH: `CRM_OLD_DUCKDBS=/venvs/1.2.2/bin/python:...`."""
 KNOWN = (
-    "abs cast chr coalesce ends_with floor from_json instr isfinite json_extract_string json_transform "
+    "abs bool_or cast chr coalesce count ends_with exists floor from_json instr isfinite json_extract_string json_transform "
     "json_valid left len length list_concat list_contains list_filter list_transform list_value lower "
-    "make_timestamp map nullif regexp_full_match regexp_matches regexp_replace replace rtrim split_part starts_with "
-    "string_split strlen timezone trim try_cast decimal in and or not when"
+    "make_timestamp map nullif regexp_full_match regexp_matches regexp_replace replace row_number rtrim split_part "
+    "starts_with string_split strlen timezone trim try_cast unnest decimal in and or not when"
 )
 """Functions that views may call; each was tried in DuckDB 1.2.2, 1.3.2, 1.4.1 and 2.0."""
 STAGES = (("n", "New"), ("w", "Won"))
 MAPS = (
     ObjectMap("owners", "users", same("id=source_id name=full_name")),
-    ObjectMap("people", "contacts", same("id=source_id owner=owner_source_id born=birth_date")),
+    ObjectMap(
+        "people", "contacts", same("id=source_id owner=owner_source_id born=birth_date mail=email")
+    ),
     ObjectMap(ANY_OBJECT, "", (FieldMap("id", "source_id"),)),
 )
 FIELDS = (
@@ -44,6 +47,7 @@ FIELDS = (
     Field("sets", "Sets", "set", options=STAGES, multiple=","),
     Field("is_new", "Is new", "bool", "boolean"),
     Field("at", "At", "time", "time"),
+    Field("mail", "Mail", "string"),
 )
 GOOD = {
     "owner": 7,
@@ -60,6 +64,7 @@ GOOD = {
     "sets": "w,n",
     "is_new": "true",
     "at": "01:02:03",
+    "mail": "a@x.co",
 }
 BAD = {
     "price": "0.0000125",
@@ -83,6 +88,7 @@ def published(new_org: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         org.land_records(Schema(obj, obj, FIELDS), [{"id": "1", **GOOD}, {"id": "2", **BAD}])
     for table in ("users", "contacts", "car"):
         org.normalize(table)
+    judge(org, [point("acme:people:1", "email", "a@x.co", "unknown", reasons=["not_checked"])])
     org.publish()
     return org
 
@@ -131,6 +137,23 @@ def test_what_did_not_fit_is_named(published: Any, view: str) -> None:
     assert all(comment for (comment,) in comments)
 
 
+def test_whom_to_write_to_opens_under_any_name(published: Any) -> None:
+    """The view of addresses finds its tables in the file that it is in, however that is attached."""
+    path = published.data / "crm.duckdb"
+    for name in ("d", "other", "published"):
+        with duckdb.connect() as database:
+            database.execute(f"ATTACH '{path.resolve()}' AS {name} (READ_ONLY)")
+            sql = f"SELECT email, verdict, reasons, records FROM {name}.crm.contactable"
+            expected = [("a@x.co", "unknown", ["not_checked"], 1)]
+            assert database.execute(sql).fetchall() == expected
+            assert database.execute(f"USE {name}; {sql}").fetchall() == expected
+    comments = published.query(
+        "SELECT comment FROM duckdb_columns() WHERE table_name = 'contactable'"
+    )
+    assert len(comments) == 14
+    assert all(comment for (comment,) in comments)
+
+
 def test_no_answer_depends_on_the_time_zone_of_a_session(published: Any) -> None:
     """A text without a zone means UTC in every reader's session."""
     answers = set()
@@ -144,7 +167,7 @@ def test_no_answer_depends_on_the_time_zone_of_a_session(published: Any) -> None
 
 def test_views_use_what_older_versions_know(published: Any) -> None:
     """Views call no function that DuckDB 1.2 does not have."""
-    statements = published.query("SELECT sql FROM duckdb_views() WHERE schema_name LIKE 'crm_%'")
+    statements = published.query("SELECT sql FROM duckdb_views() WHERE schema_name LIKE 'crm%'")
     assert statements
     for (sql,) in statements:
         called = re.sub(r'"([a-z_]+)"\(', r"\1(", sql)
@@ -159,6 +182,7 @@ with duckdb.connect() as database:
     views = database.execute("SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal").fetchall()
     for schema, view in views:
         database.execute(f'SELECT * FROM "{schema}"."{view}"').fetchall()
+    print(database.execute("SELECT * FROM crm.contactable").fetchall())
     for view in ("people", "car"):
         print(database.execute(f'SELECT * EXCLUDE ("Seen", "Left"), epoch_ms("Seen"), epoch_ms("Left") FROM crm_acme.{view} ORDER BY 1').fetchall())
 """
@@ -177,5 +201,6 @@ def test_older_versions_open_every_view(published: Any) -> None:
         return done.stdout
 
     expected = answer(sys.executable)
+    assert "acme:people:1" in expected
     for python in OLD:
         assert answer(python) == expected, python
