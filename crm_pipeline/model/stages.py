@@ -28,6 +28,7 @@ class Stage:
         reads: the tables of the common model that it reads, of all connections.
         reads_stages: the stages before it that it reads.
         adds: the columns that it adds to published tables, each group with the column that it follows.
+        adds_from: its table with their values.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Stage:
     reads: tuple[str, ...]
     reads_stages: tuple[str, ...] = ()
     adds: Mapping[str, Mapping[str, tuple[Column, ...]]] = field(default_factory=dict)
+    adds_from: str = ""
 
     def stored_name(self, table: str) -> str:
         """Return the name under which the store keeps one of its tables."""
@@ -53,6 +55,7 @@ VERIFIED = Stage(
         "companies": {"phone": OF_PHONES},
         "users": {"email": OF_EMAILS, "phone": OF_PHONES},
     },
+    adds_from=CONTACT_POINTS.name,
 )
 STAGES: tuple[Stage, ...] = (VERIFIED,)
 """In the order in which they are built."""

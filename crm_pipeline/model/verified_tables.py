@@ -26,7 +26,10 @@ class StageTable:
 _VERDICT = (
     "undeliverable, risky, unknown or deliverable. Only a mail server can make it deliverable."
 )
-_PHONE_VERDICT = "invalid (cannot be dialled), risky, unknown or valid (a number of its numbering plan; nobody was called)."
+_PHONE_VERDICT = (
+    "invalid (cannot be dialled), risky, unknown (fits its country's numbering plan; nobody was called) or valid (a line "
+    "was confirmed)."
+)
 _JUDGED = (
     text("rules_version", "Version of the rules and lists by which it was judged."),
     Column("checked_at", INSTANT, "When it was judged (UTC)."),

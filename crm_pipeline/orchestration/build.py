@@ -21,6 +21,7 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.schedules import schedule_of
 from crm_pipeline.orchestration.scrubbing import scrub_job, scrub_schedule
 from crm_pipeline.orchestration.sensors import partial_publish, sensor_of
+from crm_pipeline.orchestration.verified import verified_assets
 from crm_pipeline.settings import Settings
 
 RESOURCE = "crm"
@@ -49,6 +50,7 @@ def build_defs(
         assets=[
             *(asset for connection in connections for asset in raw_assets(connection)),
             *(asset for connection in connections for asset in normalized_assets(connection)),
+            *verified_assets(connections),
             *published_assets(connections),
         ],
         jobs=[*jobs, scrubbing],

@@ -1,7 +1,7 @@
 """The jobs that can be launched by name.
 
 Each connection has `<connection>_backfill` (lands a range of months again) and `<connection>_refresh` (lands what
-changed since the watermark), both from raw to published in one run. `publish` only rebuilds the analysts' file.
+changed since the watermark), both from raw to published in one run. `publish` only builds what comes after the normalized tables.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,6 +14,7 @@ from crm_pipeline.orchestration.normalized import normalized_key, normalized_tab
 from crm_pipeline.orchestration.partitions import range_tags
 from crm_pipeline.orchestration.published import published_key, published_tables
 from crm_pipeline.orchestration.raw import MODE_TAG, raw_key
+from crm_pipeline.orchestration.stages import stage_keys
 from crm_pipeline.settings import Connection, Settings
 
 CONNECTION_TAG = "crm/connection"
@@ -71,8 +72,8 @@ def publish_job(settings: Settings) -> Job:
     tables = published_tables(settings.connections.values())
     return dg.define_asset_job(
         PUBLISH_JOB,
-        selection=dg.AssetSelection.assets(*(published_key(table) for table in tables)),
-        description="Build data/crm.duckdb and data/published/ from the current release.",
+        selection=dg.AssetSelection.assets(*stage_keys(), *map(published_key, tables)),
+        description="Verify what is new, and build data/crm.duckdb and data/published/ from the current release.",
         executor_def=dg.in_process_executor,
     )
 
@@ -130,5 +131,6 @@ def _keys(
             for table, sources in tables
             if any(source in objects for source in sources)
         ),
+        *stage_keys(),
         *(published_key(table) for table in published_tables(settings.connections.values())),
     ]

@@ -14,6 +14,7 @@ from crm_pipeline.model.schema import Field, Schema
 _PLAIN = frozenset({"boolean", "integer", "decimal", "double", "date", "time", "timestamp"})
 _IDS = frozenset({"id", "reference"})
 _EMAIL = re.compile(r"([^@\s]+)@([^@\s]+)\.([A-Za-z0-9-]{2,})")
+_COUNTRY_CODE = re.compile(r"\+[0-9]{2}")
 _PERSONAL = re.compile(
     r"birth|latitude|longitude|salary|income|ssn|tax|gender|passport|phone|mobile|fax|iban|national",
     re.IGNORECASE,
@@ -30,6 +31,12 @@ def masked_email(text: str) -> str:
         return "***"
     person, domain, last = match.groups()
     return f"{person[0]}***@{domain[0]}***.{last.lower()}"
+
+
+def masked_phone(text: str) -> str:
+    """Return a phone number with all but its country code and the number of its characters hidden."""
+    code = _COUNTRY_CODE.match(text)
+    return f"{code.group() if code else ''}*** ({len(text)} characters)"
 
 
 def may_show(field: Field) -> bool:

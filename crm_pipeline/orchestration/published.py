@@ -6,13 +6,16 @@ from typing import Any
 
 import dagster as dg
 
+from crm_pipeline.model.stages import STAGE_TABLES, with_added
 from crm_pipeline.model.tables import DERIVED, TABLES, normalized_name
 from crm_pipeline.orchestration import checks, metadata
 from crm_pipeline.orchestration.failures import GENTLE, as_failure
 from crm_pipeline.orchestration.normalized import BUILD_POOL, normalized_key, normalized_tables
 from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.stages import deps_of_published
 from crm_pipeline.settings import Connection
 from crm_pipeline.stages.published import AT_MOST_EVERY, publish
+from crm_pipeline.verification import ListDate, list_dates
 
 
 def published_key(table: str) -> dg.AssetKey:
@@ -21,7 +24,7 @@ def published_key(table: str) -> dg.AssetKey:
 
 
 def published_tables(connections: Iterable[Connection]) -> dict[str, list[dg.AssetKey]]:
-    """Return every table of schema `crm`, each with the normalized assets that feed it."""
+    """Return every table of schema `crm`, each with the assets that feed it."""
     tables: dict[str, list[dg.AssetKey]] = {name: [] for name in TABLES}
     for connection in connections:
         for table in normalized_tables(connection):
@@ -30,7 +33,12 @@ def published_tables(connections: Iterable[Connection]) -> dict[str, list[dg.Ass
         name: [key for source in sources for key in tables[source]]
         for name, sources in DERIVED.items()
     }
-    return {**tables, **{name: [*tables.get(name, []), *keys] for name, keys in derived.items()}}
+    every: dict[str, list[dg.AssetKey]] = {
+        **tables,
+        **{name: [*tables.get(name, []), *keys] for name, keys in derived.items()},
+        **{name: [] for name in STAGE_TABLES},
+    }
+    return {name: [*keys, *deps_of_published(name)] for name, keys in every.items()}
 
 
 def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinition]:
@@ -68,6 +76,7 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
                 wanted=wanted,
                 accounts=crm.api_accounts(),
                 freshness=crm.freshness(),
+                lists={entry.name: dated(entry) for entry in list_dates()},
                 retention=crm.settings.retention,
                 min_age=timedelta(0) if crm.is_watched else AT_MOST_EVERY,
             )
@@ -85,16 +94,26 @@ def published_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinit
     return [built]
 
 
+def dated(entry: ListDate) -> str:
+    """Return where a list is from: package, version and date."""
+    on = f" of {entry.released_on}" if entry.released_on else ""
+    return f"{entry.package} {entry.version}{on}"
+
+
 def _spec(table: str, sources: list[dg.AssetKey]) -> dg.AssetSpec:
-    model = TABLES.get(table)
-    derived = f"Made of {', '.join(DERIVED[table])}." if table in DERIVED else ""
-    about = model.description if model else derived or "The table of a custom object."
-    columns = {"dagster/column_schema": metadata.model_columns(model.columns)} if model else {}
+    model, of_stage = TABLES.get(table), STAGE_TABLES.get(table)
+    if model is not None:
+        about, columns = model.description, with_added(table, model.columns)
+    elif of_stage is not None:
+        about, columns = of_stage.description, of_stage.columns
+    else:
+        derived = f"Made of {', '.join(DERIVED[table])}." if table in DERIVED else ""
+        about, columns = derived or "The table of a custom object.", ()
     return dg.AssetSpec(
         published_key(table),
         deps=sources,
         description=f"crm.{table} of data/crm.duckdb. {about}",
         group_name="published",
         kinds={"duckdb"},
-        metadata=columns,
+        metadata={"dagster/column_schema": metadata.model_columns(columns)} if columns else {},
     )

@@ -20,6 +20,8 @@ from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.normalized import tables_for
 from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.stages.raw import opened
+from crm_pipeline.stages.verified import Judges
+from crm_pipeline.stages.verified.library import library_judges
 from crm_pipeline.store.files.permissions import settle
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness, freshness_of
@@ -96,6 +98,20 @@ class Workspace:
         self._settle()
         memory_limit = f"{self.settings.memory_mb}MB"
         return Engine(self.settings.data / "tmp", memory_limit=memory_limit)
+
+    @contextmanager
+    def judges(self) -> Iterator[Judges]:
+        """Open what judges addresses and numbers; PostgreSQL, with the answers of DNS, only where DNS is asked.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached.
+        """
+        chosen = self.settings.verification
+        if not chosen.dns:
+            yield library_judges(chosen, self.clock)
+            return
+        with running_database(self.settings) as database:
+            yield library_judges(chosen, self.clock, database)
 
     def _settle(self) -> None:
         """Set the configured permissions: no command of ours may have started this process."""

@@ -102,21 +102,15 @@ class Consistency:
         engine: the engine that has the file attached.
         crm: SQL for the file's schema `crm`.
         read: the tables that are read, by connection.
-<<<<<<< HEAD
         is_verified: whether addresses and numbers were judged.
-=======
         kept_out: connection, table and column of fields that connections.yaml keeps out.
->>>>>>> 6ae839b
     """
 
     engine: Engine
     crm: str
     read: Mapping[str, Collection[str]]
-<<<<<<< HEAD
     is_verified: bool = False
-=======
     kept_out: Collection[tuple[str, str, str]] = ()
->>>>>>> 6ae839b
 
     def findings(self, bridges: Iterable[Derived] = ()) -> list[Finding]:
         """Return the result of every rule for each connection that has its tables."""

@@ -11,7 +11,7 @@ from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.stages import VERIFIED
 from crm_pipeline.model.verified_tables import CONTACT_POINTS, StageTable
 from crm_pipeline.stages.verified.changed import changed_records
-from crm_pipeline.stages.verified.judging import Judges, regions
+from crm_pipeline.stages.verified.judging import Expiry, Judges, regions
 from crm_pipeline.stages.verified.points import Points
 from crm_pipeline.stages.verified.result import PointCount, Verified, result_of, shares
 from crm_pipeline.stages.verified.rows import Rows
@@ -24,6 +24,7 @@ from crm_pipeline.store.tables.replacement import write_replaced, write_whole
 CODE_VERSION = 1
 """To be raised when the same records would give other rows."""
 _HISTORY = 10
+_UNSURE_FOR = timedelta(hours=1)
 _POINTS = CONTACT_POINTS.name
 
 
@@ -140,12 +141,10 @@ class _Build:
 
     def run(self) -> Verified:
         """Build and commit the tables, if anything has changed."""
-        expired_before = self.now - self.choices.expires
+        expiry = Expiry(self.now - self.choices.expires, self.judges.unsure, self.now - _UNSURE_FOR)
         changed = ""
         if self.parents:
-            changed = changed_records(
-                self.engine, self.tables, self.sources, self.parents, expired_before
-            )
+            changed = changed_records(self.engine, self.tables, self.sources, self.parents, expiry)
             if not changed:
                 return result_of(self.parents, changed=False)
         elif not self.sources and not any(self.current.values()):
@@ -155,7 +154,7 @@ class _Build:
         while True:
             points = Points(self.engine, self.sources, changed, self.parents.get(_POINTS))
             points.define(known, self.choices.regions)
-            rows = Rows(self.engine, self.judges, points, self.parents, expired_before, self.now)
+            rows = Rows(self.engine, self.judges, points, self.parents, expiry, self.now)
             rows.define(self.choices.shared_from)
             sharers = rows.records_to_add()
             if not sharers:

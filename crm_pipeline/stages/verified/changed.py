@@ -1,7 +1,6 @@
 """Which records the verified tables have to look at again."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.verified_tables import (
@@ -11,6 +10,7 @@ from crm_pipeline.model.verified_tables import (
     PHONE,
     PHONE_VERDICTS,
 )
+from crm_pipeline.stages.verified.judging import Expiry
 from crm_pipeline.stages.verified.sources import Source
 from crm_pipeline.store.tables import Tables, TableVersion, changes_since
 from crm_pipeline.store.tables.engine import Engine
@@ -21,7 +21,7 @@ def changed_records(
     tables: Tables,
     sources: Collection[Source],
     parents: Mapping[str, TableVersion],
-    expired_before: datetime,
+    expiry: Expiry,
 ) -> str:
     """Return the relation with the keys of the records to look at, `record_key`; "" where there are none.
 
@@ -33,14 +33,14 @@ def changed_records(
         tables: the store.
         sources: the normalized tables.
         parents: the current verified tables.
-        expired_before: verdicts from before that time have expired.
+        expiry: says which verdicts have expired.
     """
     points = parents[CONTACT_POINTS.name]
     before: Mapping[str, str] = points.meta["inputs"]
     parts = [part for source in sources for part in _of_source(tables, source, before, points)]
     present = {source.version.name for source in sources}
     parts += [_points_of(points, name) for name in before if name not in present]
-    parts += _expired(points, parents, expired_before)
+    parts += _expired(points, parents, expiry)
     if not parts:
         return ""
     changed = engine.table("changed records", " UNION ".join(f"({part})" for part in parts))
@@ -69,12 +69,11 @@ def _points_of(points: TableVersion, name: str) -> str:
 
 
 def _expired(
-    points: TableVersion, parents: Mapping[str, TableVersion], before: datetime
+    points: TableVersion, parents: Mapping[str, TableVersion], expiry: Expiry
 ) -> list[str]:
-    then = f"{literal(before.isoformat())}::TIMESTAMPTZ"
     return [
         f"SELECT record_key FROM {Tables.relation(points)} SEMI JOIN "
-        f"(SELECT value FROM {Tables.relation(parents[table.name])} WHERE checked_at < {then}) USING (value) "
+        f"(SELECT value FROM {Tables.relation(parents[table.name])} WHERE {expiry.condition}) USING (value) "
         f"WHERE kind = {literal(kind)}"
         for kind, table in ((EMAIL, EMAIL_VERDICTS), (PHONE, PHONE_VERDICTS))
     ]

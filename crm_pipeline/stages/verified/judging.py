@@ -25,12 +25,42 @@ class Judges:
         phones: for a table with the columns `value` and `region`.
         regions_of: returns the ISO 3166 code of each country as records have it; NULL where it is not known.
         rules: version of all rules and lists; with another one everything is judged again.
+        unsure: reasons with which a value is judged again soon, because somebody did not answer.
     """
 
     emails: Judge
     phones: Judge
     regions_of: Callable[[pa.Array], pa.Array]
     rules: str
+    unsure: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """Which verdicts are not used any more.
+
+    Attributes:
+        before: the verdicts from before that time.
+        unsure: reasons of verdicts that count for a shorter time.
+        unsure_before: those from before that time.
+    """
+
+    before: datetime
+    unsure: tuple[str, ...]
+    unsure_before: datetime
+
+    @property
+    def condition(self) -> str:
+        """SQL that is true for such a verdict."""
+        old, soon = (
+            f"{literal(at.isoformat())}::TIMESTAMPTZ" for at in (self.before, self.unsure_before)
+        )
+        if not self.unsure:
+            return f"(checked_at < {old})"
+        listed = ", ".join(map(literal, self.unsure))
+        return (
+            f"(checked_at < {old} OR (checked_at < {soon} AND list_has_any(reasons, [{listed}])))"
+        )
 
 
 def judged(  # noqa: PLR0917 - each argument is plain at the call

@@ -13,7 +13,7 @@ from crm_pipeline.model.verified_tables import (
     PHONE_VERDICTS,
     StageTable,
 )
-from crm_pipeline.stages.verified.judging import Judges, judged
+from crm_pipeline.stages.verified.judging import Expiry, Judges, judged
 from crm_pipeline.stages.verified.points import Points
 from crm_pipeline.stages.verified.result import PointCount
 from crm_pipeline.stages.verified.sources import PERSONS
@@ -34,7 +34,7 @@ class Rows:
         judges: judge the values that have no verdict yet.
         points: of the changed records.
         parents: the current tables; empty where all is built anew.
-        expired_before: verdicts from before that time are not used any more.
+        expiry: says which verdicts are not used any more.
         now: the time of the new verdicts.
     """
 
@@ -44,14 +44,14 @@ class Rows:
         judges: Judges,
         points: Points,
         parents: Mapping[str, TableVersion],
-        expired_before: datetime,
+        expiry: Expiry,
         now: datetime,
     ) -> None:
         self.engine = engine
         self.judges = judges
         self.points = points
         self.parents = parents
-        self.expired_before = expired_before
+        self.expiry = expiry
         self.now = now
         self.judged: dict[str, int] = {}
         self._verdicts: dict[str, str] = {}
@@ -156,12 +156,11 @@ class Rows:
         unjudged = f"SELECT {key} FROM {present}"
         parts = []
         if parent is not None:
-            then = f"{literal(self.expired_before.isoformat())}::TIMESTAMPTZ"
             fresh = self.engine.table(
                 f"fresh {kind}",
                 # Whether a number is shared is decided anew: its verdict without that is not stored.
                 f"FROM {Tables.relation(parent)} SEMI JOIN {present} USING ({key}) "
-                f"WHERE checked_at >= {then} AND NOT list_contains(reasons, '{SHARED}')",
+                f"WHERE NOT {self.expiry.condition} AND NOT list_contains(reasons, '{SHARED}')",
             )
             unjudged += f" ANTI JOIN {fresh} USING ({key})"
             parts.append(f"SELECT * FROM {fresh}")

@@ -1,0 +1,81 @@
+"""Verified assets: the tables of the stage `verified`, all built by one step of `stages.verified`."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.model.stages import VERIFIED
+from crm_pipeline.model.tables import normalized_name
+from crm_pipeline.model.verified_tables import CONTACT_POINTS
+from crm_pipeline.orchestration import verified_checks as checks
+from crm_pipeline.orchestration import verified_metadata as metadata
+from crm_pipeline.orchestration.failures import GENTLE, as_failure, failure
+from crm_pipeline.orchestration.normalized import BUILD_POOL, normalized_tables
+from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.stages import stage_key, stage_specs
+from crm_pipeline.settings import Connection
+from crm_pipeline.stages.verified import Choices, verify
+from crm_pipeline.stages.verified.samples import samples
+
+_POINTS = stage_key(VERIFIED, CONTACT_POINTS.name)
+
+
+def verified_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinition]:
+    """Return the step that verifies addresses and numbers: one asset per table."""
+    connections = list(connections)
+
+    @dg.multi_asset(
+        name="verify_contact_points",
+        specs=stage_specs(VERIFIED, connections),
+        check_specs=checks.specs(_POINTS),
+        description=VERIFIED.description,
+        pool=BUILD_POOL,
+        retry_policy=GENTLE,
+    )
+    def built(
+        context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        crm.progress("verify")(0, None)
+        settings = crm.settings.verification
+        choices = Choices(
+            {connection.name: connection.country for connection in connections},
+            settings.expires,
+            settings.shared_from,
+        )
+        try:
+            with (
+                as_failure(context.log.error, but=(ContractError,)),
+                crm.judges() as judges,
+                crm.engine() as engine,
+            ):
+                done = verify(
+                    crm.tables,
+                    engine,
+                    judges,
+                    choices,
+                    wanted=_wanted(connections),
+                    now=crm.clock.now(),
+                )
+                shown = {k: samples(engine, done, k) for k in done.judged} if done.changed else {}
+        except ContractError as error:
+            yield checks.refused(_POINTS, error)
+            raise failure(error) from None
+        for table in VERIFIED.tables:
+            yield dg.MaterializeResult(
+                asset_key=stage_key(VERIFIED, table.name),
+                metadata=metadata.verified(done, table.name, shown),
+            )
+        yield from checks.results(_POINTS, done, judges.unsure)
+
+    return [built]
+
+
+def _wanted(connections: Sequence[Connection]) -> set[str]:
+    return {
+        normalized_name(connection.name, table)
+        for connection in connections
+        for table in normalized_tables(connection)
+        if table in VERIFIED.reads
+    }

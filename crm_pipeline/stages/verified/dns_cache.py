@@ -1,0 +1,49 @@
+"""Answers of DNS, kept in PostgreSQL, so that all runs and processes use them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from crm_pipeline.store.postgres.database import Database
+from crm_pipeline.verification import DomainAnswer, EmailReason
+
+_KEPT = """
+SELECT domain, reason, checked_at, expires_at FROM crm_state.dns_answers
+WHERE domain = ANY(%s) AND expires_at > %s
+"""
+_KEEP = """
+INSERT INTO crm_state.dns_answers (domain, reason, checked_at, expires_at)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[])
+ON CONFLICT (domain) DO UPDATE SET
+    reason = excluded.reason, checked_at = excluded.checked_at, expires_at = excluded.expires_at
+WHERE dns_answers.checked_at <= excluded.checked_at
+"""
+_FORGET = "DELETE FROM crm_state.dns_answers WHERE expires_at <= %s"
+
+
+class StoredAnswers:
+    """The answers in a database; an `AnswerCache`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, domains: Sequence[str], now: datetime) -> Mapping[str, DomainAnswer]:
+        """Return the answers about some of the domains that have not expired."""
+        with self._database.transaction() as cursor:
+            cursor.execute(_KEPT, (list(domains), now))
+            rows = cursor.fetchall()
+        return {row[0]: DomainAnswer(row[0], EmailReason[row[1].upper()], *row[2:]) for row in rows}
+
+    def put(self, answers: Iterable[DomainAnswer]) -> None:
+        """Keep answers, and forget those that have expired."""
+        listed = sorted(answers, key=lambda answer: answer.domain)
+        if not listed:
+            return
+        columns = (
+            [answer.domain for answer in listed],
+            [str(answer.reason) for answer in listed],
+            [answer.checked_at for answer in listed],
+            [answer.expires_at for answer in listed],
+        )
+        with self._database.transaction() as cursor:
+            cursor.execute(_KEEP, columns)
+            cursor.execute(_FORGET, (max(answer.checked_at for answer in listed),))
