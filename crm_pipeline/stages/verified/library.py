@@ -1,6 +1,7 @@
 """The judges of the package `verification`, with DNS where the user wants it."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crm_pipeline import verification
 from crm_pipeline.kernel.clock import Clock
@@ -27,13 +28,13 @@ def library_judges(
         servers = verification.MailServers(asked, StoredAnswers(database), clock)
 
     def emails(values: pa.Table) -> pa.Table:
-        judged = verification.judge_emails(values["value"])
+        judged = _counted_from_one(verification.judge_emails(values["value"]))
         if servers is None or not judged.num_rows:
             return judged
         return verification.apply_dns(judged, servers.answers(judged["domain"]))
 
     def phones(values: pa.Table) -> pa.Table:
-        return verification.judge_phones(values["value"], values["region"])
+        return _counted_from_one(verification.judge_phones(values["value"], values["region"]))
 
     rules = [verification.EMAIL_RULES, verification.PHONE_RULES, settings.dns, settings.resolver]
     unsure = (verification.EmailReason.DNS_FAILED, verification.EmailReason.NOT_CHECKED)
@@ -44,3 +45,8 @@ def library_judges(
         fingerprint(rules)[:12],
         unsure=tuple(map(str, unsure)) if servers else (),
     )
+
+
+def _counted_from_one(judged: pa.Table) -> pa.Table:
+    index = judged.schema.get_field_index("position")
+    return judged.set_column(index, "position", pc.add(judged["position"], 1))
