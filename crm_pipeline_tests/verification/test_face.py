@@ -11,7 +11,14 @@ def test_exported_names_are_there() -> None:
     assert all(getattr(verification, name) is not None for name in verification.__all__)
     assert "email-validator 2." in verification.EMAIL_RULES
     assert "phonenumberslite " in verification.PHONE_RULES
-    assert len({entry.package for entry in verification.list_dates()}) == 7
+
+
+def test_lists_have_dates() -> None:
+    """Each list and library says which version it is and since when it is here; one by its number when it was made."""
+    dates = {entry.package: entry for entry in verification.list_dates()}
+    assert len(dates) == 7
+    assert all(entry.version and entry.installed_on for entry in dates.values())
+    assert dates["publicsuffixlist"].released_on
 
 
 def test_the_face_loads_nothing() -> None:

@@ -1,6 +1,7 @@
 """One table of rules turns reasons into verdicts; every word carries its sentence."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +40,15 @@ def test_every_word_has_its_own_sentence(words: type[Term]) -> None:
     sentences = [word.description for word in words]
     assert len(set(sentences)) == len(sentences)
     assert all(sentence.endswith(".") and sentence[0].isupper() for sentence in sentences)
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_the_docs_list_the_rules(kind: str) -> None:
+    """docs/operations.md has each reason with its verdict and its sentence, as the code has them."""
+    docs = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    rule, _ = RULES[kind]
+    lines = [f"| `{reason}` | `{rule[reason]}` | {reason.description} |" for reason in rule]
+    assert [line for line in lines if line not in docs] == []
 
 
 @pytest.mark.parametrize("kind", RULES)
