@@ -31,6 +31,7 @@ from benchmarks import (
     tables,
     through_dagster,
     tokens,
+    verification,
 )
 from benchmarks.measuring import Figures, alone, machine, medians, table
 from benchmarks.sandbox import running_sandbox
@@ -112,6 +113,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Mutations": mutations.report,
     "Meaning": meaning.report,
     "Fuzz": fuzz.report,
+    "Verification": verification.report,
     "Start-up": startup.report,
 }
 

@@ -155,11 +155,15 @@ def _deterministic(
     first = graph.closed({start})
     numbers, order = {first: 0}, [first]
     table: list[list[int]] = []
+    closed: dict[frozenset[int], frozenset[int]] = {}  # many digits lead to the same states
     for states in order:  # grows meanwhile
         steps = [step for state in states for step in graph.steps[state]]
         row = []
         for digit in range(DIGITS):
-            after = graph.closed({state for bits, state in steps if bits >> digit & 1})
+            reached = frozenset(state for bits, state in steps if bits >> digit & 1)
+            after = closed.get(reached)
+            if after is None:
+                after = closed[reached] = graph.closed(reached)
             if after not in numbers:
                 numbers[after] = len(order)
                 order.append(after)

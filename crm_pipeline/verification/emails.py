@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from crm_pipeline.verification.email_domains import facts_about
 from crm_pipeline.verification.email_syntax import ParsedAddresses, parsed
 from crm_pipeline.verification.email_texts import addresses_of
-from crm_pipeline.verification.parts import readable
+from crm_pipeline.verification.parts import REPLACEMENT, readable
 from crm_pipeline.verification.reasons import Flags, column, listed, no_flags, verdicts
 from crm_pipeline.verification.role_names import ROLE_NAMES
 from crm_pipeline.verification.vocabulary import EMAIL_RULE, EmailReason, Method
@@ -32,6 +32,9 @@ def judge_emails(values: pa.Array | pa.ChunkedArray) -> pa.Table:
     parts = addresses_of(texts)
     addresses = parsed(parts.text)
     flags, suggestion = _judged(addresses)
+    flags[:, column(EmailReason.DAMAGED, EMAIL_RULE)] = _true(
+        pc.match_substring(parts.text, REPLACEMENT)
+    )
     return pa.table(
         {
             "value": parts.of(texts),

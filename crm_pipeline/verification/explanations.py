@@ -36,6 +36,7 @@ class Finding(NamedTuple):
 
 _CURES: Mapping[Term, str] = {
     EmailReason.BAD_SYNTAX: "Ask for the address again, or look for it in the person's mails.",
+    EmailReason.DAMAGED: "Look for the address in its source, and for where its characters are lost.",
     EmailReason.SPECIAL_USE: "Ask for the public address.",
     EmailReason.NO_DOMAIN: "Look for the company's present domain.",
     EmailReason.NO_MX: "Look for the company's present domain.",
@@ -122,5 +123,5 @@ def _kind(row: Mapping[str, str | None]) -> str:
 
 
 def _column(value: str) -> pa.StringArray:
-    """Return one text as a column; lone surrogates, which no text in UTF-8 has, become question marks."""
-    return pa.array([value.encode(errors="replace").decode()])
+    """Return one text as a column; lone surrogates, which no text in UTF-8 has, are replaced."""
+    return pa.array([value.encode(errors="surrogatepass").decode(errors="replace")])

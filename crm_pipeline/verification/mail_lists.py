@@ -4,9 +4,10 @@ Nothing is downloaded: the lists are those of the installed packages. `list_date
 """
 
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from importlib.metadata import distribution
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -22,13 +23,15 @@ class ListDate(NamedTuple):
         name: what it says.
         package: the package that it is from.
         version: the version that is installed.
-        released_on: when that version was made, where its number or its files tell; else None.
+        released_on: when that version was made, where its number tells; else None.
+        installed_on: when it was installed here: the list is at least as old.
     """
 
     name: str
     package: str
     version: str
     released_on: date | None
+    installed_on: date | None
 
 
 _PACKAGES = {
@@ -50,7 +53,13 @@ PHONE_PACKAGES = ("phonenumberslite", "Babel")
 def list_dates() -> list[ListDate]:
     """Return the lists and libraries that verdicts depend on, with their versions."""
     return [
-        ListDate(name, package, installed_version(package), _released_on(package))
+        ListDate(
+            name,
+            package,
+            installed_version(package),
+            _released_on(package),
+            _installed_on(package),
+        )
         for name, package in _PACKAGES.items()
     ]
 
@@ -64,6 +73,13 @@ def installed_version(package: str) -> str:
 def _released_on(package: str) -> date | None:
     dated = re.search(r"(?:^|\.)(20\d{6})(?:\.|$)", installed_version(package))
     return datetime.strptime(dated[1], "%Y%m%d").date() if dated else None  # noqa: DTZ007 - a day
+
+
+def _installed_on(package: str) -> date | None:
+    written = [file for file in distribution(package).files or () if file.name == "METADATA"]
+    if not written:
+        return None
+    return datetime.fromtimestamp(Path(written[0].locate()).stat().st_mtime, UTC).date()
 
 
 @cache

@@ -8,6 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+REPLACEMENT = "\ufffd"
+"""Stands where bytes could not be read as text, here or long before."""
+
 
 @dataclass(frozen=True)
 class Parts:

@@ -6,7 +6,7 @@ taken apart only where two numbers can be seen in it; nothing is guessed about t
 
 import re
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +16,7 @@ from crm_pipeline.verification.parts import Parts, taken_from
 _SUSPECT = (
     "[;|\n\r\t,&\uff1b\uff0c\u3001]|[0-9].*[+\uff0b]"
     r"|(?:[0-9][^0-9]*){7}/(?:[^0-9]*[0-9]){7}"
+    r"|(?:[0-9][^0-9]*){7}[ (]\(?\pL[^0-9]*$"
     r"|(?i:[0-9].*\b(?:or|and|und|oder|et|ou|y|bzw)\b)"
 )
 _SEPARATORS = re.compile(
@@ -27,6 +28,8 @@ _SLASH_DIGITS = 7
 _EXTENSION = re.compile(r"\s*(?:ext|x|#|durchwahl|dw|int|anexo|доб)\W*\d{1,7}\W*$", re.IGNORECASE)
 # RFC 3966 has parameters behind semicolons.
 _URI = re.compile(r"tel:|;ext=|;phone-context=|;isub=", re.IGNORECASE)
+# What follows a whole number is a label; the library would read its letters as digits.
+_LABELLED = re.compile(r"((?:\D*\d){7,})[\s(]+[^\W\d_]\D*")
 _FEWEST_DIGITS = 6
 _MOST = 500
 """How many numbers of one text are looked at."""
@@ -41,13 +44,16 @@ def numbers_of(texts: pa.StringArray) -> Parts:
 
 
 def taken_apart(text: str) -> list[str]:
-    """Return the numbers of one text, one to 500, as written."""
+    """Return the numbers of one text, one to 500, as written but for labels behind them."""
     if _URI.search(text):
         return [text]
-    numbers = list(_numbers(text))
-    if len(numbers) < 2:
-        return [text]
-    return numbers[:_MOST]
+    numbers = list(islice(_numbers(text), _MOST))
+    return [_unlabelled(number) for number in (numbers if len(numbers) > 1 else [text])]
+
+
+def _unlabelled(number: str) -> str:
+    labelled = _LABELLED.fullmatch(number)
+    return labelled[1] if labelled else number
 
 
 def _numbers(text: str) -> Iterator[str]:

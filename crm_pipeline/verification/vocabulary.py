@@ -48,6 +48,7 @@ class EmailReason(Term):
     """What is known about an e-mail address."""
 
     BAD_SYNTAX = "bad_syntax", "The text is no address that mail systems take."
+    DAMAGED = "damaged", "Characters of the text were lost before it came here (U+FFFD)."
     SPECIAL_USE = (
         "special_use",
         "The domain is reserved and never receives mail, such as .local or .test.",
@@ -142,6 +143,7 @@ class Method(Term):
 
 EMAIL_RULE: Mapping[EmailReason, EmailVerdict] = {
     EmailReason.BAD_SYNTAX: EmailVerdict.UNDELIVERABLE,
+    EmailReason.DAMAGED: EmailVerdict.UNDELIVERABLE,
     EmailReason.SPECIAL_USE: EmailVerdict.UNDELIVERABLE,
     EmailReason.NO_DOMAIN: EmailVerdict.UNDELIVERABLE,
     EmailReason.NO_MX: EmailVerdict.UNDELIVERABLE,
@@ -166,7 +168,7 @@ PHONE_RULE: Mapping[PhoneReason, PhoneVerdict] = {
     PhoneReason.TOO_SHORT: PhoneVerdict.INVALID,
     PhoneReason.TOO_LONG: PhoneVerdict.INVALID,
     PhoneReason.INVALID_FOR_REGION: PhoneVerdict.INVALID,
-    PhoneReason.PLACEHOLDER: PhoneVerdict.INVALID,
+    PhoneReason.PLACEHOLDER: PhoneVerdict.RISKY,
     PhoneReason.FICTION: PhoneVerdict.INVALID,
     PhoneReason.LETTERS: PhoneVerdict.RISKY,
     PhoneReason.SHARED: PhoneVerdict.RISKY,

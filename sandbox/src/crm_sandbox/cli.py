@@ -5,14 +5,19 @@ import errno
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from crm_sandbox.access import describe_access
 from crm_sandbox.certificates import Authority
 from crm_sandbox.registry import find_vendors
 from crm_sandbox.server import SandboxServer
+
+if TYPE_CHECKING:
+    from crm_sandbox.dns import DnsServer
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,17 +33,30 @@ def main(arguments: list[str] | None = None) -> int:
             authority=Authority(options.tls) if options.tls else None,
             vendors=options.vendor or (),
         )
+        dns = _dns(sandbox, options.dns_port) if options.dns_port is not None else None
     except OSError as problem:
         sys.stderr.write(f"error: {_refused(problem, options.host, options.port)}\n")
         return 1
     except (ValueError, OverflowError) as problem:
         sys.stderr.write(f"error: {problem}\n")
         return 2
-    _serve(sandbox)
+    with dns or nullcontext():
+        _serve(sandbox, dns.resolver if dns else "")
     return 0
 
 
-def _serve(sandbox: SandboxServer) -> None:
+def _dns(sandbox: SandboxServer, port: int) -> "DnsServer":
+    from crm_sandbox.dns import DnsServer, zone_of
+
+    try:
+        return DnsServer(zone_of(sandbox.world), port=port)
+    except OSError as problem:
+        raise ValueError(
+            f"DNS cannot listen on port {port}: {problem.strerror}. Choose another with --dns-port."
+        ) from problem
+
+
+def _serve(sandbox: SandboxServer, resolver: str) -> None:
     finished = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -47,7 +65,7 @@ def _serve(sandbox: SandboxServer) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     with sandbox:
-        lines = describe_access(sandbox)
+        lines = [*describe_access(sandbox), *([("DNS", resolver)] if resolver else [])]
         width = max(len(label) for label, _ in lines)
         text = "\n".join(f"{label:<{width}}  {value}" for label, value in lines)
         sys.stdout.write(f"{text}\nReady. Ctrl-C ends it.\n")
@@ -77,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FOLDER",
         help="speak TLS too; keep the certificate authority there",
+    )
+    serve.add_argument(
+        "--dns-port",
+        type=int,
+        help="answer DNS for the world's domains there, too; 0 for a free port",
     )
     serve.add_argument(
         "--vendor",

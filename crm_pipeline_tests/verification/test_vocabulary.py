@@ -1,0 +1,80 @@
+"""One table of rules turns reasons into verdicts; every word carries its sentence."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from crm_pipeline.verification.reasons import flagged, listed, verdicts
+from crm_pipeline.verification.vocabulary import (
+    EMAIL_RULE,
+    PHONE_RULE,
+    EmailReason,
+    EmailVerdict,
+    Method,
+    PhoneReason,
+    PhoneType,
+    PhoneVerdict,
+    Term,
+)
+
+RULES = {"emails": (EMAIL_RULE, EmailReason), "phones": (PHONE_RULE, PhoneReason)}
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_each_reason_means_one_verdict(kind: str) -> None:
+    """The table is complete, and nothing that is found offline or by DNS means a confirmed mailbox or line."""
+    rule, reasons = RULES[kind]
+    assert list(rule) == list(reasons)
+    assert EmailVerdict.DELIVERABLE not in rule.values()
+    assert PhoneVerdict.VALID not in rule.values()
+
+
+@pytest.mark.parametrize(
+    "words", [EmailVerdict, PhoneVerdict, EmailReason, PhoneReason, PhoneType, Method]
+)
+def test_every_word_has_its_own_sentence(words: type[Term]) -> None:
+    """Comments, docs and the command line show them."""
+    sentences = [word.description for word in words]
+    assert len(set(sentences)) == len(sentences)
+    assert all(sentence.endswith(".") and sentence[0].isupper() for sentence in sentences)
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_the_docs_list_the_rules(kind: str) -> None:
+    """docs/operations.md has each reason with its verdict and its sentence, as the code has them."""
+    docs = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    rule, _ = RULES[kind]
+    lines = [f"| `{reason}` | `{rule[reason]}` | {reason.description} |" for reason in rule]
+    assert [line for line in lines if line not in docs] == []
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_the_worst_reason_decides(kind: str) -> None:
+    """For any two reasons, the verdict is the worse of theirs, in whatever order they stand."""
+    rule: Mapping[Term, Term] = RULES[kind][0]
+    order = list(type(next(iter(rule.values()))))
+    for first in rule:
+        for second in rule:
+            lists = pa.array([[str(second), str(first)]])
+            expected = max(rule[first], rule[second], key=order.index)
+            assert verdicts(flagged(lists, rule), rule).to_pylist() == [str(expected)]
+
+
+def test_lists_and_flags_are_the_same() -> None:
+    """Reasons go through flags and back, chunks and empty lists included."""
+    rows = [["typo", "not_checked"], [], ["bad_syntax"], ["disposable", "role", "not_checked"]]
+    lists = pa.chunked_array(
+        [pa.array(rows[:1]), pa.array(rows[1:]), pa.array([], pa.list_(pa.string()))]
+    )
+    assert listed(flagged(lists, EMAIL_RULE), EMAIL_RULE).to_pylist() == rows
+
+
+def test_a_word_of_another_vocabulary_is_refused() -> None:
+    """A stage that stored something else learns it."""
+    with pytest.raises(ValueError, match="'shared' is not in the vocabulary"):
+        flagged(pa.array([["shared"]]), EMAIL_RULE)
+    with pytest.raises(ValueError, match="without a reason"):
+        verdicts(np.zeros((1, len(EMAIL_RULE)), np.bool_), EMAIL_RULE)
