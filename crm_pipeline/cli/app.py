@@ -20,6 +20,7 @@ from crm_pipeline.cli import (
     scrub,
     stack,
     status,
+    verify,
 )
 from crm_pipeline.cli.budget import budget
 from crm_pipeline.cli.console import flowing
@@ -79,7 +80,7 @@ def _register(panel: str, *commands: Callable[..., None]) -> None:
 _register("Start here", demo.demo, stack.up)
 _register("Accounts", add.add, login.login, accounts.check, accounts.discover, accounts.preview)
 _register("Runs", plan.plan, runs.backfill, runs.refresh, acceptance.accept_shrink)
-_register("Results", query.query, status.status)
+_register("Results", query.query, status.status, verify.verify)
 _register(
     "Services",
     scrub.scrub,

@@ -13,6 +13,8 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.kernel.clock import Clock, Month, SystemClock
+from crm_pipeline.model.stages import VERIFIED
+from crm_pipeline.model.verified_tables import EMAIL, PHONE
 from crm_pipeline.orchestration.build import RESOURCE, build_defs
 from crm_pipeline.orchestration.instance import quick_events
 from crm_pipeline.orchestration.jobs import PUBLISH_JOB, backfill_name, narrowed, refresh_name
@@ -45,6 +47,7 @@ class RunSummary:
     Attributes:
         landed: records landed per object.
         rows: rows per table of schema `crm`; only tables of a publish that wrote something.
+        judged: values that were judged, by kind.
         changed: keys of the assets that changed.
         partial: where the history of an object begins, for objects that were read in part only.
         missing: records of an object that are missing because they cannot be read.
@@ -57,6 +60,7 @@ class RunSummary:
     landed: Mapping[str, int] = field(default_factory=dict)
     calls: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
+    judged: Mapping[str, int] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     partial: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[str, int] = field(default_factory=dict)
@@ -118,6 +122,18 @@ def run_refresh(
     return _run(crm, refresh_name(connection), tags, instance)
 
 
+def run_publish(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    *,
+    on_step: StepCallback | None = None,
+    clock: Clock | None = None,
+) -> RunSummary:
+    """Verify what is new or has expired, and publish; no CRM is read."""
+    crm = Workspace(settings, clock=clock, on_step=on_step)
+    return _run(crm, PUBLISH_JOB, {}, instance)
+
+
 def _run(
     crm: Workspace,
     name: str,
@@ -161,6 +177,7 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
     calls: dict[str, int] = {}
     partial: dict[str, str] = {}
     missing: dict[str, int] = {}
+    judged: dict[str, int] = {}
     changed: set[str] = set()
     for event in result.get_asset_materialization_events():
         key = event.step_materialization_data.materialization.asset_key
@@ -174,6 +191,9 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
                 partial[key.path[-1]] = str(metadata[HISTORY])
             if MISSING in metadata:
                 missing[key.path[-1]] = _number(metadata[MISSING])
+        elif key.path[1] == VERIFIED.name:
+            counts = {k: metadata.get(f"{k}_values_judged") for k in (EMAIL, PHONE)}
+            judged |= {k: _number(count) for k, count in counts.items() if count is not None}
         elif key.path[1] == "published" and "dagster/row_count" in metadata:
             rows[key.path[-1]] = _number(metadata["dagster/row_count"])
     return RunSummary(
@@ -183,6 +203,7 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
         landed=landed,
         calls=sum(calls.values()),
         rows=rows,
+        judged=judged,
         changed=tuple(sorted(changed)),
         partial=partial,
         missing=missing,

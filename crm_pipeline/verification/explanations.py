@@ -16,7 +16,6 @@ from crm_pipeline.verification.vocabulary import (
     EmailReason,
     PhoneReason,
     PhoneType,
-    Term,
 )
 
 
@@ -34,7 +33,7 @@ class Finding(NamedTuple):
     cure: str
 
 
-_CURES: Mapping[Term, str] = {
+_EMAIL_CURES: Mapping[EmailReason, str] = {
     EmailReason.BAD_SYNTAX: "Ask for the address again, or look for it in the person's mails.",
     EmailReason.DAMAGED: "Look for the address in its source, and for where its characters are lost.",
     EmailReason.SPECIAL_USE: "Ask for the public address.",
@@ -48,6 +47,8 @@ _CURES: Mapping[Term, str] = {
     EmailReason.UNKNOWN_TLD: "Check the end of the domain.",
     EmailReason.NOT_CHECKED: "Switch DNS on to learn whether the domain receives mail.",
     EmailReason.DNS_FAILED: "Nothing to do: the domain is asked again.",
+}
+_PHONE_CURES: Mapping[PhoneReason, str] = {
     PhoneReason.NOT_A_NUMBER: "Empty the field, or ask for the number.",
     PhoneReason.NO_REGION: "Fill the country of the record, or write the number with its country code.",
     PhoneReason.UNKNOWN_COUNTRY_CODE: "Check the digits behind the plus sign.",
@@ -79,7 +80,7 @@ def explain_email(value: str, answers: Mapping[str, DomainAnswer] | None = None)
         findings.append(Finding(f"{form}: {row['verdict']}", why, ""))
         for word in row["reasons"]:
             reason = EmailReason[word.upper()]
-            why, cure = reason.description, _CURES.get(reason, "")
+            why, cure = reason.description, _EMAIL_CURES.get(reason, "")
             if reason is EmailReason.BAD_SYNTAX:
                 why = f"{why} {parsed_one(row['address']).problem}"
             if reason is EmailReason.TYPO:
@@ -109,7 +110,7 @@ def explain_phone(value: str, country: str = "") -> list[Finding]:
         for word in row["reasons"]:
             reason = PhoneReason[word.upper()]
             line = Finding(f"{reason}: {PHONE_RULE[reason]}", reason.description, "")
-            findings.append(line._replace(cure=_CURES.get(reason, "")))
+            findings.append(line._replace(cure=_PHONE_CURES.get(reason, "")))
     return findings
 
 
