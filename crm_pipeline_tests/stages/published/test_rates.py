@@ -54,7 +54,7 @@ def test_rates_say_how_they_moved_since_yesterday(org):
     org.clock.advance(DAY_S)
     phone = point("acme:contacts:9", "phone", "000", "invalid", reasons=["placeholder"])
     second = point("acme:contacts:9", "email", "new@x.co", "undeliverable", reasons=["no_mx"])
-    judge(org, [no_mx, second, *others[1:], phone])
+    judge(org, [no_mx, second, email(2, "unknown"), email(3, "deliverable"), phone])
     org.publish()
     assert verdicts(org) == {
         ("email", "undeliverable", None): (2, 0.5, 0.25),
@@ -62,7 +62,8 @@ def test_rates_say_how_they_moved_since_yesterday(org):
         ("email", "undeliverable", "role"): (1, 0.25, 0.25),
         ("email", "risky", None): (0, 0.0, 0.25),
         ("email", "risky", "role"): (0, 0.0, 0.25),
-        ("email", "unknown", None): (2, 0.5, 0.5),
+        ("email", "unknown", None): (1, 0.25, 0.5),
+        ("email", "deliverable", None): (1, 0.25, 0.0),
         ("phone", "invalid", None): (1, 1.0, None),
         ("phone", "invalid", "placeholder"): (1, 1.0, None),
     }
@@ -93,6 +94,7 @@ def test_an_earlier_file_without_verdicts_stops_nothing(org, monkeypatch, is_dam
     judge(org, [point("acme:companies:1", "phone", "0", "invalid", table_name="companies")])
     assert org.publish().changed
     assert org.query("SELECT points, share, share_yesterday FROM ops.verdicts") == [(1, 1.0, None)]
+    assert shares(org, "name is empty") == [("warning", 0, 1, 0.0, None if is_damaged else 0.0)]
 
 
 def _nothing():
