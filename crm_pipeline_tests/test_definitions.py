@@ -53,19 +53,30 @@ def test_assets_are_named_after_connection_stage_and_object(defs: dg.Definitions
         "acme/normalized/invoice",
         "other/raw/Lead",
         "other/normalized/leads",
+        "crm/verified/contact_points",
         "crm/published/invoice",
+        "crm/published/contact_points",
         *published,
     }
-    assert {key.split("/")[1] for key in keys} == {"raw", "normalized", "published"}
+    assert {key.split("/")[1] for key in keys} == {"raw", "normalized", "verified", "published"}
 
 
 def test_the_graph_reads_from_raw_to_published(defs: dg.Definitions) -> None:
-    """Dependencies, groups and kinds show the way of the data."""
+    """Dependencies, groups and kinds show the way of the data, through the stages that read all connections."""
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
     contacts = specs["acme/normalized/contacts"]
     assert [dep.asset_key.to_user_string() for dep in contacts.deps] == ["acme/raw/Contact"]
+    points = specs["crm/verified/contact_points"]
+    assert {dep.asset_key.to_user_string() for dep in points.deps} == {
+        "acme/normalized/contacts",
+        "acme/normalized/companies",
+        "other/normalized/leads",
+    }
     leads = specs["crm/published/leads"]
-    assert [dep.asset_key.to_user_string() for dep in leads.deps] == ["other/normalized/leads"]
+    assert [dep.asset_key.to_user_string() for dep in leads.deps] == [
+        "other/normalized/leads",
+        "crm/verified/contact_points",
+    ]
     assert {key: specs[key].group_name for key in ("acme/raw/Account", "crm/published/leads")} == {
         "acme/raw/Account": "raw",
         "crm/published/leads": "published",
@@ -128,10 +139,10 @@ def test_jobs_schedules_and_sensors_per_connection(defs: dg.Definitions) -> None
 
 
 def test_a_job_reaches_from_raw_to_published_of_one_connection(defs: dg.Definitions) -> None:
-    """A backfill reads its own connection only, and publishes."""
+    """A backfill reads its own connection only, verifies, and publishes."""
     job = defs.resolve_job_def("acme_backfill")
     stages = {key.to_user_string().rsplit("/", 1)[0] for key in job.asset_layer.selected_asset_keys}
-    assert stages == {"acme/raw", "acme/normalized", "crm/published"}
+    assert stages == {"acme/raw", "acme/normalized", "crm/verified", "crm/published"}
     assert defs.resolve_job_def("acme_refresh").tags["crm/mode"] == "refresh"
 
 

@@ -32,7 +32,7 @@ def verify(
     ] = False,
     stale: Annotated[
         bool,
-        typer.Option("--stale", help="Judge what has no fresh verdict in data/, and publish."),
+        typer.Option("--stale", help="Verify what has no fresh verdict in data/, and publish."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
@@ -54,7 +54,7 @@ def verify(
             cure="Write `crm-pipeline verify jane@example.com` or `crm-pipeline verify --stale`.",
         )
     if value is None:
-        _judge_stale(as_json=as_json)
+        _verify_stale(as_json=as_json)
         return
     findings = _explained(value, _kind(value, kind), country, dns=dns)
     _show(findings, as_json=as_json)
@@ -104,7 +104,7 @@ def _show(findings: "Sequence[Finding]", *, as_json: bool) -> None:
             console.print(f"  {line}", markup=False, highlight=False)
 
 
-def _judge_stale(*, as_json: bool) -> None:
+def _verify_stale(*, as_json: bool) -> None:
     from dataclasses import asdict
 
     from crm_pipeline.cli.console import emit_json

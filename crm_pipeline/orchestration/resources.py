@@ -20,8 +20,8 @@ from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.normalized import tables_for
 from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.stages.raw import opened
-from crm_pipeline.stages.verified import Judges
-from crm_pipeline.stages.verified.library import library_judges
+from crm_pipeline.stages.verified import Verifiers
+from crm_pipeline.stages.verified.library import library_verifiers
 from crm_pipeline.store.files.permissions import settle
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness, freshness_of
@@ -100,18 +100,18 @@ class Workspace:
         return Engine(self.settings.data / "tmp", memory_limit=memory_limit)
 
     @contextmanager
-    def judges(self) -> Iterator[Judges]:
-        """Open what judges addresses and numbers; PostgreSQL, with the answers of DNS, only where DNS is asked.
+    def verifiers(self) -> Iterator[Verifiers]:
+        """Open what verifiers addresses and numbers; PostgreSQL, with the answers of DNS, only where DNS is asked.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached.
         """
         chosen = self.settings.verification
         if not chosen.dns:
-            yield library_judges(chosen, self.clock)
+            yield library_verifiers(chosen, self.clock)
             return
         with running_database(self.settings) as database:
-            yield library_judges(chosen, self.clock, database)
+            yield library_verifiers(chosen, self.clock, database)
 
     def _settle(self) -> None:
         """Set the configured permissions: no command of ours may have started this process."""

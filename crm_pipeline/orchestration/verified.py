@@ -47,13 +47,13 @@ def verified_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefiniti
         try:
             with (
                 as_failure(context.log.error, but=(ContractError,)),
-                crm.judges() as judges,
+                crm.verifiers() as verifiers,
                 crm.engine() as engine,
             ):
                 done = verify(
                     crm.tables,
                     engine,
-                    judges,
+                    verifiers,
                     choices,
                     wanted=_wanted(connections),
                     now=crm.clock.now(),
@@ -67,7 +67,7 @@ def verified_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefiniti
                 asset_key=stage_key(VERIFIED, table.name),
                 metadata=metadata.verified(done, table.name, shown),
             )
-        yield from checks.results(_POINTS, done, judges.unsure)
+        yield from checks.results(_POINTS, done, verifiers.unsure)
 
     return [built]
 

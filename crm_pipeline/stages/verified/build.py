@@ -11,11 +11,11 @@ from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.stages import VERIFIED
 from crm_pipeline.model.verified_tables import CONTACT_POINTS, StageTable
 from crm_pipeline.stages.verified.changed import changed_records
-from crm_pipeline.stages.verified.judging import Expiry, Judges, regions
 from crm_pipeline.stages.verified.points import Points
 from crm_pipeline.stages.verified.result import PointCount, Verified, result_of, shares
 from crm_pipeline.stages.verified.rows import Rows
 from crm_pipeline.stages.verified.sources import Source, countries_of, sources_of
+from crm_pipeline.stages.verified.verifiers import Expiry, Verifiers, regions
 from crm_pipeline.store.tables import Commit, Tables, TableVersion, commit_all
 from crm_pipeline.store.tables.corruption import check_versions, damaged_version
 from crm_pipeline.store.tables.engine import Engine
@@ -46,7 +46,7 @@ class Choices:
 def verify(
     tables: Tables,
     engine: Engine,
-    judges: Judges,
+    verifiers: Verifiers,
     choices: Choices,
     *,
     wanted: Collection[str],
@@ -57,7 +57,7 @@ def verify(
     Args:
         tables: where the normalized tables are, and where versions are committed.
         engine: runs the SQL.
-        judges: how values are judged.
+        verifiers: how values are judged.
         choices: what the user has chosen.
         wanted: the normalized tables by the names under which the store keeps them; others are ignored.
         now: the present.
@@ -71,9 +71,9 @@ def verify(
         table.name: _version(tables, VERIFIED.stored_name(table.name)) for table in VERIFIED.tables
     }
     sources = sources_of(tables, set(wanted) & set(tables.current().tables))
-    state = _State.of(sources, judges, choices)
+    state = _State.of(sources, verifiers, choices)
     parents = _comparable(tables, current, state)
-    return _Build(tables, engine, judges, choices, now, sources, state, current, parents).run()
+    return _Build(tables, engine, verifiers, choices, now, sources, state, current, parents).run()
 
 
 def _version(tables: Tables, name: str) -> TableVersion | None:
@@ -110,13 +110,13 @@ class _State:
     rules: str
 
     @classmethod
-    def of(cls, sources: Collection[Source], judges: Judges, choices: Choices) -> "_State":
+    def of(cls, sources: Collection[Source], verifiers: Verifiers, choices: Choices) -> "_State":
         inputs = {source.version.name: source.version.version for source in sources}
         columns = [[c.name for c in table.columns] for table in VERIFIED.tables]
         rules = [
             CODE_VERSION,
             choices.shared_from,
-            judges.rules,
+            verifiers.rules,
             sorted(choices.regions.items()),
             columns,
         ]
@@ -131,7 +131,7 @@ class _State:
 class _Build:
     tables: Tables
     engine: Engine
-    judges: Judges
+    verifiers: Verifiers
     choices: Choices
     now: datetime
     sources: list[Source]
@@ -141,7 +141,9 @@ class _Build:
 
     def run(self) -> Verified:
         """Build and commit the tables, if anything has changed."""
-        expiry = Expiry(self.now - self.choices.expires, self.judges.unsure, self.now - _UNSURE_FOR)
+        expiry = Expiry(
+            self.now - self.choices.expires, self.verifiers.unsure, self.now - _UNSURE_FOR
+        )
         changed = ""
         if self.parents:
             changed = changed_records(self.engine, self.tables, self.sources, self.parents, expiry)
@@ -150,11 +152,11 @@ class _Build:
         elif not self.sources and not any(self.current.values()):
             return Verified({}, changed=False)
         check_versions(self.tables, [source.version for source in self.sources])
-        known = regions(self.engine, countries_of(self.sources), self.judges)
+        known = regions(self.engine, countries_of(self.sources), self.verifiers)
         while True:
             points = Points(self.engine, self.sources, changed, self.parents.get(_POINTS))
             points.define(known, self.choices.regions)
-            rows = Rows(self.engine, self.judges, points, self.parents, expiry, self.now)
+            rows = Rows(self.engine, self.verifiers, points, self.parents, expiry, self.now)
             rows.define(self.choices.shared_from)
             sharers = rows.records_to_add()
             if not sharers:

@@ -10,8 +10,8 @@ from crm_pipeline.model.verified_tables import (
     PHONE,
     PHONE_VERDICTS,
 )
-from crm_pipeline.stages.verified.judging import Expiry
 from crm_pipeline.stages.verified.sources import Source
+from crm_pipeline.stages.verified.verifiers import Expiry
 from crm_pipeline.store.tables import Tables, TableVersion, changes_since
 from crm_pipeline.store.tables.engine import Engine
 

@@ -1,4 +1,4 @@
-"""The judges of the package `verification`, with DNS where the user wants it."""
+"""The verifiers of the package `verification`, with DNS where the user wants it."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,14 +8,14 @@ from crm_pipeline.kernel.clock import Clock
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.settings.verification import Verification
 from crm_pipeline.stages.verified.dns_cache import StoredAnswers
-from crm_pipeline.stages.verified.judging import Judges
+from crm_pipeline.stages.verified.verifiers import Verifiers
 from crm_pipeline.store.postgres.database import Database
 
 
-def library_judges(
+def library_verifiers(
     settings: Verification, clock: Clock, database: Database | None = None
-) -> Judges:
-    """Return the judges.
+) -> Verifiers:
+    """Return the verifiers.
 
     Args:
         settings: whether and how DNS is asked.
@@ -38,7 +38,7 @@ def library_judges(
 
     rules = [verification.EMAIL_RULES, verification.PHONE_RULES, settings.dns, settings.resolver]
     unsure = (verification.EmailReason.DNS_FAILED, verification.EmailReason.NOT_CHECKED)
-    return Judges(
+    return Verifiers(
         emails,
         phones,
         verification.regions_of,

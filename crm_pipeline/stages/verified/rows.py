@@ -13,10 +13,10 @@ from crm_pipeline.model.verified_tables import (
     PHONE_VERDICTS,
     StageTable,
 )
-from crm_pipeline.stages.verified.judging import Expiry, Judges, judged
 from crm_pipeline.stages.verified.points import Points
 from crm_pipeline.stages.verified.result import PointCount
 from crm_pipeline.stages.verified.sources import PERSONS
+from crm_pipeline.stages.verified.verifiers import Expiry, Verifiers, judged
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
@@ -31,7 +31,7 @@ class Rows:
 
     Args:
         engine: runs the SQL.
-        judges: judge the values that have no verdict yet.
+        verifiers: give verdicts on the values that have no verdict yet.
         points: of the changed records.
         parents: the current tables; empty where all is built anew.
         expiry: says which verdicts are not used any more.
@@ -41,14 +41,14 @@ class Rows:
     def __init__(  # noqa: PLR0917 - each argument is plain at the call
         self,
         engine: Engine,
-        judges: Judges,
+        verifiers: Verifiers,
         points: Points,
         parents: Mapping[str, TableVersion],
         expiry: Expiry,
         now: datetime,
     ) -> None:
         self.engine = engine
-        self.judges = judges
+        self.verifiers = verifiers
         self.points = points
         self.parents = parents
         self.expiry = expiry
@@ -58,7 +58,7 @@ class Rows:
         self._points = ""
 
     def define(self, shared_from: int) -> None:
-        """Judge the values of the changed records that have no verdict."""
+        """Verify the values of the changed records that have no verdict."""
         for kind in _KINDS:
             self._define_verdicts(kind)
         self._define_shared(shared_from)
@@ -165,8 +165,10 @@ class Rows:
             unjudged += f" ANTI JOIN {fresh} USING ({key})"
             parts.append(f"SELECT * FROM {fresh}")
         [self.judged[kind]] = self.engine.row(f"SELECT count(*) FROM ({unjudged})")
-        judge = self.judges.emails if kind == EMAIL else self.judges.phones
-        made = judged(self.engine, f"judged {kind}", unjudged, judge, self.judges.rules, self.now)
+        verify = self.verifiers.emails if kind == EMAIL else self.verifiers.phones
+        made = judged(
+            self.engine, f"judged {kind}", unjudged, verify, self.verifiers.rules, self.now
+        )
         parts.append(f"SELECT * FROM {made}")
         columns = ", ".join(quoted(column.name) for column in table.columns)
         rows = " UNION ALL BY NAME ".join(parts)

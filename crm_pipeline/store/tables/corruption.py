@@ -41,5 +41,9 @@ def table_cure(name: str) -> str:
     """Return the cure for a damaged file of a table's current version."""
     return (
         "Nothing of it was used. The next `crm-pipeline refresh "
-        f"{connection_of(name)}` finds that and builds the table {name} again from data/landing."
+        f"{connection_of(name)}` finds that and builds the table {name} again from {_source_of(name)}."
     )
+
+
+def _source_of(name: str) -> str:
+    return "data/landing" if name.startswith("normalized/") else "the normalized tables"

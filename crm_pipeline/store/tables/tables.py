@@ -278,8 +278,8 @@ class Tables:
 
 
 def connection_of(name: str) -> str:
-    """Return the connection of a table, for a command line."""
-    return name.split("/")[1] if name.count("/") == 2 else "CONNECTION"
+    """Return the connection of a table, for a command line; for a table of all connections, that they are all read."""
+    return name.split("/")[1] if name.count("/") == 2 else "--all"
 
 
 def _is_older(path: Path, then: datetime) -> bool:

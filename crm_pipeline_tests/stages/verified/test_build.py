@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.kernel.errors import ContractError
-from crm_pipeline.stages.verified import Choices, Judges, Verified, verify
+from crm_pipeline.stages.verified import Choices, Verified, Verifiers, verify
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.stages.conftest import Org, schema
-from crm_pipeline_tests.stages.verified.simple_judges import (
+from crm_pipeline_tests.stages.verified.simple_verifiers import (
     email_parts,
     expected_points,
-    judges,
+    verifiers,
 )
 
 PERSON = (
@@ -50,12 +50,12 @@ WINDOW = st.tuples(
 )
 
 
-def verified(org: Org, judging: Judges | None = None, choices: Choices = CHOICES) -> Verified:
+def verified(org: Org, judging: Verifiers | None = None, choices: Choices = CHOICES) -> Verified:
     with org.engine() as engine:
         return verify(
             org.tables,
             engine,
-            judging or judges(),
+            judging or verifiers(),
             choices,
             wanted=org.tables.names("normalized/"),
             now=org.clock.now(),
@@ -204,7 +204,7 @@ def two(org: Org) -> Org:
 
 
 def test_only_new_values_are_judged(two: Org) -> None:
-    """A refresh judges what it brings; without changes nothing is judged or written."""
+    """A refresh verifiers what it brings; without changes nothing is judged or written."""
     release = two.tables.current()
     assert not verified(two).changed
     assert two.tables.current() == release
@@ -226,7 +226,7 @@ def test_expired_verdicts_are_judged_again(two: Org) -> None:
 
 def test_other_rules_judge_everything_again(two: Org) -> None:
     """New lists or another version of a library make all verdicts old."""
-    assert verified(two, judges("2")).judged["email"] == 2
+    assert verified(two, verifiers("2")).judged["email"] == 2
     assert set(rows_of(two, "email_verdicts", "rules_version")) == {("2",)}
 
 
@@ -247,12 +247,12 @@ def test_a_value_without_a_verdict_is_refused(two: Org) -> None:
     """A judge that forgets a value does not reach analysts: the tables stay as they are."""
 
     def forgetful(values: Any) -> Any:
-        table = judges().emails(values)
+        table = verifiers().emails(values)
         return table.slice(0, max(0, table.num_rows - 1))
 
     before = two.tables.current()
     landed(two, "Contact", {"C": {"Email": "c@x.example"}})
-    broken = Judges(forgetful, judges().phones, judges().regions_of, "1")
+    broken = Verifiers(forgetful, verifiers().phones, verifiers().regions_of, "1")
     with pytest.raises(ContractError, match="verdict is empty: 1 rows"):
         verified(two, broken)
     assert {n: v for n, v in two.tables.current().tables.items() if n.startswith("verified")} == {

@@ -12,12 +12,12 @@ from crm_pipeline.store.tables.engine import Engine
 BATCH_VALUES = 100_000
 """So many values are judged at a time, which bounds the memory."""
 
-Judge = Callable[[pa.Table], pa.Table]
+Verify = Callable[[pa.Table], pa.Table]
 """Returns the verdicts on distinct values: the columns of a verdict table without `rules_version` and `checked_at`."""
 
 
 @dataclass(frozen=True)
-class Judges:
+class Verifiers:
     """How values are judged.
 
     Attributes:
@@ -28,8 +28,8 @@ class Judges:
         unsure: reasons with which a value is judged again soon, because somebody did not answer.
     """
 
-    emails: Judge
-    phones: Judge
+    emails: Verify
+    phones: Verify
     regions_of: Callable[[pa.Array], pa.Array]
     rules: str
     unsure: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Expiry:
 
 
 def judged(  # noqa: PLR0917 - each argument is plain at the call
-    engine: Engine, name: str, values: str, judge: Judge, rules: str, now: datetime
+    engine: Engine, name: str, values: str, verify: Verify, rules: str, now: datetime
 ) -> str:
     """Judge the values of a query, and return the relation with the verdicts.
 
@@ -72,7 +72,7 @@ def judged(  # noqa: PLR0917 - each argument is plain at the call
         engine: runs the SQL.
         name: of the relation.
         values: SQL for the distinct values.
-        judge: judges them.
+        verify: gives the verdicts.
         rules: the version of the rules.
         now: when they are judged.
     """
@@ -82,22 +82,22 @@ def judged(  # noqa: PLR0917 - each argument is plain at the call
     )
     # An empty batch first, so that the relation has its columns.
     relation = engine.table(
-        name, f"SELECT *, {stamp} FROM {_loaded(engine, judge, rows.slice(0, 0))}"
+        name, f"SELECT *, {stamp} FROM {_loaded(engine, verify, rows.slice(0, 0))}"
     )
     for start in range(0, rows.num_rows, BATCH_VALUES):
-        loaded = _loaded(engine, judge, rows.slice(start, BATCH_VALUES))
+        loaded = _loaded(engine, verify, rows.slice(start, BATCH_VALUES))
         engine.run(f"INSERT INTO {relation} BY NAME SELECT *, {stamp} FROM {loaded}")
     return relation
 
 
-def _loaded(engine: Engine, judge: Judge, rows: pa.Table) -> str:
-    return engine.load("judged batch", judge(rows))
+def _loaded(engine: Engine, verify: Verify, rows: pa.Table) -> str:
+    return engine.load("judged batch", verify(rows))
 
 
-def regions(engine: Engine, countries: str, judges: Judges) -> str:
+def regions(engine: Engine, countries: str, verifiers: Verifiers) -> str:
     """Return the relation with `country` and `region` for the countries of a query; unknown ones are left out."""
     rows = engine.arrow(countries)
     names = rows.column("country").combine_chunks()
-    pairs = pa.table({"country": names, "region": judges.regions_of(names)})
+    pairs = pa.table({"country": names, "region": verifiers.regions_of(names)})
     loaded = engine.load("regions", pairs)
     return engine.table("known regions", f"SELECT * FROM {loaded} WHERE region IS NOT NULL")

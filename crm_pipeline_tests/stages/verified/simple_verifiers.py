@@ -1,4 +1,4 @@
-"""Judges with rules that fit into a line, and the tables that they lead to, computed record by record."""
+"""Verifiers with rules that fit into a line, and the tables that they lead to, computed record by record."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from crm_pipeline.stages.verified import Judges
+from crm_pipeline.stages.verified import Verifiers
 
 COUNTRIES = {"Germany": "DE", "France": "FR"}
 TEXTS = pa.list_(pa.string())
@@ -68,11 +68,11 @@ def judge_phones(values: pa.Table) -> pa.Table:
     return _table(rows, phone_parts("", ""))
 
 
-def judges(rules: str = "1") -> Judges:
+def verifiers(rules: str = "1") -> Verifiers:
     def regions_of(countries: pa.Array) -> pa.Array:
         return pa.array([COUNTRIES.get(name) for name in countries.to_pylist()], pa.string())
 
-    return Judges(judge_emails, judge_phones, regions_of, rules)
+    return Verifiers(judge_emails, judge_phones, regions_of, rules)
 
 
 def expected_points(
