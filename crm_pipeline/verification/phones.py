@@ -44,7 +44,14 @@ def judge_phones(
     Returns:
         value, region, position, number as written, phone_e164, extension, phone_type, phone_country, verdict and
         reasons, in the order of the values.
+
+    Raises:
+        ValueError: there are not as many regions as values.
     """
+    if len(values) != len(regions):
+        raise ValueError(
+            f"A region for each number was expected: {len(values)} and {len(regions)}."
+        )
     texts, countries = readable(values), readable(regions)
     parts = numbers_of(texts)
     region = parts.of(countries)
