@@ -97,7 +97,7 @@ def _judged(parts: Parts, regions: pa.StringArray, numbers: pa.Table) -> Flags:
     national = pc.coalesce(numbers["national"].combine_chunks(), digits)
     country = numbers["country"].combine_chunks()
     is_abroad = pc.and_(pc.not_equal(country, regions), pc.not_equal(country, "001"))
-    # In the United States, fiction has ranges of area codes, but hardly any of toll-free numbers.
+    # Of toll-free numbers in North America hardly any is kept for fiction.
     is_free = _true(pc.equal(numbers["type"], str(PhoneType.TOLL_FREE)))
     found: Mapping[PhoneReason, NDArray[np.bool_]] = {
         PhoneReason.PLACEHOLDER: _matches(national, _PLACEHOLDER) | _matches(digits, _PLACEHOLDER),
