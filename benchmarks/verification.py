@@ -13,6 +13,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -177,34 +178,49 @@ def _truth(contacts: int) -> str:
         MemoryCache,
         apply_dns,
         judge_emails,
+        judge_phones,
+        regions_of,
     )
     from crm_sandbox.dns import DnsServer, dead_domains, zone_of
     from crm_sandbox.world import World
 
     world = World(7, contacts, _NOW)
-    cards = world.contact_cards("salesforce", world.companies()).select(["email", "email_verdict"])
-    cards = cards.filter(pc.is_valid(cards["email"])).combine_chunks()
-    judged = judge_emails(pc.unique(cards["email"]))
+    cards = world.contact_cards("salesforce", world.companies())
+    emails = cards.filter(pc.is_valid(cards["email"])).combine_chunks()
+    judged = judge_emails(pc.unique(emails["email"]))
     with DnsServer(zone_of(world)) as server:
         servers = MailServers(DnsSettings(resolver=server.resolver), MemoryCache(), SystemClock())
         checked = apply_dns(judged, servers.answers(judged["domain"]))
     dead = set(dead_domains()) & set(judged["domain"].to_pylist())
     refused = checked.filter(pc.equal(checked["verdict"], "undeliverable"))["domain"].to_pylist()
-    found = dead & set(refused)
-    tables = [_confusion(cards, verdicts) for verdicts in (judged, checked)]
-    line = f"Dead domains found with DNS: {len(found)} of {len(dead)}."
-    return "\n\n".join(["Offline:", tables[0], "With the world's DNS:", tables[1], line])
+    line = f"Dead domains found with DNS: {len(dead & set(refused))} of {len(dead)}."
+    phones = cards.filter(pc.is_valid(cards["phone"])).combine_chunks()
+    numbers = judge_phones(phones["phone"], regions_of(phones["country"]))
+    tables = {
+        "E-mail addresses, offline": _confusion(emails["email"], emails["email_verdict"], judged),
+        "E-mail addresses, with the world's DNS": _confusion(
+            emails["email"], emails["email_verdict"], checked
+        ),
+        "Telephone numbers": _confusion(None, phones["phone_verdict"], numbers),
+    }
+    return "\n\n".join([*(f"{name}:\n\n{text}" for name, text in tables.items()), line])
 
 
-def _confusion(cards: pa.Table, judged: pa.Table) -> str:
-    verdicts = judged.filter(pc.equal(judged["position"], 0)).select(["value", "verdict"])
-    joined = cards.join(verdicts, "email", "value").to_pylist()
-    words = ("unknown", "risky", "undeliverable")
-    counts: dict[str, dict[str, int]] = {}
-    for row in joined:
-        by_verdict = counts.setdefault(row["email_verdict"], dict.fromkeys(words, 0))
-        by_verdict[row["verdict"]] += 1
-    rows = [(truth, *(f"{by[word]:,}" for word in words)) for truth, by in sorted(counts.items())]
+def _confusion(values: pa.ChunkedArray | None, truth: pa.ChunkedArray, judged: pa.Table) -> str:
+    """Return how often which verdict met which truth; without values, rows of both are the same."""
+    first = judged.filter(pc.equal(judged["position"], 0))
+    at = (
+        range(len(truth))
+        if values is None
+        else pc.index_in(values, first["value"].combine_chunks())
+    )
+    verdicts = first["verdict"].take(pa.array(at) if values is None else at)
+    words = sorted(set(verdicts.to_pylist()))
+    pairs = Counter(zip(truth.to_pylist(), verdicts.to_pylist(), strict=True))
+    rows = [
+        (name, *(f"{pairs[name, word]:,}" for word in words))
+        for name in sorted(set(truth.to_pylist()))
+    ]
     return table(("the world's truth", *words), rows)
 
 

@@ -24,30 +24,35 @@ _OTHER_FORMS = {
     "AE": "UAE, Emirates",
     "AX": "Aland",
     "BA": "Bosnia",
-    "CD": "DRC, DR Congo, Congo DR, Democratic Republic of the Congo, Zaire",
+    "BQ": "Bonaire Sint Eustatius and Saba",
+    "CD": "DRC, DR Congo, Congo DR, Congo DRC, Democratic Republic of the Congo, Zaire",
     "CG": "Republic of the Congo, Congo Republic, Congo Brazzaville",
     "CI": "Ivory Coast",
     "CN": "PRC, People's Republic of China, PR China, Mainland China",
     "CV": "Cape Verde",
     "CZ": "Czech Republic",
+    "DE": "Bundesrepublik Deutschland, BRD",
     "FM": "Federated States of Micronesia",
     "GB": "Great Britain, Britain, Großbritannien, Grande-Bretagne, Gran Bretaña, Gran Bretagna, England, Scotland, Wales, Northern Ireland, "
     "United Kingdom of Great Britain and Northern Ireland",
+    "HM": "Heard Island and McDonald Islands",
     "IE": "Republic of Ireland",
     "KP": "DPRK, Democratic People's Republic of Korea",
     "KR": "ROK, Republic of Korea",
     "LA": "Lao PDR, Lao People's Democratic Republic, Lao",
-    "MK": "Macedonia, FYROM",
+    "MF": "Saint Martin French part",
+    "MK": "Macedonia, FYROM, Former Yugoslav Republic of Macedonia",
     "MM": "Burma, Myanmar",
     "NL": "Holland, The Netherlands",
     "PS": "Palestine, State of Palestine",
     "RU": "Russian Federation",
     "SA": "KSA",
+    "SH": "Saint Helena Ascension and Tristan da Cunha",
     "SY": "Syrian Arab Republic",
     "SZ": "Swaziland",
     "TL": "East Timor",
     "TR": "Turkey",
-    "TW": "Republic of China, Taiwan ROC",
+    "TW": "Republic of China, Taiwan ROC, Taiwan Province of China",
     "US": "United States of America, America, Estados Unidos de America",
     "VA": "Holy See, Vatican",
     "VN": "Viet Nam",
@@ -79,7 +84,12 @@ _DESIGNATIONS = frozenset(
     }
 )
 # Their designation is all that tells two countries apart.
-_DESIGNATION_DECIDES = frozenset({"korea", "congo", "china", "states"})
+_DESIGNATION_DECIDES = frozenset(
+    {"korea", "congo", "china", "states", "guinea", "samoa", "sudan", "stmartin", "virginislands"}
+)
+_MINOR = frozenset({"the", "of", "and"})
+_ABBREVIATED = {"saint": "st", "rep": "republic", "dem": "democratic", "fed": "federal"}
+_FEWEST_LETTERS = 4
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 
 
@@ -113,12 +123,29 @@ def _key(text: str) -> str:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """Yield what a text is looked up by: as it is, then without its designation."""
+    """Yield what a text is looked up by: as it is, turned round, and without what stands beside the name."""
     yield _key(text)
-    words = re.split(r"[\s\W]+", text[:_MOST_CHARACTERS])
-    short = _key("".join(word for word in words if word.casefold() not in _DESIGNATIONS))
-    if short and short not in _DESIGNATION_DECIDES:
-        yield short
+    bare, _, beside = re.sub(r"[()\[\]]", ",", text[:_MOST_CHARACTERS]).partition(",")
+    yield _plain_key(text)
+    if beside.strip(" ,"):
+        yield _plain_key(f"{beside} {bare}")  # Korea, Republic of; Samoa (American)
+    designated = (text, bare) if beside.strip(" ,") else (text,)
+    for name in designated:
+        short = "".join(word for word in _words(name) if word not in _DESIGNATIONS)
+        # Shorter ones would be taken for codes.
+        if len(short) >= _FEWEST_LETTERS and short not in _DESIGNATION_DECIDES:
+            yield short
+
+
+def _plain_key(text: str) -> str:
+    """Return a key without the words that some write and others leave out."""
+    return "".join(word for word in _words(text) if word not in _MINOR)
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text as they are compared."""
+    words = (_key(word) for word in re.split(r"[\s\W]+", text[:_MOST_CHARACTERS]))
+    return [_ABBREVIATED.get(word, word) for word in words]
 
 
 @cache
@@ -132,11 +159,10 @@ def _usual_names() -> dict[str, str | None]:
         if alias.isalpha() and len(now) == 1 and now[0] in codes:
             names[_key(alias)] = now[0]
     names |= {_key(code): code for code in codes}
-    names |= {_key(name): code for code, name in codes.items()}
-    names |= {
-        _key(form): code for code, forms in _OTHER_FORMS.items() for form in forms.split(", ")
-    }
-    return names
+    pairs = [(name, code) for code, name in codes.items()]
+    pairs += [(form, code) for code, forms in _OTHER_FORMS.items() for form in forms.split(", ")]
+    names |= {_plain_key(name): code for name, code in pairs}
+    return names | {_key(name): code for name, code in pairs}
 
 
 @cache

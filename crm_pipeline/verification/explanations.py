@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from crm_pipeline.kernel.text import on_one_line, shortened
 from crm_pipeline.verification.countries import region_of
 from crm_pipeline.verification.email_syntax import parsed_one
 from crm_pipeline.verification.emails import judge_emails
@@ -17,6 +18,8 @@ from crm_pipeline.verification.vocabulary import (
     PhoneReason,
     PhoneType,
 )
+
+_MOST_SHOWN = 200
 
 
 class Finding(NamedTuple):
@@ -75,14 +78,15 @@ def explain_email(value: str, answers: Mapping[str, DomainAnswer] | None = None)
     judged = apply_dns(judge_emails(_column(value)), answers or {})
     findings = []
     for row in judged.to_pylist():
-        form = row["email_normalized"] or row["address"]
-        why = f"Read as {row['address']!r}." if row["address"] != value else "Read as it stands."
+        form = _shown(row["email_normalized"] or row["address"])
+        is_same = row["address"] == value
+        why = "Read as it stands." if is_same else f"Read as '{_shown(row['address'])}'."
         findings.append(Finding(f"{form}: {row['verdict']}", why, ""))
         for word in row["reasons"]:
             reason = EmailReason[word.upper()]
             why, cure = reason.description, _EMAIL_CURES.get(reason, "")
             if reason is EmailReason.BAD_SYNTAX:
-                why = f"{why} {parsed_one(row['address']).problem}"
+                why = f"{why} {_shown(parsed_one(row['address']).problem or '')}".strip()
             if reason is EmailReason.TYPO:
                 cure = f"Did you mean {row['suggestion']}?"
             findings.append(Finding(f"{reason}: {EMAIL_RULE[reason]}", why, cure))
@@ -99,13 +103,13 @@ def explain_phone(value: str, country: str = "") -> list[Finding]:
     region = region_of(country) if country else None
     findings = []
     if country and not region:
-        why = f"{country!r} is no country that is known, or may be more than one."
+        why = f"'{_shown(country)}' is no country that is known, or may be more than one."
         findings.append(
             Finding("country: unknown", why, "Give its code of two letters, such as DE.")
         )
     for row in judge_phones(_column(value), pa.array([region], pa.string())).to_pylist():
         extension = f" extension {row['extension']}" if row["extension"] else ""
-        form = f"{row['phone_e164'] or row['number']}{extension}"
+        form = f"{row['phone_e164'] or _shown(row['number'])}{extension}"
         findings.append(Finding(f"{form}: {row['verdict']}", _kind(row), ""))
         for word in row["reasons"]:
             reason = PhoneReason[word.upper()]
@@ -121,6 +125,11 @@ def _kind(row: Mapping[str, str | None]) -> str:
     if not kind:
         return f"No kind of number{place}."
     return f"{kind}{place}: {PhoneType[kind.upper()].description}"
+
+
+def _shown(text: str) -> str:
+    """Return a foreign text for a line of ours: on one line, and not too long."""
+    return shortened(on_one_line(text), _MOST_SHOWN)
 
 
 def _column(value: str) -> pa.StringArray:

@@ -28,8 +28,10 @@ _SLASH_DIGITS = 7
 _EXTENSION = re.compile(r"\s*(?:ext|x|#|durchwahl|dw|int|anexo|доб)\W*\d{1,7}\W*$", re.IGNORECASE)
 # RFC 3966 has parameters behind semicolons.
 _URI = re.compile(r"tel:|;ext=|;phone-context=|;isub=", re.IGNORECASE)
-# What follows a whole number is a label; the library would read its letters as digits.
-_LABELLED = re.compile(r"((?:\D*\d){7,})[\s(]+[^\W\d_]\D*")
+# What follows a whole number is a label; the library would read its letters as digits. A word without brackets may be
+# meant for digits, as in 1 800 555 HELP, unless so many stand before it that no number has room for it.
+_LABELLED = re.compile(r"((?:\D*\d){7,})(?:[\s(]*\([^\W\d_]\D*|\s+[^\W\d_]\D*)")
+_ROOM_FOR_WORDS = 9
 _FEWEST_DIGITS = 6
 _MOST = 500
 """How many numbers of one text are looked at."""
@@ -53,7 +55,9 @@ def taken_apart(text: str) -> list[str]:
 
 def _unlabelled(number: str) -> str:
     labelled = _LABELLED.fullmatch(number)
-    return labelled[1] if labelled else number
+    if not labelled or ("(" not in number[labelled.end(1) :] and _digits(number) < _ROOM_FOR_WORDS):
+        return number
+    return labelled[1]
 
 
 def _numbers(text: str) -> Iterator[str]:

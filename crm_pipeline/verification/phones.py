@@ -23,7 +23,7 @@ _COUNTED = "0?1234567(?:8(?:90?)?)?|0?987654321?0?"
 _PLACEHOLDER = rf"^(?:0{{3,}}|{_REPEATED}|{_COUNTED})$"
 # Kept free for films and books: NANP 555-0100 to 0199, and Ofcom's numbers for drama.
 _FICTION = (
-    r"^\+1(?:[2-9]\d\d)?55501\d\d$|^\+44(?:2079460\d{3}|1632960\d{3}|7700900\d{3}|8081570\d{3}|9098790\d{3}"
+    r"^\+1(?:[2-9]\d\d)?55501\d\d$|^\+44(?:2079460\d{3}|1632960\d{3}|7700900\d{3}|9098790\d{3}"
     r"|3069990\d{3}|1(?:13|14|15|16|17|18|21|31|41|51|61)4960\d{3}|1914980\d{3}|2896496\d{3}|2920180\d{3})$"
 )
 _LETTER_BY_DIGIT = r"[0-9]-?[A-Za-z]|[A-Za-z]-?[0-9]"
@@ -44,7 +44,12 @@ def judge_phones(
     Returns:
         value, region, position, number as written, phone_e164, extension, phone_type, phone_country, verdict and
         reasons, in the order of the values.
+
+    Raises:
+        ValueError: there are not as many regions as values.
     """
+    if len(values) != len(regions):
+        raise ValueError(f"Each number needs a region: {len(values)} and {len(regions)} came.")
     texts, countries = readable(values), readable(regions)
     parts = numbers_of(texts)
     region = parts.of(countries)
@@ -92,9 +97,11 @@ def _judged(parts: Parts, regions: pa.StringArray, numbers: pa.Table) -> Flags:
     national = pc.coalesce(numbers["national"].combine_chunks(), digits)
     country = numbers["country"].combine_chunks()
     is_abroad = pc.and_(pc.not_equal(country, regions), pc.not_equal(country, "001"))
+    # Of toll-free numbers in North America hardly any is kept for fiction.
+    is_free = _true(pc.equal(numbers["type"], str(PhoneType.TOLL_FREE)))
     found: Mapping[PhoneReason, NDArray[np.bool_]] = {
         PhoneReason.PLACEHOLDER: _matches(national, _PLACEHOLDER) | _matches(digits, _PLACEHOLDER),
-        PhoneReason.FICTION: _matches(numbers["e164"].combine_chunks(), _FICTION),
+        PhoneReason.FICTION: _matches(numbers["e164"].combine_chunks(), _FICTION) & ~is_free,
         PhoneReason.LETTERS: _have_letters(parts.text),
         PhoneReason.PREMIUM_RATE: _true(pc.equal(numbers["type"], str(PhoneType.PREMIUM_RATE))),
         PhoneReason.OTHER_COUNTRY: _true(pc.and_(is_abroad, pc.not_equal(regions, ""))),

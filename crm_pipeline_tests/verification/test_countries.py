@@ -9,7 +9,7 @@ FORMS = {
     "US": "US, us, USA, U.S., U.S.A., United States, United States of America, Estados Unidos, Vereinigte Staaten, 美国",
     "GB": "GB, UK, U.K., United Kingdom, Great Britain, England, Großbritannien, Grossbritannien, Royaume-Uni",
     "DE": "DE, DEU, Germany, GERMANY, Deutschland, Federal Republic of Germany, Allemagne, Alemania, Германия",
-    "KR": "KR, Republic of Korea, South Korea, 대한민국",
+    "KR": "KR, Republic of Korea, South Korea, Korea (South), 대한민국",
     "KP": "North Korea, Democratic People's Republic of Korea",
     "TR": "Türkiye, Turkiye, TÜRKİYE, Turkey, Türkei",
     "CI": "Côte d'Ivoire, Cote d\u2019Ivoire, COTE D'IVOIRE, Ivory Coast",
@@ -31,7 +31,22 @@ FORMS = {
     "GN": "Guinea",
     "CZ": "Czechia, Czech Republic, Tschechien, Česko",
     "MK": "North Macedonia, Macedonia",
+    "AG": "Antigua & Barbuda, Antigua and Barbuda",
+    "VG": "British Virgin Islands",
+    "VA": "Holy See (Vatican City State), Vatican",
+    "DO": "Dominican Republic, Dominican Rep., República Dominicana",
     "RU": "Russia, Russian Federation, Россия",
+}
+WITH_COMMAS = {
+    "Korea, Republic of": "KR",
+    "Korea, Democratic People's Republic of": "KP",
+    "Congo, The Democratic Republic of the": "CD",
+    "Virgin Islands, U.S.": "VI",
+    "Micronesia, Federated States of": "FM",
+    "Tanzania, United Republic of": "TZ",
+    "Taiwan, Province of China": "TW",
+    "Netherlands, The": "NL",
+    "Saint Helena, Ascension and Tristan da Cunha": "SH",
 }
 NO_COUNTRIES = {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}
 NOT_CLEAR = (
@@ -56,6 +71,11 @@ def test_a_country_has_its_code(code: str) -> None:
     """Codes, names in several languages, with and without accents, case, punctuation and designations."""
     forms = FORMS[code].split(", ")
     assert set(regions_of(pa.array(forms)).to_pylist()) == {code}
+
+
+def test_names_are_turned_round() -> None:
+    """As ISO 3166 writes them, the designation behind a comma."""
+    assert regions_of(pa.array(list(WITH_COMMAS))).to_pylist() == [*WITH_COMMAS.values()]
 
 
 def test_what_is_not_clear_is_null() -> None:
