@@ -32,6 +32,7 @@ from benchmarks import (
     through_dagster,
     tokens,
     verification,
+    verified,
 )
 from benchmarks.measuring import Figures, alone, machine, medians, table
 from benchmarks.sandbox import running_sandbox
@@ -114,6 +115,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Meaning": meaning.report,
     "Fuzz": fuzz.report,
     "Verification": verification.report,
+    "Verified": verified.report,
     "Start-up": startup.report,
 }
 
