@@ -46,7 +46,7 @@ from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import STORAGE_VERSION, Snapshots, release_number
 from crm_pipeline.store.tables.published_files import PublishedFiles
 
-LAYOUT = 8
+LAYOUT = 9
 """To be raised when the same release would give another file."""
 _DATABASE = "building"
 _SCHEMA = "schema_only"
