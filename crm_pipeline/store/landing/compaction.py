@@ -28,9 +28,9 @@ from crm_pipeline.store import files
 from crm_pipeline.store.landing.manifest import WindowCommit
 from crm_pipeline.store.landing.watermark import believed, limiting_commits
 
-KEPT = 5
+KEPT = 3
 """The latest commits stay as they are."""
-FEWEST = 10
+FEWEST = 8
 """Merging costs a few flushed writes, so it waits for so many."""
 _MOST = 1_000  # at once: of earlier versions there may be years of them
 _MOST_BYTES = 16 << 20  # of batches; a larger file costs little by its number
