@@ -53,7 +53,9 @@ def report(
         for number, run in runs.items()
     ]
     columns = ("windows", *(f"{step}, CPU s" for step in STEPS), "files in landing")
-    head = f"{contacts:,} contacts, median of {rounds} rounds (ratio to the first line); {machine()}"
+    head = (
+        f"{contacts:,} contacts, median of {rounds} rounds (ratio to the first line); {machine()}"
+    )
     return f"{head}\n\n{table(columns, rows)}"
 
 

@@ -193,7 +193,9 @@ def assert_whole(
     landing = Landing(data)
     for obj in objects:
         for window in landing.windows(CONNECTION, obj):
-            ids = Counter[tuple[str, str]]()  # once for each read, also where small windows were merged
+            ids = Counter[
+                tuple[str, str]
+            ]()  # once for each read, also where small windows were merged
             for batch in window.batches:
                 rows = pq.read_table(batch.path, columns=["_source_id", "_batch_id"]).to_pylist()
                 ids.update((r["_source_id"], r["_batch_id"].rpartition("-")[0]) for r in rows)

@@ -113,7 +113,10 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
         "calls": (_WHOLE, "API calls spent."),
         "cost": (_WHOLE, "The same in the vendor's unit: calls, credits or tokens."),
         "planned_cost": (_WHOLE, "Cost that was planned; NULL if that is not known."),
-        "reads": (_WHOLE, "Number of reads in this row; old reads are merged, and the counts added up."),
+        "reads": (
+            _WHOLE,
+            "Number of reads in this row; old reads are merged, and the counts added up.",
+        ),
         "route": (_TEXT, "How it was read."),
         "reason": (_TEXT, "Why that way."),
         "is_complete": (
