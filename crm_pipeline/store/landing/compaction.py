@@ -101,29 +101,29 @@ def merges(commits: Sequence[WindowCommit], busy: frozenset[str] = frozenset()) 
     """
     found: list[Merge] = []
     for run in _runs(commits, busy):
-        chosen = segment([_weight(commit) for commit in run], [_bytes(commit) for commit in run])
+        chosen = segment([_count(commit) for commit in run], [_bytes(commit) for commit in run])
         if chosen is not None:
             found += map(Merge, _touching(run[slice(*chosen)]))
     return found
 
 
-def segment(weights: Sequence[int], sizes: Sequence[int]) -> tuple[int, int] | None:
+def segment(counts: Sequence[int], sizes: Sequence[int]) -> tuple[int, int] | None:
     """Return the start and end of the longest part of a run that is worth merging, the latest first; None for none.
 
     Args:
-        weights: of the commits of the run; the heaviest of a part weighs at most as much as all others in it.
+        counts: of rows and reads of each commit; the largest of a part counts at most as much as all others in it.
         sizes: of their batches in bytes.
     """
-    for end in range(len(weights), FEWEST - 1, -1):
+    for end in range(len(counts), FEWEST - 1, -1):
         best: int | None = None
-        total = heaviest = size = 0
+        total = largest = size = 0
         for start in range(end - 1, max(end - 1 - _MOST, -1), -1):
-            total += weights[start]
-            heaviest = max(heaviest, weights[start])
+            total += counts[start]
+            largest = max(largest, counts[start])
             size += sizes[start]
             if size > _MOST_BYTES:
                 break
-            if end - start >= FEWEST and 2 * heaviest <= total:
+            if end - start >= FEWEST and 2 * largest <= total:
                 best = start
         if best is not None:
             return best, end
@@ -207,7 +207,7 @@ def _is_mergeable(commit: WindowCommit, windows: Mapping[str, Window], *, is_pas
     return is_past or not commit.complete
 
 
-def _weight(commit: WindowCommit) -> int:
+def _count(commit: WindowCommit) -> int:
     return commit.reads + sum(batch.records for batch in commit.batches)
 
 

@@ -276,11 +276,21 @@ class _Object:
             return window_cure(self.folder, window_id)
         if self._is_claimed(batch):
             return f"The next run of {self.connection} removes it and reads its window anew."
+        if batch.with_suffix(".parquet") in self._replaced():
+            return "Nothing to do: its rows were merged into another file; a later read removes it."
         left = window_files(self.folder, window_id)
         return (
             "Nothing to do: no window's commit names it, so nothing uses it. All that is left of its window "
             f"may go: {left}."
         )
+
+    def _replaced(self) -> set[Path]:
+        """Return the files that merges have replaced or will remove."""
+        found: set[Path] = set()
+        for path in _sorted(self.folder, f"windows/*{REPLACED}"):
+            with suppress(CorruptFile, FileNotFoundError):
+                found.update(self.folder / name for name in files.read_json(path).get("files", ()))
+        return found
 
     def _read_manifest(self, batch: Manifest | None, record: Mapping[str, Any]) -> str:
         manifest = manifest_from(record, self.folder)

@@ -20,6 +20,7 @@ from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.failpoint import watching
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.stages.normalized.inputs import collect
+from crm_pipeline.stages.raw.absence import live
 from crm_pipeline.store.files import atomic
 from crm_pipeline.store.landing import Landing, compaction, records
 from crm_pipeline.store.landing.outstanding import outstanding
@@ -147,6 +148,8 @@ class World:
             assert ask[0] == ask[1]
         reads = [sum(w.reads for w in org.landing.windows("acme", "Contact")) for org in self.both]
         assert reads[0] == reads[1]
+        landings = [org.landing for org in self.both]
+        assert alive(landings[0]) == alive(landings[1])
         missing = [outstanding(org.landing, "acme", "Contact") for org in self.both]
         assert missing[0] == missing[1]
 
@@ -206,6 +209,13 @@ def merge(landing: Landing, dies_at: int = 10**6) -> None:
         patch.setattr(compaction, "FEWEST", 2)
         with suppress(Killed):
             landing.merge("acme", "Contact")
+
+
+def alive(landing: Landing) -> dict[str, list[str]]:
+    """Return the ids that are alive by what landed last, as the comparison of whole reads counts them."""
+    places = landing.places("acme", "Contact", landing.windows("acme", "Contact"))
+    by_list = live(landing.batches("acme", "Contact"), (), places)
+    return {part: sorted(ids.to_pylist()) for part, ids in by_list.items()}
 
 
 def versions(org: Org) -> list[tuple[Any, ...]]:
@@ -276,7 +286,7 @@ def nothing_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 # Versions with the same times, of which two kinds of batches alternate; merged twice.
 @example([_A, _B, _A, _B, Merge(10**6), _B, _A, _B, Merge(10**6), _A, _A, Merge(10**6, 2)])
 # Windows that do not touch are merged by month, and their versions stay in the order of all.
-@example([_A, _FEBRUARY, _MAY, _FEBRUARY, _MAY, _FEBRUARY, _MAY, _FEBRUARY, Merge(10**6)])
+@example([_FEBRUARY, _MAY, _FEBRUARY, _MAY, _FEBRUARY, _MAY, _FEBRUARY, Merge(10**6)])
 @example([_ODD, _A, _ODD, Build(1), Merge(10**6), _A, Build(2), _ODD, _A, Merge(10**6), _ODD])
 @example([_WHOLE, _A, _WHOLE, _A, _A, _WHOLE, Merge(10**6), _A, _ODD, _WHOLE, _A, Merge(10**6, 1)])
 def test_merging_changes_no_table_and_no_version(plan: list[Read | Merge | Build]) -> None:

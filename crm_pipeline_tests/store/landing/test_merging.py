@@ -168,6 +168,18 @@ def test_scrub_reports_a_damaged_file_of_what_was_merged(landing: Landing) -> No
     assert corruption.is_used
 
 
+def test_scrub_gives_no_advice_about_replaced_files(landing: Landing) -> None:
+    """A damaged file that was merged is not used, and nobody is told to remove what stays of its window."""
+    batch = landing.batches("acme", "Contact")[4]
+    landing.merge("acme", "Contact")
+    flip_bit(batch.path, 100)
+    [corruption] = scrub(landing.root).corruption
+    assert not corruption.is_used
+    assert corruption.cure == (
+        "Nothing to do: its rows were merged into another file; a later read removes it."
+    )
+
+
 def test_quarantined_rows_are_missing_as_before(landing: Landing) -> None:
     """What is missing is the same behind a merge, also where the note of it was lost."""
     refresh(landing, 10)
