@@ -237,3 +237,18 @@ def test_lists_are_kept_for_their_time(landing: Landing) -> None:
     assert rewriting.collect(folder, commits, landing.clock.now()) == 0
     removed = rewriting.collect(folder, commits, landing.clock.now(), timedelta(0))
     assert removed == 14
+
+
+def test_windows_of_earlier_versions_are_merged(landing: Landing) -> None:
+    """Commits and manifests without what merging has added are read, and merged like others."""
+    for path in landing.root.rglob("*.json"):
+        record = files.read_json(path)
+        for one in (record, *record.get("batches", ())):
+            for name in ("merged", "origins", "rejected_in"):
+                one.pop(name, None)
+        files.write_json(path, record)
+    old = Landing(landing.root, landing.clock)
+    before = rows(old)
+    assert old.merge("acme", "Contact") == 7
+    assert rows(old) == before
+    assert scrub(landing.root).corruption == ()
