@@ -168,7 +168,7 @@ def _in_duckdb(path: Path, needles: Needles) -> set[str]:
         ).fetchall()
         for schema, table, *texts in tables:
             names |= needles.found("\n".join(filter(None, texts)).encode("utf-8", "replace"))
-            rows = connection.execute(f"FROM {quoted(schema)}.{quoted(table)}")
+            rows = connection.sql(f"FROM {quoted(schema)}.{quoted(table)}")
             for batch in rows.to_arrow_reader(_ROWS):
                 names |= _in_batch(batch, needles)
         views = connection.execute("SELECT sql FROM duckdb_views() WHERE NOT internal").fetchall()

@@ -103,7 +103,7 @@ def _is_empty(commit: WindowCommit) -> bool:
     if commit.kind != "window" or commit.complete or commit.batches or commit.quarantined:
         return False
     # A commit with a difference stays visible.
-    return commit.vendor_count in (None, commit.known - commit.uncounted)
+    return commit.vendor_count in (None, commit.known + commit.withheld - commit.uncounted)
 
 
 def _joined(run: Sequence[WindowCommit]) -> list[WindowCommit]:

@@ -55,8 +55,8 @@ class Landing:
     def __init__(self, root: Path, clock: Clock | None = None) -> None:
         self.root = root
         self.clock = clock or SystemClock()
-        # Each commit is written once under a name of its own, so each is parsed once.
-        self._commits: dict[Path, WindowCommit] = {}
+        # Each commit is written under a name of its own and replaced by an erasure only, so each is parsed once.
+        self._commits: dict[Path, tuple[tuple[int, int], WindowCommit]] = {}
         self._verifier = Verifier()
 
     def folder(self, connection: str, obj: str) -> Path:
@@ -102,16 +102,19 @@ class Landing:
                 return commits
 
     def _commit(self, path: Path, folder: Path) -> WindowCommit:
-        commit = self._commits.get(path)
-        if commit is None:
+        status = path.stat()
+        identity = (status.st_ino, status.st_mtime_ns)
+        known, commit = self._commits.get(path, (None, None))
+        if commit is None or known != identity:
             cure = window_cure(folder, path.stem)
             record = files.read_json(path, cure=cure)
             try:
-                commit = self._commits[path] = commit_from(record, folder)
+                commit = commit_from(record, folder)
             except (KeyError, TypeError, ValueError) as error:
                 raise CorruptFile(
                     f"the window commit {path} cannot be read: {error!r}.", cure=cure
                 ) from error
+            self._commits[path] = identity, commit
         return commit
 
     def batches(self, connection: str, obj: str) -> list[Manifest]:

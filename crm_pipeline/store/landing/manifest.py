@@ -28,6 +28,8 @@ class Manifest:
         reader: version of the connector's rules for the keys of records; 0 before there were versions.
         origin: the vendor's list that the records came from, see `connectors.base.Page`.
         part: the vendor's list that it belongs to, where an object is spread over several.
+        erased: rows that were erased since; `records` are those that are left.
+        rewritten: why the file is not the one that was landed: "erased".
     """
 
     batch_id: str
@@ -53,6 +55,8 @@ class Manifest:
     reader: int = 0
     origin: str = ""
     part: str = ""
+    erased: int = 0
+    rewritten: str = ""
 
     @property
     def sum(self) -> FileSum:
@@ -98,6 +102,8 @@ class WindowCommit:
         records: rows landed by this window's batches.
         known: rows read that an earlier window had landed.
         quarantined: rows read that could not be landed, kept under `quarantine/`.
+        erased: rows read that were erased since they landed or were quarantined.
+        withheld: rows read that were not landed, because their persons had been erased before.
         unnamed: quarantined rows without a readable id, which may be any record. None in commits of earlier
             versions; a complete read with quarantined rows proves nothing then.
         vendor_count: the vendor's count of the window, taken after reading; None if not offered.
@@ -145,6 +151,8 @@ class WindowCommit:
     sight: str = ""
     shrink: Shrink | None = None
     unnamed: int | None = None
+    erased: int = 0
+    withheld: int = 0
     is_accepted: bool = False
 
     @property
@@ -156,7 +164,8 @@ class WindowCommit:
         """
         if self.vendor_count is None:
             return None
-        read = self.records + self.known + self.quarantined - self.uncounted
+        kept = self.records + self.known + self.quarantined
+        read = kept + self.erased + self.withheld - self.uncounted
         before = self.vendor_count_before
         ends = (self.vendor_count, self.vendor_count if before is None else before)
         return max(min(ends) - read, read - max(ends), 0)
