@@ -14,10 +14,12 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
 
-_LINKS = ("who_key", "contact_key", "lead_key", "primary_contact_key", "user_key")
+_LINKS = frozenset({"who_key", "contact_key", "lead_key", "primary_contact_key"})
 """Columns by which records of other tables are linked to a person."""
-_OWN = ("campaign_members",)
-"""Tables whose rows are about the person that they are linked to."""
+_OWN = ("activities", "campaign_members")
+"""Tables whose rows are about the person that they are linked to, if that is nobody else."""
+_KEY_PARTS = frozenset({"connection", "object", "source_id"})
+_KEY = "connection || ':' || object || ':' || source_id"
 _LEAST = 5
 _ROWS = 20_000
 
@@ -166,7 +168,7 @@ def _described(engine: Engine, relation: _Relation, person: _Person) -> None:
         phones = "coalesce(list_transform(phones, lambda p: trim(p.value)), [])"
     rows = engine.rows(
         f"SELECT {relation.addresses}, {name}, {phones} FROM {relation.sql} "
-        f"WHERE connection || ':' || object || ':' || source_id IN ({_keys(person.records)})"
+        f"WHERE {_KEY} IN ({_keys(person.records)})"
     )
     for addresses, full_name, numbers in rows:
         person.addresses |= {one for one in addresses if one and "@" in one}
@@ -182,7 +184,7 @@ def _without_shared(engine: Engine, tables: Tables, person: _Person, asked: str)
         rows = engine.rows(
             f"SELECT DISTINCT unnest({relation.addresses}) FROM {relation.sql} "
             f"WHERE list_has_any({relation.addresses}, [{', '.join(map(literal, others))}]) "
-            f"AND connection || ':' || object || ':' || source_id NOT IN ({_keys(person.records)})"
+            f"AND {_KEY} NOT IN ({_keys(person.records)})"
         )
         shared = {address for (address,) in rows} & (person.addresses - {asked})
         person.addresses -= shared
@@ -192,47 +194,60 @@ def _without_shared(engine: Engine, tables: Tables, person: _Person, asked: str)
 def _with_linked(engine: Engine, tables: Tables, person: _Person) -> None:
     """Add the records that are linked to the person: activities with nobody else are the person's own."""
     keys = {str(record) for record in person.records}
-    links = list(_links(engine, tables))
+    near = {record for _, record, _ in _links(engine, tables, people=person.records)}
     people: dict[RecordKey, set[str]] = {}
     own: set[RecordKey] = set()
-    for table, record, key in links:
+    for table, record, key in _links(engine, tables, records=near) if near else ():
         people.setdefault(record, set()).add(key)
-        if table in (*_OWN, "activities") and key in keys:
+        if table in _OWN:
             own.add(record)
     for record, linked in people.items():
-        if not linked & keys:
-            continue
         if record in own and linked <= keys:
             person.records.add(record)
         else:
             person.linked.add(record)
 
 
-def _links(engine: Engine, tables: Tables) -> Iterator[tuple[str, RecordKey, str]]:
-    """Yield each link of a record to a person: the record's table, the record, the person's key."""
+def _links(
+    engine: Engine,
+    tables: Tables,
+    *,
+    people: Iterable[RecordKey] = (),
+    records: Iterable[RecordKey] = (),
+) -> Iterator[tuple[str, RecordKey, str]]:
+    """Yield links of records to persons: the record's table, the record, the person's key.
+
+    Args:
+        engine: runs the SQL.
+        tables: of all connections.
+        people: links to these persons; otherwise all links of `records`.
+        records: see `people`.
+    """
+    wanted = _keys(people or records)
     for relation in _relations(tables, engine, ()):
-        if (
-            relation.table in PERSONS
-            or not {"connection", "object", "source_id"} <= relation.columns
-        ):
+        if relation.table in PERSONS or not relation.columns >= _KEY_PARTS:
             continue
         if relation.table == "associations":
-            yield from _associated(engine, relation)
-        for column in _LINKS:
-            if column in relation.columns:
-                for *record, key in engine.rows(
-                    f"SELECT connection, object, source_id, {quoted(column)} FROM {relation.sql} "
-                    f"WHERE {quoted(column)} IS NOT NULL"
-                ):
-                    yield relation.table, RecordKey(*record), key
+            yield from _associated(engine, relation, wanted, is_person=bool(people))
+        for column in sorted(_LINKS & relation.columns):
+            asked = quoted(column) if people else _KEY
+            for *record, key in engine.rows(
+                f"SELECT connection, object, source_id, {quoted(column)} FROM {relation.sql} "
+                f"WHERE {quoted(column)} IS NOT NULL AND {asked} IN ({wanted})"
+            ):
+                yield relation.table, RecordKey(*record), key
 
 
-def _associated(engine: Engine, relation: _Relation) -> Iterator[tuple[str, RecordKey, str]]:
+def _associated(
+    engine: Engine, relation: _Relation, wanted: str, *, is_person: bool
+) -> Iterator[tuple[str, RecordKey, str]]:
     people = ", ".join(map(literal, PERSONS))
     for one, other in (("from", "to"), ("to", "from")):
+        asked = other if is_person else one
         rows = engine.rows(
             f"SELECT {one}_table, {one}_key, {other}_key FROM {relation.sql} "
-            f"WHERE {other}_table IN ({people}) AND {one}_table NOT IN ({people}) AND {one}_key IS NOT NULL"
+            f"WHERE {other}_table IN ({people}) AND {one}_table NOT IN ({people}) "
+            f"AND {one}_key IS NOT NULL AND {asked}_key IN ({wanted})"
         )
         for table, key, person in rows:
             yield table, RecordKey.parse(key), person

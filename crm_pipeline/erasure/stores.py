@@ -17,6 +17,9 @@ HOLDS_NOBODY = frozenset(
         "erased.json",  # keyed hashes
         "erasing.json",  # of an unfinished erasure, encrypted
         ".permissions.json",
+        ".postgres.borrowed",
+        ".postgres.lock",
+        ".postgres.users",
         "tmp",  # spilled rows of running statements
     }
 )

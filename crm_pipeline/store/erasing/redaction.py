@@ -50,7 +50,8 @@ class Redaction:
         if not self._values:
             return text
         if text.lstrip()[:1] in ("{", "["):
-            return _STRING.sub(self._string, text)
+            # Broken JSON has strings without an end, so the rest is searched as well.
+            text = _STRING.sub(self._string, text)
         return self._pattern.sub(MARK, text)
 
     def bytes(self, raw: bytes) -> bytes:

@@ -375,6 +375,11 @@ def _copy(source: Path, target: Path, parts: Iterator[pa.RecordBatch]) -> None:
                 writer.write_batch(part)
 
 
+def is_rewritten(path: Path) -> bool:
+    """Say whether a file was written by an erasure."""
+    return _VERSION.search(path.stem) is not None
+
+
 def _next_version(path: Path) -> Path:
     """Return the name of a rewritten file: `<batch>.e<n>`, so that no name is used again."""
     match = _VERSION.search(path.stem)

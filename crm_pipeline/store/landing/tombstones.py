@@ -17,7 +17,7 @@ from crm_pipeline.store.erasing.subject import RecordKey, Subject
 from crm_pipeline.store.tokens.hash_key import HashKey
 
 FILE = "erased.json"
-_CURE = "Restore it from a backup: without it, persons who were erased come back with the next read of their records."
+CURE = "Restore it from a backup: without it, persons who were erased come back with the next read of their records."
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Tombstones:
             CorruptFile: the file is damaged.
         """
         try:
-            stored = files.read_json(data / FILE, cure=_CURE)
+            stored = files.read_json(data / FILE, cure=CURE)
         except FileNotFoundError:
             return cls({}, {})
         try:
             return cls.from_dict(stored)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CorruptFile(f"{data / FILE} is damaged: {error!r}.", cure=_CURE) from error
+            raise CorruptFile(f"{data / FILE} is damaged: {error!r}.", cure=CURE) from error
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Tombstones":

@@ -68,14 +68,21 @@ class DatabaseStore:
             for schema, table in sorted(tables):
                 name = SQL("{}.{}").format(Identifier(schema), Identifier(table))
                 cursor.execute(SQL("VACUUM FULL {}").format(name))
+            # The checkpoint gives segments with old rows new names, under which they are written again: so the
+            # log moves on through all of them.
+            _switch(cursor)
             cursor.execute("CHECKPOINT")
             cursor.execute(_SEGMENTS)
             [segments] = cursor.fetchone() or (0,)
-            # Segments are used again: each switch fills one to its end.
             for _ in range(int(segments) + 1):
-                cursor.execute("SELECT pg_logical_emit_message(false, 'crm', 'erased')")
-                cursor.execute("SELECT pg_switch_wal()")
+                _switch(cursor)
             cursor.execute("CHECKPOINT")
+
+
+def _switch(cursor: Any) -> None:
+    """Let the transaction log go on in its next segment; the rest of this one is filled with zeros."""
+    cursor.execute("SELECT pg_logical_emit_message(false, 'crm', 'erased')")
+    cursor.execute("SELECT pg_switch_wal()")
 
 
 def _holding(
