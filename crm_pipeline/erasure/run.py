@@ -74,12 +74,12 @@ def apply(
         ConfigError: the target is neither an address nor the key of a record.
         StoreError: something is being read, or a file cannot be written; the next call goes on.
     """
-    unfinished = _unfinished(settings)
-    if unfinished is not None:
-        _erased(settings, unfinished, database, clock or SystemClock())
+    interrupted = _interrupted(settings)
+    if interrupted is not None:
+        _erased(settings, interrupted, database, clock or SystemClock())
     found = find(settings, target)
-    if unfinished is not None:
-        found = Found(_joined(found.subject, unfinished), found.shared)
+    if interrupted is not None:
+        found = Found(_joined(found.subject, interrupted), found.shared)
     outcome = Outcome(found, is_applied=True, unowned=_unowned(settings.data))
     outcome.erased = _erased(settings, found.subject, database, clock or SystemClock())
     outcome.searched = search(settings.data, Needles(found.subject.values))
@@ -119,7 +119,7 @@ def _note(settings: Settings, subject: Subject) -> None:
     files.write_json(settings.data / JOURNAL, record, "erasing")
 
 
-def _unfinished(settings: Settings) -> Subject | None:
+def _interrupted(settings: Settings) -> Subject | None:
     """Return the subject of an erasure that was interrupted.
 
     Raises:

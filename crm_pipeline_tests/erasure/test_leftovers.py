@@ -28,22 +28,13 @@ from crm_pipeline.supervisor.stack_lock import lock_stack
 from crm_pipeline_tests.erasure.conftest import CANARIES, EMAIL, NAME, PHONE, World, world_of
 
 KILLED_AT = (
-    "tombstones.named",
-    "batch.named",
-    "manifest.named",
     "commit.begin",
     "commit.named",
     "rejects.named",
-    "rejects_manifest.named",
-    "part.flushed",
     "version.named",
     "release.named",
-    "collecting.removed",
-    "checksums.begin",
     "parquet.begin",
-    "snapshot.flushed",
     "snapshot.named",
-    "snapshot_sum.begin",
 )
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.model.mapping import ObjectMap
@@ -30,6 +31,8 @@ _EMAIL_COLUMNS = ("email", "emails")
 PERSONS = ("contacts", "leads", "users")
 """The tables whose rows are persons."""
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+")
+_AT = r"@|\\u0040|%40"
+"""The sign in all addresses, as it is in texts, in JSON and in addresses of pages."""
 _LONGEST_EPOCH = 13
 
 
@@ -162,11 +165,11 @@ class WithheldRecords:
         found: dict[int, frozenset[str]] = {}
         names = [n for n in batch.schema.names if pa.types.is_string(batch.schema.field(n).type)]
         for name in names:
-            for row, text in enumerate(batch.column(name).to_pylist()):
-                if text and "@" in text.replace("\\u0040", "@"):
-                    erased = self._erased_in(text)
-                    if erased:
-                        found[row] = found.get(row, frozenset()) | erased
+            column = batch.column(name)
+            for row in pc.indices_nonzero(pc.match_substring_regex(column, _AT)).to_pylist():
+                erased = self._erased_in(column[row].as_py())
+                if erased:
+                    found[row] = found.get(row, frozenset()) | erased
         return found
 
     def _erased_in(self, text: str) -> frozenset[str]:

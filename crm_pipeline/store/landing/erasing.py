@@ -126,7 +126,7 @@ class _Object:
     def erase(self, done: Erased) -> None:
         commits = self.landing.windows(self.connection, self.object)
         if self.apply:
-            self._clear_unfinished()
+            self._clear_interrupted()
             self._remove_unnamed(commits)
         before = done.rows + done.values
         # The same lock as for merging commits: only one process replaces them.
@@ -142,7 +142,7 @@ class _Object:
             files.discard(self.quarantine / OUTSTANDING)
         self._rows_of_builds(done)
 
-    def _clear_unfinished(self) -> None:
+    def _clear_interrupted(self) -> None:
         """Remove what dead processes left; pages as received are not searched, they are read again.
 
         Raises:
