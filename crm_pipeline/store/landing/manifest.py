@@ -29,6 +29,8 @@ class Manifest:
         origin: the vendor's list that the records came from, see `connectors.base.Page`.
         part: the vendor's list that it belongs to, where an object is spread over several.
         merged: the number of landed batches whose rows the file holds, see `compaction`.
+        erased: rows that were erased since; `records` are those that are left.
+        rewritten: why the file is not the one that was landed: "erased".
     """
 
     batch_id: str
@@ -55,6 +57,8 @@ class Manifest:
     origin: str = ""
     part: str = ""
     merged: int = 1
+    erased: int = 0
+    rewritten: str = ""
 
     @property
     def sum(self) -> FileSum:
@@ -100,6 +104,8 @@ class WindowCommit:
         records: rows landed by this window's batches.
         known: rows read that an earlier window had landed.
         quarantined: rows read that could not be landed, kept under `quarantine/`.
+        erased: rows read that were erased since they landed or were quarantined.
+        withheld: rows read that were not landed, because their persons had been erased before.
         unnamed: quarantined rows without a readable id, which may be any record. None in commits of earlier
             versions; a complete read with quarantined rows proves nothing then.
         vendor_count: the vendor's count of the window, taken after reading; None if not offered.
@@ -152,6 +158,8 @@ class WindowCommit:
     unnamed: int | None = None
     origins: FileSum | None = None
     rejected_in: tuple[str, ...] = ()
+    erased: int = 0
+    withheld: int = 0
     is_accepted: bool = False
 
     @property
@@ -165,7 +173,8 @@ class WindowCommit:
             return None
         if len(self.supersedes) > 1:
             return 0  # only reads that agree with the vendor's counts are merged
-        read = self.records + self.known + self.quarantined - self.uncounted
+        kept = self.records + self.known + self.quarantined
+        read = kept + self.erased + self.withheld - self.uncounted
         before = self.vendor_count_before
         ends = (self.vendor_count, self.vendor_count if before is None else before)
         return max(min(ends) - read, read - max(ends), 0)

@@ -14,7 +14,7 @@ from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
 from crm_pipeline.store import files
 from crm_pipeline.store.files.checksums import FileSum
-from crm_pipeline.store.landing import checkpoint, looks, rereads
+from crm_pipeline.store.landing import checkpoint, looks, rereads, tombstones
 from crm_pipeline.store.landing.acceptance import refused_from
 from crm_pipeline.store.landing.account_facts import FILE as FACTS
 from crm_pipeline.store.landing.account_facts import cure as facts_cure
@@ -26,6 +26,7 @@ from crm_pipeline.store.landing.corruption import (
     window_cure,
     window_files,
 )
+from crm_pipeline.store.landing.erasing import is_rewritten
 from crm_pipeline.store.landing.manifest import Manifest, WindowCommit, commit_from, manifest_from
 from crm_pipeline.store.landing.origins import SUFFIX as ORIGINS
 from crm_pipeline.store.landing.outstanding import FILE as OUTSTANDING
@@ -85,7 +86,8 @@ def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
         records = {path.with_suffix(".json") for path in rows}
         for record in sorted(records.union(_sorted(folder, f"{_MONTH}/*.json"))):
             path = record.with_suffix(".parquet")
-            is_needed = _window_id(record) in committed
+            # An erasure that was interrupted leaves a file before its record; the file of before still counts.
+            is_needed = _window_id(record) in committed and not is_rewritten(record)
             if is_needed or record.exists():  # otherwise it is being written, or was never finished
                 cure = quarantine_cure(path)
                 yield from _set_aside(record, (path,), cure, is_needed=is_needed)
@@ -143,9 +145,16 @@ def _without_record() -> Verdict:
 
 
 def looks_checks(data: Path, connection: str = "") -> Iterator[Check]:
-    """Yield the checks of the looks at connections."""
+    """Yield the checks of the looks at connections, and of the tombstones of erased persons."""
     for path in _sorted(data / "looks", f"{path_name(connection) if connection else '*'}.json"):
         yield Check(LOOKS, "looks", path, looks.CURE, json_look(path, _read_looks))
+    if (path := data / tombstones.FILE).exists():
+        yield Check(LOOKS, "looks", path, tombstones.CURE, json_look(path, _read_tombstones))
+
+
+def _read_tombstones(record: Mapping[str, Any]) -> str:
+    tombstones.Tombstones.from_dict(record)
+    return ""
 
 
 def _read_looks(record: Mapping[str, Any]) -> str:
