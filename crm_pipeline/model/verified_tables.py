@@ -38,7 +38,7 @@ _POSITION = Column(
     "position", "BIGINT", "Place within the value, from 1: a field may hold several."
 )
 
-_POINTS = Column("points", "BIGINT", "How many fields of live records have the text.")
+_RECORDS = Column("records", "BIGINT", "How many live records have the text.")
 
 EMAIL_VERDICTS = StageTable(
     "email_verdicts",
@@ -58,7 +58,7 @@ EMAIL_VERDICTS = StageTable(
         ),
         text("suggestion", "The address that was probably meant, where the domain looks mistyped."),
         text("method", "How it was judged: offline, or dns where mail servers were looked up."),
-        _POINTS,
+        _RECORDS,
         *_JUDGED,
     ),
 )
@@ -81,8 +81,8 @@ PHONE_VERDICTS = StageTable(
         texts(
             "reasons", "Why: see docs/analysts.md for the words. Empty: nothing speaks against it."
         ),
-        _POINTS,
-        Column("people", "BIGINT", "How many live contacts and leads have the text."),
+        _RECORDS,
+        Column("people", "BIGINT", "How many of them are contacts and leads."),
         *_JUDGED,
     ),
 )

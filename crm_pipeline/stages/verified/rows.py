@@ -169,7 +169,7 @@ class Rows:
         table = _KINDS[kind]
         key = ", ".join(map(quoted, table.key))
         counted = (
-            f"SELECT {key}, count(*) AS points, "
+            f"SELECT {key}, count(DISTINCT record_key) AS records, "
             f"count(DISTINCT record_key) FILTER (table_name IN ({_PERSONS})) AS people FROM {{}} "
             f"WHERE kind = {literal(kind)} GROUP BY ALL"
         )
@@ -183,13 +183,13 @@ class Rows:
             f"old {kind} verdicts", f"FROM {rows} SEMI JOIN {affected} USING ({key})"
         )
         people = "people" if kind == PHONE else "0 AS people"
-        before = f"SELECT DISTINCT {key}, points, {people} FROM {old}"
+        before = f"SELECT DISTINCT {key}, records, {people} FROM {old}"
         total = "coalesce(b.{0}, 0) - coalesce(g.{0}, 0) + coalesce(n.{0}, 0) AS {0}"
         self.engine.table(
             f"present {kind}",
-            f"SELECT * FROM (SELECT {key}, {total.format('points')}, {total.format('people')} FROM {affected} "
+            f"SELECT * FROM (SELECT {key}, {total.format('records')}, {total.format('people')} FROM {affected} "
             f"LEFT JOIN ({before}) b USING ({key}) LEFT JOIN ({gone}) g USING ({key}) "
-            f"LEFT JOIN ({new}) n USING ({key})) WHERE points > 0",
+            f"LEFT JOIN ({new}) n USING ({key})) WHERE records > 0",
         )
 
     def _define_verdicts(self, kind: str) -> None:
@@ -199,7 +199,7 @@ class Rows:
         fresh = self.engine.table(
             f"fresh {kind}",
             # Whether a number is shared is decided anew: its verdict without that is not stored.
-            f"SELECT * EXCLUDE (points{', people' if kind == PHONE else ''}) "
+            f"SELECT * EXCLUDE (records{', people' if kind == PHONE else ''}) "
             f"FROM {quoted(f'old {kind} verdicts')} WHERE NOT {self.expiry.condition} "
             f"AND NOT list_contains(reasons, '{SHARED}')",
         )
