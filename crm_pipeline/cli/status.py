@@ -37,8 +37,9 @@ def status(
       crm-pipeline status salesforce_demo
       crm-pipeline status --json
     """
-    from crm_pipeline.cli.console import emit_json
+    from crm_pipeline.cli.console import emit_json, output
     from crm_pipeline.cli.object_status import objects_of
+    from crm_pipeline.cli.verdict_counts import lines, verdict_counts
     from crm_pipeline.cli.workspace import load_settings
 
     settings = load_settings()
@@ -46,11 +47,13 @@ def status(
     objects = {c.name: objects_of(settings, c) for c in chosen}
     budgets = {c.name: _budget(settings, c) for c in chosen}
     published = _published(settings)
+    verified = verdict_counts(settings.data)
     if as_json:
         emit_json(
             {
                 "data": str(settings.data),
                 "published": published,
+                "verified": verified,
                 "connections": [
                     {
                         "connection": name,
@@ -63,6 +66,8 @@ def status(
         )
         return
     _show(settings, objects, budgets, published, with_looks=connection is not None)
+    for line in lines(verified):
+        output().print(line, markup=False)
 
 
 def _published(settings: "Settings") -> Mapping[str, Any]:
