@@ -103,7 +103,8 @@ def _codes() -> NDArray[np.int64]:
     for index in range(11**3):
         digits = (index // 121, index // 11 % 11, index % 11)
         text = "".join(str(digit) if digit < END else "" for digit in digits)
-        codes = (int(text[:length]) for length in (1, 2, 3) if text[:length])
+        # No code begins with a zero, which a number would lose.
+        codes = (int(text[:length]) for length in (1, 2, 3) if text and text[0] != "0")
         table[index] = next((code for code in codes if code in COUNTRY_CODE_TO_REGION_CODE), 0)
     return table
 
