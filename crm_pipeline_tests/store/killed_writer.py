@@ -24,7 +24,7 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.records import KEY_COLUMNS, TIMESTAMP
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts
-from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables import Commit, Tables, commit_all
 
 SCHEMA = Schema("Contact", "Contact", (Field("Id", "ID", "id"), Field("Name", "Name", "string")))
 FIRST_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -72,7 +72,24 @@ def commit_two(root: Path) -> None:
     commit_version(root, "normalized/acme/deals", 7)
 
 
-SCENARIOS: dict[str, Callable[[Path], None]] = {"land": land_second, "commit": commit_two}
+def commit_one_release(root: Path) -> None:
+    """Commit two tables in one release; the base of the first is taken over from the version before."""
+    tables = Tables(root)
+    contacts, deals = "normalized/acme/contacts", "normalized/acme/deals"
+    parent = tables.version(contacts)
+    assert parent is not None
+    with tables.stage(contacts, ("k",)) as first, tables.stage(deals, ("k",)) as second:
+        first.adopt(parent)
+        pq.write_table(pa.table({"k": [2], "v": ["b"]}), first.path("delta"))
+        pq.write_table(pa.table({"k": [7], "v": ["x"]}), second.path("base"))
+        commit_all([Commit(first, parent, 2), Commit(second, None, 1)])
+
+
+SCENARIOS: dict[str, Callable[[Path], None]] = {
+    "land": land_second,
+    "commit": commit_two,
+    "commit_one_release": commit_one_release,
+}
 
 
 def arm(fatal: int) -> None:

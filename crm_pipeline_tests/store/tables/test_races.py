@@ -3,8 +3,9 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from crm_pipeline.kernel.errors import CommitConflict
@@ -104,25 +105,43 @@ def test_processes_that_commit_at_once(tables: Tables, tmp_path: Path) -> None:
     assert len(list(tables.folder(NAME).iterdir())) == won
 
 
-def test_kill_at_any_write_keeps_whole_releases(tmp_path: Path) -> None:
-    """After a kill at any write of two commits the current release's files are whole, and the next run commits."""
-    template = tmp_path / "template"
-    commit(Tables(template), {1: "a"})
+@contextmanager
+def killed(scenario: str, template: Path, folder: Path) -> Iterator[Iterator[tuple[Path, str]]]:
+    """Run a scenario on copies of a folder, killed at its first write, at its second and so on; yield each outcome."""
     program = subprocess.Popen(
-        [sys.executable, str(HERE / "killed_writer.py"), "commit"],
+        [sys.executable, str(HERE / "killed_writer.py"), scenario],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    seen: list[int] = []
-    with program:
+
+    def outcomes() -> Iterator[tuple[Path, str]]:
         assert program.stdin is not None
         assert program.stdout is not None
         for number in range(1, 200):
-            root = shutil.copytree(template, tmp_path / str(number))
+            root = shutil.copytree(template, folder / str(number))
             program.stdin.write(f"{root} {number}\n")
             program.stdin.flush()
             outcome = program.stdout.readline().strip()
+            yield root, outcome
+            if outcome != "killed":
+                assert outcome == "done 0"
+                return
+        raise AssertionError("the scenario never ended")
+
+    with program:
+        yield outcomes()
+        assert program.stdin is not None
+        program.stdin.close()
+
+
+def test_kill_at_any_write_keeps_whole_releases(tmp_path: Path) -> None:
+    """After a kill at any write of two commits the current release's files are whole, and the next run commits."""
+    template = tmp_path / "template"
+    commit(Tables(template), {1: "a"})
+    seen: list[int] = []
+    with killed("commit", template, tmp_path) as outcomes:
+        for root, _ in outcomes:
             tables = Tables(root)
             seen.append(tables.current().number)
             contacts = rows_of(tables.version(NAME))
@@ -136,10 +155,26 @@ def test_kill_at_any_write_keeps_whole_releases(tmp_path: Path) -> None:
             release = commit(tables, {5: "e"})
             assert release.number == seen[-1] + 1
             assert rows_of(tables.version(NAME)) == {5: "e"}
-            if outcome != "killed":
-                break
-        program.stdin.close()
-    assert outcome == "done 0"
     assert set(seen) == {1, 2, 3}
     assert seen == sorted(seen)
     assert 20 < len(seen) < 150  # the failpoints are hit
+
+
+def test_kill_at_any_write_gives_both_tables_or_none(tmp_path: Path) -> None:
+    """Two tables that are committed in one release: whatever was written, readers see none of it or all."""
+    template = tmp_path / "template"
+    commit(Tables(template), {1: "a"})
+    seen: list[int] = []
+    with killed("commit_one_release", template, tmp_path) as outcomes:
+        for root, _ in outcomes:
+            tables = Tables(root)
+            seen.append(tables.current().number)
+            deals = tables.version("normalized/acme/deals")
+            if seen[-1] == 1:
+                assert (rows_of(tables.version(NAME)), deals) == ({1: "a"}, None)
+            else:
+                assert rows_of(tables.version(NAME)) == {1: "a", 2: "b"}
+                assert rows_of(deals) == {7: "x"}
+    assert set(seen) == {1, 2}
+    assert seen == sorted(seen)
+    assert len(seen) > 15
