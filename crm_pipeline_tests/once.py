@@ -6,7 +6,9 @@ copied instead. Every landed window opens a DuckDB to hash its records, which ta
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,7 @@ def _remembering(folder: Path, make: Callable[..., None]) -> Callable[..., None]
         attach, tables, rest = statements[0], *_parted(statements[1:], is_end[1:].index(True))
         memory = attach.removeprefix("ATTACH ':memory:' AS ")
         kept = folder / f"{hashlib.sha256('; '.join(tables).encode()).hexdigest()}.duckdb"
+        new = Path(f"{kept}.{os.getpid()}")  # whoever is killed here leaves it behind
         run(attach)
         try:
             if kept.exists():
@@ -52,11 +55,11 @@ def _remembering(folder: Path, make: Callable[..., None]) -> Callable[..., None]
             else:
                 for sql in tables:
                     run(sql)
-                run(f"ATTACH '{kept}.new' AS kept")
+                run(f"ATTACH '{new}' AS kept")
                 run(f"COPY FROM DATABASE {memory} TO kept (SCHEMA)")
             run("DETACH kept")
             if not kept.exists():
-                Path(f"{kept}.new").rename(kept)
+                new.rename(kept)
             for sql in rest[:-1]:
                 run(sql)
         finally:
@@ -69,11 +72,17 @@ def _parted(statements: Statements, at: int) -> tuple[Statements, Statements]:
     return statements[:at], statements[at:]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def remembered_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder = tmp_path_factory.mktemp("schemas")
+@contextmanager
+def schemas_kept_in(folder: Path) -> Iterator[None]:
+    """Keep empty databases in a folder and copy them; for programs that publish again and again, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EmptyTables, "create", _remembering(folder, EmptyTables.create))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def remembered_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with schemas_kept_in(tmp_path_factory.mktemp("schemas")):
         yield
 
 

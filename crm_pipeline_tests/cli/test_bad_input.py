@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline_tests.cli.conftest import CONNECTIONS, Program, Run
 
 NOWHERE = "postgresql://nobody:hush-hush@127.0.0.1:1/crm"
@@ -49,11 +48,9 @@ def taken_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def postgres(project: Path) -> Iterator[None]:
-    server = EmbeddedServer(project / "data")
-    server.start()
-    yield
-    server.stop()
+def postgres(fresh_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that the test starts have a database."""
+    monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
 
 
 def assert_explained(result: Any, code: int, *words: str) -> None:

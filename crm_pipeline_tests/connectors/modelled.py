@@ -1,6 +1,7 @@
 """What a connector has read, in the common model, for the tests of any vendor."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,9 +51,13 @@ def rows(harness: Harness, table: str, columns: str) -> list[tuple[Any, ...]]:
     tables = Tables(harness.settings.data)
     version = tables.version(f"normalized/{connection_of(harness).name}/{table}")
     assert version is not None
-    with duckdb.connect() as database:
-        sql = f"SELECT {columns} FROM {Tables.relation(version)}"
-        return database.execute(sql).fetchall()
+    return _database().execute(f"SELECT {columns} FROM {Tables.relation(version)}").fetchall()
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """Return a database for queries over files; it is shared, because opening one takes longer than a query."""
+    return duckdb.connect()
 
 
 def assert_fits(harness: Harness, objects: Sequence[str], temp: Path) -> None:

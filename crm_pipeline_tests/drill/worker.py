@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -42,6 +43,7 @@ from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline_tests.once import schemas_kept_in
 
 STAGES = ("land", "normalise", "publish")
 Work = Callable[[dict[str, Any]], dict[str, Any]]
@@ -211,9 +213,10 @@ def warm_up() -> None:
 def serve(work: Work) -> None:
     """Carry out one order after the other, each in a child."""
     warm_up()
-    for line in sys.stdin:
-        sys.stdout.write(json.dumps(forked(json.loads(line), work)) + "\n")
-        sys.stdout.flush()
+    with TemporaryDirectory(prefix="schemas-") as folder, schemas_kept_in(Path(folder)):
+        for line in sys.stdin:
+            sys.stdout.write(json.dumps(forked(json.loads(line), work)) + "\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,27 +1,67 @@
 """The published file equals the emulated org, field by field, after a backfill and after changes."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.registry import connector
+from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.runs import RunSummary, run_backfill, run_refresh
+from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables.published import open_published
-from crm_pipeline_tests.harness import Harness, HarnessMaker
+from crm_pipeline_tests.harness import ENVIRON, Harness, harness_in
+from crm_pipeline_tests.servers import database_of_its_own
 from crm_pipeline_tests.truth import assert_published_equals, published_rows, true_rows
 
 OBJECTS = (*connector("salesforce").default_objects, "Invoice__c")
 
 
+@dataclass(frozen=True)
+class Backfilled:
+    """A backfill that the tests of this module begin with.
+
+    Attributes:
+        harness: whose data folder is copied for each test, and left as it is.
+        instance: that recorded the run; `test_published_equals_the_world` alone goes on with it.
+    """
+
+    harness: Harness
+    instance: dg.DagsterInstance
+    done: RunSummary
+
+
+@pytest.fixture(scope="module")
+def backfilled(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backfilled]:
+    folder = tmp_path_factory.mktemp("backfilled")
+    with (
+        database_of_its_own(postgres_url) as url,
+        Database(url) as database,
+        harness_in(folder, database, url, contacts=150, objects=OBJECTS) as harness,
+        dg.DagsterInstance.ephemeral() as ephemeral,
+    ):
+        clock = harness.clock
+        done = run_backfill(harness.settings, "demo", None, None, ephemeral, clock=clock)
+        assert done.is_success, done.failed
+        yield Backfilled(harness, ephemeral, done)
+
+
 @pytest.fixture
-def org(make_harness: HarnessMaker) -> Iterator[Harness]:
-    with make_harness(contacts=150, objects=OBJECTS) as harness:
-        yield harness
+def org(backfilled: Backfilled, tmp_path: Path, database: Database, fresh_url: str) -> Harness:
+    """A copy of the backfilled project, at an org as it was at the backfill."""
+    source = backfilled.harness
+    source.sandbox.reset()
+    root = shutil.copytree(source.settings.root, tmp_path / "project", symlinks=True)
+    settings = load_settings(root, {**ENVIRON, "CRM_DATABASE_URL": fresh_url})
+    return Harness(source.sandbox, settings, database, FrozenClock(source.clock.now()))
 
 
 @pytest.fixture
@@ -52,12 +92,6 @@ def sensed(harness: Harness, instance: dg.DagsterInstance) -> dg.RunRequest | dg
     return found
 
 
-def backfilled(harness: Harness, instance: dg.DagsterInstance) -> RunSummary:
-    done = run_backfill(harness.settings, "demo", None, None, instance, clock=harness.clock)
-    assert done.is_success, done.failed
-    return done
-
-
 def change(harness: Harness) -> None:
     """Edit, create, delete and restore something in every object that allows it."""
     for obj in OBJECTS:
@@ -74,10 +108,12 @@ def change(harness: Harness) -> None:
     harness.org.create("Account", Name="NULL")
 
 
-def test_published_equals_the_world(org: Harness, instance: dg.DagsterInstance) -> None:
+def test_published_equals_the_world(org: Harness, backfilled: Backfilled) -> None:
     """After the backfill, and after edits, creations, deletions and restores that the sensor saw."""
-    first = backfilled(org, instance)
-    assert first.landed == {obj: org.org.count(obj, include_deleted=True) for obj in OBJECTS}
+    instance = backfilled.instance
+    assert backfilled.done.landed == {
+        obj: org.org.count(obj, include_deleted=True) for obj in OBJECTS
+    }
     assert_equal(org)
 
     assert isinstance(sensed(org, instance), dg.SkipReason)
@@ -95,7 +131,6 @@ def test_published_equals_the_world(org: Harness, instance: dg.DagsterInstance) 
 
 def test_refreshes_without_changes_do_nothing(org: Harness, instance: dg.DagsterInstance) -> None:
     """Two refreshes with nothing changed land nothing and publish nothing."""
-    backfilled(org, instance)
     data = org.settings.data
     before = (sorted(data.glob("landing/**/*.parquet")), (data / "crm.duckdb").readlink())
     releases = sorted(data.glob("tables/releases/*"))
@@ -112,7 +147,6 @@ def test_a_renamed_field_keeps_the_last_good_table(
     org: Harness, instance: dg.DagsterInstance
 ) -> None:
     """The run fails with the field's name and the line to write; analysts keep the earlier table."""
-    backfilled(org, instance)
     before = published(org, "Contact")
     org.org.rename_field("Contact", "Email", "Email_Address__c")
     org.advance()
@@ -128,8 +162,6 @@ def test_a_renamed_field_keeps_the_last_good_table(
 
     text = org.settings.file.read_text()
     org.settings.file.write_text(text + "    mapping:\n      Contact: {Email_Address__c: email}\n")
-    from crm_pipeline.configuration import load_settings
-
     org.settings = load_settings(org.settings.root, org.settings.environ)
     again = run_refresh(org.settings, "demo", instance, clock=org.clock)
     assert again.is_success, again.failed
@@ -144,7 +176,6 @@ def test_one_lost_object_does_not_keep_the_others_back(
     org: Harness, instance: dg.DagsterInstance
 ) -> None:
     """A run in which one object cannot be read fails with its name, and publishes the other tables."""
-    backfilled(org, instance)
     org.org.hide_object("Lead")
     org.advance()
     record = org.org.rows("Contact")[0]["Id"]

@@ -16,6 +16,8 @@ from crm_sandbox.pipedrive.schema import Entity
 from crm_sandbox.tables import Tables
 
 _FEW = 50
+_AT_ONCE = 500
+"""To plan a query with optional fields takes as long as to render so many records with it."""
 _NEVER = datetime(1970, 1, 1)  # noqa: DTZ001 - sorts what has no stamp, as naive UTC like the tables
 
 
@@ -86,19 +88,17 @@ def page(
         where.append(f'({key} {sign} ? OR ({key} = ? AND r."id" {sign} ?))')
         params += [after[0], after[0], after[1]]
     order = "DESC" if question.descending else "ASC"
-    # By id the records of a page lie side by side.
-    scattered = ahead if question.sort != "id" and question.limit > _FEW else None
-    pages = PAGES if scattered else 1
+    at_once = _at_once(question) if ahead else question.limit
     sql = (
         f'SELECT r."id", {key} AS place FROM "{entity.name}" r WHERE {" AND ".join(where) or "true"} '
-        f'ORDER BY place {order}, r."id" {order} LIMIT {question.limit * pages + 1}'
+        f'ORDER BY place {order}, r."id" {order} LIMIT {at_once + 1}'
     )
     revision = tables.revision
     found = tables.cursor().execute(sql, params).fetchall()
     shown = found[: question.limit]
-    ids, later = [row[0] for row in shown], [row[0] for row in found[question.limit : -1]]
-    if scattered:
-        texts = scattered.get(
+    ids, later = [row[0] for row in shown], [row[0] for row in found[question.limit : at_once]]
+    if ahead and at_once > question.limit:
+        texts = ahead.get(
             (entity.name, shape, joins),
             revision,
             ids,
@@ -112,6 +112,13 @@ def page(
     if len(found) > question.limit:
         following = write_cursor(question, shown[-1][1] or _NEVER, shown[-1][0])
     return rows, following
+
+
+def _at_once(question: Question) -> int:
+    """Return how many records are rendered with a page, its own included."""
+    # By id the records of a page lie side by side.
+    is_scattered = question.sort != "id" and question.limit > _FEW
+    return question.limit * PAGES if is_scattered else max(question.limit, _AT_ONCE)
 
 
 def rendered(
