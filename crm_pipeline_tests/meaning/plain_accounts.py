@@ -12,6 +12,7 @@ from crm_pipeline_tests.meaning import (
     plain_zoho,
 )
 from crm_pipeline_tests.meaning.plain import Maker, Source, live_only
+from crm_pipeline_tests.meaning.plain_verdicts import add_verdicts
 from crm_pipeline_tests.meaning.rows import Account, Rows
 
 _MAKERS: Mapping[str, Maker] = {
@@ -40,4 +41,5 @@ def rows_of(answers: Any, connections: Mapping[str, Connection], now: datetime) 
         source = Source(accounts[name], answers, objects, rows, connection.mapping)
         _MAKERS[connection.vendor](source)
         live_only(rows, name)
+    add_verdicts(rows, {name: one.country for name, one in connections.items()})
     return rows

@@ -21,6 +21,7 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import extract, note_account
+from crm_pipeline.stages.verified import Choices, Verified, verify
 from crm_pipeline_tests.meaning.answers import DEMO, Answers, Login
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.server import SandboxServer
@@ -130,12 +131,32 @@ class Prepared:
                         limit=workspace.settings.quarantine,
                     )
 
+    def verify(self) -> Verified:
+        """Judge all addresses and numbers, as the asset does."""
+        workspace = self.workspace
+        chosen, connections = workspace.settings.verification, workspace.settings.connections
+        regions = {name: connection.country for name, connection in connections.items()}
+        with workspace.verifiers() as verifiers, workspace.engine() as engine:
+            return verify(
+                workspace.tables,
+                engine,
+                verifiers,
+                Choices(regions, chosen.expires, chosen.shared_from),
+                wanted=_wanted(workspace),
+                now=workspace.clock.now(),
+            )
+
     def publish(self) -> None:
         """Put all tables into the file."""
         workspace = self.workspace
         fresh = workspace.freshness()
         with workspace.engine() as engine:
             publish(workspace.landing, workspace.tables, engine, freshness=fresh, is_forced=True)
+
+
+def _wanted(workspace: Workspace) -> set[str]:
+    """Return the normalized tables that the stage reads, by the names under which the store keeps them."""
+    return {name for name in workspace.tables.current().tables if name.startswith("normalized/")}
 
 
 def connections_text(
@@ -213,6 +234,7 @@ def make(
             patch.setattr(os, "fsync", lambda _: None)  # no power cut is part of this
             made.read()
             made.build()
+            made.verify()
             made.publish()
         made.answers.save(root / _ANSWERS)
         made.answers.close()
