@@ -23,13 +23,16 @@ _MAKERS: Mapping[str, Maker] = {
 }
 
 
-def rows_of(answers: Any, connections: Mapping[str, Connection], now: datetime) -> Rows:
+def rows_of(
+    answers: Any, connections: Mapping[str, Connection], now: datetime, shared_from: int
+) -> Rows:
     """Return what the vendors answer as plain rows.
 
     Args:
         answers: of the vendors, see `meaning.answers.Answers`.
         connections: the configured ones, by name.
         now: the questions' present.
+        shared_from: so many people make a number shared.
     """
     accounts = {}
     for name, connection in connections.items():
@@ -41,5 +44,6 @@ def rows_of(answers: Any, connections: Mapping[str, Connection], now: datetime) 
         source = Source(accounts[name], answers, objects, rows, connection.mapping)
         _MAKERS[connection.vendor](source)
         live_only(rows, name)
-    add_verdicts(rows, {name: one.country for name, one in connections.items()})
+    regions = {name: connection.country for name, connection in connections.items()}
+    add_verdicts(rows, regions, shared_from)
     return rows

@@ -29,6 +29,10 @@ _RFC_2606 = {"example.com", "example.net", "example.org"}
 _SPECIAL = {"test", "invalid", "localhost", "local", "onion", "arpa"}
 _UNDELIVERABLE = {"bad_syntax", "damaged", "special_use"}
 _RISKY = {"placeholder", "typo", "disposable", "role", "homograph", "unknown_tld"}
+_ORDER = (
+    *("bad_syntax", "damaged", "special_use", "no_domain", "no_mx", "null_mx", "placeholder", "typo"),
+    *("disposable", "role", "homograph", "unknown_tld", "free_provider", "not_checked"),
+)
 _NOTHING = dict.fromkeys(("email_normalized", "email_ascii", "domain", "suggestion"))
 
 
@@ -38,18 +42,24 @@ def judged_addresses(text: str) -> list[Row]:
 
 
 def _addresses(text: str) -> list[str]:
-    pairs = getaddresses([text.strip().replace(";", ",")])
-    several = [address for _, address in pairs if address.partition("@")[0]]
-    is_whole = "@".join(several).count("@") == text.count("@") + len(several) - 1
-    return several if is_whole and all("@" in one for one in several) else [text.strip()]
+    plain = unicodedata.normalize("NFKC", text) if _is_wide(text) else text
+    pairs = getaddresses([plain.strip().replace(";", ",")])
+    several = [address for _, address in pairs if "@" in address.lstrip("@")]
+    is_whole = "".join(several).count("@") == plain.count("@") > 0
+    return several if is_whole else [plain.strip()]
+
+
+def _is_wide(text: str) -> bool:
+    return any(unicodedata.east_asian_width(letter) == "F" for letter in text)
 
 
 def _judged(address: str) -> Row:
     try:
         read = validate_email(address, check_deliverability=False)
     except EmailNotValidError:
-        last = address.rpartition(".")[2].rpartition("@")[2].lower()
-        reasons = ["special_use" if last in _SPECIAL and address.count("@") == 1 else "bad_syntax"]
+        # Without a period it is no domain to the library, such as "localhost".
+        last = address.rpartition("@")[2].rpartition(".")
+        reasons = ["special_use" if last[0] and last[2].lower() in _SPECIAL else "bad_syntax"]
         form: Row = dict(_NOTHING)
     else:
         domain = str(read.ascii_domain)
@@ -62,8 +72,9 @@ def _judged(address: str) -> Row:
             "suggestion": f"{read.local_part}@{meant}" if meant else None,
         }
     if "\ufffd" in address:
-        reasons.insert(1, "damaged")
-    return {**form, "reasons": reasons, "verdict": _verdict(set(reasons)), "method": "offline"}
+        reasons.append("damaged")
+    listed = [reason for reason in _ORDER if reason in reasons]
+    return {**form, "reasons": listed, "verdict": _verdict(set(reasons)), "method": "offline"}
 
 
 def _verdict(reasons: set[str]) -> str:

@@ -151,6 +151,9 @@ def _lead(source: Source, record: Record) -> Row:
         "converted_on": converted and source.account.day(converted),
         "converted_contact_key": source.key("contacts", _id(record, "Converted_Contact")),
         "email_opt_out": _opted_out(record),
+        "lawful_basis": (record.get("Data_Processing_Basis_Details") or {}).get(
+            "Data_Processing_Basis"
+        ),
     }
 
 

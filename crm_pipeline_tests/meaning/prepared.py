@@ -23,6 +23,9 @@ from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import extract, note_account
 from crm_pipeline.stages.verified import Choices, Verified, verify
 from crm_pipeline_tests.meaning.answers import DEMO, Answers, Login
+from crm_pipeline_tests.meaning.odd_values import plant
+from crm_pipeline_tests.meaning.plain_accounts import rows_of
+from crm_pipeline_tests.meaning.rows import Rows
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.server import SandboxServer
 
@@ -30,6 +33,10 @@ NOW = "2026-11-23T10:00:00Z"
 CHECKOUT = Path(__file__).resolve().parents[2]
 _CEILINGS = ("private", "marketplace", "search", "associations")
 _ANSWERS = "answers.json"
+_COUNTRIES = {"pipedrive": "US"}
+"""Of accounts whose records have none."""
+_VERIFICATION = {"shared_from": 4}
+"""So few people share a number in a small world."""
 _SHIPPED = {"salesforce": "salesforce_demo", "hubspot": "hubspot_demo"} | {
     "pipedrive": "pipedrive_demo",
     "zoho": "zoho_demo",
@@ -72,6 +79,14 @@ class Prepared:
             found.execute(f"ATTACH '{path}' AS published (READ_ONLY)")
             found.execute("USE published")
         return self._sessions[zone]
+
+    def plain_rows(self) -> Rows:
+        """Return what the vendors answer as plain rows, as of the publish."""
+        [publication] = self.query("SELECT published_at FROM ops.publication")
+        settings = self.workspace.settings
+        shared_from = settings.verification.shared_from
+        now = publication["published_at"]
+        return rows_of(self.answers, settings.connections, now, shared_from)
 
     def close(self) -> None:
         """Close all sessions."""
@@ -175,8 +190,10 @@ def connections_text(
             variable = f"{name}_{secret}".upper()
             entry["auth"][f"{secret}_env"] = variable
             environ[variable] = value
+        if login.vendor in _COUNTRIES:
+            entry["country"] = _COUNTRIES[login.vendor]
         entries[name] = entry
-    return yaml.safe_dump({"connections": entries}), environ
+    return yaml.safe_dump({"connections": entries, "verification": _VERIFICATION}), environ
 
 
 def _lift_ceilings(sandbox: SandboxServer) -> None:
@@ -224,6 +241,8 @@ def make(
         vendors={login.vendor for login in logins.values()},
     ) as sandbox:
         _lift_ceilings(sandbox)
+        for login in logins.values():
+            plant(sandbox, login.vendor, login.account)
         text, environ = connections_text(logins, without)
         root.mkdir(exist_ok=True)
         (root / "connections.yaml").write_text(text)

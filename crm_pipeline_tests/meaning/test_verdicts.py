@@ -1,12 +1,8 @@
 """Verdicts on all addresses and numbers of the vendors' records, against libraries that are asked one by one."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from crm_pipeline_tests.meaning.facts import Tables
-from crm_pipeline_tests.meaning.plain_accounts import rows_of
 from crm_pipeline_tests.meaning.prepared import Prepared
 from crm_pipeline_tests.meaning.verdict_facts import TABLES, compared, expected, shown
 
@@ -14,9 +10,8 @@ ZONES = ("UTC", "America/Los_Angeles", "Asia/Kolkata")
 
 
 def _right(world: Prepared) -> Tables:
-    [publication] = world.query("SELECT published_at FROM ops.publication")
-    now = publication["published_at"]
-    return expected(rows_of(world.answers, world.workspace.settings.connections, now), now)
+    rows = world.plain_rows()
+    return expected(rows, rows.published_at)
 
 
 @pytest.fixture(scope="module")
