@@ -235,6 +235,13 @@ class Answers:
             for obj, field in LABELS[vendor]:
                 self.labels(connection, obj, field)
 
+    def change(
+        self, connection: str, obj: str, changed: Callable[[Record], Mapping[str, Any]]
+    ) -> None:
+        """Take other values into the live records of an object, as if the vendor had answered them."""
+        for record in self.of(connection, obj):
+            record.update(changed(record))
+
     def save(self, path: Path) -> None:
         """Save the responses, for `Answers.saved`."""
         path.write_text(json.dumps(self._known))

@@ -20,9 +20,7 @@ from crm_pipeline_tests.meaning.rows import Row
 from crm_sandbox import vocabulary
 
 _LARGE = ("gmail.com", "outlook.com", "yahoo.com", "hotmail.com", "icloud.com")
-_RFC_2142 = (
-    "info marketing sales support abuse noc security postmaster hostmaster usenet news webmaster www uucp ftp"
-)
+_RFC_2142 = "info marketing sales support abuse noc security postmaster hostmaster usenet news webmaster www uucp ftp"
 _ROLES = {*_RFC_2142.split(), *vocabulary.ROLE_NAMES}
 _FILLED = {mail.partition("@")[0] for mail in vocabulary.PLACEHOLDER_MAILS}
 _RFC_2606 = {"example.com", "example.net", "example.org"}
@@ -30,7 +28,16 @@ _SPECIAL = {"test", "invalid", "localhost", "local", "onion", "arpa"}
 _UNDELIVERABLE = {"bad_syntax", "damaged", "special_use"}
 _RISKY = {"placeholder", "typo", "disposable", "role", "homograph", "unknown_tld"}
 _ORDER = (
-    *("bad_syntax", "damaged", "special_use", "no_domain", "no_mx", "null_mx", "placeholder", "typo"),
+    *(
+        "bad_syntax",
+        "damaged",
+        "special_use",
+        "no_domain",
+        "no_mx",
+        "null_mx",
+        "placeholder",
+        "typo",
+    ),
     *("disposable", "role", "homograph", "unknown_tld", "free_provider", "not_checked"),
 )
 _NOTHING = dict.fromkeys(("email_normalized", "email_ascii", "domain", "suggestion"))
@@ -86,7 +93,8 @@ def _verdict(reasons: set[str]) -> str:
 def _said(local: str, domain: str) -> Iterator[str]:
     above = [domain.split(".", at)[-1] for at in range(domain.count("."))]
     holds: dict[str, Any] = {
-        "placeholder": domain in _RFC_2606 or (local in _FILLED and local == domain.split(".")[0]),
+        "placeholder": domain in _RFC_2606
+        or (local in _FILLED and local == domain.split(".", maxsplit=1)[0]),
         "typo": _meant(domain),
         "disposable": any(name in blocklist for name in above),
         "role": local.partition("+")[0] in _ROLES,

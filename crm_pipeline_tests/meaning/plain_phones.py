@@ -5,6 +5,7 @@ What the words mean stands in docs/analysts.md. Numbers for films and books are 
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import phonenumbers as library
@@ -48,7 +49,8 @@ def _judged(text: str, region: str) -> Row:
     try:
         number = library.parse(text, region or None)
     except NumberParseException as error:
-        return _row(dict(_NOTHING), {*_unread(text, region, error), *_filled(text, None)})
+        unread = {*_unread(text, region, error), *_filled(text, None), *_lettered(text)}
+        return _row(dict(_NOTHING), unread)
     kind = library.PhoneNumberType.to_string(library.number_type(number)).lower()
     form = {
         "phone_e164": library.format_number(number, library.PhoneNumberFormat.E164),
@@ -56,7 +58,8 @@ def _judged(text: str, region: str) -> Row:
         "phone_type": None if kind == "unknown" else kind,
         "phone_country": library.region_code_for_number(number),
     }
-    return _row(form, {*_said(text, region, number, form), *_filled(text, number)})
+    said = {*_said(text, region, number, form), *_filled(text, number), *_lettered(text)}
+    return _row(form, said)
 
 
 def _row(form: Row, reasons: set[str]) -> Row:
@@ -105,7 +108,18 @@ def _said(text: str, region: str, number: Any, form: Row) -> Iterator[str]:
         yield "premium_rate"
     if region and form["phone_country"] not in {region, None, "001"}:
         yield "other_country"
-    if library.is_alpha_number(text):
+
+
+def _lettered(text: str) -> Iterator[str]:
+    """Say whether letters stand among the digits; those before an extension do not."""
+    bare = re.sub(r"(?i)[\s,;]*(?:ext\.?|x)\s*\d+\s*$", "", text)
+    pairs = pairwise(bare.replace("-", ""))
+    if library.is_alpha_number(bare) or any(
+        {one.isdecimal(), other.isdecimal()} == {True, False}
+        and (one + other).isascii()
+        and (one.isalpha() or other.isalpha())
+        for one, other in pairs
+    ):
         yield "letters"
 
 

@@ -21,7 +21,8 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import extract, note_account
-from crm_pipeline.stages.verified import Choices, Verified, verify
+from crm_pipeline.stages.verified import Choices, Verified, Verifiers, verify
+from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline_tests.meaning.answers import DEMO, Answers, Login
 from crm_pipeline_tests.meaning.odd_values import plant
 from crm_pipeline_tests.meaning.plain_accounts import rows_of
@@ -82,10 +83,8 @@ class Prepared:
 
     def plain_rows(self) -> Rows:
         """Return what the vendors answer as plain rows, as of the publish."""
-        [publication] = self.query("SELECT published_at FROM ops.publication")
-        settings = self.workspace.settings
+        settings, now = self.workspace.settings, self.workspace.clock.now()
         shared_from = settings.verification.shared_from
-        now = publication["published_at"]
         return rows_of(self.answers, settings.connections, now, shared_from)
 
     def close(self) -> None:
@@ -146,16 +145,16 @@ class Prepared:
                         limit=workspace.settings.quarantine,
                     )
 
-    def verify(self) -> Verified:
-        """Judge all addresses and numbers, as the asset does."""
+    def verify(self, verifiers: Verifiers | None = None, engine: Engine | None = None) -> Verified:
+        """Judge all addresses and numbers, as the asset does, or by other verifiers and another engine."""
         workspace = self.workspace
         chosen, connections = workspace.settings.verification, workspace.settings.connections
         regions = {name: connection.country for name, connection in connections.items()}
-        with workspace.verifiers() as verifiers, workspace.engine() as engine:
+        with workspace.verifiers() as usual, engine or workspace.engine() as running:
             return verify(
                 workspace.tables,
-                engine,
-                verifiers,
+                running,
+                verifiers or usual,
                 Choices(regions, chosen.expires, chosen.shared_from),
                 wanted=_wanted(workspace),
                 now=workspace.clock.now(),

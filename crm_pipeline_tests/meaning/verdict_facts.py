@@ -39,7 +39,7 @@ TABLES = (*STAGE, *_ADDED, "contactable")
 
 def expected(rows: Rows, judged_at: datetime) -> Tables:
     """Return the rows that the file has to have, by table and key."""
-    stage = {name: _keyed(rows.of(name), columns) for name, columns in STAGE.items()}
+    stage = {name: keyed(rows.of(name), columns) for name, columns in STAGE.items()}
     for name in ("email_verdicts", "phone_verdicts"):
         stage[name] = {key: {**row, "checked_at": judged_at} for key, row in stage[name].items()}
     added = {name: dict(_added(rows, name)) for name in _ADDED}
@@ -49,13 +49,13 @@ def expected(rows: Rows, judged_at: datetime) -> Tables:
 def shown(file: File, *, zone: str = "UTC") -> Tables:
     """Return the rows of the file, by table and key."""
     found = {
-        name: _keyed(file.query(f"FROM crm.{name}", zone=zone), columns)
+        name: keyed(file.query(f"FROM crm.{name}", zone=zone), columns)
         for name, columns in STAGE.items()
     }
     for name, columns in _ADDED.items():
         sql = f"SELECT {KEYS[name]} AS key, {columns} FROM crm.{name}"
-        found[name] = _keyed(file.query(sql, zone=zone), ("key",))
-    found["contactable"] = _keyed(file.query("FROM crm.contactable", zone=zone), ("email",))
+        found[name] = keyed(file.query(sql, zone=zone), ("key",))
+    found["contactable"] = keyed(file.query("FROM crm.contactable", zone=zone), ("email",))
     return found
 
 
@@ -64,7 +64,8 @@ def compared(right: Tables, seen: Tables, tables: Collection[str] = TABLES) -> l
     return [one for name in tables for one in differences("all", name, right[name], seen[name])]
 
 
-def _keyed(rows: list[Row], columns: tuple[str, ...]) -> Table:
+def keyed(rows: list[Row], columns: tuple[str, ...]) -> Table:
+    """Return rows by the values of some columns."""
     keyed = {"#".join(str(row[column]) for column in columns): row for row in rows}
     assert len(keyed) == len(rows), f"{columns} are no key"
     return keyed
