@@ -27,11 +27,13 @@ from benchmarks import (
     mutations,
     rot,
     search_wall,
+    small_windows,
     startup,
     tables,
     through_dagster,
     tokens,
     verification,
+    verified,
 )
 from benchmarks.measuring import Figures, alone, machine, medians, table
 from benchmarks.sandbox import running_sandbox
@@ -102,6 +104,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Tables and peers": lambda: _tables(1),
     "Landing memory": landing_memory.report,
     "Tables at 8 million": lambda: _tables(10),
+    "Small windows": small_windows.report,
     "JSON pages": json_pages.report,
     "API clock": api_clock.report,
     "Four CRMs": four_crms.report,
@@ -114,6 +117,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Meaning": meaning.report,
     "Fuzz": fuzz.report,
     "Verification": verification.report,
+    "Verified": verified.report,
     "Start-up": startup.report,
 }
 

@@ -12,6 +12,7 @@ from crm_pipeline.cli import (
     add,
     backup,
     demo,
+    erase,
     login,
     plan,
     query,
@@ -84,6 +85,7 @@ _register("Results", query.query, status.status, verify.verify)
 _register(
     "Services",
     scrub.scrub,
+    erase.erase,
     backup.backup,
     backup.restore,
     sandbox.sandbox,

@@ -34,7 +34,7 @@ def backup(
     path = (file or Path(f"crm-state-{now:%Y%m%dT%H%M%SZ}.zip")).absolute()
     key = StateKey.of(settings)
     with working("saving"), running_database(settings) as database:
-        done = store.backup(database, key, path, now)
+        done = store.backup(database, key, path, now, settings.data)
     say(f"{done.path}: {_counted(done.rows)}.")
     say(f"It needs the key from {key.origin}, which is not in it: keep that apart from it.")
 
@@ -72,6 +72,7 @@ def restore(
             file,
             is_replacing=replace,
             without_tokens=without_tokens,
+            data=settings.data,
         )
     say(f"restored what was saved at {done.made_at:%Y-%m-%d %H:%M} UTC: {_counted(done.rows)}.")
 

@@ -1,6 +1,7 @@
 """The forms in which a value may stand in bytes: as received, in other cases and encodings."""
 
 import json
+import re
 import unicodedata
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ from urllib.parse import quote, quote_plus
 _LEAST = 5
 """Shorter values are in many bytes by chance."""
 _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le")
+_BEFORE, _AFTER = rb"(?<![\w.+-])", rb"(?![\w-]|\.\w)"
 _MODIFIED = 4  # characters of base64 at an end that depend on the neighbouring bytes
 
 
@@ -21,6 +23,7 @@ class Needles:
 
     def __init__(self, values: Iterable[tuple[str, str]]) -> None:
         self._names: dict[bytes, str] = {}
+        self._others: set[bytes] = set()
         for name, value in values:
             for form in forms(value):
                 self._names.setdefault(form.lower(), name)
@@ -31,12 +34,36 @@ class Needles:
     @property
     def longest(self) -> int:
         """The number of bytes of the longest form."""
-        return max(map(len, self._names), default=1)
+        return max(map(len, (*self._names, *self._others)), default=1)
 
     def found(self, data: bytes | memoryview) -> set[str]:
-        """Return the names of the values that are in some bytes, whatever the case of their letters."""
+        """Return the names of the values that are in some bytes, whatever the case of their letters.
+
+        Nothing is known of where a value begins and ends there, so one that is a part of something else counts as well,
+        except for the longer addresses that `in_cell` met.
+        """
         folded = bytes(data).lower()
+        names = {name for form, name in self._names.items() if form in folded}
+        if not names or not self._others:
+            return names
+        for other in sorted(self._others, key=len, reverse=True):
+            folded = folded.replace(other, b"\0")
         return {name for form, name in self._names.items() if form in folded}
+
+    def in_cell(self, cell: bytes) -> set[str]:
+        """Return the names of the values in one text; an address that is a part of a longer one is another address."""
+        folded = cell.lower()
+        names = set()
+        for form, name in self._names.items():
+            if form not in folded:
+                continue
+            is_address = (b"@" in form or b"%40" in form) and b"\0" not in form
+            if not is_address or re.search(_BEFORE + re.escape(form) + _AFTER, folded):
+                names.add(name)
+            else:
+                around = rb"[\w.+-]*" + re.escape(form) + rb"[\w.-]*"
+                self._others.update(match[0] for match in re.finditer(around, folded))
+        return names
 
 
 def forms(value: str) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -48,23 +48,25 @@ class Searched:
 def search(root: Path, needles: Needles) -> Searched:
     """Return where values stand below a folder; links are not followed, as what they lead to is below it as well."""
     searched = Searched()
-    for folder, _, names in os.walk(root):
-        for name in sorted(names):
-            path = Path(folder, name)
-            if path.is_file() and not path.is_symlink():
-                _search_file(path, needles, searched)
+    paths = [
+        path
+        for folder, _, names in os.walk(root)
+        for path in (Path(folder, name) for name in sorted(names))
+        if path.is_file() and not path.is_symlink()
+    ]
+    # Cells first: they show which longer addresses only contain a value, which bytes cannot tell.
+    for path in paths:
+        with suppress(FileNotFoundError):  # another process has removed it
+            _decode(path, needles, searched)
+    for path in paths:
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            searched.add(path, _in_stream(file, needles) | needles.found(str(path).encode()))
+            searched.bytes += file.tell()
+            searched.files += 1
     return searched
 
 
-def _search_file(path: Path, needles: Needles, searched: Searched) -> None:
-    try:
-        with path.open("rb") as file:
-            searched.add(path, _in_stream(file, needles))
-            searched.bytes += file.tell()
-    except FileNotFoundError:
-        return  # another process has removed it
-    searched.files += 1
-    searched.add(path, needles.found(str(path).encode()))
+def _decode(path: Path, needles: Needles, searched: Searched) -> None:
     kind, decode = _decoder(path)
     if decode is None:
         return
@@ -127,8 +129,10 @@ def _in_batch(batch: pa.RecordBatch, needles: Needles) -> set[str]:
     for column in batch.columns:
         for leaf in _leaves(column):
             buffer = leaf.buffers()[2]
-            if buffer is not None:
-                names |= needles.found(memoryview(buffer))
+            if buffer is None or not needles.found(memoryview(buffer)):
+                continue
+            for cell in leaf.cast(pa.large_binary()).to_pylist():
+                names |= needles.in_cell(cell) if cell else set()
     return names
 
 
@@ -168,7 +172,7 @@ def _in_duckdb(path: Path, needles: Needles) -> set[str]:
         ).fetchall()
         for schema, table, *texts in tables:
             names |= needles.found("\n".join(filter(None, texts)).encode("utf-8", "replace"))
-            rows = connection.execute(f"FROM {quoted(schema)}.{quoted(table)}")
+            rows = connection.sql(f"FROM {quoted(schema)}.{quoted(table)}")
             for batch in rows.to_arrow_reader(_ROWS):
                 names |= _in_batch(batch, needles)
         views = connection.execute("SELECT sql FROM duckdb_views() WHERE NOT internal").fetchall()

@@ -32,6 +32,14 @@ _WRITES: Mapping[str, tuple[str, ...]] = {
     "rejects_manifest": _FILE,
     "commit": _FILE,
     "clearing": ("begin", "batches", "spool", "marker"),
+    # merging of small windows
+    "replaced": _FILE,
+    "merged": _FILE,
+    "merged_manifest": _FILE,
+    "origins": _FILE,
+    "merged_commit": _FILE,
+    "merged_commits": ("begin", "removed"),
+    "replaced_files": ("begin", "removed"),
     # tables
     "part": ("begin", "written", "flushed"),
     "version": _FILE,

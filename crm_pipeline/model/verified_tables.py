@@ -38,6 +38,8 @@ _POSITION = Column(
     "position", "BIGINT", "Place within the value, from 1: a field may hold several."
 )
 
+_RECORDS = Column("records", "BIGINT", "How many live records have the text.")
+
 EMAIL_VERDICTS = StageTable(
     "email_verdicts",
     "What each e-mail address of live records is good for, one row per address in each distinct text. Nothing was sent "
@@ -56,6 +58,7 @@ EMAIL_VERDICTS = StageTable(
         ),
         text("suggestion", "The address that was probably meant, where the domain looks mistyped."),
         text("method", "How it was judged: offline, or dns where mail servers were looked up."),
+        _RECORDS,
         *_JUDGED,
     ),
 )
@@ -78,6 +81,8 @@ PHONE_VERDICTS = StageTable(
         texts(
             "reasons", "Why: see docs/analysts.md for the words. Empty: nothing speaks against it."
         ),
+        _RECORDS,
+        Column("people", "BIGINT", "How many of them are contacts and leads."),
         *_JUDGED,
     ),
 )

@@ -24,6 +24,7 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.raw import Extraction, Mode, extract, note_account, outstanding_text
 from crm_pipeline.store.landing.outstanding import outstanding
+from crm_pipeline.store.landing.tombstones import Tombstones
 
 MODE_TAG = "crm/mode"
 Emitted = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
@@ -108,7 +109,7 @@ def _extracted(
                 mode=_mode(run),
                 landing=crm.landing,
                 on_progress=on_progress,
-                key=crm.hash_key if obj.keeps_out else None,
+                key=crm.hash_key if obj.keeps_out or Tombstones.at(crm.landing.root) else None,
             )
     except Exception as error:
         crm.looks.failed(connection.name, obj.name, error, run=run.run_id)

@@ -66,12 +66,15 @@ def classified(texts: pa.StringArray, regions: pa.StringArray) -> Classified:
     digits = pc.replace_substring_regex(body, "[^0-9]", "")
     length = np.asarray(pc.binary_length(digits))
     has_plus = np.asarray(pc.match_substring(pc.utf8_slice_codeunits(body, 0, 2), "+"))
-    # Shorter ones are judged by their punctuation, too; what begins with +0 is read once more without the plus.
-    usual = np.asarray(pc.match_substring_regex(texts, _USUAL))
+    # Shorter ones are judged by their punctuation, too.
+    usual = np.array(pc.match_substring_regex(texts, _USUAL))
     usual &= (length >= _FEWEST_DIGITS) & (length <= _MOST_DIGITS)
-    usual &= ~(has_plus & np.asarray(pc.starts_with(digits, "0")))
     rows = np.flatnonzero(usual)
     numbers = _matrix(digits.take(pa.array(rows)))
+    # Where no country has the code behind the plus, the library reads the number once more without the plus.
+    known = ~has_plus[rows] | (calling_codes(numbers, 0) > 0)
+    usual[rows[~known]] = False
+    rows, numbers = rows[known], numbers[known]
     region = np.asarray(pc.index_in(regions.take(pa.array(rows)), value_set=known_regions()))
     tail = np.asarray(pc.fill_null(pc.binary_length(extension), 0))[rows]
     keys = np.zeros(len(texts), np.uint64)

@@ -22,6 +22,7 @@ COMMANDS = [
     "query",
     "status",
     "scrub",
+    "erase",
     "backup",
     "restore",
     "sandbox",

@@ -15,12 +15,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
 import pandera.pandas as pandera
+import pyarrow.parquet as pq
 
 from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.registry import connector
@@ -33,7 +35,8 @@ from crm_pipeline.settings import Retention, Settings
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import extract, opened
-from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.landing import Landing, compaction
+from crm_pipeline.store.landing.records import KEY_COLUMNS, raw_names
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.postgres.database import Database
@@ -71,6 +74,7 @@ class Run:
                 ) as account:
                     extract(account, obj, None, mode="range", landing=self.landing)
         self._reject()
+        self._refresh()
 
     def _reject(self) -> None:
         """Set a row aside, as a page with a broken line does."""
@@ -81,6 +85,24 @@ class Run:
         with self.landing.begin(self.connection.name, obj, window, schema, kind="point") as writer:
             writer.quarantine([Reject("no id", b"a row")])
             writer.commit(Counts())
+
+    def _refresh(self) -> None:
+        """Commit windows of one record each, merge them, and remove what was replaced, as years of refreshes do."""
+        compaction.KEPT, compaction.FEWEST = 1, 2
+        name, obj, now = self.connection.name, self.objects[-1], self.clock.now()
+        schema = self.landing.latest_schema(name, obj)
+        assert schema is not None
+        batch = self.landing.batches(name, obj)[0]
+        row = pq.read_table(batch.path).slice(0, 1).combine_chunks().to_batches()[0]
+        page = row.select([*KEY_COLUMNS, *raw_names(row)])
+        for _ in range(5):
+            window = Window(now - timedelta(hours=1), now)
+            with self.landing.begin(name, obj, window, schema) as writer:
+                writer.write([page], shape=batch.shape, route="rest", extracted_at=now)
+                writer.commit(Counts(present=now))
+        for days in (2, 4):
+            Landing(self.settings.data, FrozenClock(now + timedelta(days=days))).merge(name, obj)
+        assert any(window.origins for window in self.landing.windows(name, obj))
 
     def normalise(self) -> None:
         with self._engine() as engine:

@@ -21,6 +21,20 @@ def test_numbers_equal_the_librarys() -> None:
     assert differences[:5] == [], f"seed {seed}, {len(differences)} differences"
 
 
+def test_unknown_country_codes_are_read_again() -> None:
+    """Without the plus sign the library may find a prefix for calls abroad: such numbers are no class."""
+    digits = (
+        "21049600606",
+        "99149600606",
+        "99124560123",
+        "21012345678",
+        "99821234567",
+        "00149600606",
+    )
+    pairs = [(f"+{number}", region) for number in digits for region in ("KP", "DE", "")]
+    assert list(different_phones(pairs)) == []
+
+
 def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison can fail: without what the plans say, numbers of different kinds are in one class."""
 

@@ -344,7 +344,7 @@ class _Build:
         return {
             "inputs": self.state,
             "live": verdict.rows - verdict.deleted,
-            "batches": sum(len(feed.landed.batches) for feed in self.feeds),
+            "batches": sum(len(feed.landed.places) for feed in self.feeds),
             "landed": tally.landed,
             "superseded": tally.superseded,
             "quarantined": tally.quarantined.total(),

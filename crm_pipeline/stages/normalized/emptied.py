@@ -156,8 +156,8 @@ def _with_window(versions: str, landed: ObjectInput) -> str:
 
 def _load_reads(engine: Engine, landed: ObjectInput) -> None:
     """Load a table with the read of each batch."""
-    windows = pa.array([batch.window_id for batch in landed.batches], pa.string())
-    batches = pa.array([batch.batch_id for batch in landed.batches], pa.string())
+    windows = pa.array([place.window_id for place in landed.places], pa.string())
+    batches = pa.array([place.batch_id for place in landed.places], pa.string())
     engine.load(_reads(landed), pa.table({"_batch_id": batches, "_window_id": windows}))
 
 

@@ -62,7 +62,7 @@ def _seen(engine: Engine, landed: ObjectInput) -> str:
     """Return SQL for whether a record is in the newest complete read or a later one."""
     if landed.complete_from == 0:
         return "true"
-    later = landed.batches[landed.complete_from :]
+    later = landed.since_complete
     if not (later or landed.set_aside):
         return "false"
     parts = [f"SELECT _source_id FROM {all_keys(later)}"] if later else []

@@ -1,6 +1,6 @@
 """The inputs of a table: the committed batches of its objects, their fields, and a fingerprint of both."""
 
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,8 +15,9 @@ from crm_pipeline.stages.normalized import sources
 from crm_pipeline.stages.normalized.fields import Fields
 from crm_pipeline.stages.normalized.reading import Source
 from crm_pipeline.stages.normalized.reread import Reread, Rereader
-from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.landing import Landing, acceptance
 from crm_pipeline.store.landing.manifest import Manifest, WindowCommit
+from crm_pipeline.store.landing.origins import Place, microseconds
 from crm_pipeline.store.landing.outstanding import note_recovered
 
 
@@ -26,13 +27,14 @@ class ObjectInput:
 
     Attributes:
         entry: the object's mapping; sources have the names of the fields.
-        batches: committed batches in fold order; the position is their sequence.
+        batches: the files of the committed batches, and of recovered records.
+        places: the landed batches that the files hold, in fold order; the position is their sequence.
         schemas: the distinct schemas of the committed windows, ordered by their last use, the newest last.
         complete_from: position of the first batch of the newest complete read; records that appear
             only before it are deleted. 0 where no read was complete.
+        since_complete: the files of that read and later ones.
         set_aside: ids of quarantined records of that read or later ones, which are not deleted.
         recovered: number of records in `batches` that had been quarantined and can be read now.
-        whole: the windows that held every record.
         accepted: the windows that a person has accepted.
         bounds: how many records may be missing from a read that is believed.
         ages: position of each schema in the order of first use, from 0.
@@ -42,11 +44,12 @@ class ObjectInput:
 
     entry: ObjectMap
     batches: tuple[Manifest, ...]
+    places: tuple[Place, ...]
     schemas: tuple[Schema, ...]
     complete_from: int
+    since_complete: tuple[Manifest, ...] = ()
     set_aside: tuple[str, ...] = ()
     recovered: int = 0
-    whole: frozenset[str] = frozenset()
     accepted: frozenset[str] = frozenset()
     bounds: ShrinkBounds = field(default_factory=ShrinkBounds)
     unread: str = ""
@@ -68,6 +71,20 @@ class ObjectInput:
         """The prefix of this object's relations, different for each mapping and object."""
         merged = ("merged away",) if self.entry.lists_merged else ()
         return ".".join(map(inner, (self.object, *self.entry.each, *merged)))
+
+    @cached_property
+    def whole(self) -> frozenset[str]:
+        """The windows that held every record."""
+        return frozenset(place.window_id for place in self.places if place.is_complete)
+
+    @cached_property
+    def batch_names(self) -> tuple[str, ...]:
+        """Names that identify the landed batches and their keys, the same whether they were merged or not."""
+        copies = {batch.batch_id: batch.sha256 for batch in self.batches if batch.is_copy}
+        return tuple(
+            f"{place.batch_id} as {copies[place.file]}" if place.file in copies else place.batch_id
+            for place in self.places
+        )
 
     @cached_property
     def linked(self) -> Fields:
@@ -131,16 +148,17 @@ def collect(
     schemas = _without_excluded(_schemas(connection, entry.object, windows, landing))
     own = without_kept_out(entry, schemas[-1])
     fed = {f.column for f in own.fields}
-    complete_from, set_aside = _proof(landing, windows, reread)
+    complete_from, since_complete, set_aside = _proof(landing, windows, reread)
     return ObjectInput(
         entry=Fields(schemas, ignores_case=entry.ignores_case).resolved(own),
         batches=reread.batches,
+        places=reread.places,
         schemas=schemas,
         complete_from=complete_from,
+        since_complete=since_complete,
         set_aside=set_aside,
         recovered=sum(reread.recovered.values()),
-        whole=frozenset(window.window_id for window in windows if window.complete),
-        accepted=frozenset(window.window_id for window in windows if window.is_accepted),
+        accepted=acceptance.accepted(landing.folder(connection, entry.object)),
         bounds=bounds or ShrinkBounds(),
         ages=_ages(windows),
         kept_out=tuple(f.column for f in entry.fields if f.column not in fed),
@@ -151,7 +169,7 @@ def inputs_fingerprint(inputs: Sequence[ObjectInput], *facts: object) -> str:
     """Return a fingerprint of batches, schemas, mappings and the given facts."""
     state = [
         (
-            [_name(batch) for batch in landed.batches],
+            landed.batch_names,
             [schema.fingerprint for schema in landed.schemas],
             landed.complete_from,
             repr(landed.entry),
@@ -216,15 +234,10 @@ def _ages(windows: Sequence[WindowCommit]) -> tuple[int, ...]:
     return tuple(first[name] for name in reversed(newest_first))
 
 
-def _name(batch: Manifest) -> str:
-    """Return a name that identifies a batch and its keys."""
-    return f"{batch.batch_id} as {batch.sha256}" if batch.is_copy else batch.batch_id
-
-
 def _proof(
     landing: Landing, windows: Sequence[WindowCommit], reread: Reread
-) -> tuple[int, tuple[str, ...]]:
-    """Return the position of the newest read that proves absence, and the ids quarantined since then."""
+) -> tuple[int, tuple[Manifest, ...], tuple[str, ...]]:
+    """Return the position of the newest read that proves absence, and the files and quarantined ids since then."""
     unread = {window.window_id: window.quarantined for window in windows}
     for window_id, recovered in reread.recovered.items():
         unread[window_id] -= recovered
@@ -236,13 +249,21 @@ def _proof(
         ),
         default=0,
     )
-    batches_of = Counter(batch.window_id for batch in reread.batches)
-    begin = sum(batches_of[window.window_id] for window in windows[:start])
+    # Windows are never merged across a whole read that may prove absence, so it divides files as well.
+    proof = (microseconds(windows[start].committed_at), windows[start].window_id)
+    begin = bisect_left(reread.places, proof) if start else 0
     if not begin:
-        return 0, ()
+        return 0, reread.batches, ()
     later = [window for window in windows[start:] if unread[window.window_id]]
     rejects = (reject for window in later for reject in landing.rejects(window))
-    return begin, tuple(sorted({reject.source_id for reject in rejects} - {""}))
+    earlier = {batch.batch_id for window in windows[:start] for batch in window.batches}
+    before = {window.window_id for window in windows[:start]}  # recovered records have its id
+    files_since = tuple(
+        batch
+        for batch in reread.batches
+        if batch.batch_id not in earlier and batch.window_id not in before
+    )
+    return begin, files_since, tuple(sorted({reject.source_id for reject in rejects} - {""}))
 
 
 def _is_proof(landing: Landing, window: WindowCommit, unread: int) -> bool:

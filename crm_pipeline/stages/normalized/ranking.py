@@ -87,11 +87,9 @@ def sequences(engine: Engine, landed: ObjectInput) -> str:
         f"{landed.name} sequences",
         pa.table(
             {
-                "_batch_id": pa.array([b.batch_id for b in landed.batches], pa.string()),
-                "_sequence": pa.array(range(len(landed.batches)), pa.int64()),
-                "_is_whole": pa.array(
-                    [b.window_id in landed.whole for b in landed.batches], pa.bool_()
-                ),
+                "_batch_id": pa.array([place.batch_id for place in landed.places], pa.string()),
+                "_sequence": pa.array(range(len(landed.places)), pa.int64()),
+                "_is_whole": pa.array([p.is_complete for p in landed.places], pa.bool_()),
             }
         ),
     )

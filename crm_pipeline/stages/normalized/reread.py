@@ -25,10 +25,13 @@ from crm_pipeline.store.files.checksums import FileSum
 from crm_pipeline.store.landing import Landing, records
 from crm_pipeline.store.landing.corruption import damaged_batch
 from crm_pipeline.store.landing.manifest import Manifest, Shape, WindowCommit
+from crm_pipeline.store.landing.origins import Place, microseconds, ordered
 from crm_pipeline.store.landing.rejects import Reject, SetAside, read_rejects
 from crm_pipeline.store.landing.rereads import Copy, Rereads
 
 _ROWS = 20_000
+_BEHIND = 1 << 40
+"""Recovered records are folded behind the batches of their window, of which no window has so many."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,14 @@ class Reread:
     """The committed batches of an object with their current keys.
 
     Attributes:
-        batches: in fold order; recovered records follow the batches of their window.
-        recovered: number of quarantined records that can be read now, by window.
+        batches: the files, in the order of their commits.
+        places: the landed batches that the files hold, in fold order; recovered records follow the batches of
+            their window.
+        recovered: number of quarantined records that can be read now, by commit.
     """
 
     batches: tuple[Manifest, ...]
+    places: tuple[Place, ...]
     recovered: dict[str, int]
 
 
@@ -70,25 +76,44 @@ class Rereader:
             StoreError: the disk is full or not writable.
         """
         keys = self._keys
+        places = self._landing.places(self._connection, self._object, windows)
         if keys is None:
-            return Reread(tuple(batch for window in windows for batch in window.batches), {})
+            batches = tuple(batch for window in windows for batch in window.batches)
+            return Reread(batches, tuple(places), {})
         landed = Rereads(self._landing.folder(self._connection, self._object), keys.version)
         quarantine = self._landing.quarantine(self._connection, self._object)
         quarantined, kept = Rereads(quarantine, keys.version), _quarantine_files(quarantine)
-        batches: list[Manifest] = []
+        landed.keep_only({batch.batch_id for window in windows for batch in window.batches})
+        found: list[Manifest] = []
         recovered: dict[str, int] = {}
         try:
             for window in windows:
-                batches += [self._current(batch, landed, keys) for batch in window.batches]
-                paths = kept.get(window.window_id, ())
+                found += [self._current(batch, landed, keys) for batch in window.batches]
+                paths = [path for name in window.rejected_ids for path in kept.get(name, ())]
                 readable = self._recovered(window, paths, quarantined, keys)
                 if readable:
-                    batches += readable
+                    found += readable
                     recovered[window.window_id] = sum(batch.records for batch in readable)
+                    places += self._recovered_places(window, readable)
         finally:  # results from before a failure are kept
             landed.save()
             quarantined.save()
-        return Reread(tuple(batches), recovered)
+        return Reread(tuple(found), tuple(ordered(places)), recovered)
+
+    def _recovered_places(
+        self, window: WindowCommit, readable: Sequence[Manifest]
+    ) -> Iterator[Place]:
+        """Yield the places of recovered records: behind the batches of the window in which they were quarantined."""
+        committed = {window.window_id: (window.committed_at, window.complete)}
+        if window.origins:
+            merged = self._landing.merged_commits(self._connection, self._object, window)
+            committed = {one.window_id: (one.committed_at, one.complete) for one, _ in merged}
+        for batch in readable:
+            window_id = batch.batch_id.rpartition("-")[0]
+            at, is_complete = committed[window_id]
+            sequence = _BEHIND + int(batch.batch_id.rpartition("-")[2])
+            name = batch.batch_id
+            yield Place(microseconds(at), window_id, sequence, name, name, is_complete)
 
     def _current(self, batch: Manifest, landed: Rereads, keys: RecordKeys) -> Manifest:
         if batch.reader == keys.version:

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crm_pipeline.model.schema import Field, changes
 from crm_pipeline.stages.published.consistency import Finding
@@ -24,12 +25,16 @@ _INSTANT = pa.timestamp("us", "UTC")
 
 @dataclass(frozen=True)
 class OpsTable:
-    """One table of schema `ops`: `columns` maps a name to its type and description."""
+    """One table of schema `ops`: `columns` maps a name to its type and description.
+
+    Rows that are many are Arrow tables in `more`, with these columns.
+    """
 
     name: str
     description: str
     columns: dict[str, tuple[pa.DataType, str]]
     rows: Sequence[tuple[Any, ...]]
+    more: Sequence[pa.Table] = ()
 
     @property
     def arrow(self) -> pa.Table:
@@ -38,7 +43,8 @@ class OpsTable:
             pa.array([row[index] for row in self.rows], kind)
             for index, (kind, _) in enumerate(self.columns.values())
         ]
-        return pa.table(dict(zip(self.columns, arrays, strict=True)))
+        table = pa.table(dict(zip(self.columns, arrays, strict=True)))
+        return pa.concat_tables([table, *(more.select(table.column_names) for more in self.more)])
 
 
 _OBJECT = {
@@ -108,7 +114,10 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
         "calls": (_WHOLE, "API calls spent."),
         "cost": (_WHOLE, "The same in the vendor's unit: calls, credits or tokens."),
         "planned_cost": (_WHOLE, "Cost that was planned; NULL if that is not known."),
-        "reads": (_WHOLE, "Number of reads in this row; old reads without changes are merged."),
+        "reads": (
+            _WHOLE,
+            "Number of reads in this row; old reads are merged, and the counts added up.",
+        ),
         "route": (_TEXT, "How it was read."),
         "reason": (_TEXT, "Why that way."),
         "is_complete": (
@@ -122,29 +131,36 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
 
 def batches(landing: Landing, connections: Iterable[str]) -> OpsTable:
     """Return the table of committed batches."""
-    rows = [
-        (
-            connection,
-            obj,
-            batch.batch_id,
-            batch.window_id,
-            batch.route,
-            batch.records,
-            batch.bytes,
-            batch.calls,
-            batch.schema_fingerprint,
-            batch.sha256,
-            batch.started_at,
-            batch.finished_at,
-        )
-        for connection in connections
-        for obj in landing.objects(connection)
-        for batch in landing.batches(connection, obj)
-    ]
+    rows: list[tuple[Any, ...]] = []
+    merged: list[pa.Table] = []
+    for connection, obj in ((c, o) for c in connections for o in landing.objects(c)):
+        for commit in landing.windows(connection, obj):
+            if commit.origins is not None:
+                facts = landing.merged_facts(connection, obj, commit)
+                merged.append(_of_merged(facts, connection, obj, commit.window_id))
+                continue
+            rows += [
+                (
+                    connection,
+                    obj,
+                    batch.batch_id,
+                    commit.window_id,
+                    batch.route,
+                    batch.records,
+                    batch.bytes,
+                    batch.calls,
+                    batch.schema_fingerprint,
+                    batch.sha256,
+                    batch.started_at,
+                    batch.finished_at,
+                    None,
+                )
+                for batch in commit.batches
+            ]
     columns = {
         **_OBJECT,
         "batch_id": (_TEXT, "Id of the batch; rows of schema crm carry it."),
-        "window_id": (_TEXT, "The window that the batch belongs to."),
+        "window_id": (_TEXT, "The row of ops.windows that the batch belongs to."),
         "route": (_TEXT, "How it was read."),
         "records": (_WHOLE, "Records in the batch."),
         "bytes": (_WHOLE, "Size of the landed file."),
@@ -153,8 +169,22 @@ def batches(landing: Landing, connections: Iterable[str]) -> OpsTable:
         "sha256": (_TEXT, "Checksum of the landed file."),
         "started_at": (_INSTANT, "When reading started."),
         "finished_at": (_INSTANT, "When the file was complete."),
+        "merged_into": (
+            _TEXT,
+            "The file that has its rows since old small files were merged; NULL: they are in a file of its own.",
+        ),
     }
-    return OpsTable("batches", "Landed files.", columns, rows)
+    return OpsTable("batches", "Landed files, as they were landed.", columns, rows, merged)
+
+
+def _of_merged(facts: pa.Table, connection: str, obj: str, window_id: str) -> pa.Table:
+    """Return the rows of the batches that were merged into a commit."""
+    ids, into = facts.column("batch_id"), facts.column("merged_into")
+    own = facts.schema.get_field_index("merged_into")
+    facts = facts.set_column(own, "merged_into", pc.if_else(pc.equal(ids, into), None, into))
+    for name, value in (("connection", connection), ("object", obj), ("window_id", window_id)):
+        facts = facts.append_column(name, pa.repeat(pa.scalar(value, _TEXT), facts.num_rows))
+    return facts
 
 
 def table_versions(

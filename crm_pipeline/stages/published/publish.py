@@ -50,7 +50,7 @@ from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import STORAGE_VERSION, Snapshots, release_number
 from crm_pipeline.store.tables.published_files import PublishedFiles
 
-LAYOUT = 9
+LAYOUT = 10
 """To be raised when the same release would give another file."""
 _DATABASE = "building"
 _USUAL = Retention()

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.store.landing.corruption import unreadable_batch
 from crm_pipeline.store.landing.manifest import Manifest
+from crm_pipeline.store.landing.origins import Place
 from crm_pipeline.store.landing.rejects import Reject
 
-_COLUMNS = ["_source_id", "_deleted"]
+_COLUMNS = ["_source_id", "_deleted", "_batch_id"]
 _NONE = pa.chunked_array([], pa.string())
 
 
@@ -56,30 +57,40 @@ class Loss:
         return [str(self.missing[ids[n * len(ids) // count]]) for n in range(count)]
 
 
-def live(batches: Sequence[Manifest], rejects: Iterable[Reject] = ()) -> dict[str, pa.ChunkedArray]:
+def live(
+    batches: Sequence[Manifest], rejects: Iterable[Reject] = (), places: Sequence[Place] = ()
+) -> dict[str, pa.ChunkedArray]:
     """Return the ids of the records that are alive after batches, by the list that held them last.
 
     Of several versions of a record the one that landed last counts. Records of which all versions were
     quarantined are alive as well; their list is not known ("").
+
+    Args:
+        batches: in the order of their commits.
+        rejects: the quarantined records.
+        places: of the landed batches, in order; needed where some were merged.
     """
     rejected_ids = pa.chunked_array([_ids(rejects)])
     tables = [_keys(batch, order) for order, batch in enumerate(batches)]
     if not tables:
         return {"": rejected_ids} if len(rejected_ids) else {}
-    last = (
-        pa.concat_tables(tables)
-        .group_by("_source_id", use_threads=False)
-        .aggregate([("_deleted", "last"), ("order", "last")])
+    rows = pa.concat_tables(tables)
+    if any(batch.merged > 1 for batch in batches):
+        names = pa.array([place.batch_id for place in places], pa.string())
+        rows = rows.append_column("place", pc.index_in(rows.column("_batch_id"), names))
+        rows = rows.sort_by("place")  # stable, so rows of a batch stay in their order
+    last = rows.group_by("_source_id", use_threads=False).aggregate(
+        [("_deleted", "last"), ("order", "last")]
     )
     alive = last.filter(pc.invert(last.column("_deleted_last")))
     parts: dict[str, list[int]] = {}
     for order, batch in enumerate(batches):
         parts.setdefault(batch.part, []).append(order)
-    rows_of = {
+    alive_of = {
         part: alive.filter(pc.is_in(alive.column("order_last"), pa.array(orders, pa.int32())))
         for part, orders in parts.items()
     }
-    ids = {part: rows.column("_source_id") for part, rows in rows_of.items() if rows.num_rows}
+    ids = {part: kept.column("_source_id") for part, kept in alive_of.items() if kept.num_rows}
     unlanded = _without(rejected_ids, last.column("_source_id"))
     return {**ids, "": joined([ids.get("", _NONE), unlanded])} if len(unlanded) else ids
 

@@ -145,14 +145,22 @@ def _read(task: Task, plan: Plan, writer: WindowWriter, usage_before: Usage) -> 
         sight, usage_before = _sight(task, plan, usage_before)
         pages = task.account.pages(plan, writer.checkpoint)
         seen_in, on_records = _seen_in(task, plan, writer.window), _progress(task, plan)
-        tally = land(pages, writer, seen_in, on_records, cutter=task.cutter(plan.schema))
+        tally = land(
+            pages,
+            writer,
+            seen_in,
+            on_records,
+            cutter=task.cutter(plan.schema),
+            withheld=task.withheld(plan.schema),
+        )
         refuse_many_rejects(task.account.connection, plan.object, writer.quarantined, tally.read)
         counted = task.account.count(plan)
         _reconcile(task, plan, tally.read - tally.uncounted, counted)
         counts = Counts(
             vendor_count=counted,
             vendor_count_before=plan.vendor_count,
-            known=tally.read - tally.landed - writer.quarantined,
+            known=tally.read - tally.landed - writer.quarantined - tally.withheld,
+            withheld=tally.withheld,
             uncounted=tally.uncounted,
             complete=plan.complete,
             route="+".join(sorted(tally.routes)) or plan.route,
@@ -217,7 +225,7 @@ def _extraction(
         reason=counts.reason,
         records=landed,
         read=tally.read,
-        known=tally.read - landed - writer.quarantined,
+        known=tally.read - landed - writer.quarantined - tally.withheld,
         deleted=tally.deleted,
         quarantined=writer.quarantined,
         bytes=0 if same_as else sum(manifest.bytes for manifest in writer.manifests),

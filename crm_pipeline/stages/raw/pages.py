@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.stages.raw.kept_out import Cutter
+from crm_pipeline.stages.raw.withheld import WithheldRecords
 from crm_pipeline.store.landing.checkpoint import PageDone
 from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.store.landing.records import SeenVersions, raw_names, warm_up
@@ -28,7 +29,10 @@ _SAMPLE_ROWS = 5
 
 @dataclass
 class Tally:
-    """Numbers of records read and landed so far; `uncounted` is the part of `read` that the vendor does not count."""
+    """Numbers of records read and landed so far.
+
+    `uncounted` is the part of `read` that the vendor does not count, `withheld` that of erased persons.
+    """
 
     read: int = 0
     landed: int = 0
@@ -37,6 +41,7 @@ class Tally:
     sample: list[dict[str, Any]] = field(default_factory=list)
     uncounted: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
+    withheld: int = 0
 
     def add(self, page: "Tally") -> None:
         """Add the numbers of a page."""
@@ -45,6 +50,7 @@ class Tally:
         self.deleted += page.deleted
         self.routes |= page.routes
         self.uncounted += page.uncounted
+        self.withheld += page.withheld
         self.notes |= page.notes
         self.sample += page.sample[: _SAMPLE_ROWS - len(self.sample)]
 
@@ -56,6 +62,7 @@ def land(
     on_records: Callable[[int], None],
     *,
     cutter: Cutter | None = None,
+    withheld: WithheldRecords | None = None,
 ) -> Tally:
     """Write pages; return the numbers of their records, including pages that an earlier writer has done.
 
@@ -65,12 +72,22 @@ def land(
         seen_in: returns the versions that have landed already, by the shape of a page.
         on_records: called with the number of records so far.
         cutter: cuts the fields that are kept out of the records of each page.
+        withheld: finds the records of erased persons, which are not landed.
     """
     _settle_memory()
     tally = Tally()
     for done in writer.checkpoint.all_done():
         uncounted = 0 if done.counted else done.read
-        tally.add(Tally(done.read, done.landed, done.deleted, {done.route}, uncounted=uncounted))
+        tally.add(
+            Tally(
+                done.read,
+                done.landed,
+                done.deleted,
+                {done.route},
+                uncounted=uncounted,
+                withheld=done.withheld,
+            )
+        )
     running: set[Future[Tally]] = set()
 
     def collect(when: str) -> set[Future[Tally]]:
@@ -89,7 +106,7 @@ def land(
         parsers.submit(warm_up, writer.hasher)
         for received in pages:
             page = cutter.of_page(received) if cutter else received
-            running.add(parsers.submit(_write, page, writer, seen_in(page.shape)))
+            running.add(parsers.submit(_write, page, writer, seen_in(page.shape), withheld))
             if len(running) >= _PARSERS:
                 running = collect(FIRST_COMPLETED)
         collect(ALL_COMPLETED)
@@ -108,13 +125,17 @@ def _settle_memory() -> None:
     atexit.register(gc.unfreeze)
 
 
-def _write(page: Page, writer: WindowWriter, seen: SeenVersions | None) -> Tally:
+def _write(
+    page: Page, writer: WindowWriter, seen: SeenVersions | None, withheld: WithheldRecords | None
+) -> Tally:
     tally = Tally(routes={page.route}, notes=dict(page.notes))
 
     def unseen() -> Iterator[pa.RecordBatch]:
-        for batch in page.batches():
+        for received in page.batches():
+            batch = withheld.rest_of(received) if withheld else received
             rest = seen.rest_of(batch, writer.hasher) if seen else batch
-            tally.read += batch.num_rows
+            tally.read += received.num_rows
+            tally.withheld += received.num_rows - batch.num_rows
             tally.landed += rest.num_rows
             tally.deleted += pc.sum(rest.column("_deleted")).as_py() or 0
             if len(tally.sample) < _SAMPLE_ROWS and rest.num_rows:
@@ -131,8 +152,10 @@ def _write(page: Page, writer: WindowWriter, seen: SeenVersions | None) -> Tally
         origin=page.origin,
         part=page.part,
     )
+    rejected = withheld.rest_of_rejects(page.rejected) if withheld else page.rejected
+    tally.withheld += len(page.rejected) - len(rejected)
     refused = writer.quarantine(
-        page.rejected,
+        rejected,
         shape=page.shape,
         extracted_at=page.extracted_at,
         route=page.route,
@@ -151,6 +174,7 @@ def _write(page: Page, writer: WindowWriter, seen: SeenVersions | None) -> Tally
             route=page.route,
             counted=page.counted,
             facts=page.facts,
+            withheld=tally.withheld,
         )
         writer.checkpoint.done(page.number, done)
     return tally

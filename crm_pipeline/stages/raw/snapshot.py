@@ -94,7 +94,9 @@ class SnapshotHistory:
         before = [commit for commit in self.since if commit.window_id != last.window_id]
         rejects = [reject for commit in before for reject in landing.rejects(commit)]
         batches = [batch for commit in before for batch in commit.batches]
-        whole = losses(live(batches, rejects), last.batches, landing.rejects(last))[0]
+        places = landing.places(last.connection, last.object, before)
+        alive = live(batches, rejects, places)
+        whole = losses(alive, last.batches, landing.rejects(last))[0]
         return [str(source_id) for source_id in whole.missing.to_pylist()]
 
 
@@ -166,6 +168,7 @@ def _losses(landing: Landing, before: Sequence[WindowCommit], writer: WindowWrit
     alive = live(
         [batch for commit in before for batch in commit.batches],
         [reject for commit in before for reject in landing.rejects(commit)],
+        landing.places(writer.connection, writer.object, before),
     )
     return losses(alive, writer.manifests, landing.rejects(writer))
 

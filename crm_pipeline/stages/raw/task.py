@@ -18,8 +18,10 @@ from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.stages.raw.kept_out import Cutter, kept_out, without_saved_bytes
 from crm_pipeline.stages.raw.present import Present, present_of
+from crm_pipeline.stages.raw.withheld import WithheldRecords
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.recovery import Interrupted
+from crm_pipeline.store.landing.tombstones import Tombstones
 from crm_pipeline.store.landing.watermark import Edge
 from crm_pipeline.store.tokens.hash_key import HashKey
 
@@ -111,11 +113,22 @@ class Task:
             return None
         return Cutter(schema, connector(self.account.connection.vendor).keys, self._hash_key)
 
+    def withheld(self, schema: Schema) -> WithheldRecords | None:
+        """Return what finds the records of erased persons; None where nobody was erased.
+
+        Raises:
+            StoreError: the tombstones were made with another key.
+        """
+        tombstones = Tombstones.at(self.landing.root)
+        if not tombstones:
+            return None
+        return WithheldRecords.of(self.account.connection, schema, tombstones, self._hash_key)
+
     @property
     def _hash_key(self) -> HashKey:
         if self.key is None:
             raise ConfigError(
-                f"{self.connection}.{self.obj.name} keeps fields out, and no hash key was given.",
+                f"{self.connection}.{self.obj.name} keeps fields out or persons erased, and no hash key was given.",
                 cure="Pass `key=HashKey.of(settings)`.",
             )
         return self.key

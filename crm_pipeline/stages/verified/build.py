@@ -12,7 +12,7 @@ from crm_pipeline.model.stages import VERIFIED
 from crm_pipeline.model.verified_tables import CONTACT_POINTS, StageTable
 from crm_pipeline.stages.verified.changed import changed_records
 from crm_pipeline.stages.verified.points import Points
-from crm_pipeline.stages.verified.result import PointCount, Verified, result_of, shares
+from crm_pipeline.stages.verified.result import PointCount, Verified, counts_in, result_of, shares
 from crm_pipeline.stages.verified.rows import Rows
 from crm_pipeline.stages.verified.sources import Source, countries_of, sources_of
 from crm_pipeline.stages.verified.verifiers import Expiry, Verifiers, regions
@@ -170,7 +170,8 @@ class _Build:
         with ExitStack() as stack:
             commits = [self._staged(stack, table, rows, changed) for table in VERIFIED.tables]
             rows.check()
-            counts = rows.counts()
+            before = self.parents.get(_POINTS)
+            counts = rows.counts(counts_in(before) if before else ())
             commit_all([self._with_meta(commit, counts) for commit in commits])
         versions = {
             table.name: version
@@ -188,7 +189,8 @@ class _Build:
             rows.were_written(table.name, staged)
         else:
             keys = rows.keys(table.name, changed)
-            count = write_replaced(self.engine, staged, parent, keys, rows.of(table.name))
+            new, old = rows.of(table.name), rows.old(table.name)
+            count = write_replaced(self.engine, staged, parent, keys, new, old=old)
         return Commit(staged, self.current[table.name], count)
 
     def _with_meta(self, commit: Commit, counts: list[PointCount]) -> Commit:

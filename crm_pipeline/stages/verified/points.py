@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crm_pipeline.model.names import quoted
-from crm_pipeline.model.verified_tables import CONTACT_POINTS
+from crm_pipeline.model.verified_tables import CONTACT_POINTS, StageTable
 from crm_pipeline.stages.verified.sources import Source
 from crm_pipeline.store.tables import Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine
@@ -20,6 +20,11 @@ _READ = {
 def _nothing(columns: Mapping[str, str]) -> str:
     listed = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in columns.items())
     return f"(SELECT {listed} WHERE false)"
+
+
+def nothing_of(table: StageTable) -> str:
+    """Return SQL for no rows of a table."""
+    return _nothing({column.name: column.type for column in table.columns})
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,8 @@ class Points:
 
     new = '"points"'
     """The relation with the points as they are now, without verdicts."""
-    nothing = _nothing({column.name: column.type for column in CONTACT_POINTS.columns})
-    """SQL for no points with verdicts."""
+    old = '"old points"'
+    """The relation with the points as they were."""
 
     def define(self, regions: str, default_regions: Mapping[str, str]) -> None:
         """Read the points of the changed records."""
@@ -48,18 +53,22 @@ class Points:
             source.points(self.changed, regions, default_regions.get(source.connection, ""))
             for source in self.sources
         ]
+        self._define_old()
         self.engine.table("points", " UNION ALL BY NAME ".join(f"({part})" for part in parts))
 
-    @property
-    def old(self) -> str:
-        """SQL for the points that the changed records had."""
-        if self.parent is None:
-            return self.nothing
-        return f"(FROM {Tables.relation(self.parent)} SEMI JOIN {self.changed} USING (record_key))"
+    def _define_old(self) -> None:
+        """Read the points that the changed records had."""
+        if self.parent is not None:
+            rows = (
+                f"FROM {Tables.relation(self.parent)} SEMI JOIN {self.changed} USING (record_key)"
+            )
+            self.engine.table("old points", rows)
+        else:
+            self.engine.table("old points", f"FROM {nothing_of(CONTACT_POINTS)}")
 
     @property
     def kept(self) -> str:
-        """SQL for the points of all other records."""
+        """SQL for the points of all other records; it reads the whole table."""
         if self.parent is None:
-            return self.nothing
+            return nothing_of(CONTACT_POINTS)
         return f"(FROM {Tables.relation(self.parent)} ANTI JOIN {self.changed} USING (record_key))"

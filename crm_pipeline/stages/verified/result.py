@@ -20,6 +20,11 @@ class PointCount:
     reasons: tuple[str, ...]
     points: int
 
+    @property
+    def what(self) -> tuple[str, str, str, tuple[str, ...]]:
+        """What is counted: connection, kind, verdict, reasons."""
+        return self.connection, self.kind, self.verdict, self.reasons
+
 
 @dataclass(frozen=True)
 class Verified:
@@ -77,8 +82,14 @@ def result_of(
     versions: Mapping[str, TableVersion], *, changed: bool, judged: Mapping[str, int] | None = None
 ) -> Verified:
     """Return the result of a build, from the metadata of its versions."""
-    meta = versions[CONTACT_POINTS.name].meta
-    counts = tuple(
-        PointCount(**{**count, "reasons": tuple(count["reasons"])}) for count in meta["counts"]
+    version = versions[CONTACT_POINTS.name]
+    history = tuple(version.meta["history"])
+    return Verified(versions, changed, judged or {}, counts_in(version), history)
+
+
+def counts_in(version: TableVersion) -> tuple[PointCount, ...]:
+    """Return the counts in the metadata of a version of `contact_points`."""
+    return tuple(
+        PointCount(**{**count, "reasons": tuple(count["reasons"])})
+        for count in version.meta["counts"]
     )
-    return Verified(versions, changed, judged or {}, counts, tuple(meta["history"]))

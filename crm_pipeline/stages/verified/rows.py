@@ -1,6 +1,7 @@
 """The new rows of the verified tables, as SQL over the points of the records that changed."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from crm_pipeline.kernel.errors import ContractError
@@ -13,7 +14,7 @@ from crm_pipeline.model.verified_tables import (
     PHONE_VERDICTS,
     StageTable,
 )
-from crm_pipeline.stages.verified.points import Points
+from crm_pipeline.stages.verified.points import Points, nothing_of
 from crm_pipeline.stages.verified.result import PointCount
 from crm_pipeline.stages.verified.sources import PERSONS
 from crm_pipeline.stages.verified.verifiers import Expiry, Verifiers, judged
@@ -59,8 +60,13 @@ class Rows:
         self._points = ""
 
     def define(self, shared_from: int) -> None:
-        """Verify the values of the changed records that have no verdict."""
+        """Judge the values of the changed records that have no verdict.
+
+        Args:
+            shared_from: a number that so many people have is shared.
+        """
         for kind in _KINDS:
+            self._define_counts(kind)
             self._define_verdicts(kind)
         self._define_shared(shared_from)
         # All points at once may be too many for memory: they are computed while they are written.
@@ -87,6 +93,13 @@ class Rows:
                 return self._affected(kind)
         return changed
 
+    def old(self, table: str) -> str:
+        """Return the relation with the rows that these keys had."""
+        for kind, verdicts in _KINDS.items():
+            if verdicts.name == table:
+                return quoted(f"old {kind} verdicts")
+        return self.points.old
+
     def records_to_add(self) -> str:
         """Return the relation with records that changed because a number of theirs is shared now, or is no more.
 
@@ -94,12 +107,18 @@ class Rows:
         """
         if not self.parents:
             return ""
+        turned = self.engine.table("turned numbers", self._turned)
+        if not self._count(turned):
+            return ""
         more = self.engine.table(
             "sharers",
-            f"SELECT DISTINCT record_key FROM {self.points.kept} SEMI JOIN {self._turned} USING (normalized) "
+            f"SELECT DISTINCT record_key FROM {self.points.kept} SEMI JOIN {turned} USING (normalized) "
             f"WHERE kind = '{PHONE}'",
         )
-        return more if self.engine.row(f"SELECT count(*) FROM {more}")[0] else ""
+        return more if self._count(more) else ""
+
+    def _count(self, relation: str) -> int:
+        return int(self.engine.row(f"SELECT count(*) FROM {relation}")[0])
 
     def check(self) -> None:
         """Check the new rows.
@@ -127,54 +146,74 @@ class Rows:
                 cure="This is an error of the pipeline, not of the records: report it with these texts.",
             )
 
-    def counts(self) -> list[PointCount]:
-        """Return how many points have which verdict, of all records."""
-        columns = "connection, kind, verdict, reasons"
-        both = (
-            f"SELECT {columns} FROM {self.points.kept} UNION ALL "
-            f"SELECT {columns} FROM {self._points}"
-        )
+    def counts(self, before: Iterable[PointCount]) -> list[PointCount]:
+        """Return how many points have which verdict, of all records.
+
+        Args:
+            before: the counts of the version before.
+        """
+        counted: Counter[tuple[str, str, str, tuple[str, ...]]] = Counter()
+        if self.parents:
+            counted.update({count.what: count.points for count in before})
+            counted.subtract(self._counted(self.points.old))
+        counted.update(self._counted(self._points))
+        return [PointCount(*what, points) for what, points in sorted(counted.items()) if points]
+
+    def _counted(self, relation: str) -> dict[tuple[str, str, str, tuple[str, ...]], int]:
         rows = self.engine.rows(
-            f"SELECT {columns}, count(*) FROM ({both}) GROUP BY ALL ORDER BY ALL"
+            f"SELECT connection, kind, verdict, reasons, count(*) FROM {relation} GROUP BY ALL"
         )
-        return [PointCount(c, k, v, tuple(r), int(n)) for c, k, v, r, n in rows]
+        return {(c, k, v, tuple(r)): int(n) for c, k, v, r, n in rows}
+
+    def _define_counts(self, kind: str) -> None:
+        """Find the values that changed records have or had, their old verdicts, and how many have them now."""
+        table = _KINDS[kind]
+        key = ", ".join(map(quoted, table.key))
+        counted = (
+            f"SELECT {key}, count(DISTINCT record_key) AS records, "
+            f"count(DISTINCT record_key) FILTER (table_name IN ({_PERSONS})) AS people FROM {{}} "
+            f"WHERE kind = {literal(kind)} GROUP BY ALL"
+        )
+        new, gone = counted.format(self.points.new), counted.format(self.points.old)
+        affected = self.engine.table(
+            f"affected {kind}", f"SELECT {key} FROM ({new}) UNION SELECT {key} FROM ({gone})"
+        )
+        parent = self.parents.get(table.name)
+        rows = Tables.relation(parent) if parent else nothing_of(table)
+        old = self.engine.table(
+            f"old {kind} verdicts", f"FROM {rows} SEMI JOIN {affected} USING ({key})"
+        )
+        people = "people" if kind == PHONE else "0 AS people"
+        before = f"SELECT DISTINCT {key}, records, {people} FROM {old}"
+        total = "coalesce(b.{0}, 0) - coalesce(g.{0}, 0) + coalesce(n.{0}, 0) AS {0}"
+        self.engine.table(
+            f"present {kind}",
+            f"SELECT * FROM (SELECT {key}, {total.format('records')}, {total.format('people')} FROM {affected} "
+            f"LEFT JOIN ({before}) b USING ({key}) LEFT JOIN ({gone}) g USING ({key}) "
+            f"LEFT JOIN ({new}) n USING ({key})) WHERE records > 0",
+        )
 
     def _define_verdicts(self, kind: str) -> None:
         table = _KINDS[kind]
         key = ", ".join(map(quoted, table.key))
-        of_kind = f"WHERE kind = {literal(kind)}"
-        new = f"SELECT DISTINCT {key} FROM {self.points.new} {of_kind}"
-        affected = self.engine.table(
-            f"affected {kind}",
-            f"{new} UNION SELECT DISTINCT {key} FROM {self.points.old} {of_kind}",
+        present = quoted(f"present {kind}")
+        fresh = self.engine.table(
+            f"fresh {kind}",
+            # Whether a number is shared is decided anew: its verdict without that is not stored.
+            f"SELECT * EXCLUDE (records{', people' if kind == PHONE else ''}) "
+            f"FROM {quoted(f'old {kind} verdicts')} WHERE NOT {self.expiry.condition} "
+            f"AND NOT list_contains(reasons, '{SHARED}')",
         )
-        kept = f"SELECT {key} FROM {self.points.kept} {of_kind}"
-        present = self.engine.table(
-            f"present {kind}",
-            f"{new} UNION (SELECT {key} FROM {affected} SEMI JOIN ({kept}) USING ({key}))",
-        )
-        parent = self.parents.get(table.name)
-        unjudged = f"SELECT {key} FROM {present}"
-        parts = []
-        if parent is not None:
-            fresh = self.engine.table(
-                f"fresh {kind}",
-                # Whether a number is shared is decided anew: its verdict without that is not stored.
-                f"FROM {Tables.relation(parent)} SEMI JOIN {present} USING ({key}) "
-                f"WHERE NOT {self.expiry.condition} AND NOT list_contains(reasons, '{SHARED}')",
-            )
-            unjudged += f" ANTI JOIN {fresh} USING ({key})"
-            parts.append(f"SELECT * FROM {fresh}")
-        [self.judged[kind]] = self.engine.row(f"SELECT count(*) FROM ({unjudged})")
+        unjudged = f"SELECT {key} FROM {present} ANTI JOIN {fresh} USING ({key})"
+        self.judged[kind] = self._count(f"({unjudged})")
         verify = self.verifiers.emails if kind == EMAIL else self.verifiers.phones
         made = judged(
             self.engine, f"judged {kind}", unjudged, verify, self.verifiers.rules, self.now
         )
-        parts.append(f"SELECT * FROM {made}")
         columns = ", ".join(quoted(column.name) for column in table.columns)
-        rows = " UNION ALL BY NAME ".join(parts)
+        rows = f"SELECT * FROM {fresh} UNION ALL BY NAME SELECT * FROM {made}"
         self._verdicts[kind] = self.engine.table(
-            f"{kind} verdicts", f"SELECT {columns} FROM ({rows})"
+            f"{kind} verdicts", f"SELECT {columns} FROM ({rows}) JOIN {present} USING ({key})"
         )
 
     def _affected(self, kind: str) -> str:
@@ -182,34 +221,39 @@ class Rows:
 
     def _define_shared(self, shared_from: int) -> None:
         """Find the numbers that very many people have, among those of the changed records."""
-        verdicts = self._verdicts[PHONE]
-        self.engine.table(
+        verdicts, affected = self._verdicts[PHONE], self._affected(PHONE)
+        parent = self.parents.get(PHONE_VERDICTS.name)
+        touched = self.engine.table(
             "touched numbers",
-            f"SELECT normalized FROM {self.points.old} WHERE kind = '{PHONE}' AND normalized IS NOT NULL "
-            f"UNION SELECT phone_e164 FROM {verdicts} WHERE phone_e164 IS NOT NULL",
+            f"SELECT phone_e164 FROM {verdicts} WHERE phone_e164 IS NOT NULL UNION "
+            'SELECT phone_e164 FROM "old phone verdicts" WHERE phone_e164 IS NOT NULL',
         )
-        people = (
-            f"SELECT record_key, phone_e164 AS normalized FROM {self.points.new} JOIN {verdicts} "
-            f"USING (value, region) WHERE kind = '{PHONE}' AND table_name IN ({_PERSONS}) "
-            f'UNION ALL SELECT record_key, normalized FROM {self.points.kept} SEMI JOIN "touched numbers" '
-            f"USING (normalized) WHERE kind = '{PHONE}' AND table_name IN ({_PERSONS})"
+        kept = self.engine.table(
+            "kept verdicts on touched numbers",
+            f"SELECT value, region, phone_e164, people, reasons FROM "
+            f"{Tables.relation(parent) if parent else nothing_of(PHONE_VERDICTS)} "
+            f"SEMI JOIN {touched} USING (phone_e164) ANTI JOIN {affected} USING (value, region)",
+        )
+        # A text may name one number twice.
+        people = " UNION ALL ".join(
+            f"SELECT DISTINCT value, region, phone_e164, people FROM {rows}"
+            for rows in (verdicts, kept)
         )
         self.engine.table(
             "shared numbers",
-            f"SELECT normalized FROM ({people}) WHERE normalized IS NOT NULL GROUP BY normalized "
-            f"HAVING count(DISTINCT record_key) >= {shared_from}",
+            f"SELECT phone_e164 AS normalized FROM ({people}) WHERE phone_e164 IS NOT NULL "
+            f"GROUP BY phone_e164 HAVING sum(people) >= {shared_from}",
         )
 
     @property
     def _turned(self) -> str:
         """SQL for the touched numbers that are shared now and were not, or the other way round."""
-        kept = self.points.kept
-        was = (
-            f'SELECT DISTINCT normalized FROM {kept} SEMI JOIN "touched numbers" USING (normalized) '
-            f"WHERE kind = '{PHONE}' AND list_contains(reasons, '{SHARED}')"
+        was = " UNION ".join(
+            f"SELECT phone_e164 AS normalized FROM {rows} WHERE list_contains(reasons, '{SHARED}')"
+            for rows in ('"kept verdicts on touched numbers"', '"old phone verdicts"')
         )
-        now = 'FROM "shared numbers"'
-        return f"((({now}) EXCEPT ({was})) UNION (({was}) EXCEPT ({now})))"
+        now = 'SELECT normalized FROM "shared numbers"'
+        return f"(({now}) EXCEPT ({was})) UNION (({was}) EXCEPT ({now}))"
 
     def _shared_applied(self) -> str:
         is_shared = "s.normalized IS NOT NULL"

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -65,10 +66,41 @@ def write_batch_file(
     return rows, months
 
 
+def write_rows(path: Path, rows: Iterable[pa.RecordBatch], kind: str) -> int:
+    """Write rows that have their state columns as one file, in the same form; return their number.
+
+    Args:
+        path: the file.
+        rows: with the same columns; at least one batch, which may be empty.
+        kind: of file, for failpoints.
+    """
+    count = 0
+    first, *_ = head = list(islice(rows := iter(rows), 1))
+    groups = _row_groups(chain(head, rows))
+    with files.replacing(path, kind) as temporary:
+        writer: pq.ParquetWriter | None = None
+        try:
+            for group in groups:
+                count += group.num_rows
+                writer = writer or pq.ParquetWriter(
+                    temporary,
+                    first.schema,
+                    compression="zstd",
+                    compression_level=1,
+                    use_dictionary=records.low_cardinality(group),
+                    write_statistics=list(records.KEY_COLUMNS),
+                )
+                writer.write_batch(group, row_group_size=_group_rows(group))
+        finally:
+            if writer is not None:
+                writer.close()
+    return count
+
+
 def _group_rows(batch: pa.RecordBatch) -> int:
     if "record" not in batch.schema.names:
         return _ROW_GROUP_ROWS
-    record_bytes: int = batch.nbytes // batch.num_rows + 1
+    record_bytes: int = batch.nbytes // max(batch.num_rows, 1) + 1
     return max(1, min(_ROW_GROUP_ROWS, _RECORDS_BYTES // record_bytes))
 
 

@@ -48,6 +48,7 @@ class PageDone:
         read: records of the page; `landed` are those that no earlier window held.
         counted: whether the vendor's count of the window includes them.
         facts: the connector's notes on the page.
+        withheld: records of erased persons, which were not landed.
     """
 
     batches: tuple[str, ...]
@@ -58,6 +59,7 @@ class PageDone:
     route: str
     counted: bool = True
     facts: Mapping[str, Any] = field(default_factory=dict)
+    withheld: int = 0
 
 
 class Checkpoint:

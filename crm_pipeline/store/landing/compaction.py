@@ -1,27 +1,89 @@
-"""Merge window commits that landed nothing, so that years of unchanged refreshes stay few files.
+"""Merge old windows, so that a refresh costs the same however many refreshes lie behind it.
 
-A merged commit has the union of the windows, as far as they are believed, and stands for several reads. It names
-the commits that it replaces and is written before they are removed. So a reader sees every window once at any moment,
-also after a crash in between. Commits with batches are never changed.
+A merged commit has the union of the windows, as far as they are believed, and stands for several reads. Its batches
+have the rows of the merged batches, unchanged and in their order: every version of a record stays, with the batch that
+it came in and its times. What the merged commits and manifests said is kept beside it (`origins`). It names the commits
+that it replaces and is written before they are removed. So a reader sees every window once at any moment, also after a
+crash in between.
+
+Commits are merged in segments in which none is larger than all others together. So each rewriting at least doubles the
+file that a row is in: a row is rewritten as often as the logarithm of the number of windows, and as many files are left.
+Only neighbours are merged. These stay as they are, and separate others: the latest commits, because people read them;
+the first commit with a schema, because it says when the schema was seen; whole reads since the last one that proves
+which records are deleted; commits that limit how far others are believed, or that disagree with the vendor's count.
 """
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from crm_pipeline.kernel.clock import Window
+from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.store import files
 from crm_pipeline.store.landing.manifest import WindowCommit
 from crm_pipeline.store.landing.watermark import believed, limiting_commits
 
-KEPT = 100  # the latest commits stay as they are, because people read them
-_WORTH = 100  # merging costs a few flushed writes, so it waits for so many
+KEPT = 3
+"""The latest commits stay as they are."""
+FEWEST = 8
+"""Merging costs a few flushed writes, so it waits for so many."""
+_MOST = 1_000  # at once: of earlier versions there may be years of them
+_MOST_BYTES = 16 << 20  # of batches; a larger file costs little by its number
 _EVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Commits that one commit replaces.
+
+    Attributes:
+        commits: in their order, each with the believed part of its window.
+    """
+
+    commits: tuple[WindowCommit, ...]
+
+    def commit(self) -> WindowCommit:
+        """Return the merged commit under a new id, without its batches."""
+        last = self.commits[-1]
+        starts = [commit.window.from_at for commit in self.commits]
+        present = [start for start in starts if start is not None]
+        return replace(
+            last,
+            window_id=sortable_id(),
+            window=Window(
+                min(present) if len(present) == len(starts) else None,
+                max(commit.window.to_at for commit in self.commits),
+            ),
+            batches=(),
+            records=sum(commit.records for commit in self.commits),
+            known=sum(commit.known for commit in self.commits),
+            quarantined=sum(commit.quarantined for commit in self.commits),
+            unnamed=_sum(commit.unnamed for commit in self.commits),
+            vendor_count=_sum(commit.vendor_count for commit in self.commits),
+            vendor_count_before=_sum(commit.vendor_count_before for commit in self.commits),
+            uncounted=sum(commit.uncounted for commit in self.commits),
+            calls=sum(commit.calls for commit in self.commits),
+            cost=sum(commit.cost for commit in self.commits),
+            planned_cost=_sum(commit.planned_cost for commit in self.commits),
+            reads=sum(commit.reads for commit in self.commits),
+            route="+".join(sorted({r for c in self.commits for r in c.route.split("+") if r})),
+            complete=False,
+            sight="",
+            shrink=None,
+            supersedes=tuple(commit.window_id for commit in self.commits),
+            origins=None,
+            rejected_in=tuple(
+                name
+                for commit in self.commits
+                if commit.quarantined
+                for name in commit.rejected_ids
+            ),
+        )
 
 
 def current(commits: Sequence[WindowCommit]) -> list[WindowCommit]:
@@ -30,31 +92,47 @@ def current(commits: Sequence[WindowCommit]) -> list[WindowCommit]:
     return [commit for commit in commits if commit.window_id not in replaced]
 
 
-def merged(commits: Sequence[WindowCommit]) -> list[WindowCommit]:
-    """Return merged commits that may replace older ones that landed nothing, in the order of commits.
+def merges(commits: Sequence[WindowCommit], busy: frozenset[str] = frozenset()) -> list[Merge]:
+    """Return which commits may be merged now, in the order of commits.
 
-    Only neighbours in time with the same schema are merged. The first commit with a new schema stays,
-    because it says when the schema was seen.
+    Args:
+        commits: of an object, in their order.
+        busy: the ids of windows whose writers have not cleared up yet.
     """
-    windows, needed = believed(commits), limiting_commits(commits)
-    merged_commits: list[WindowCommit] = []
-    run: list[WindowCommit] = []
-    last = ""
-    for commit in commits[: max(len(commits) - KEPT, 0)]:
-        if commit.schema_fingerprint != last:
-            merged_commits += _joined(run)
-            run, last = [], commit.schema_fingerprint
-        elif _is_empty(commit) and commit.window_id in windows.keys() - needed:
-            # Only the believed part of a window may become part of another.
-            run.append(replace(commit, window=windows[commit.window_id]))
-    merged_commits += _joined(run)
-    replaced = sum(len(commit.supersedes) for commit in merged_commits)
-    return merged_commits if replaced >= _WORTH else []
+    found: list[Merge] = []
+    for run in _runs(commits, busy):
+        chosen = segment([_count(commit) for commit in run], [_bytes(commit) for commit in run])
+        if chosen is not None:
+            found += map(Merge, _touching(run[slice(*chosen)]))
+    return found
+
+
+def segment(counts: Sequence[int], sizes: Sequence[int]) -> tuple[int, int] | None:
+    """Return the start and end of the longest part of a run that is worth merging, the latest first; None for none.
+
+    Args:
+        counts: of rows and reads of each commit; the largest of a part counts at most as much as all others in it.
+        sizes: of their batches in bytes.
+    """
+    for end in range(len(counts), FEWEST - 1, -1):
+        best: int | None = None
+        total = largest = size = 0
+        for start in range(end - 1, max(end - 1 - _MOST, -1), -1):
+            total += counts[start]
+            largest = max(largest, counts[start])
+            size += sizes[start]
+            if size > _MOST_BYTES:
+                break
+            if end - start >= FEWEST and 2 * largest <= total:
+                best = start
+        if best is not None:
+            return best, end
+    return None
 
 
 def is_worthwhile(folder: Path) -> bool:
     """Say from the number of files alone whether there may be enough to merge."""
-    return len(commit_names(folder)) >= KEPT + _WORTH
+    return len(commit_names(folder)) >= KEPT + FEWEST
 
 
 def commit_names(folder: Path) -> set[str]:
@@ -93,21 +171,52 @@ def remove_replaced(folder: Path, commits: Sequence[WindowCommit]) -> None:
     if not gone:
         return
     with files.explained(folder):
-        for name in gone:
+        for name in sorted(gone):
+            reached("merged_commits", "begin")
             (folder / "windows" / name).unlink(missing_ok=True)
+            reached("merged_commits", "removed")
         # They must be gone for good before the merged commit, and its list with it, is merged itself.
         files.sync_folder(folder / "windows")
 
 
-def _is_empty(commit: WindowCommit) -> bool:
-    if commit.kind != "window" or commit.complete or commit.batches or commit.quarantined:
+def _runs(commits: Sequence[WindowCommit], busy: frozenset[str]) -> list[list[WindowCommit]]:
+    """Return the neighbours that may be merged; each commit has the believed part of its window."""
+    windows, needed = believed(commits), limiting_commits(commits)
+    proof = max((n for n, commit in enumerate(commits) if _is_firm_proof(commit)), default=0)
+    runs: list[list[WindowCommit]] = [[]]
+    last = ""
+    for n, commit in enumerate(commits[: max(len(commits) - KEPT, 0)]):
+        is_first_of_schema = commit.schema_fingerprint != last
+        last = commit.schema_fingerprint
+        is_free = commit.window_id not in needed | busy and not is_first_of_schema
+        if is_free and _is_mergeable(commit, windows, is_past=n < proof):
+            runs[-1].append(replace(commit, window=windows[commit.window_id]))
+        else:
+            runs.append([])
+    return runs
+
+
+def _is_firm_proof(commit: WindowCommit) -> bool:
+    """Say whether a commit proves absence whatever becomes of the quarantine."""
+    return commit.proves_absence and not commit.quarantined
+
+
+def _is_mergeable(commit: WindowCommit, windows: Mapping[str, Window], *, is_past: bool) -> bool:
+    if commit.kind != "window" or commit.window_id not in windows or commit.differs_by:
         return False
-    # A commit with a difference stays visible.
-    return commit.vendor_count in (None, commit.known - commit.uncounted)
+    return is_past or not commit.complete
 
 
-def _joined(run: Sequence[WindowCommit]) -> list[WindowCommit]:
-    """Return merged commits for windows that touch; a window that touches none is left out."""
+def _count(commit: WindowCommit) -> int:
+    return commit.reads + sum(batch.records for batch in commit.batches)
+
+
+def _bytes(commit: WindowCommit) -> int:
+    return sum(batch.bytes for batch in commit.batches)
+
+
+def _touching(run: Sequence[WindowCommit]) -> list[tuple[WindowCommit, ...]]:
+    """Return groups of commits whose windows touch; a window that touches none is left out."""
     groups: list[list[WindowCommit]] = []
     edge: datetime | None = None
     for commit in sorted(run, key=lambda c: (c.window.from_at or _EVER, c.window.to_at)):
@@ -117,22 +226,11 @@ def _joined(run: Sequence[WindowCommit]) -> list[WindowCommit]:
         else:
             groups.append([commit])
             edge = commit.window.to_at
-    joined = [_merged(group) for group in groups if len(group) > 1]
-    return sorted(joined, key=lambda commit: commit.committed_at)
-
-
-def _merged(group: Sequence[WindowCommit]) -> WindowCommit:
-    last = max(group, key=lambda commit: (commit.committed_at, commit.window_id))
-    return replace(
-        last,
-        window_id=sortable_id(),
-        window=Window(group[0].window.from_at, max(commit.window.to_at for commit in group)),
-        calls=sum(commit.calls for commit in group),
-        cost=sum(commit.cost for commit in group),
-        planned_cost=_sum(commit.planned_cost for commit in group),
-        reads=sum(commit.reads for commit in group),
-        supersedes=tuple(commit.window_id for commit in group),
-    )
+    return [
+        tuple(sorted(group, key=lambda c: (c.committed_at, c.window_id)))
+        for group in groups
+        if len(group) > 1
+    ]
 
 
 def _sum(amounts: Iterable[int | None]) -> int | None:

@@ -28,7 +28,7 @@ from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
 from crm_pipeline.store import files
 from crm_pipeline.store.files.checksums import Verifier
-from crm_pipeline.store.landing import acceptance, compaction
+from crm_pipeline.store.landing import acceptance, compaction, origins, rewriting
 from crm_pipeline.store.landing.corruption import schema_cure, unreadable_batch, window_cure
 from crm_pipeline.store.landing.manifest import (
     Kind,
@@ -36,8 +36,9 @@ from crm_pipeline.store.landing.manifest import (
     Shape,
     WindowCommit,
     commit_from,
-    commit_record,
 )
+from crm_pipeline.store.landing.merging import carry_out
+from crm_pipeline.store.landing.origins import Place
 from crm_pipeline.store.landing.records import KEY_COLUMNS, TIMESTAMP, SeenVersions, version_keys
 from crm_pipeline.store.landing.recovery import Interrupted, claimed, remove_interrupted, resumable
 from crm_pipeline.store.landing.rejects import Reject, read_rejects
@@ -47,6 +48,7 @@ from crm_pipeline.store.landing.window import WindowWriter
 
 _SIGHT_LASTS = timedelta(days=1)  # asking costs one or two calls an object, a part of a refresh
 _log = structlog.get_logger("crm_pipeline.store")
+_Identity = tuple[int, int, int]
 
 
 class Landing:
@@ -55,8 +57,8 @@ class Landing:
     def __init__(self, root: Path, clock: Clock | None = None) -> None:
         self.root = root
         self.clock = clock or SystemClock()
-        # Each commit is written once under a name of its own, so each is parsed once.
-        self._commits: dict[Path, WindowCommit] = {}
+        # A commit is hardly ever replaced, so it is parsed once; by folder, name and identity of the file.
+        self._commits: dict[Path, dict[str, tuple[_Identity, WindowCommit]]] = {}
         self._verifier = Verifier()
 
     def folder(self, connection: str, obj: str) -> Path:
@@ -94,25 +96,62 @@ class Landing:
         while True:
             commits: list[WindowCommit] = []
             with suppress(FileNotFoundError):  # another process has just merged it
-                commits = [self._commit(folder / "windows" / name, folder) for name in names]
+                commits = [self._commit(folder, name) for name in names]
             # A listing taken while files come and go may miss both the old and the new one; two equal
             # listings cannot.
             before, names = names, compaction.commit_names(folder)
             if names == before and len(commits) == len(names):
+                self._forget(folder, names)
                 return commits
 
-    def _commit(self, path: Path, folder: Path) -> WindowCommit:
-        commit = self._commits.get(path)
-        if commit is None:
+    def _commit(self, folder: Path, name: str) -> WindowCommit:
+        path = folder / "windows" / name
+        status = path.stat()
+        identity = (status.st_ino, status.st_size, status.st_mtime_ns)
+        known, commit = self._commits.setdefault(folder, {}).get(name, (None, None))
+        if commit is None or known != identity:
             cure = window_cure(folder, path.stem)
             record = files.read_json(path, cure=cure)
             try:
-                commit = self._commits[path] = commit_from(record, folder)
+                commit = commit_from(record, folder)
             except (KeyError, TypeError, ValueError) as error:
                 raise CorruptFile(
                     f"the window commit {path} cannot be read: {error!r}.", cure=cure
                 ) from error
+            self._commits[folder][name] = identity, commit
         return commit
+
+    def _forget(self, folder: Path, names: set[str]) -> None:
+        known = self._commits.get(folder, {})
+        for name in known.keys() - names:
+            known.pop(name, None)
+
+    def places(self, connection: str, obj: str, commits: Iterable[WindowCommit]) -> list[Place]:
+        """Return the landed batches of commits, those that were merged included, in the order of folding.
+
+        Raises:
+            CorruptFile: the file of what was merged is damaged.
+        """
+        folder = self.folder(connection, obj)
+        return origins.ordered(
+            place
+            for commit in commits
+            for place in (
+                origins.merged_places(folder, commit, self._verifier)
+                if commit.origins
+                else origins.places_of(commit)
+            )
+        )
+
+    def merged_facts(self, connection: str, obj: str, commit: WindowCommit) -> pa.Table:
+        """Return the facts of the batches that were merged into a commit, see `origins.facts`."""
+        return origins.facts(self.folder(connection, obj), commit, self._verifier)
+
+    def merged_commits(
+        self, connection: str, obj: str, commit: WindowCommit
+    ) -> list[tuple[WindowCommit, dict[str, str]]]:
+        """Return the commits that were merged into one, see `origins.merged_commits`."""
+        return origins.merged_commits(self.folder(connection, obj), commit, self._verifier)
 
     def batches(self, connection: str, obj: str) -> list[Manifest]:
         """Return the committed batches of an object, oldest commit first."""
@@ -149,8 +188,10 @@ class Landing:
             return []
         folder = self.quarantine(window.connection, window.object)
         rejects: list[Reject] = []
-        for path in sorted(folder.glob(f"????-??/{window.window_id}-*.parquet")):
-            rejects += read_rejects(path)[1]
+        writing = (window.window_id,)
+        for window_id in window.rejected_ids if isinstance(window, WindowCommit) else writing:
+            for path in sorted(folder.glob(f"????-??/{window_id}-*.parquet")):
+                rejects += read_rejects(path)[1]
         return rejects
 
     def watermark(self, connection: str, obj: str) -> datetime | None:
@@ -268,7 +309,7 @@ class Landing:
     ) -> WindowWriter:
         """Open a window for writing, after removing the interrupted windows of dead processes.
 
-        Old windows that landed nothing are merged as well, once there are many.
+        Old windows are merged as well, once there are many.
 
         Args:
             connection: the object's connection.
@@ -282,7 +323,7 @@ class Landing:
         folder = files.make_folder(self.folder(connection, obj))
         self.clear_interrupted(connection, obj)
         if compaction.is_worthwhile(folder):
-            self.merge_unchanged(connection, obj)
+            self.merge(connection, obj)
         path = folder / "schemas" / f"{schema.fingerprint}.json"
         if not path.exists():
             files.write_json(path, schema.to_dict(), "schema")
@@ -345,10 +386,10 @@ class Landing:
             return None
         return writer
 
-    def merge_unchanged(self, connection: str, obj: str) -> int:
-        """Merge old window commits that landed nothing; return how many were replaced.
+    def merge(self, connection: str, obj: str) -> int:
+        """Merge old windows, see `compaction`; return how many were replaced.
 
-        Watermark and batches stay as they are. If another process is merging, nothing is done.
+        If another process is merging, nothing is done.
 
         Raises:
             StoreError: the disk is full or not writable; nothing is lost.
@@ -357,13 +398,19 @@ class Landing:
         with compaction.merge_lock(folder) as is_locked:
             if not is_locked:
                 return 0
-            compaction.remove_replaced(
-                folder, self._commits_in(folder)
-            )  # of a process that died before that
-            merged = compaction.merged(self.windows(connection, obj))
-            for commit in merged:
-                path = folder / "windows" / f"{commit.window_id}.json"
-                files.write_json(path, commit_record(commit))
+            stored = self._commits_in(folder)
+            compaction.remove_replaced(folder, stored)  # of a process that died before that
+            rewriting.collect(folder, compaction.current(stored), self.clock.now())
+            busy = frozenset(marker.stem for marker in self._markers(connection, obj))
+            merged: list[WindowCommit] = []
+            by_id = {commit.window_id: commit for commit in stored}
+            try:
+                for merge in compaction.merges(self.windows(connection, obj), busy):
+                    now = self.clock.now()
+                    merged.append(carry_out(folder, merge, by_id, self._verifier, now))
+            except CorruptFile as error:
+                # The refresh goes on; the next build reports the file as well, and how to mend it.
+                _log.warning("small windows are not merged", reason=str(error))
             compaction.remove_replaced(folder, merged)
         return sum(len(commit.supersedes) for commit in merged)
 

@@ -28,6 +28,9 @@ class Manifest:
         reader: version of the connector's rules for the keys of records; 0 before there were versions.
         origin: the vendor's list that the records came from, see `connectors.base.Page`.
         part: the vendor's list that it belongs to, where an object is spread over several.
+        merged: the number of landed batches whose rows the file holds, see `compaction`.
+        erased: rows that were erased since; `records` are those that are left.
+        rewritten: why the file is not the one that was landed: "erased".
     """
 
     batch_id: str
@@ -53,6 +56,9 @@ class Manifest:
     reader: int = 0
     origin: str = ""
     part: str = ""
+    merged: int = 1
+    erased: int = 0
+    rewritten: str = ""
 
     @property
     def sum(self) -> FileSum:
@@ -98,6 +104,8 @@ class WindowCommit:
         records: rows landed by this window's batches.
         known: rows read that an earlier window had landed.
         quarantined: rows read that could not be landed, kept under `quarantine/`.
+        erased: rows read that were erased since they landed or were quarantined.
+        withheld: rows read that were not landed, because their persons had been erased before.
         unnamed: quarantined rows without a readable id, which may be any record. None in commits of earlier
             versions; a complete read with quarantined rows proves nothing then.
         vendor_count: the vendor's count of the window, taken after reading; None if not offered.
@@ -107,9 +115,12 @@ class WindowCommit:
         uncounted: rows read that the vendor's counts leave out, such as deleted records.
         cost: of the calls, in the vendor's unit; 0 where it is unknown.
         planned_cost: the plan's estimate; None where there is none.
-        reads: number of reads that it stands for. Old commits that landed nothing are merged: window and
-            calls are then those of all, the counts those of the last.
+        reads: number of reads that it stands for. Old commits are merged: window, calls and counts are then
+            those of all, notes, present and time those of the last.
         supersedes: the window ids of the commits that this commit replaces.
+        origins: checksum of the file with the merged commits as they were, see `origins`; None where none of
+            them landed anything.
+        rejected_in: the window ids of the merged commits that have quarantined rows.
         notes: the connector's facts for planning the next window.
         sight: fingerprint of what the login could see at a complete read; "" where it is unknown.
         shrink: why absence from a complete read is not believed; None where it is believed.
@@ -145,6 +156,10 @@ class WindowCommit:
     sight: str = ""
     shrink: Shrink | None = None
     unnamed: int | None = None
+    origins: FileSum | None = None
+    rejected_in: tuple[str, ...] = ()
+    erased: int = 0
+    withheld: int = 0
     is_accepted: bool = False
 
     @property
@@ -156,10 +171,18 @@ class WindowCommit:
         """
         if self.vendor_count is None:
             return None
-        read = self.records + self.known + self.quarantined - self.uncounted
+        if len(self.supersedes) > 1:
+            return 0  # only reads that agree with the vendor's counts are merged
+        kept = self.records + self.known + self.quarantined
+        read = kept + self.erased + self.withheld - self.uncounted
         before = self.vendor_count_before
         ends = (self.vendor_count, self.vendor_count if before is None else before)
         return max(min(ends) - read, read - max(ends), 0)
+
+    @property
+    def rejected_ids(self) -> tuple[str, ...]:
+        """The window ids under which quarantined rows are kept."""
+        return self.rejected_in or (self.window_id,)
 
     @property
     def proves_absence(self) -> bool:
@@ -204,7 +227,10 @@ def commit_from(record: Mapping[str, Any], folder: Path) -> WindowCommit:
     """Return a window commit from its record; `folder` is the object's landing folder."""
     values = _parsed(record)
     values["batches"] = tuple(manifest_from(batch, folder) for batch in record["batches"])
-    values["supersedes"] = tuple(record.get("supersedes", ()))
+    for name in ("supersedes", "rejected_in"):
+        values[name] = tuple(record.get(name, ()))
+    origins = record.get("origins")
+    values["origins"] = FileSum.from_dict(origins) if origins else None
     shrink = record.get("shrink")
     values["shrink"] = Shrink(**shrink) if shrink else None
     return WindowCommit(**values)

@@ -6,7 +6,7 @@ so that only later commits have to be read; if the file is lost, it is derived a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,14 +75,52 @@ def outstanding(landing: Landing, connection: str, obj: str) -> Outstanding:
         return Outstanding()
     folder = landing.quarantine(connection, obj)
     state = _stored(folder, commits)
-    later = [
-        commit for commit in commits if state.through is None or _position(commit) > state.through
-    ]
-    for commit in later:
-        _apply(state, commit, folder)
+    later = sorted(_later(landing, commits, state.through), key=lambda read: _position(read.commit))
+    for read in later:
+        _apply(state, read, folder)
     if later:
         _store(folder, state)
     return _summed(state)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A commit as it was before it was merged.
+
+    Attributes:
+        ids: the ids that landed, where they are not in files of its own any more.
+    """
+
+    commit: WindowCommit
+    ids: frozenset[str] | None = None
+
+
+def _later(
+    landing: Landing, commits: Iterable[WindowCommit], through: tuple[datetime, str] | None
+) -> Iterator[_Read]:
+    """Yield the commits behind a position, merged ones as they were."""
+    for commit in commits:
+        if commit.origins is None:
+            if through is None or _position(commit) > through:
+                yield _Read(commit)
+        elif through is None or commit.committed_at >= through[0]:
+            for read in _merged(landing, commit):
+                if through is None or _position(read.commit) > through:
+                    yield read
+
+
+def _merged(landing: Landing, commit: WindowCommit) -> Iterator[_Read]:
+    columns = ["_source_id", "_batch_id"]
+    ids: dict[str, set[str]] = {}
+    for batch in commit.batches:
+        with suppress(OSError, pa.ArrowException):  # the next build reports it
+            table = pq.read_table(batch.path, columns=columns)
+            pairs = zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+            for source_id, batch_id in pairs:
+                ids.setdefault(batch_id, set()).add(source_id)
+    merged = landing.merged_commits(commit.connection, commit.object, commit)
+    for one, held in merged:
+        yield _Read(one, frozenset().union(*(ids.get(name, set()) for name in held)))
 
 
 def note_recovered(
@@ -99,10 +137,14 @@ def note_recovered(
         _store(folder, state)
 
 
-def _apply(state: _State, commit: WindowCommit, folder: Path) -> None:
+def _apply(state: _State, read: _Read, folder: Path) -> None:
     """Apply a later commit to the state."""
+    commit = read.commit
     if state.windows:
-        _remove_landed(state, commit.batches)
+        if read.ids is None:
+            _remove_landed(state, commit.batches)
+        else:
+            _remove(state, read.ids)
         # A merged commit has the time of several reads, none of which need have covered the window.
         if commit.kind == "window" and commit.reads == 1:
             state.windows = [window for window in state.windows if not _covers(commit, window)]
@@ -131,11 +173,12 @@ def _remove_landed(state: _State, batches: Iterable[Manifest]) -> None:
         # The next build reports a batch that is damaged or gone.
         with suppress(OSError, pa.ArrowException):
             ids = pq.read_table(batch.path, columns=["_source_id"]).column("_source_id")
-            landed = set(ids.filter(pc.is_in(ids, wanted)).to_pylist())
-            for window in state.windows:
-                window.named = {
-                    key: reason for key, reason in window.named.items() if key not in landed
-                }
+            _remove(state, set(ids.filter(pc.is_in(ids, wanted)).to_pylist()))
+
+
+def _remove(state: _State, landed: Collection[str]) -> None:
+    for window in state.windows:
+        window.named = {key: reason for key, reason in window.named.items() if key not in landed}
 
 
 def _quarantined(commit: WindowCommit, folder: Path) -> _Window:

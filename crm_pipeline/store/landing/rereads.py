@@ -5,7 +5,9 @@ All of it is derived from landing and quarantine, so damaged or lost files are m
 """
 
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -19,6 +21,7 @@ from crm_pipeline.store.landing.rejects import SetAside
 FOLDER, INDEX = "reread", "index.json"
 _AT_ONCE = 200
 """At most so many batches are read again once more after a crash."""
+_KEPT_FOR_S = 86_400
 _log = structlog.get_logger("crm_pipeline.store")
 
 
@@ -60,6 +63,7 @@ class Rereads:
         self._folder = folder / FOLDER / str(version)
         self._unsaved = 0
         self._index = _Index()
+        self._existing: frozenset[str] | None = None
         try:
             self._index = _read(self._folder / INDEX)
         except FileNotFoundError:
@@ -97,10 +101,16 @@ class Rereads:
         if self._unsaved >= _AT_ONCE:
             self.save()
 
+    def keep_only(self, existing: Collection[str]) -> None:
+        """Say which batches exist: what is noted of others, which were merged since, goes with the next `save`."""
+        self._existing = frozenset(existing)
+
     def save(self) -> None:
         """Write the notes to disk, and remove the results of older rules."""
         if not self._unsaved:
             return
+        if self._existing is not None:
+            self._forget_others(self._existing)
         for other in self._folder.parent.glob("*"):
             if other != self._folder:
                 shutil.rmtree(other, ignore_errors=True)
@@ -109,6 +119,17 @@ class Rereads:
             self._folder / INDEX, {**record, "same": sorted(record["same"])}, "reread_index"
         )
         self._unsaved = 0
+
+    def _forget_others(self, existing: frozenset[str]) -> None:
+        """Forget other batches, and remove their copies once they are a day old: a build may be reading them."""
+        self._index.same &= existing
+        copies = {name: copy for name, copy in self._index.copies.items() if name in existing}
+        self._index.copies = copies
+        for path in self._folder.glob("[!.]*.parquet"):
+            with suppress(FileNotFoundError):
+                is_old = time.time() - path.stat().st_mtime > _KEPT_FOR_S
+                if is_old and path.stem not in copies:
+                    path.unlink()
 
 
 def recorded(index: Path) -> Mapping[Path, FileSum]:

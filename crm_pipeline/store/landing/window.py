@@ -53,6 +53,7 @@ class Counts:
     vendor_count: int | None = None
     vendor_count_before: int | None = None
     known: int = 0
+    withheld: int = 0
     complete: bool = False
     route: str = ""
     reason: str = ""
@@ -295,6 +296,7 @@ class WindowWriter:
             batches=tuple(sorted(self.manifests, key=lambda manifest: manifest.sequence)),
             records=sum(manifest.records for manifest in self.manifests),
             known=counts.known,
+            withheld=counts.withheld,
             quarantined=self.quarantined,
             unnamed=self.unnamed,
             vendor_count=counts.vendor_count,

@@ -120,6 +120,21 @@ class Database:
         finally:
             self._check_in(connection)
 
+    @contextlib.contextmanager
+    def autocommit(self) -> Iterator[Cursor]:
+        """Yield a cursor outside of transactions, for statements that no transaction may hold.
+
+        Raises:
+            DatabaseUnavailable: the server cannot be reached.
+        """
+        connection = self._connected()
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                yield cursor
+        finally:
+            connection.close()
+
     def done(self, work: Callable[[Cursor], T]) -> T:
         """Run `work` in a transaction, once more where the connection broke; return its result.
 

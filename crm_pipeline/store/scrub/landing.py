@@ -14,7 +14,7 @@ from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
 from crm_pipeline.store import files
 from crm_pipeline.store.files.checksums import FileSum
-from crm_pipeline.store.landing import checkpoint, looks, rereads
+from crm_pipeline.store.landing import checkpoint, looks, rereads, tombstones
 from crm_pipeline.store.landing.acceptance import refused_from
 from crm_pipeline.store.landing.account_facts import FILE as FACTS
 from crm_pipeline.store.landing.account_facts import cure as facts_cure
@@ -26,8 +26,12 @@ from crm_pipeline.store.landing.corruption import (
     window_cure,
     window_files,
 )
+from crm_pipeline.store.landing.erasing import is_rewritten
 from crm_pipeline.store.landing.manifest import Manifest, WindowCommit, commit_from, manifest_from
+from crm_pipeline.store.landing.origins import SUFFIX as ORIGINS
 from crm_pipeline.store.landing.outstanding import FILE as OUTSTANDING
+from crm_pipeline.store.landing.rewriting import REPLACED_CURE
+from crm_pipeline.store.landing.rewriting import SUFFIX as REPLACED
 from crm_pipeline.store.scrub.check import (
     ACCOUNTS,
     BATCHES,
@@ -77,11 +81,13 @@ def _account(path: Path) -> Check:
 def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
     """Yield the checks of quarantined rows: of reads in folders of months, of builds in `normalized`."""
     for folder in _objects(data / "quarantine", connection):
+        committed = _committed(data, folder)
         rows = set(_sorted(folder, f"{_MONTH}/*.parquet"))
         records = {path.with_suffix(".json") for path in rows}
         for record in sorted(records.union(_sorted(folder, f"{_MONTH}/*.json"))):
             path = record.with_suffix(".parquet")
-            is_needed = _is_committed(data, record)
+            # An erasure that was interrupted leaves a file before its record; the file of before still counts.
+            is_needed = _window_id(record) in committed and not is_rewritten(record)
             if is_needed or record.exists():  # otherwise it is being written, or was never finished
                 cure = quarantine_cure(path)
                 yield from _set_aside(record, (path,), cure, is_needed=is_needed)
@@ -115,10 +121,15 @@ def _window_id(batch: Path) -> str:
     return batch.stem.rpartition("-")[0]
 
 
-def _is_committed(data: Path, record: Path) -> bool:
-    """Say whether the window of quarantined rows has committed; both of its files must exist then."""
-    owner = record.parent.parent.relative_to(data / "quarantine")
-    return (data / "landing" / owner / "windows" / f"{_window_id(record)}.json").exists()
+def _committed(data: Path, folder: Path) -> set[str]:
+    """Return the ids of the windows that have committed; both files of their quarantined rows must exist."""
+    landed = data / "landing" / folder.relative_to(data / "quarantine")
+    found = set()
+    for path in _sorted(landed, "windows/*.json"):
+        found.add(path.stem)
+        with suppress(CorruptFile, FileNotFoundError):
+            found.update(files.read_json(path).get("rejected_in", ()))
+    return found
 
 
 def _is_abandoned(path: Path) -> bool:
@@ -134,9 +145,16 @@ def _without_record() -> Verdict:
 
 
 def looks_checks(data: Path, connection: str = "") -> Iterator[Check]:
-    """Yield the checks of the looks at connections."""
+    """Yield the checks of the looks at connections, and of the tombstones of erased persons."""
     for path in _sorted(data / "looks", f"{path_name(connection) if connection else '*'}.json"):
         yield Check(LOOKS, "looks", path, looks.CURE, json_look(path, _read_looks))
+    if (path := data / tombstones.FILE).exists():
+        yield Check(LOOKS, "looks", path, tombstones.CURE, json_look(path, _read_tombstones))
+
+
+def _read_tombstones(record: Mapping[str, Any]) -> str:
+    tombstones.Tombstones.from_dict(record)
+    return ""
 
 
 def _read_looks(record: Mapping[str, Any]) -> str:
@@ -207,6 +225,13 @@ class _Object:
                 partial(self._read_commit, path.stem),
                 window_cure(self.folder, path.stem),
             )
+        for path, commit in self._commits.items():
+            if commit is not None and commit.origins is not None:
+                origins, cure = path.with_suffix(ORIGINS), window_cure(self.folder, path.stem)
+                look = sum_look(origins, commit.origins)
+                yield Check(COMMITS, self.step, origins, cure, look, is_needed=True)
+        for path in _sorted(self.folder, f"windows/*{REPLACED}"):
+            yield self._json(COMMITS, path, _read_replaced, REPLACED_CURE)
 
     def _read_commit(self, window_id: str, record: Mapping[str, Any]) -> str:
         commit = commit_from(record, self.folder)
@@ -260,11 +285,21 @@ class _Object:
             return window_cure(self.folder, window_id)
         if self._is_claimed(batch):
             return f"The next run of {self.connection} removes it and reads its window anew."
+        if batch.with_suffix(".parquet") in self._replaced():
+            return "Nothing to do: its rows were merged into another file; a later read removes it."
         left = window_files(self.folder, window_id)
         return (
             "Nothing to do: no window's commit names it, so nothing uses it. All that is left of its window "
             f"may go: {left}."
         )
+
+    def _replaced(self) -> set[Path]:
+        """Return the files that merges have replaced or will remove."""
+        found: set[Path] = set()
+        for path in _sorted(self.folder, f"windows/*{REPLACED}"):
+            with suppress(CorruptFile, FileNotFoundError):
+                found.update(self.folder / name for name in files.read_json(path).get("files", ()))
+        return found
 
     def _read_manifest(self, batch: Manifest | None, record: Mapping[str, Any]) -> str:
         manifest = manifest_from(record, self.folder)
@@ -338,6 +373,10 @@ def _read_marker(record: Mapping[str, Any]) -> str:
 def _read_refused(record: Mapping[str, Any]) -> str:
     refused_from(record)
     return ""
+
+
+def _read_replaced(record: Mapping[str, Any]) -> str:
+    return "" if {"noted_at", "files"} <= record.keys() else "it lists nothing"
 
 
 def _read_any(_: Mapping[str, Any]) -> str:

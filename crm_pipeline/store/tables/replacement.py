@@ -21,7 +21,7 @@ def write_whole(engine: Engine, staged: Staged, rows: str, order: str = "") -> i
 
 
 def write_replaced(
-    engine: Engine, staged: Staged, parent: TableVersion, keys: str, rows: str
+    engine: Engine, staged: Staged, parent: TableVersion, keys: str, rows: str, *, old: str = ""
 ) -> int:
     """Write a version that is its parent with the rows of some keys replaced; return how many rows it has.
 
@@ -31,44 +31,44 @@ def write_replaced(
         parent: the version before.
         keys: relation with the keys, distinct, in the columns of `parent.key`.
         rows: relation with all rows that these keys have now; no other keys.
+        old: relation with all rows that they had in the parent, if the caller has read them anyway.
     """
     key = ", ".join(map(quoted, parent.key))
     engine.copy_to(f"SELECT {key} FROM {keys}", staged.path("changes"))
-    removed = _count(engine, f"{_relation(parent, key)} SEMI JOIN {keys} USING ({key})")
-    total = parent.rows - removed + _count(engine, rows)
-    kept = f"SELECT * FROM {Tables.relation(parent)} ANTI JOIN {keys} USING ({key})"
-    delta = engine.table(
-        f"delta of {parent.name}",
-        " UNION ALL BY NAME ".join(
-            [
-                f"SELECT * FROM {rows}",
-                *(
-                    [f"SELECT * FROM {parquet_files(parent.delta)} ANTI JOIN {keys} USING ({key})"]
-                    if parent.delta
-                    else []
-                ),
-            ]
-        ),
+    if not old:
+        before = f"(SELECT {key} FROM {Tables.relation(parent)})"
+        old = f"(FROM {before} SEMI JOIN {keys} USING ({key}))"
+    known = engine.table(
+        f"replaced keys of {parent.name}",
+        f"SELECT {key}, count(*) AS replaced_rows FROM {old} GROUP BY ALL",
     )
-    gone = " UNION ".join(
-        f"SELECT {key} FROM {relation}"
-        for relation in (keys, *([parquet_files(parent.tombstones)] if parent.tombstones else []))
-    )
+    [removed] = engine.row(f"SELECT coalesce(sum(replaced_rows), 0) FROM {known}")
+    delta = engine.table(f"delta of {parent.name}", _delta(parent, keys, rows, key))
     tombstones = engine.table(
-        f"tombstones of {parent.name}",
-        f"SELECT {key} FROM ({gone}) SEMI JOIN {parquet_files(parent.base)} USING ({key})",
+        f"tombstones of {parent.name}", _tombstones(parent, f"(SELECT {key} FROM {known})")
     )
     base = _count(engine, parquet_files(parent.base))
     if _count(engine, delta) + _count(engine, tombstones) > MERGED_ABOVE * base:
+        kept = f"SELECT * FROM {Tables.relation(parent)} ANTI JOIN {keys} USING ({key})"
         return write_whole(engine, staged, f"({kept} UNION ALL BY NAME SELECT * FROM {rows})")
     staged.adopt(parent)
-    engine.copy_to(f"SELECT * FROM {delta}", staged.path("delta"))
-    engine.copy_to(f"SELECT * FROM {tombstones}", staged.path("tombstones"))
-    return total
+    engine.copy_to(f"FROM {delta}", staged.path("delta"))
+    engine.copy_to(f"FROM {tombstones}", staged.path("tombstones"))
+    return parent.rows - int(removed) + _count(engine, rows)
 
 
-def _relation(version: TableVersion, columns: str) -> str:
-    return f"(SELECT {columns} FROM {Tables.relation(version)})"
+def _delta(parent: TableVersion, keys: str, rows: str, key: str) -> str:
+    if not parent.delta:
+        return f"SELECT * FROM {rows}"
+    kept = f"SELECT * FROM {parquet_files(parent.delta)} ANTI JOIN {keys} USING ({key})"
+    return f"{kept} UNION ALL BY NAME SELECT * FROM {rows}"
+
+
+def _tombstones(parent: TableVersion, keys: str) -> str:
+    # Keys that are in the delta only are among them: to remove them from the base, too, changes nothing.
+    if not parent.tombstones:
+        return f"FROM {keys}"
+    return f"(FROM {keys}) UNION (FROM {parquet_files(parent.tombstones)})"
 
 
 def _count(engine: Engine, relation: str) -> int:

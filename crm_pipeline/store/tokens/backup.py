@@ -2,12 +2,13 @@
 
 Tokens stay encrypted with the state key, which is not in the file. Tables without meaning later are left out: the
 rate limiter's permits, which expire by themselves, and the list of migrations, which the product has. Dagster's runs
-and events are left out as well.
+and events are left out as well. The tombstones of erased persons, a file of keyed hashes, are included.
 
 A file holds `manifest.json` and, for each table, `<table>.copy` in PostgreSQL's text format with the columns that the
 manifest names. Tables that later versions add are included without further work.
 """
 
+import json
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from psycopg2.sql import SQL, Composable, Identifier, Literal
 
 from crm_pipeline.kernel.errors import ConfigError, CorruptFile, StoreError
 from crm_pipeline.store import files
+from crm_pipeline.store.landing.tombstones import FILE as TOMBSTONES
+from crm_pipeline.store.landing.tombstones import Tombstones
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.postgres.migrations import migration_files
 from crm_pipeline.store.tokens.state_key import StateKey
@@ -76,8 +79,17 @@ class Backup:
     migrations: tuple[str, ...]
 
 
-def backup(database: Database, key: StateKey, path: Path, now: datetime) -> Backup:
+def backup(
+    database: Database, key: StateKey, path: Path, now: datetime, data: Path | None = None
+) -> Backup:
     """Write a consistent backup, readable for this user only; return its contents.
+
+    Args:
+        database: migrated.
+        key: that the tokens are encrypted with.
+        path: of the new file.
+        now: when it is made.
+        data: the data folder with the tombstones of erased persons; None leaves them out.
 
     Raises:
         StoreError: the file cannot be written; an existing one stays.
@@ -100,6 +112,8 @@ def backup(database: Database, key: StateKey, path: Path, now: datetime) -> Back
                 tables={table: _Table(columns[table], rows[table]) for table in columns},
                 key=key.seal(_PROOF, context=_CONTEXT),
             )
+            if data is not None and (tombstones := Tombstones.at(data)):
+                archive.writestr(TOMBSTONES, json.dumps(tombstones.to_dict(), indent=1))
             archive.writestr(_MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
     return Backup(path, now, rows, tuple(migrations))
 
@@ -111,6 +125,7 @@ def restore(
     *,
     is_replacing: bool = False,
     without_tokens: bool = False,
+    data: Path | None = None,
 ) -> Backup:
     """Restore a backup, all of it or nothing; return its contents.
 
@@ -120,6 +135,7 @@ def restore(
         path: of a file that `backup` wrote.
         is_replacing: empty the tables first; otherwise they must be empty.
         without_tokens: leave the tokens in the database as they are, because the key is lost.
+        data: the data folder, whose tombstones of erased persons get those of the backup; none is removed.
 
     Raises:
         ConfigError: the tables are not empty, or another key is needed.
@@ -136,6 +152,9 @@ def restore(
         with database.transaction() as cursor:
             for table in wanted:
                 _refill(cursor, archive, table, manifest.tables[table], is_replacing)
+            if data is not None and TOMBSTONES in archive.namelist():
+                saved = Tombstones.from_dict(json.loads(archive.read(TOMBSTONES)))
+                Tombstones.at(data).merged(saved).write(data)
     return Backup(
         path,
         manifest.made_at,

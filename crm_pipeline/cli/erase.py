@@ -1,0 +1,153 @@
+"""`erase`: a person's values leave every store, and a search proves it."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crm_pipeline.kernel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from crm_pipeline.erasure.run import Outcome
+    from crm_pipeline.settings import Settings
+
+
+def erase(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="EMAIL|KEY", help="An e-mail address, or <connection>:<object>:<id>."
+        ),
+    ],
+    *,
+    only_plan: Annotated[
+        bool, typer.Option("--plan", help="Show what would go; this is the default.")
+    ] = False,
+    is_applied: Annotated[
+        bool, typer.Option("--apply", help="Erase it, and search for what is left.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """Erase a person from everything below data/ and from PostgreSQL.
+
+    An address stands for all records of persons that have it, in any connection; a key for one record and those
+    that were merged into it. Activities with nobody else go as well; in other linked records names and phones
+    are replaced, and addresses everywhere. With --apply a search of all bytes follows: exit code 1 if it finds an
+    address, with the files. Later reads do not bring the person back, unless the record was created in
+    the CRM after the erasure. Erase the person in the CRM as well: this command changes nothing there.
+
+    For instance:
+
+      crm-pipeline erase jane@acme.example
+      crm-pipeline erase salesforce_acme:Contact:003xx000004TmiQ --apply
+    """
+    from crm_pipeline.cli.console import emit_json, working
+    from crm_pipeline.cli.workspace import load_settings
+    from crm_pipeline.erasure import run
+    from crm_pipeline.store.postgres.database import running_database
+
+    if only_plan and is_applied:
+        raise ConfigError("--plan and --apply exclude each other.", cure="Give one of the two.")
+    settings = load_settings()
+    if is_applied:
+        _require_rest(settings)
+    with working("erasing" if is_applied else "searching"), running_database(settings) as database:
+        do = run.apply if is_applied else run.plan
+        outcome = do(settings, target, database)
+    if as_json:
+        emit_json(_record(outcome))
+    else:
+        _show(outcome)
+    if is_applied and not outcome.is_proven:
+        raise typer.Exit(1)
+
+
+def _require_rest(settings: "Settings") -> None:
+    """Refuse while `up` runs, whose runs would write what is being erased."""
+    from crm_pipeline.supervisor.stack_lock import stack_of
+
+    holder = stack_of(settings.data)
+    if holder is not None:
+        raise ConfigError(
+            f"{holder} is running on {settings.data}, and may be building tables.",
+            cure="Stop it (Ctrl-C), erase, and start it again.",
+        )
+
+
+def _record(outcome: "Outcome") -> dict[str, Any]:
+    subject, searched = outcome.found.subject, outcome.searched
+    return {
+        "records": sorted(map(str, subject.records)),
+        "linked": sorted(map(str, subject.linked)),
+        "addresses": len(subject.addresses),
+        "shared_addresses": outcome.found.shared,
+        "stores": {
+            erased.store: {
+                "rows": erased.rows,
+                "values": erased.values,
+                "files": sorted(map(str, erased.files)),
+            }
+            for erased in outcome.erased
+        },
+        "is_applied": outcome.is_applied,
+        "is_proven": outcome.is_proven if searched else None,
+        "searched": {
+            "files": searched.files,
+            "bytes": searched.bytes,
+            "decoded": searched.kinds,
+            "found": {str(path): sorted(names) for path, names in searched.found.items()},
+            "unreadable": sorted(map(str, searched.unreadable)),
+        }
+        if searched
+        else None,
+        "unowned": outcome.unowned,
+    }
+
+
+def _show(outcome: "Outcome") -> None:
+    from crm_pipeline.cli.console import output, say, table
+
+    subject = outcome.found.subject
+    for record in sorted(subject.records):
+        say(f"{'erased' if outcome.is_applied else 'would go'}: {record}")
+    rows = [
+        (erased.store, erased.rows, erased.values, len(erased.files)) for erased in outcome.erased
+    ]
+    columns = ("store", "rows removed", "rows with values replaced", "files")
+    output().print(table("", columns, rows, numbers=(1, 2, 3)))
+    say(
+        f"{len(subject.records):,} records, {len(subject.addresses):,} addresses; {len(subject.linked):,} records of "
+        "others are linked."
+    )
+    if outcome.found.shared:
+        say(
+            f"{outcome.found.shared:,} addresses stay, because records of others have them as well."
+        )
+    for name in outcome.unowned:
+        say(f"data/{name} belongs to no store, so nothing is erased from it; it is searched.")
+    if outcome.searched is None:
+        say("Nothing was changed; --apply erases.")
+        return
+    _show_proof(outcome)
+
+
+def _show_proof(outcome: "Outcome") -> None:
+    import sys
+
+    from crm_pipeline.cli.console import say
+    from crm_pipeline.cli.failures import paragraph
+
+    searched = outcome.searched
+    assert searched is not None
+    decoded = ", ".join(f"{number:,} {kind}" for kind, number in sorted(searched.kinds.items()))
+    say(
+        f"Searched {searched.files:,} files, {searched.bytes:,} bytes, decoded: {decoded or 'none'}."
+    )
+    for path, names in sorted(searched.found.items()):
+        sys.stderr.write(
+            paragraph(f"{path} still holds: {', '.join(sorted(names))}", "error") + "\n"
+        )
+    for path in searched.unreadable:
+        text = f"{path} cannot be decoded, so it is not known what it holds."
+        sys.stderr.write(paragraph(text, "error") + "\n")
+    if outcome.is_proven:
+        say("No address is left.")
