@@ -258,9 +258,11 @@ def make(
         made.answers.close()
 
 
-def kept(root: Path, logins: Mapping[str, Login] = DEMO) -> Prepared:
+def kept(root: Path, logins: Mapping[str, Login] = DEMO, database_url: str = "") -> Prepared:
     """Return a world that was made: it can be queried, and built again in a copy."""
     _, environ = connections_text(logins)
+    if database_url:
+        environ["CRM_DATABASE_URL"] = database_url
     workspace = Workspace(load_settings(root, environ), clock=FrozenClock(NOW))
     return Prepared(Answers.saved(root / _ANSWERS, logins), workspace)
 
