@@ -34,10 +34,11 @@ _VENDORS: Mapping[str, Callable[..., VendorApi]] = {
 
 @dataclass(frozen=True)
 class Login:
-    """A vendor, and what opens one account there."""
+    """A vendor, what opens one account there, and the sandbox's name of that account."""
 
     vendor: str
     secrets: Mapping[str, str]
+    account: str = "main"
 
 
 _SALESFORCE = Login(
@@ -51,6 +52,7 @@ _PARTNER = Login(
         "client_secret": "5a9d0b0e-0000-4000-8000-00000000cafe",
         "refresh_token": "eu1-sandbox-refresh-token-second",
     },
+    "second",
 )
 _PIPEDRIVE = "5a4db0c5a4db0c5a4db0c5a4db0c5a4db0c0000"
 _ZOHO = {
@@ -73,8 +75,8 @@ DEMO: Mapping[str, Login] = {
 OTHERS: Mapping[str, Login] = {
     "salesforce_other": _SALESFORCE,
     "hubspot_other": _PARTNER,
-    "pipedrive_other": Login("pipedrive", {"token": f"{_PIPEDRIVE}2"}),
-    "zoho_other": Login("zoho", _ZOHO["second"]),
+    "pipedrive_other": Login("pipedrive", {"token": f"{_PIPEDRIVE}2"}, "second"),
+    "zoho_other": Login("zoho", _ZOHO["second"], "second"),
 }
 """The sandbox's other accounts, with other zones, currencies and stages; Salesforce has only one org."""
 
@@ -232,6 +234,13 @@ class Answers:
                     self.gone(connection, obj)
             for obj, field in LABELS[vendor]:
                 self.labels(connection, obj, field)
+
+    def change(
+        self, connection: str, obj: str, changed: Callable[[Record], Mapping[str, Any]]
+    ) -> None:
+        """Take other values into the live records of an object, as if the vendor had answered them."""
+        for record in self.of(connection, obj):
+            record.update(changed(record))
 
     def save(self, path: Path) -> None:
         """Save the responses, for `Answers.saved`."""

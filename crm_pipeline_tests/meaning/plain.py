@@ -9,6 +9,27 @@ from typing import Any, Protocol
 from crm_pipeline_tests.meaning.rows import Account, Row, Rows
 
 Record = Mapping[str, Any]
+_OBJECTS: Mapping[str, Mapping[str, str]] = {
+    "salesforce": {
+        "contacts": "Contact",
+        "companies": "Account",
+        "leads": "Lead",
+        "users": "User",
+        "deals": "Opportunity",
+        "campaigns": "Campaign",
+    },
+    "hubspot": {"users": "owners"},
+    "pipedrive": {"contacts": "persons", "companies": "organizations"},
+    "zoho": {
+        "contacts": "Contacts",
+        "companies": "Accounts",
+        "leads": "Leads",
+        "users": "Users",
+        "deals": "Deals",
+        "campaigns": "Campaigns",
+    },
+}
+"""The vendors' names of what the tables hold, where they differ: keys are made of them."""
 
 
 class Asked(Protocol):
@@ -60,7 +81,8 @@ class Source:
 
     def key(self, table: str, record: object) -> str | None:
         """Return a key of a record over all connections; None of none."""
-        return None if record in (None, "") else f"{self.account.connection}:{table}:{record}"
+        obj = _OBJECTS[self.account.vendor].get(table, table)
+        return None if record in (None, "") else f"{self.account.connection}:{obj}:{record}"
 
     def own(self, obj: str, column: str, record: Record) -> Any:
         """Return the value of a column to which the user has mapped a custom field."""
@@ -89,6 +111,20 @@ def money(value: object) -> Decimal | None:
 def name_of(*parts: str | None) -> str | None:
     """Compose a name of its parts."""
     return " ".join(part for part in parts if part) or None
+
+
+def points(*fields: tuple[str, str | None]) -> list[Row]:
+    """Return the contact points of fields, each `(label, value)`; the first that is filled is the main one."""
+    filled = [(label, value) for label, value in fields if value not in (None, "")]
+    return [
+        {"value": value, "label": label, "is_primary": place == 0}
+        for place, (label, value) in enumerate(filled)
+    ]
+
+
+def with_fax(listed: list[Row], fax: str | None) -> list[Row]:
+    """Return phones and the fax behind them, which is never the main one."""
+    return [*listed, *({**point, "is_primary": False} for point in points(("fax", fax)))]
 
 
 def yes(value: object) -> bool | None:

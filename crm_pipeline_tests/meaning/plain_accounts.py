@@ -12,6 +12,7 @@ from crm_pipeline_tests.meaning import (
     plain_zoho,
 )
 from crm_pipeline_tests.meaning.plain import Maker, Source, live_only
+from crm_pipeline_tests.meaning.plain_verdicts import add_verdicts
 from crm_pipeline_tests.meaning.rows import Account, Rows
 
 _MAKERS: Mapping[str, Maker] = {
@@ -22,13 +23,16 @@ _MAKERS: Mapping[str, Maker] = {
 }
 
 
-def rows_of(answers: Any, connections: Mapping[str, Connection], now: datetime) -> Rows:
+def rows_of(
+    answers: Any, connections: Mapping[str, Connection], now: datetime, shared_from: int
+) -> Rows:
     """Return what the vendors answer as plain rows.
 
     Args:
         answers: of the vendors, see `meaning.answers.Answers`.
         connections: the configured ones, by name.
         now: the questions' present.
+        shared_from: so many people make a number shared.
     """
     accounts = {}
     for name, connection in connections.items():
@@ -40,4 +44,6 @@ def rows_of(answers: Any, connections: Mapping[str, Connection], now: datetime) 
         source = Source(accounts[name], answers, objects, rows, connection.mapping)
         _MAKERS[connection.vendor](source)
         live_only(rows, name)
+    regions = {name: connection.country for name, connection in connections.items()}
+    add_verdicts(rows, regions, shared_from)
     return rows

@@ -12,6 +12,8 @@ from crm_pipeline_tests.meaning.plain import (
     moment,
     money,
     name_of,
+    points,
+    with_fax,
     yes,
 )
 from crm_pipeline_tests.meaning.rows import Row
@@ -43,7 +45,12 @@ def make(source: Source) -> None:
     add(
         "companies",
         (
-            {"company_key": key("companies", r["id"]), "name": r["properties"]["name"]}
+            {
+                "company_key": key("companies", r["id"]),
+                "name": r["properties"]["name"],
+                "country": r["properties"]["country"],
+                "phones": points(("main", r["properties"]["phone"])),
+            }
             for r in source.of("companies")
         ),
     )
@@ -87,6 +94,7 @@ def _user(source: Source, owner: Record, *, is_active: bool) -> Row:
         "user_key": source.key("users", owner["id"]),
         "full_name": name_of(owner["firstName"], owner["lastName"]),
         "email": owner["email"],
+        "emails": points(("main", owner["email"])),
         "is_active": is_active,
     }
 
@@ -112,7 +120,14 @@ def _contact(source: Source, record: Record) -> Row:
         "full_name": name_of(properties["firstname"], properties["lastname"]),
         "title": properties["jobtitle"] or None,
         "email": properties["email"] or next(iter(others), None),
-        "emails": [{"value": other, "label": "other", "is_primary": False} for other in others],
+        "emails": _emails(properties["email"], others),
+        "phones": with_fax(
+            points(("main", properties["phone"]), ("mobile", properties["mobilephone"])),
+            properties["fax"],
+        ),
+        "country": properties["country"],
+        "source": properties["hs_analytics_source"],
+        "modified_at": moment(record["updatedAt"]),
         "email_opt_out": _any(outs),
         "email_bounced": _any(bounces) or False,
         "is_quarantined": yes(properties["hs_email_quarantined"]),
@@ -121,9 +136,15 @@ def _contact(source: Source, record: Record) -> Row:
     }
 
 
+def _emails(main: str | None, others: Iterable[str]) -> list[Row]:
+    """Return the main address and the others; without a main one the first of them is that."""
+    return points(("main", main), *(("other", other) for other in others if other != main))
+
+
 def _lead(source: Source, record: Record) -> Row:
     return {
         "lead_key": source.key("leads", record["id"]),
+        "name": record["properties"]["hs_lead_name"],
         "contact_key": source.key("contacts", record["properties"]["hs_primary_contact_id"]),
         "source": record["properties"]["hs_lead_source"] or None,
         "created_at": moment(record["createdAt"]),

@@ -10,6 +10,7 @@ from crm_pipeline_tests.meaning.plain import (
     linked,
     moment,
     money,
+    points,
 )
 from crm_pipeline_tests.meaning.rows import Row
 
@@ -35,6 +36,8 @@ def make(source: Source) -> None:
                 "user_key": key("users", r["id"]),
                 "full_name": r["name"],
                 "is_active": r["active_flag"],
+                "emails": points(("main", r["email"])),
+                "phones": points(("main", r["phone"])),
             }
             for r in source.of("users")
         ),
@@ -74,20 +77,24 @@ def _stage(source: Source, record: Record) -> Row:
 
 
 def _contact(source: Source, record: Record) -> Row:
-    emails = [entry for entry in record.get("emails") or () if entry["value"]]
-    ordered = sorted(emails, key=lambda entry: not entry["primary"])
+    emails = _listed(record.get("emails"))
     return {
         "contact_key": source.key("contacts", record["id"]),
         "full_name": record["name"],
         "title": record.get("job_title") or None,
-        "email": ordered[0]["value"] if ordered else None,
-        "emails": [
-            {"value": entry["value"], "label": entry["label"], "is_primary": entry["primary"]}
-            for entry in emails
-        ],
+        "email": emails[0]["value"] if emails else None,
+        "emails": emails,
+        "phones": _listed(record.get("phones")),
+        "modified_at": moment(record["update_time"]),
         "email_opt_out": _OUT.get(record.get("marketing_status") or ""),
         "company_key": source.key("companies", record.get("org_id")),
     }
+
+
+def _listed(entries: list[Record] | None) -> list[Row]:
+    """Return contact points, the main one first."""
+    filled = sorted(entries or (), key=lambda entry: not entry["primary"])
+    return points(*((entry["label"], entry["value"]) for entry in filled))
 
 
 def _channel(record: Record, channels: dict[str, str]) -> str | None:
@@ -98,6 +105,7 @@ def _channel(record: Record, channels: dict[str, str]) -> str | None:
 def _lead(source: Source, record: Record, channels: dict[str, str]) -> Row:
     return {
         "lead_key": source.key("leads", record["id"]),
+        "name": record["title"],
         "contact_key": source.key("contacts", record.get("person_id")),
         "source": _channel(record, channels) or record.get("source_name") or None,
         "created_at": moment(record["add_time"]),

@@ -9,6 +9,8 @@ from crm_pipeline_tests.meaning.plain import (
     linked,
     moment,
     money,
+    points,
+    with_fax,
 )
 from crm_pipeline_tests.meaning.rows import Row
 
@@ -25,14 +27,25 @@ def make(source: Source) -> None:
     add(
         "users",
         (
-            {"user_key": key("users", r["Id"]), "full_name": r["Name"], "is_active": r["IsActive"]}
+            {
+                "user_key": key("users", r["Id"]),
+                "full_name": r["Name"],
+                "is_active": r["IsActive"],
+                "emails": points(("main", r["Email"])),
+                "phones": points(("main", r["Phone"]), ("mobile", r["MobilePhone"])),
+            }
             for r in source.of("User")
         ),
     )
     add(
         "companies",
         (
-            {"company_key": key("companies", r["Id"]), "name": r["Name"]}
+            {
+                "company_key": key("companies", r["Id"]),
+                "name": r["Name"],
+                "country": r["BillingCountry"],
+                "phones": with_fax(points(("main", r["Phone"])), r["Fax"]),
+            }
             for r in source.of("Account")
         ),
     )
@@ -70,7 +83,21 @@ def _contact(source: Source, record: Record) -> Row:
         "contact_key": source.key("contacts", record["Id"]),
         "full_name": record["Name"],
         "title": record["Title"],
+        "source": record["LeadSource"],
+        "country": record["MailingCountry"],
+        "modified_at": moment(record["SystemModstamp"]),
         "email": record["Email"],
+        "emails": points(("main", record["Email"])),
+        "phones": with_fax(
+            points(
+                ("main", record["Phone"]),
+                ("mobile", record["MobilePhone"]),
+                ("home", record["HomePhone"]),
+                ("other", record["OtherPhone"]),
+                ("assistant", record["AssistantPhone"]),
+            ),
+            record["Fax"],
+        ),
         "email_opt_out": record["HasOptedOutOfEmail"],
         "email_bounced": _bounced(record),
         "company_key": source.key("companies", record["AccountId"]),
@@ -80,6 +107,14 @@ def _contact(source: Source, record: Record) -> Row:
 def _lead(source: Source, record: Record) -> Row:
     return {
         "lead_key": source.key("leads", record["Id"]),
+        "full_name": record["Name"],
+        "company_key": source.key("companies", record["ConvertedAccountId"]),
+        "country": record["Country"],
+        "modified_at": moment(record["SystemModstamp"]),
+        "emails": points(("main", record["Email"])),
+        "phones": with_fax(
+            points(("main", record["Phone"]), ("mobile", record["MobilePhone"])), record["Fax"]
+        ),
         "source": record["LeadSource"],
         "created_at": moment(record["CreatedDate"]),
         "is_converted": record["IsConverted"],

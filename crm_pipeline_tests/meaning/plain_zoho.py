@@ -12,6 +12,8 @@ from crm_pipeline_tests.meaning.plain import (
     linked,
     moment,
     money,
+    points,
+    with_fax,
 )
 from crm_pipeline_tests.meaning.rows import Row
 
@@ -30,6 +32,8 @@ def make(source: Source) -> None:
                 "user_key": key("users", r["id"]),
                 "full_name": r["full_name"],
                 "is_active": r["status"] == "active",
+                "emails": points(("main", r["email"])),
+                "phones": points(("main", r["phone"]), ("mobile", r["mobile"])),
             }
             for r in source.of("Users")
         ),
@@ -37,7 +41,12 @@ def make(source: Source) -> None:
     add(
         "companies",
         (
-            {"company_key": key("companies", r["id"]), "name": r["Account_Name"]}
+            {
+                "company_key": key("companies", r["id"]),
+                "name": r["Account_Name"],
+                "country": r["Billing_Country"],
+                "phones": with_fax(points(("main", r["Phone"])), r["Fax"]),
+            }
             for r in source.of("Accounts")
         ),
     )
@@ -92,16 +101,37 @@ def _opted_out(record: Record) -> bool | None:
 
 def _contact(source: Source, record: Record) -> Row:
     basis = record.get("Data_Processing_Basis_Details") or {}
-    second = record.get("Secondary_Email")
     return {
         "contact_key": source.key("contacts", record["id"]),
         "full_name": record["Full_Name"],
         "title": record.get("Title"),
-        "email": record.get("Email") or second,
-        "emails": [{"value": second, "label": "other", "is_primary": False}] if second else [],
+        **_reached(record),
+        "country": record["Mailing_Country"],
+        "phones": with_fax(
+            points(
+                ("main", record["Phone"]),
+                ("mobile", record["Mobile"]),
+                ("home", record["Home_Phone"]),
+                ("other", record["Other_Phone"]),
+                ("assistant", record["Asst_Phone"]),
+            ),
+            record["Fax"],
+        ),
         "email_opt_out": _opted_out(record),
         "lawful_basis": basis.get("Data_Processing_Basis"),
         "company_key": source.key("companies", _id(record, "Account_Name")),
+    }
+
+
+def _reached(record: Record) -> Row:
+    """Return the addresses of a person; the second one is the main one where there is no other."""
+    main, second = record["Email"], record["Secondary_Email"]
+    listed = points(("main", main), ("other", None if second == main else second))
+    return {
+        "email": listed[0]["value"] if listed else None,
+        "emails": listed,
+        "source": record["Lead_Source"],
+        "modified_at": moment(record["Modified_Time"]),
     }
 
 
@@ -109,13 +139,21 @@ def _lead(source: Source, record: Record) -> Row:
     converted = moment(record.get("Converted_Date_Time"))
     return {
         "lead_key": source.key("leads", record["id"]),
-        "source": record.get("Lead_Source"),
+        **_reached(record),
+        "full_name": record["Full_Name"],
+        "company_key": source.key("companies", _id(record, "Converted_Account")),
+        "country": record["Country"],
+        "phones": with_fax(
+            points(("main", record["Phone"]), ("mobile", record["Mobile"])), record["Fax"]
+        ),
         "created_at": moment(record["Created_Time"]),
         "is_converted": record.get("Converted__s"),
         "converted_on": converted and source.account.day(converted),
         "converted_contact_key": source.key("contacts", _id(record, "Converted_Contact")),
-        "email": record.get("Email") or record.get("Secondary_Email"),
         "email_opt_out": _opted_out(record),
+        "lawful_basis": (record.get("Data_Processing_Basis_Details") or {}).get(
+            "Data_Processing_Basis"
+        ),
     }
 
 

@@ -21,7 +21,12 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import extract, note_account
+from crm_pipeline.stages.verified import Choices, Verified, Verifiers, verify
+from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline_tests.meaning.answers import DEMO, Answers, Login
+from crm_pipeline_tests.meaning.odd_values import plant
+from crm_pipeline_tests.meaning.plain_accounts import rows_of
+from crm_pipeline_tests.meaning.rows import Rows
 from crm_sandbox.clock import SandboxClock
 from crm_sandbox.server import SandboxServer
 
@@ -29,6 +34,10 @@ NOW = "2026-11-23T10:00:00Z"
 CHECKOUT = Path(__file__).resolve().parents[2]
 _CEILINGS = ("private", "marketplace", "search", "associations")
 _ANSWERS = "answers.json"
+_COUNTRIES = {"pipedrive": "US"}
+"""Of accounts whose records have none."""
+_VERIFICATION = {"shared_from": 4}
+"""So few people share a number in a small world."""
 _SHIPPED = {"salesforce": "salesforce_demo", "hubspot": "hubspot_demo"} | {
     "pipedrive": "pipedrive_demo",
     "zoho": "zoho_demo",
@@ -71,6 +80,12 @@ class Prepared:
             found.execute(f"ATTACH '{path}' AS published (READ_ONLY)")
             found.execute("USE published")
         return self._sessions[zone]
+
+    def plain_rows(self) -> Rows:
+        """Return what the vendors answer as plain rows, as of the publish."""
+        settings, now = self.workspace.settings, self.workspace.clock.now()
+        shared_from = settings.verification.shared_from
+        return rows_of(self.answers, settings.connections, now, shared_from)
 
     def close(self) -> None:
         """Close all sessions."""
@@ -130,12 +145,32 @@ class Prepared:
                         limit=workspace.settings.quarantine,
                     )
 
+    def verify(self, verifiers: Verifiers | None = None, engine: Engine | None = None) -> Verified:
+        """Judge all addresses and numbers, as the asset does, or by other verifiers and another engine."""
+        workspace = self.workspace
+        chosen, connections = workspace.settings.verification, workspace.settings.connections
+        regions = {name: connection.country for name, connection in connections.items()}
+        with workspace.verifiers() as usual, engine or workspace.engine() as running:
+            return verify(
+                workspace.tables,
+                running,
+                verifiers or usual,
+                Choices(regions, chosen.expires, chosen.shared_from),
+                wanted=_wanted(workspace),
+                now=workspace.clock.now(),
+            )
+
     def publish(self) -> None:
         """Put all tables into the file."""
         workspace = self.workspace
         fresh = workspace.freshness()
         with workspace.engine() as engine:
             publish(workspace.landing, workspace.tables, engine, freshness=fresh, is_forced=True)
+
+
+def _wanted(workspace: Workspace) -> set[str]:
+    """Return the normalized tables that the stage reads, by the names under which the store keeps them."""
+    return {name for name in workspace.tables.current().tables if name.startswith("normalized/")}
 
 
 def connections_text(
@@ -154,8 +189,10 @@ def connections_text(
             variable = f"{name}_{secret}".upper()
             entry["auth"][f"{secret}_env"] = variable
             environ[variable] = value
+        if login.vendor in _COUNTRIES:
+            entry["country"] = _COUNTRIES[login.vendor]
         entries[name] = entry
-    return yaml.safe_dump({"connections": entries}), environ
+    return yaml.safe_dump({"connections": entries, "verification": _VERIFICATION}), environ
 
 
 def _lift_ceilings(sandbox: SandboxServer) -> None:
@@ -203,6 +240,8 @@ def make(
         vendors={login.vendor for login in logins.values()},
     ) as sandbox:
         _lift_ceilings(sandbox)
+        for login in logins.values():
+            plant(sandbox, login.vendor, login.account)
         text, environ = connections_text(logins, without)
         root.mkdir(exist_ok=True)
         (root / "connections.yaml").write_text(text)
@@ -213,14 +252,17 @@ def make(
             patch.setattr(os, "fsync", lambda _: None)  # no power cut is part of this
             made.read()
             made.build()
+            made.verify()
             made.publish()
         made.answers.save(root / _ANSWERS)
         made.answers.close()
 
 
-def kept(root: Path, logins: Mapping[str, Login] = DEMO) -> Prepared:
+def kept(root: Path, logins: Mapping[str, Login] = DEMO, database_url: str = "") -> Prepared:
     """Return a world that was made: it can be queried, and built again in a copy."""
     _, environ = connections_text(logins)
+    if database_url:
+        environ["CRM_DATABASE_URL"] = database_url
     workspace = Workspace(load_settings(root, environ), clock=FrozenClock(NOW))
     return Prepared(Answers.saved(root / _ANSWERS, logins), workspace)
 

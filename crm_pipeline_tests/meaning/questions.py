@@ -39,14 +39,14 @@ ANSWERS: dict[str, Answer] = {
     "19_pipeline_on_a_past_day.sql": questions_work.past_pipeline,
     "21_who_may_be_written_to.sql": questions_people.not_refusing,
 }
-"""Queries over schema `crm`, by file; two more are about `ops`, which no CRM has."""
+"""Queries over what CRMs have, by file; two more are about `ops`, which none has."""
 OF_VERDICTS: dict[str, Answer] = {
     "22_what_may_be_mailed.sql": questions_verdicts.may_be_mailed,
     "23_bounce_risk_by_source.sql": questions_verdicts.bounce_risk,
     "24_phones_that_cannot_be_dialled.sql": questions_verdicts.undiallable,
     "25_mistyped_addresses.sql": questions_verdicts.mistyped,
 }
-"""Queries about verdicts, which no CRM has either: drawn verdicts answer them."""
+"""Queries about verdicts, which the stage `verified` adds."""
 
 _CLOSE = 1e-3
 """Queries round; so much may two ways of rounding differ, in parts of the value or, below one, in whole."""

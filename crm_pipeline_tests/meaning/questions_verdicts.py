@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from crm_pipeline_tests.meaning.drawn_verdicts import normal_forms
 from crm_pipeline_tests.meaning.questions_deals import Lines, share
 from crm_pipeline_tests.meaning.questions_people import plain_address
 from crm_pipeline_tests.meaning.rows import Row, Rows
 
 _KEYS = {"contacts": "contact_key", "companies": "company_key", "leads": "lead_key"}
+_NAMED = {**_KEYS, "users": "user_key"}
 UNUSABLE = "undeliverable"
 
 
@@ -31,7 +31,7 @@ def _address(row: Row) -> str | None:
 
 def _refused(rows: Rows) -> set[str]:
     """Return every address of those who refused, and every main address that bounced, of deleted people as well."""
-    judged = {row["value"] for row in rows.of("email_verdicts")}
+    judged = rows.grouped("email_verdicts", lambda row: row["value"])
     refused: set[str] = set()
     for table in ("contacts", "contacts_deleted", "leads", "leads_deleted"):
         for row in rows.of(table):
@@ -42,8 +42,8 @@ def _refused(rows: Rows) -> set[str]:
                 texts = [row.get("email")]
             for text in filter(None, texts):
                 refused.add(plain_address(text))
-                if text in judged:
-                    refused |= {normal.lower() for normal in normal_forms(text) if normal}
+                normal = (row["email_normalized"] for row in judged.get(text, ()))
+                refused |= {address.lower() for address in normal if address}
     return refused
 
 
@@ -64,7 +64,7 @@ def contactable(rows: Rows) -> dict[str, Row]:
             able,
             key=lambda one: (
                 one[0],
-                -one[1]["modified_at"].timestamp(),
+                -one[1]["modified_at"].timestamp() if one[1].get("modified_at") else 0.0,
                 one[1][_KEYS[one[0]]],
             ),
         )
@@ -133,7 +133,7 @@ def bounce_risk(rows: Rows) -> Lines:
 def _names(rows: Rows) -> dict[str, Any]:
     return {
         row[key]: row.get("full_name") or row.get("name")
-        for table, key in _KEYS.items()
+        for table, key in _NAMED.items()
         for row in rows.of(table)
     }
 

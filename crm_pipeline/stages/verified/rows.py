@@ -20,6 +20,7 @@ from crm_pipeline.stages.verified.sources import PERSONS
 from crm_pipeline.stages.verified.verifiers import Expiry, Verifiers, judged
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
+from crm_pipeline.verification import PHONE_RULE
 
 SHARED = "shared"
 _PERSONS = ", ".join(map(literal, PERSONS))
@@ -256,8 +257,12 @@ class Rows:
 
     def _shared_applied(self) -> str:
         is_shared = "s.normalized IS NOT NULL"
+        # Reasons stand in the order of the vocabulary, also where one comes later.
+        words = ", ".join(literal(reason) for reason in PHONE_RULE)
+        known = f"list_append(v.reasons, '{SHARED}')"
+        added = f"list_filter([{words}], lambda word: list_contains({known}, word))"
         return (
-            f"(SELECT v.* REPLACE (CASE WHEN {is_shared} THEN list_append(v.reasons, '{SHARED}') ELSE v.reasons END "
+            f"(SELECT v.* REPLACE (CASE WHEN {is_shared} THEN {added} ELSE v.reasons END "
             f"AS reasons, CASE WHEN {is_shared} AND v.verdict IN ('valid', 'unknown') THEN 'risky' ELSE v.verdict END "
             f'AS verdict) FROM {self._verdicts[PHONE]} v LEFT JOIN "shared numbers" s '
             "ON s.normalized = v.phone_e164)"
