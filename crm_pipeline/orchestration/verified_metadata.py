@@ -48,10 +48,9 @@ def _sampled(done: Verified, kind: str, samples: Sequence[tuple[str, str, Sequen
     """Return the reasons with how many points have them, and masked values, as a Markdown table."""
     if not samples:
         return ""
-    points = done.by_reason(kind)
     lines = [
-        f"| {verdict} | {reason} | {points.get(reason, 0):,} | {', '.join(map(_MASKS[kind], values))} |"
+        f"| {verdict} | {reason} | {done.by_reason(kind, verdict).get(reason, 0):,} | {', '.join(map(_MASKS[kind], values))} |"
         for verdict, reason, values in samples
     ]
-    head = "| verdict | reason | points with the reason | such as |\n| --- | --- | --- | --- |"
+    head = "| verdict | reason | points with both | such as |\n| --- | --- | --- | --- |"
     return "\n".join([head, *lines])

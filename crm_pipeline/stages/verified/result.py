@@ -62,11 +62,11 @@ class Verified:
         points = self.points(kind)
         return self.points(kind, verdict) / points if points else 0.0
 
-    def by_reason(self, kind: str) -> dict[str, int]:
-        """Return the number of contact points by reason, the most frequent first."""
+    def by_reason(self, kind: str, verdict: str = "") -> dict[str, int]:
+        """Return the number of contact points by reason, all or those with a verdict, the most frequent first."""
         reasons: dict[str, int] = {}
         for count in self.counts:
-            if count.kind == kind:
+            if count.kind == kind and verdict in {"", count.verdict}:
                 for reason in count.reasons:
                     reasons[reason] = reasons.get(reason, 0) + count.points
         return dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
