@@ -1,8 +1,8 @@
 """Meaning: the published file of all accounts against what follows from the vendors' JSON, and planted faults.
 
 `python -m benchmarks.meaning [--contacts 2000] [--only faults]`. Three parts: the demo's five accounts in the demo's
-world; the sandbox's other accounts in a world of another seed; and faults in mappings, each planted alone, with the
-columns that caught it. What the sandbox cannot vary stands in `crm_pipeline_tests/meaning/answers.py`.
+world; the sandbox's other accounts in a world of another seed; and faults in mappings and in verdicts, each planted
+alone, with the columns that caught it. What the sandbox cannot vary stands in `crm_pipeline_tests/meaning/answers.py`.
 """
 
 import argparse
@@ -22,7 +22,16 @@ from crm_pipeline_tests.meaning.compare import Difference
 from crm_pipeline_tests.meaning.comparison import Comparison
 from crm_pipeline_tests.meaning.faults import FAULTS, caught
 from crm_pipeline_tests.meaning.pending import PENDING
-from crm_pipeline_tests.meaning.prepared import kept, make
+from crm_pipeline_tests.meaning.prepared import Prepared, kept, make
+from crm_pipeline_tests.meaning.verdict_facts import TABLES, compared, expected, shown
+from crm_pipeline_tests.meaning.verdict_faults import (
+    ADDED_FAULTS,
+    CONTACTABLE_FAULTS,
+    STAGE_FAULTS,
+    caught_in_added,
+    caught_in_contactable,
+    caught_in_stage,
+)
 
 WORLDS: Mapping[str, tuple[int, Mapping[str, Login]]] = {"demo": (7, DEMO), "other": (29, OTHERS)}
 
@@ -38,10 +47,12 @@ def report(contacts: int = 2_000, only: str = "") -> str:
             with migrated_server() as (folder, url):
                 make(folder / name, url, seed=seed, contacts=contacts, logins=logins)
                 parts.append(_compared(Comparison(kept(folder / name, logins))))
+                parts.append(_judged(kept(folder / name, logins)))
     if only in "faults":
         with migrated_server() as (folder, url):
             make(folder / "faults", url, seed=13, contacts=200, logins=DEMO)
             parts.append(_planted(Comparison(kept(folder / "faults"))))
+            parts.append(_planted_in_verdicts(kept(folder / "faults")))
     head = f"{time.perf_counter() - started_s:,.0f} s; {machine()}"
     return "\n\n".join([head, *parts])
 
@@ -63,6 +74,40 @@ def _compared(comparison: Comparison) -> str:
     listed = "\n".join(f"* {one}" for one in wrong)
     names = ("connection", "facts", "rows", "columns", "columns that differ", "of them pending")
     return f"{table(names, rows)}\n\n{listed}"
+
+
+def _judged(world: Prepared) -> str:
+    """Compare all verdicts, the columns beside records and whom one may write to."""
+    rows, wrong = world.plain_rows(), []
+    right, seen = expected(rows, rows.published_at), shown(world, zone="Asia/Kolkata")
+    lines = []
+    for name in TABLES:
+        found = compared(right, seen, (name,))
+        columns = {column for row in right[name].values() for column in row}
+        lines.append((name, f"{len(right[name]):,}", str(len(columns)), str(len(found))))
+        wrong += found
+    world.close()
+    listed = "\n".join(f"* {one}" for one in wrong)
+    return f"{table(('table', 'rows', 'columns', 'columns that differ'), lines)}\n\n{listed}"
+
+
+def _planted_in_verdicts(world: Prepared) -> str:
+    rows = world.plain_rows()
+    right = expected(rows, rows.published_at)
+    lines = []
+    for name, fault in STAGE_FAULTS.items():
+        with tempfile.TemporaryDirectory(prefix="crm-") as folder:
+            found = caught_in_stage(fault, world, right, Path(folder) / "spoilt")
+        lines.append((name, ", ".join(map(_short, found)) or "**nobody**"))
+    for faults, caught_by in (
+        (CONTACTABLE_FAULTS, caught_in_contactable),
+        (ADDED_FAULTS, caught_in_added),
+    ):
+        for name, change in faults.items():
+            found = caught_by(change, world, right)
+            lines.append((name, ", ".join(map(_short, found)) or "**nobody**"))
+    world.close()
+    return table(("fault in verdicts", "caught by (rows of all)"), lines)
 
 
 def _planted(comparison: Comparison) -> str:

@@ -24,8 +24,10 @@ class StageTable:
 
 
 _VERDICT = (
-    "undeliverable, risky, unknown or deliverable. Only a mail server can make it deliverable."
+    "undeliverable, risky, unknown (nothing speaks against it) or deliverable (a mailbox was confirmed, which only a "
+    "provider of verification does)."
 )
+_REASONS = "Why, at least one word: docs/analysts.md says what each means, and lists them in the order in which they stand."
 _PHONE_VERDICT = (
     "invalid (cannot be dialled), risky, unknown (fits its country's numbering plan; nobody was called) or valid (a line "
     "was confirmed)."
@@ -53,9 +55,7 @@ EMAIL_VERDICTS = StageTable(
         text("email_ascii", "The same with the domain in ASCII; NULL where that is not possible."),
         text("domain", "Its domain in lower case."),
         text("verdict", _VERDICT),
-        texts(
-            "reasons", "Why: see docs/analysts.md for the words. Empty: nothing speaks against it."
-        ),
+        texts("reasons", _REASONS),
         text("suggestion", "The address that was probably meant, where the domain looks mistyped."),
         text("method", "How it was judged: offline, or dns where mail servers were looked up."),
         _RECORDS,
@@ -73,14 +73,15 @@ PHONE_VERDICTS = StageTable(
         ),
         _POSITION,
         text("number", "The number within it, as written."),
-        text("phone_e164", "The number as it is dialled from anywhere; NULL where it is none."),
+        text(
+            "phone_e164",
+            "The number as it is dialled from anywhere, also of one that is invalid; NULL where it is none.",
+        ),
         text("extension", "Extension behind the number."),
         text("phone_type", "mobile, fixed_line, fixed_line_or_mobile, toll_free and so on."),
         text("phone_country", "Country of the number (ISO 3166 code)."),
         text("verdict", _PHONE_VERDICT),
-        texts(
-            "reasons", "Why: see docs/analysts.md for the words. Empty: nothing speaks against it."
-        ),
+        texts("reasons", _REASONS),
         _RECORDS,
         Column("people", "BIGINT", "How many of them are contacts and leads."),
         *_JUDGED,
@@ -106,7 +107,7 @@ CONTACT_POINTS = StageTable(
         text("region", "Country by which a phone number was read (ISO 3166 code)."),
         text("normalized", "email_normalized or phone_e164."),
         text("verdict", "The verdict of email_verdicts or phone_verdicts."),
-        Column("reasons", TEXTS, "Why. Empty: nothing speaks against it."),
+        Column("reasons", TEXTS, _REASONS),
         text("suggestion", "The address that was probably meant, where the domain looks mistyped."),
     ),
 )
@@ -119,7 +120,8 @@ OF_EMAILS = (
 """Added to published tables with an e-mail address."""
 OF_PHONES = (
     text(
-        "phone_e164", "The main phone as it is dialled from anywhere; NULL where it is no number."
+        "phone_e164",
+        "The main phone as it is dialled from anywhere, also of a number that is invalid; NULL where it is no number.",
     ),
     text(
         "phone_verdict",

@@ -71,7 +71,7 @@ _COLUMNS = {
     "company_key": "Joins companies.",
     "country": "Country, as the CRM writes it.",
     "verdict": "What the address is good for: risky, unknown or deliverable, see email_verdicts.",
-    "reasons": "Why: see docs/analysts.md for the words. Empty: nothing speaks against it.",
+    "reasons": "Why, at least one word: see docs/analysts.md for what they mean.",
     "lawful_basis": "Legal ground for processing the person's data, of this record. NULL is unknown.",
     "is_opt_out_known": (
         "Whether a live record with the address says that the person did not opt out. False: no CRM says anything."
