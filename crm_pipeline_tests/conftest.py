@@ -59,15 +59,7 @@ def no_waiting() -> Iterator[None]:
         yield
 
 
-def pytest_collection_finish() -> None:
-    # What was imported and collected by now stays to the end, and is half a million objects: the garbage
-    # collector need not look at them again and again.
-    gc.collect()
-    gc.freeze()
-
-
 def pytest_unconfigure() -> None:
-    gc.unfreeze()
     # The hook that hypothesis leaves behind keeps DuckDB's types alive until the interpreter ends,
     # and its binding then prints a page of warnings.
     gc.callbacks.clear()

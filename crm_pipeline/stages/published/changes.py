@@ -6,7 +6,7 @@ mapping of the same records is no change of the CRM.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -29,7 +29,6 @@ _NOT_COMPARED = frozenset({"batch_id", "url", *SOURCES})
 """Columns about how a record was read, about the account's web address, and verdicts on the record's values."""
 _log = structlog.get_logger("crm_pipeline.published")
 Counts = tuple[int, int, int, int]
-Columns = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,6 @@ class Changes:
     engine: Engine
     database: str
     published: Sequence[PublishedTable]
-    _listed: dict[str, Mapping[tuple[str, str], Columns]] = field(default_factory=dict, init=False)
 
     def table(self, since: Mapping[str, Snapshot | None]) -> OpsTable:
         """Return `ops.changes` for the snapshots in `since`; a snapshot that occurs twice is read once."""
@@ -93,7 +91,6 @@ class Changes:
         try:
             yield
         finally:
-            self._listed.pop(_BEFORE, None)
             self.engine.run(f"DETACH {_BEFORE}")
 
     def _compared(self) -> Iterator[tuple[tuple[str, str], Counts]]:
@@ -185,19 +182,10 @@ class Changes:
         now = dict(self.engine.rows(sql.format(self.database)))
         return [name for name in connections if was.get(name) != now.get(name)]
 
-    def _columns(self, database: str, table: str, schema: str = "crm") -> Columns:
-        """Return the columns of a table and their types; none where there is no such table."""
-        if database not in self._listed:
-            self._listed[database] = self._all_columns(database)
-        return self._listed[database].get((schema, table), {})
-
-    def _all_columns(self, database: str) -> Mapping[tuple[str, str], Columns]:
-        """Return the columns of all tables; DuckDB takes as long to list those of one."""
-        found: dict[tuple[str, str], dict[str, str]] = {}
-        rows: Iterable[tuple[str, str, str, str]] = self.engine.rows(
-            "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
-            f"WHERE database_name = {literal(database)}"
+    def _columns(self, database: str, table: str, schema: str = "crm") -> dict[str, str]:
+        rows: Iterable[tuple[Any, ...]] = self.engine.rows(
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            f"WHERE database_name = {literal(database)} AND schema_name = {literal(schema)} AND table_name = $name",
+            {"name": table},
         )
-        for schema, table, column, kind in rows:
-            found.setdefault((schema, table), {})[column] = kind
-        return found
+        return {name: str(kind) for name, kind in rows}

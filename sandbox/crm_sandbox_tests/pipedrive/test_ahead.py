@@ -1,5 +1,10 @@
 """Records that are rendered ahead of their pages."""
 
+from typing import Any
+
+import pytest
+
+from crm_sandbox.pipedrive import paging
 from crm_sandbox.pipedrive.ahead import RowsAhead
 
 
@@ -52,3 +57,25 @@ def test_a_list_by_time_is_the_truth_before_and_after_a_change(own) -> None:
     after = {row["id"]: row for row in listed()}
     assert after[before[3]["id"]]["name"] == "Changed"
     assert len(after) == len(before)
+
+
+def test_small_pages_are_rendered_together(own, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five records after five take one query in all, and each page is still as the records are by then."""
+    rendered: list[int] = []
+    texts_of = paging._texts
+
+    def counted(tables: Any, entity: Any, ids: list[int], *more: Any) -> dict[int, str]:
+        rendered.append(len(ids))
+        return texts_of(tables, entity, ids, *more)
+
+    monkeypatch.setattr(paging, "_texts", counted)
+    count = own.truth.count("persons")
+    assert len(own.every("/persons", limit=5)) == count
+    assert rendered == [count]
+
+    first = own.v2("/persons", limit=5).json()
+    following = first["data"][-1]["id"] + 1
+    own.truth.edit("persons", following, name="Renamed between two pages")
+    cursor = first["additional_data"]["next_cursor"]
+    second = own.data("/api/v2/persons", limit=5, cursor=cursor)
+    assert second[0]["name"] == "Renamed between two pages"

@@ -1,7 +1,8 @@
 """Records rendered ahead of the pages that will show them.
 
 In the order of time the records of a page lie all over the table, so that one page costs as much as eight.
-Whoever asks for a page by time asks for the next one, too: those are rendered with it and kept.
+Whoever asks for a page by time asks for the next one, too: those are rendered with it and kept. The same is done
+for small pages in any order, as planning the query takes longer than rendering a few records.
 """
 
 import threading
