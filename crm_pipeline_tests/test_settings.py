@@ -571,3 +571,33 @@ def test_how_much_may_be_missing(tmp_path: Path) -> None:
     cases = [(4, 5), (5, 26), (5, 25), (20, 100), (19, 100)]
     assert [ShrinkBounds().exceeded(*case) for case in cases] == [False, False, True, True, False]
     assert ShrinkBounds(percent=100, rows=1).exceeded(3, 3)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "verification: {resolver: nowhere}",
+            "verification.resolver is no address of a DNS resolver",
+        ),
+        ("verification: {resolver: '127.0.0.1:99999'}", "verification.resolver is no address"),
+        ("verification: {resolver: '[::1'}", "verification.resolver is no address"),
+        ("verification: {dsn: on}", "Did you mean 'dns'?"),
+        ("verification: {expires_days: 0}", "verification.expires_days"),
+    ],
+)
+def test_what_is_wrong_with_verification_is_said(tmp_path: Path, line: str, said: str) -> None:
+    """The key is named with what it should be."""
+    (tmp_path / "connections.yaml").write_text(f"connections: {{}}\n{line}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_settings({}, tmp_path, {})
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("resolver", ["", "9.9.9.9", "127.0.0.1:5300", "::1", "[::1]:53", "[::1]"])
+def test_verification_is_read(tmp_path: Path, resolver: str) -> None:
+    """`on` and `off` are what YAML makes of them; what is left out is as it is documented."""
+    text = f"connections: {{}}\nverification: {{dns: on, resolver: '{resolver}'}}\n"
+    (tmp_path / "connections.yaml").write_text(text)
+    chosen = read_settings({}, tmp_path, {}).verification
+    assert (chosen.dns, chosen.resolver, chosen.expires.days) == (True, resolver, 30)

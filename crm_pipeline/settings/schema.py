@@ -25,6 +25,7 @@ from crm_pipeline.settings.verification import VerificationModel
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 RESERVED = frozenset({"crm", "ops", "history"})  # schemas crm, ops and crm_history of crm.duckdb
+_COUNTRY = re.compile(r"[A-Z]{2}\Z")
 _OBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 
 
@@ -85,7 +86,7 @@ class ConnectionModel(Model):
     share: Annotated[float, Field(gt=0, le=1)] = 0.9
     quarantine_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     limit_group: str | None = None
-    country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
+    country: str | None = None
     api_version: str | None = None
     ceilings: dict[str, Annotated[int, Field(ge=1, le=1_000_000_000)]] = Field(default_factory=dict)
     mapping: dict[str, dict[str, str | None]] = Field(default_factory=dict)
@@ -97,6 +98,16 @@ class ConnectionModel(Model):
         if value not in vendors:
             raise PydanticCustomError(
                 "unknown", "unknown", {"kind": "vendor", "name": value, "known": sorted(vendors)}
+            )
+        return value
+
+    @field_validator("country")
+    @classmethod
+    def _is_a_code(cls, value: str | None) -> str | None:
+        if value is not None and not _COUNTRY.match(value):
+            raise problem(
+                "is no code of a country",
+                cure="Write its ISO 3166 code of two capital letters, such as DE for Germany.",
             )
         return value
 
