@@ -43,8 +43,8 @@ def add_verdicts(rows: Rows, regions: Mapping[str, str], shared_from: int = 20) 
     _share(fields, phones, shared_from)
     points = list(_points(fields, emails, phones))
     rows.add("contact_points", points)
-    rows.add("email_verdicts", _verdicts(emails, ("value",)))
-    rows.add("phone_verdicts", _verdicts(phones, ("value", "region")))
+    rows.add("email_verdicts", _verdicts(emails, ("value",), fields))
+    rows.add("phone_verdicts", _verdicts(phones, ("value", "region"), fields))
     _add_columns(rows, points)
 
 
@@ -101,10 +101,20 @@ def _points(fields: list[Row], emails: Values, phones: Values) -> Iterator[Row]:
             }
 
 
-def _verdicts(values: Values, names: tuple[str, ...]) -> Iterator[Row]:
+def _verdicts(values: Values, names: tuple[str, ...], fields: list[Row]) -> Iterator[Row]:
+    kind = "phone" if "region" in names else "email"
+    having: dict[tuple[str, ...], set[tuple[str, str]]] = {}
+    for field in fields:
+        if field["kind"] == kind:
+            key = tuple(field[name] for name in names)
+            having.setdefault(key, set()).add((field["table_name"], field["record_key"]))
     for key, judged in values.items():
+        people = [table for table, _ in having[key] if table in _PEOPLE]
+        counts = {"records": len(having[key])} | (
+            {"people": len(people)} if kind == "phone" else {}
+        )
         for place, row in enumerate(judged, 1):
-            yield {**dict(zip(names, key, strict=True)), "position": place, **row}
+            yield {**dict(zip(names, key, strict=True)), "position": place, **row, **counts}
 
 
 def _add_columns(rows: Rows, points: list[Row]) -> None:

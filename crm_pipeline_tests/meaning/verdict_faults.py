@@ -156,10 +156,10 @@ STAGE_FAULTS: Mapping[str, StageFault] = {
         ("ON s.normalized = v.phone_e164", "ON s.normalized IS NULL"),
     ),
     "companies share numbers": StageFault(
-        ("phone_verdicts.reasons",), (" AND table_name IN ('contacts', 'leads')", "")
+        ("phone_verdicts.reasons",), (" FILTER (table_name IN ('contacts', 'leads'))", "")
     ),
     "two fields of one person share a number": StageFault(
-        ("phone_verdicts.reasons",), ("count(DISTINCT record_key)", "count(*)")
+        ("phone_verdicts.reasons",), ("count(DISTINCT record_key) FILTER", "count(*) FILTER")
     ),
     "a shared number is invalid": StageFault(
         ("phone_verdicts.verdict",), ("THEN 'risky'", "THEN 'invalid'")
