@@ -21,7 +21,7 @@ from crm_pipeline.store.tables.corruption import check_versions, damaged_version
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.replacement import write_replaced, write_whole
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 """To be raised when the same records would give other rows."""
 _HISTORY = 10
 _UNSURE_FOR = timedelta(hours=1)

@@ -234,15 +234,26 @@ class Rows:
             f"{Tables.relation(parent) if parent else nothing_of(PHONE_VERDICTS)} "
             f"SEMI JOIN {touched} USING (phone_e164) ANTI JOIN {affected} USING (value, region)",
         )
-        # A text may name one number twice.
+        # A text may name one number twice, and a person may have it in two texts: the sum is never too small.
         people = " UNION ALL ".join(
             f"SELECT DISTINCT value, region, phone_e164, people FROM {rows}"
             for rows in (verdicts, kept)
         )
-        self.engine.table(
-            "shared numbers",
+        candidates = self.engine.table(
+            "numbers of many texts",
             f"SELECT phone_e164 AS normalized FROM ({people}) WHERE phone_e164 IS NOT NULL "
             f"GROUP BY phone_e164 HAVING sum(people) >= {shared_from}",
+        )
+        # Without one the whole table need not be read.
+        others = self.points.kept if self._count(candidates) else nothing_of(CONTACT_POINTS)
+        of_person = f"kind = '{PHONE}' AND table_name IN ({_PERSONS})"
+        self.engine.table(
+            "shared numbers",
+            f"SELECT normalized FROM (SELECT record_key, phone_e164 AS normalized FROM {self.points.new} "
+            f"JOIN {verdicts} USING (value, region) WHERE {of_person} UNION ALL "
+            f"SELECT record_key, normalized FROM {others} WHERE {of_person}) "
+            f"SEMI JOIN {candidates} USING (normalized) "
+            f"GROUP BY normalized HAVING count(DISTINCT record_key) >= {shared_from}",
         )
 
     @property

@@ -184,6 +184,17 @@ def test_a_number_of_many_people_is_shared(org: Org) -> None:
     assert verdicts_of(org, "+1") == {("valid", ())}
 
 
+def test_a_person_counts_once_for_a_number(org: Org) -> None:
+    """One person with a number in two spellings is one of those who share it."""
+    landed(org, "Contact", {"A": {"Phone": "+15", "MobilePhone": "5"}, "B": {"Phone": "+15"}})
+    choices = Choices({"acme": "1"}, shared_from=3)
+    verified(org, choices=choices)
+    assert verdicts_of(org, "+15") == {("valid", ())}
+    landed(org, "Contact", {"C": {"Phone": "+15"}})
+    verified(org, choices=choices)
+    assert verdicts_of(org, "+15") == {("risky", ("shared",))}
+
+
 def test_a_text_with_two_addresses_counts_once(org: Org) -> None:
     """A record that is looked at again for another reason keeps its verdicts on both addresses."""
     both = {"Email": "a@x.example;b@y.example", "Phone": "+1"}
