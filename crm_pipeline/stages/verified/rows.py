@@ -183,11 +183,13 @@ class Rows:
             f"old {kind} verdicts", f"FROM {rows} SEMI JOIN {affected} USING ({key})"
         )
         people = "people" if kind == PHONE else "0 AS people"
-        before = f"SELECT DISTINCT {key}, points, {people} FROM {old}"
-        total = "coalesce(b.{0}, 0) - coalesce(g.{0}, 0) + coalesce(n.{0}, 0) AS {0}"
+        before = f"SELECT {key}, points, {people}, count(*) AS parts FROM {old} GROUP BY ALL"
+        total = "coalesce(b.{0}, 0) - coalesce(g.{0}, 0){1} + coalesce(n.{0}, 0) AS {0}"
+        # A text with several addresses or numbers is one point as it is read, and several as they are stored.
+        points = total.format("points", " // coalesce(b.parts, 1)")
         self.engine.table(
             f"present {kind}",
-            f"SELECT * FROM (SELECT {key}, {total.format('points')}, {total.format('people')} FROM {affected} "
+            f"SELECT * FROM (SELECT {key}, {points}, {total.format('people', '')} FROM {affected} "
             f"LEFT JOIN ({before}) b USING ({key}) LEFT JOIN ({gone}) g USING ({key}) "
             f"LEFT JOIN ({new}) n USING ({key})) WHERE points > 0",
         )
