@@ -104,7 +104,7 @@ def test_killed_at_any_point_the_next_erasure_finishes(org: World) -> None:
     assert org.left() == {}
     assert not (org.data / run.JOURNAL).exists()
     assert scrub(org.data).corruption == ()
-    assert unowned(org.data) == []
+    assert unowned(org.harness.settings) == []
     [commit] = [c for c in org.harness.landing.windows("demo", "Contact") if not c.batches]
     assert (commit.quarantined, commit.unnamed, commit.erased) == (2, 0, 2)
     rejects = {row.source_id: row.raw for row in org.harness.landing.rejects(commit)}
