@@ -16,6 +16,7 @@ from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
+from crm_pipeline.store.build_lock import erasing
 from crm_pipeline.store.erasing import Erased, RecordKey, Subject
 from crm_pipeline.store.landing.tombstones import Tombstones
 from crm_pipeline.store.postgres.database import Database
@@ -71,9 +72,15 @@ def apply(
 
     Raises:
         ConfigError: the target is neither an address nor the key of a record.
+        Building: a run is building tables.
         StoreError: something is being read, or a file cannot be written; the next call goes on.
     """
     clock = clock or SystemClock()
+    with erasing(settings.data):
+        return _applied(settings, target, database, clock)
+
+
+def _applied(settings: Settings, target: str, database: Database | None, clock: Clock) -> Outcome:
     interrupted = _interrupted(settings)
     if interrupted is not None:
         _erased(settings, interrupted, database, clock)

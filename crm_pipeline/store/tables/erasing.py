@@ -125,7 +125,11 @@ class PublishedStore:
             for table in order(paths):
                 path, key = paths[table], keys.get(table, ())
                 rows = verdicts_without(subject, table, lambda name: _file(paths.get(name)))
-                removed, changed = held(eraser, engine.connection, _file(path), rows, key)
+                removed, changed = (
+                    held(eraser, engine.connection, parquet_files([path]), rows, key)
+                    if rows
+                    else _counted(eraser, path, key)
+                )
                 done.add(path, removed, changed)
                 if not apply or not (removed or changed):
                     continue
@@ -164,9 +168,10 @@ class SnapshotsStore:
         for path in sorted(self._snapshots.kept()):
             rows = values = 0
             with closing(duckdb.connect(str(path), read_only=True)) as connection:
-                for schema, table in _tables_in(connection):
+                listed = _tables_in(connection)
+                for schema, table in listed:
                     relation = f"{quoted(schema)}.{quoted(table)}"
-                    verdicts = _verdicts(subject, _tables_in(connection), schema, table)
+                    verdicts = _verdicts(subject, listed, schema, table)
                     removed, changed = held(
                         eraser, connection, relation, verdicts, keys.get(table, ())
                     )

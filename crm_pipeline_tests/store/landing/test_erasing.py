@@ -4,6 +4,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,14 @@ def test_a_person_leaves_merged_windows(landing: Landing, order: str) -> None:
     assert len([r for w in landing.windows("acme", "Contact") for r in landing.rejects(w)]) == 2
 
 
+@contextmanager
+def leaving_temporary_files() -> Iterator[None]:
+    """Let errors remove no temporary file, as a killed process removes none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic, "discard", lambda *_: None)
+        yield
+
+
 def kills(landing: Landing, act: Callable[[Landing], object]) -> Iterator[tuple[str, Landing]]:
     """Yield a copy of landing in which an act was killed, at the first and the last time at each of its points."""
     points: list[str] = []
@@ -162,9 +171,7 @@ def kills(landing: Landing, act: Callable[[Landing], object]) -> Iterator[tuple[
             if next(left, None) is None:
                 raise Killed
 
-        with pytest.MonkeyPatch.context() as patch, watching(watch), pytest.raises(Killed):
-            # A killed process removes no temporary file.
-            patch.setattr(atomic, "discard", lambda *_: None)
+        with leaving_temporary_files(), watching(watch), pytest.raises(Killed):
             act(Landing(copy, landing.clock))
         yield points[step], Landing(copy, landing.clock)
 
