@@ -74,6 +74,24 @@ def _not_brought_back(world: World) -> None:
     assert world.left() == {}
     commit = world.harness.landing.windows("demo", world.contact_object)[-1]
     assert (commit.withheld, commit.differs_by) == (1, 0)
+    is_first = world.harness.case.vendor == "salesforce"  # what follows is the same code for all
+    if is_first:
+        _backed_up(world)
+    again = world.plant_again()
+    world.harness.advance(3_600)
+    assert world.read(mode="refresh").records == 1
+    if not is_first:
+        return
+    world.build()
+    with open_published(world.data) as database:
+        [(found,)] = database.execute(
+            "SELECT source_id FROM crm.contacts WHERE lower(email) = ?", [EMAIL.lower()]
+        ).fetchall()
+    assert found == again
+
+
+def _backed_up(world: World) -> None:
+    """A backup holds nothing of the person, and brings the tombstones back."""
     target = world.data.parent / "state.zip"
     key = StateKey.of(world.harness.settings)
     now = world.harness.clock.now()
@@ -82,14 +100,3 @@ def _not_brought_back(world: World) -> None:
     assert "erased.json" in zipfile.ZipFile(target).namelist()
     (world.data / "erased.json").unlink()
     backups.restore(world.harness.database, key, target, is_replacing=True, data=world.data)
-    again = world.plant_again()
-    world.harness.advance(3_600)
-    assert world.read(mode="refresh").records == 1
-    if world.harness.case.vendor != "salesforce":  # from here on all vendors have the same code
-        return
-    world.build()
-    with open_published(world.data) as database:
-        [(found,)] = database.execute(
-            "SELECT source_id FROM crm.contacts WHERE lower(email) = ?", [EMAIL.lower()]
-        ).fetchall()
-    assert found == again

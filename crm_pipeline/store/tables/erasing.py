@@ -306,10 +306,10 @@ def _metadata_of(path: Path) -> dict[str, str]:
 
 
 def _tables_in(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    """Return the tables of the current database, by schema and name."""
+    """Return the tables of the current database that have rows, by schema and name."""
     return connection.execute(
         "SELECT schema_name, table_name FROM duckdb_tables() "
-        "WHERE NOT internal AND database_name = current_database() ORDER BY ALL"
+        "WHERE NOT internal AND database_name = current_database() AND estimated_size > 0 ORDER BY ALL"
     ).fetchall()
 
 
