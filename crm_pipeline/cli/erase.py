@@ -1,10 +1,11 @@
 """`erase`: a person's values leave every store, and a search proves it."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.kernel.errors import ConfigError, CrmError
 
 if TYPE_CHECKING:
     from crm_pipeline.erasure.run import Outcome
@@ -43,6 +44,7 @@ def erase(
     from crm_pipeline.cli.console import emit_json, working
     from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.erasure import run
+    from crm_pipeline.store.build_lock import Building
     from crm_pipeline.store.postgres.database import running_database
 
     if only_plan and is_applied:
@@ -52,7 +54,10 @@ def erase(
         _require_rest(settings)
     with working("erasing" if is_applied else "searching"), running_database(settings) as database:
         do = run.apply if is_applied else run.plan
-        outcome = do(settings, target, database)
+        try:
+            outcome = do(settings, target, database)
+        except Building as error:
+            raise Building(error.message + _running(settings), cure=error.cure) from None
     if as_json:
         emit_json(_record(outcome))
     else:
@@ -71,6 +76,17 @@ def _require_rest(settings: "Settings") -> None:
             f"{holder} is running on {settings.data}, and may be building tables.",
             cure="Stop it (Ctrl-C), erase, and start it again.",
         )
+
+
+def _running(settings: "Settings") -> str:
+    """Return a sentence that names the runs that are under way; "" where there are none."""
+    from crm_pipeline.cli.runs import instance_of
+    from crm_pipeline.supervisor.reconcile import running
+
+    runs: list[str] = []
+    with suppress(CrmError), instance_of(settings) as instance:  # the refusal counts without it
+        runs = [f"{run.job_name} ({run.run_id[:8]})" for run in running(instance)]
+    return f" Under way: {', '.join(runs)}." if runs else ""
 
 
 def _record(outcome: "Outcome") -> dict[str, Any]:

@@ -7,7 +7,6 @@ from which the person's records can no longer be told.
 import base64
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from crm_pipeline.erasure.finding import Found, find
 from crm_pipeline.erasure.needles import Needles
@@ -17,6 +16,7 @@ from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
+from crm_pipeline.store.build_lock import erasing
 from crm_pipeline.store.erasing import Erased, RecordKey, Subject
 from crm_pipeline.store.landing.tombstones import Tombstones
 from crm_pipeline.store.postgres.database import Database
@@ -59,8 +59,8 @@ def plan(settings: Settings, target: str, database: Database | None) -> Outcome:
         ConfigError: the target is neither an address nor the key of a record.
     """
     found = find(settings, target)
-    outcome = Outcome(found, unowned=_unowned(settings.data))
-    for store in stores(settings.data, database):
+    outcome = Outcome(found, unowned=_unowned(settings))
+    for store in stores(settings, database, SystemClock()):
         outcome.erased.append(store.erase(found.subject))
     return outcome
 
@@ -72,18 +72,25 @@ def apply(
 
     Raises:
         ConfigError: the target is neither an address nor the key of a record.
+        Building: a run is building tables.
         StoreError: something is being read, or a file cannot be written; the next call goes on.
     """
+    clock = clock or SystemClock()
+    with erasing(settings.data):
+        return _applied(settings, target, database, clock)
+
+
+def _applied(settings: Settings, target: str, database: Database | None, clock: Clock) -> Outcome:
     interrupted = _interrupted(settings)
     if interrupted is not None:
-        _erased(settings, interrupted, database, clock or SystemClock())
+        _erased(settings, interrupted, database, clock)
     found = find(settings, target)
     if interrupted is not None:
         found = Found(_joined(found.subject, interrupted), found.shared)
-    outcome = Outcome(found, is_applied=True, unowned=_unowned(settings.data))
-    outcome.erased = _erased(settings, found.subject, database, clock or SystemClock())
+    outcome = Outcome(found, is_applied=True, unowned=_unowned(settings))
+    outcome.erased = _erased(settings, found.subject, database, clock)
     outcome.searched = search(settings.data, Needles(found.subject.values))
-    left = [store.erase(found.subject) for store in stores(settings.data, database)]
+    left = [store.erase(found.subject) for store in stores(settings, database, clock)]
     for erased in left:
         for path in erased.files:
             outcome.searched.add(path, {erased.store})
@@ -101,7 +108,7 @@ def _erased(
     tombstones = Tombstones.at(settings.data)
     tombstones.require(key)
     tombstones.with_subject(subject, key, clock.now()).write(settings.data)
-    return [store.erase(subject, apply=True) for store in stores(settings.data, database)]
+    return [store.erase(subject, apply=True) for store in stores(settings, database, clock)]
 
 
 def _note(settings: Settings, subject: Subject) -> None:
@@ -154,5 +161,5 @@ def _joined(one: Subject, other: Subject) -> Subject:
     )
 
 
-def _unowned(data: Path) -> list[str]:
-    return unowned(data) if data.is_dir() else []
+def _unowned(settings: Settings) -> list[str]:
+    return unowned(settings) if settings.data.is_dir() else []

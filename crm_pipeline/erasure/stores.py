@@ -1,7 +1,9 @@
 """The registry of all stores that may hold personal data, and of what holds none."""
 
-from pathlib import Path
-
+from crm_pipeline.erasure.verified import NAMES as VERIFIED_NAMES
+from crm_pipeline.erasure.verified import DnsAnswersStore, VerifiedStore
+from crm_pipeline.kernel.clock import Clock, SystemClock
+from crm_pipeline.settings import Settings
 from crm_pipeline.store.erasing import Store
 from crm_pipeline.store.files.erasing import TextsStore
 from crm_pipeline.store.landing.erasing import LandingStore
@@ -26,11 +28,14 @@ HOLDS_NOBODY = frozenset(
 """Names below the data folder that belong to no store; the search of a proof reads them as well."""
 
 
-def stores(data: Path, database: Database | None) -> tuple[Store, ...]:
+def stores(settings: Settings, database: Database | None, clock: Clock) -> tuple[Store, ...]:
     """Return all stores, in the order in which they are erased: what others are made from comes first."""
+    data = settings.data
     return (
-        LandingStore(data),
-        TablesStore(data),
+        LandingStore(data, clock),
+        TablesStore(data, but=VERIFIED_NAMES),
+        DnsAnswersStore(data, database),
+        VerifiedStore(settings, database, clock),
         PublishedStore(data),
         SnapshotsStore(data),
         DatabaseStore(database),
@@ -39,7 +44,8 @@ def stores(data: Path, database: Database | None) -> tuple[Store, ...]:
     )
 
 
-def unowned(data: Path) -> list[str]:
+def unowned(settings: Settings) -> list[str]:
     """Return the names below the data folder that belong to no store."""
-    owned = {name for store in stores(data, None) for name in store.covers} | HOLDS_NOBODY
-    return sorted(path.name for path in data.iterdir() if path.name not in owned)
+    listed = stores(settings, None, SystemClock())
+    owned = {name for store in listed for name in store.covers} | HOLDS_NOBODY
+    return sorted(path.name for path in settings.data.iterdir() if path.name not in owned)

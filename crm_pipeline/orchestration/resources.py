@@ -22,6 +22,7 @@ from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.stages.verified import Verifiers
 from crm_pipeline.stages.verified.library import library_verifiers
+from crm_pipeline.store.build_lock import building
 from crm_pipeline.store.files.permissions import settle
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness, freshness_of
@@ -93,11 +94,16 @@ class Workspace:
         """The key of hashed fields and of erased persons."""
         return HashKey.of(self.settings)
 
-    def engine(self) -> Engine:
-        """Return a DuckDB engine for one step; use it as a context manager."""
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        """Open a DuckDB engine for one step that builds; no person is erased meanwhile."""
         self._settle()
         memory_limit = f"{self.settings.memory_mb}MB"
-        return Engine(self.settings.data / "tmp", memory_limit=memory_limit)
+        with (
+            building(self.settings.data),
+            Engine(self.settings.data / "tmp", memory_limit=memory_limit) as engine,
+        ):
+            yield engine
 
     @contextmanager
     def verifiers(self) -> Iterator[Verifiers]:

@@ -101,6 +101,12 @@ def reconcile(instance: dg.DagsterInstance, here: Here) -> Reconciled:
     return Reconciled(tuple(run.run_id for run in dead), tuple(free_slots(instance)))
 
 
+def running(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Return the runs that are under way, oldest first; those of dead processes until they are reconciled."""
+    records = instance.get_run_records(dg.RunsFilter(statuses=ACTIVE), ascending=True)
+    return [record.dagster_run for record in records]
+
+
 def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Say whether no process works on an unfinished run any more."""
     worker = worker_of(instance, run.run_id)

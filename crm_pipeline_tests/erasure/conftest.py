@@ -1,7 +1,8 @@
 """A small world of one vendor with a planted person, read, built and published."""
 
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.normalized import normalize, tables_for
 from crm_pipeline.stages.published import publish
 from crm_pipeline.stages.raw import Extraction, extract
+from crm_pipeline.stages.verified import Choices, verify
+from crm_pipeline.stages.verified.library import library_verifiers
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
@@ -26,7 +29,9 @@ from crm_pipeline_tests.connectors.conformance_harness import (
     harness_on,
     server_of,
 )
+from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.hubspot import credentials
+from crm_sandbox.server import SandboxServer
 
 EMAIL, PHONE, NAME, WORD = (
     "Quilla.Zwirn@canary-post.example",
@@ -89,6 +94,16 @@ class World:
                     engine=engine,
                     keys=vendor.keys,
                 )
+            settings = self.harness.settings
+            chosen, clock = settings.verification, self.harness.clock
+            verify(
+                tables,
+                engine,
+                library_verifiers(chosen, clock),
+                Choices({"demo": connection.country}, chosen.expires, chosen.shared_from),
+                wanted=tables.names("normalized/"),
+                now=clock.now(),
+            )
             publish(self.harness.landing, tables, engine, connections=[connection])
 
     def left(self, values: Mapping[str, str] = CANARIES) -> dict[str, list[str]]:
@@ -130,24 +145,58 @@ PLANTED = {
 }
 
 
-@contextmanager
-def world_of(vendor: str, folder: Path, database: Database, url: str) -> Iterator[World]:
-    plant, contacts, notes = PLANTED[vendor]
-    case = replace(case_of(vendor), objects=(contacts, notes))
-    with server_of(case, 20) as server:
-        person, note = plant(server.emulations[vendor], server.url)
-        harness = harness_on(server, folder, database, url, case)
+class Worlds:
+    """Prepared worlds, one for each vendor; each test gets a copy of the files, and shares the vendor's CRM."""
+
+    def __init__(self, stack: ExitStack, root: Path, postgres_url: str) -> None:
+        self._stack = stack
+        self._root = root
+        self._postgres_url = postgres_url
+        self._made: dict[str, tuple[SandboxServer, World]] = {}
+
+    def copy(self, vendor: str, folder: Path, database: Database, url: str, crm: str = "") -> World:
+        """Return a world of its own; records that are created in the CRM are seen by all that name the same one."""
+        server, made = self._prepared(vendor, crm)
+        harness = harness_on(server, folder, database, url, made.harness.case)
         harness.advance(60)
-        made = World(harness, person, note, contacts, notes)
-        for obj in (contacts, notes):
-            made.read(obj)
-        made.build()
-        yield made
+        shutil.copytree(made.data, harness.settings.data, dirs_exist_ok=True, symlinks=True)
+        return replace(made, harness=harness)
+
+    def _prepared(self, vendor: str, crm: str) -> tuple[SandboxServer, World]:
+        if vendor + crm not in self._made:
+            plant, contacts, notes = PLANTED[vendor]
+            case = replace(case_of(vendor), objects=(contacts, notes))
+            server = self._stack.enter_context(server_of(case, 20))
+            person, note = plant(server.emulations[vendor], server.url)
+            url = self._stack.enter_context(database_of_its_own(self._postgres_url))
+            database = self._stack.enter_context(Database(url))
+            harness = harness_on(server, self._root / f"{vendor}{crm}", database, url, case)
+            harness.advance(60)
+            made = World(harness, person, note, contacts, notes)
+            for obj in (contacts, notes):
+                made.read(obj)
+            made.build()
+            self._made[vendor + crm] = server, made
+        return self._made[vendor + crm]
+
+
+@pytest.fixture(scope="session")
+def worlds(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[Worlds]:
+    with ExitStack() as stack:
+        yield Worlds(stack, tmp_path_factory.mktemp("erasure"), postgres_url)
 
 
 @pytest.fixture(params=sorted(PLANTED))
 def world(
-    request: pytest.FixtureRequest, tmp_path: Path, database: Database, fresh_url: str
-) -> Iterator[World]:
-    with ExitStack() as stack:
-        yield stack.enter_context(world_of(request.param, tmp_path, database, fresh_url))
+    request: pytest.FixtureRequest,
+    worlds: Worlds,
+    tmp_path: Path,
+    database: Database,
+    fresh_url: str,
+) -> World:
+    return worlds.copy(request.param, tmp_path, database, fresh_url)
+
+
+@pytest.fixture
+def org(worlds: Worlds, tmp_path: Path, database: Database, fresh_url: str) -> World:
+    return worlds.copy("salesforce", tmp_path, database, fresh_url, "of others")

@@ -19,7 +19,7 @@ from crm_pipeline.stages.verified.verifiers import Expiry, Verifiers, regions
 from crm_pipeline.store.tables import Commit, Tables, TableVersion, commit_all
 from crm_pipeline.store.tables.corruption import check_versions, damaged_version
 from crm_pipeline.store.tables.engine import Engine
-from crm_pipeline.store.tables.replacement import write_replaced, write_whole
+from crm_pipeline.store.tables.replacement import write_merged, write_replaced, write_whole
 
 CODE_VERSION = 4
 """To be raised when the same records would give other rows."""
@@ -51,6 +51,7 @@ def verify(
     *,
     wanted: Collection[str],
     now: datetime,
+    is_anew: bool = False,
 ) -> Verified:
     """Bring the verified tables up to date with the normalized ones; commit them in one release.
 
@@ -61,6 +62,8 @@ def verify(
         choices: what the user has chosen.
         wanted: the normalized tables by the names under which the store keeps them; others are ignored.
         now: the present.
+        is_anew: write every file anew, even if nothing has changed, so that none holds a value of before. This is no
+            further build in the history.
 
     Raises:
         CorruptFile: a file of a normalized table is not as it was written.
@@ -73,7 +76,9 @@ def verify(
     sources = sources_of(tables, set(wanted) & set(tables.current().tables))
     state = _State.of(sources, verifiers, choices)
     parents = _comparable(tables, current, state)
-    return _Build(tables, engine, verifiers, choices, now, sources, state, current, parents).run()
+    return _Build(
+        tables, engine, verifiers, choices, now, is_anew, sources, state, current, parents
+    ).run()
 
 
 def _version(tables: Tables, name: str) -> TableVersion | None:
@@ -134,6 +139,7 @@ class _Build:
     verifiers: Verifiers
     choices: Choices
     now: datetime
+    is_anew: bool
     sources: list[Source]
     state: _State
     current: Mapping[str, TableVersion | None]
@@ -147,8 +153,11 @@ class _Build:
         changed = ""
         if self.parents:
             changed = changed_records(self.engine, self.tables, self.sources, self.parents, expiry)
-            if not changed:
+            if not (changed or self.is_anew):
                 return result_of(self.parents, changed=False)
+            changed = changed or self.engine.table(
+                "changed records", "SELECT '' AS record_key WHERE false"
+            )
         elif not self.sources and not any(self.current.values()):
             return Verified({}, changed=False)
         check_versions(self.tables, [source.version for source in self.sources])
@@ -190,13 +199,17 @@ class _Build:
         else:
             keys = rows.keys(table.name, changed)
             new, old = rows.of(table.name), rows.old(table.name)
-            count = write_replaced(self.engine, staged, parent, keys, new, old=old)
+            if self.is_anew:
+                count = write_merged(self.engine, staged, parent, keys, new)
+            else:
+                count = write_replaced(self.engine, staged, parent, keys, new, old=old)
         return Commit(staged, self.current[table.name], count)
 
     def _with_meta(self, commit: Commit, counts: list[PointCount]) -> Commit:
         [table] = [t for t in VERIFIED.tables if VERIFIED.stored_name(t.name) == commit.staged.name]
         before = self.current[_POINTS]
         history = before.meta.get("history", []) if before else []
+        history = history[:-1] if self.is_anew else history
         is_points = table.name == _POINTS
         meta: dict[str, Any] = {
             "rules": self.state.rules,

@@ -18,6 +18,8 @@ ON CONFLICT (domain) DO UPDATE SET
 WHERE dns_answers.checked_at <= excluded.checked_at
 """
 _FORGET = "DELETE FROM crm_state.dns_answers WHERE expires_at <= %s"
+_KNOWN = "SELECT domain FROM crm_state.dns_answers WHERE domain = ANY(%s)"
+_FORGET_DOMAINS = "DELETE FROM crm_state.dns_answers WHERE domain = ANY(%s)"
 
 
 class StoredAnswers:
@@ -47,3 +49,16 @@ class StoredAnswers:
         with self._database.transaction() as cursor:
             cursor.execute(_KEEP, columns)
             cursor.execute(_FORGET, (max(answer.checked_at for answer in listed),))
+
+
+def known_domains(database: Database, domains: Iterable[str]) -> list[str]:
+    """Return those of some domains about which there is an answer, expired ones included."""
+    with database.transaction() as cursor:
+        cursor.execute(_KNOWN, (sorted(domains),))
+        return [domain for (domain,) in cursor.fetchall()]
+
+
+def forget_domains(database: Database, domains: Iterable[str]) -> None:
+    """Remove the answers about some domains."""
+    with database.transaction() as cursor:
+        cursor.execute(_FORGET_DOMAINS, (sorted(domains),))

@@ -63,6 +63,8 @@ class Merge:
             records=sum(commit.records for commit in self.commits),
             known=sum(commit.known for commit in self.commits),
             quarantined=sum(commit.quarantined for commit in self.commits),
+            erased=sum(commit.erased for commit in self.commits),
+            withheld=sum(commit.withheld for commit in self.commits),
             unnamed=_sum(commit.unnamed for commit in self.commits),
             vendor_count=_sum(commit.vendor_count for commit in self.commits),
             vendor_count_before=_sum(commit.vendor_count_before for commit in self.commits),
@@ -77,10 +79,11 @@ class Merge:
             shrink=None,
             supersedes=tuple(commit.window_id for commit in self.commits),
             origins=None,
+            origins_version=0,
             rejected_in=tuple(
                 name
                 for commit in self.commits
-                if commit.quarantined
+                if commit.quarantined or commit.erased  # files of erased rows have their numbers
                 for name in commit.rejected_ids
             ),
         )

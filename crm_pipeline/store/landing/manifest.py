@@ -120,7 +120,8 @@ class WindowCommit:
         supersedes: the window ids of the commits that this commit replaces.
         origins: checksum of the file with the merged commits as they were, see `origins`; None where none of
             them landed anything.
-        rejected_in: the window ids of the merged commits that have quarantined rows.
+        origins_version: how often that file was written anew, under a new name each time.
+        rejected_in: the window ids of the merged commits that have quarantined rows, or had some.
         notes: the connector's facts for planning the next window.
         sight: fingerprint of what the login could see at a complete read; "" where it is unknown.
         shrink: why absence from a complete read is not believed; None where it is believed.
@@ -157,6 +158,7 @@ class WindowCommit:
     shrink: Shrink | None = None
     unnamed: int | None = None
     origins: FileSum | None = None
+    origins_version: int = 0
     rejected_in: tuple[str, ...] = ()
     erased: int = 0
     withheld: int = 0

@@ -53,7 +53,7 @@ def carry_out(
         paths = [
             *(path for one in old for path in rewriting.files_of(folder, one)),
             *(path for parquet in new for path in (parquet, parquet.with_suffix(".json"))),
-            origins.path_of(folder, commit.window_id),
+            origins.path_of(folder, commit),
         ]
         rewriting.note_replaced(folder, commit.window_id, paths, now, _REASON)
     into: dict[str, str] = {}
@@ -65,7 +65,7 @@ def carry_out(
         rows = (part for batch in sources for part in rewriting.rows_of(batch))
         kept.append(rewriting.rewrite(target, rows, "merged"))
         into.update((batch.batch_id, target.batch_id) for batch in sources)
-    kept_origins = origins.written(folder, commit.window_id, old, into, verifier)
+    kept_origins = origins.written(folder, commit, old, into, verifier)
     done = replace(commit, batches=tuple(kept), origins=kept_origins)
     rewriting.recommit(folder, done, "merged_commit")
     return done
@@ -116,6 +116,8 @@ def _target(
         sequence=number,
         path=folder / last.month / f"{batch_id}.parquet",
         merged=sum(batch.merged for batch in sources),
+        erased=sum(batch.erased for batch in sources),
+        rewritten=next((batch.rewritten for batch in sources if batch.rewritten), ""),
     )
 
 

@@ -6,7 +6,8 @@ row of the window. Windows that landed nothing leave no row.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
@@ -69,9 +70,10 @@ class Place(NamedTuple):
     is_complete: bool
 
 
-def path_of(folder: Path, window_id: str) -> Path:
+def path_of(folder: Path, commit: WindowCommit) -> Path:
     """Return the file of a merged commit; `folder` is the object's landing folder."""
-    return folder / "windows" / f"{window_id}{SUFFIX}"
+    version = f".e{commit.origins_version}" if commit.origins_version else ""
+    return folder / "windows" / f"{commit.window_id}{version}{SUFFIX}"
 
 
 def places_of(commit: WindowCommit) -> list[Place]:
@@ -115,7 +117,7 @@ def read(
     """
     if commit.origins is None:
         return _SCHEMA.empty_table().select(list(columns or _SCHEMA.names))
-    path = path_of(folder, commit.window_id)
+    path = path_of(folder, commit)
     cure = window_cure(folder, commit.window_id)
     if not verifier.is_whole(path, commit.origins):
         raise CorruptFile(f"{path} is damaged or gone.", cure=cure)
@@ -152,7 +154,7 @@ def facts(folder: Path, commit: WindowCommit, verifier: Verifier) -> pa.Table:
 
 def written(
     folder: Path,
-    window_id: str,
+    merged: WindowCommit,
     commits: Sequence[WindowCommit],
     into: Mapping[str, str],
     verifier: Verifier,
@@ -161,7 +163,7 @@ def written(
 
     Args:
         folder: of the object.
-        window_id: of the merged commit.
+        merged: the merged commit.
         commits: the commits that it replaces, some of which may be merged themselves.
         into: the new batch for each batch whose rows were moved.
         verifier: compares the files of those that are merged.
@@ -179,10 +181,47 @@ def written(
     ]
     index = table.schema.get_field_index("merged_into")
     table = table.set_column(index, "merged_into", pa.array(names, pa.string()))
-    path = path_of(folder, window_id)
+    return _write(path_of(folder, merged), table)
+
+
+def rewritten(
+    folder: Path,
+    commit: WindowCommit,
+    verifier: Verifier,
+    change: Callable[[WindowCommit], WindowCommit],
+) -> WindowCommit:
+    """Write the merged commits of a commit anew, and return the commit that names the new file.
+
+    Args:
+        folder: of the object.
+        commit: the merged commit.
+        verifier: compares the file of before.
+        change: returns a merged commit as it shall be; its batches keep their ids.
+
+    Raises:
+        CorruptFile: the file of before is damaged or gone.
+    """
+    rows = read(folder, commit, verifier).to_pylist()
+    records: dict[str, int] = {}
+    for row in rows:
+        if row["commit"] is not None:
+            changed = change(commit_from(json.loads(row["commit"]), folder))
+            row["commit"] = _text(changed)
+            records.update((batch.batch_id, batch.records) for batch in changed.batches)
+        row["records"] = records.get(row["batch_id"])
+    fresh = replace(commit, origins_version=commit.origins_version + 1)
+    table = pa.Table.from_pylist(rows, _SCHEMA)
+    return replace(fresh, origins=_write(path_of(folder, fresh), table))
+
+
+def _write(path: Path, table: pa.Table) -> FileSum:
     with files.replacing(path, "origins") as temporary:
         pq.write_table(table, temporary, compression="zstd")
         return FileSum.of(temporary)
+
+
+def _text(commit: WindowCommit) -> str:
+    return json.dumps(commit_record(commit), ensure_ascii=False)
 
 
 def microseconds(at: datetime) -> int:
@@ -197,7 +236,7 @@ def _rows(commit: WindowCommit) -> pa.Table:
         return _SCHEMA.empty_table()
     batches: Sequence[Manifest | None] = commit.batches or (None,)
     rows = [_row(commit, batch) for batch in batches]
-    rows[0]["commit"] = json.dumps(commit_record(commit), ensure_ascii=False)
+    rows[0]["commit"] = _text(commit)
     return pa.Table.from_pylist(rows, _SCHEMA)
 
 

@@ -3,10 +3,11 @@
 The new files get names of their own. The commit decides which files count: it is written after them, so that a reader
 sees the old files or the new ones, also after a crash. What is replaced stays for a day, because a build or a scrub
 may have listed it. A list, `windows/<id>.replaced`, is written first: of the files in it, `collect` removes those that
-no commit names a day later, be it the old ones or those of a process that died before its commit.
+no commit names a day later, be it the old ones or those of a process that died before its commit. An erasure leaves no
+such day: it calls `remove_unnamed`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -45,6 +46,8 @@ def rows_of(batch: Manifest) -> Iterator[pa.RecordBatch]:
     """
     try:
         with pq.ParquetFile(batch.path) as file:
+            if not file.metadata.num_rows:  # all of them were erased
+                yield pa.RecordBatch.from_pylist([], file.schema_arrow)
             yield from file.iter_batches(_ROWS)
     except (OSError, pa.ArrowException) as error:
         raise unreadable_batch(batch) from error
@@ -99,33 +102,69 @@ def note_replaced(
 def files_of(folder: Path, commit: WindowCommit) -> list[Path]:
     """Return the files that a commit names: batches, their manifests, what was merged into it."""
     paths = [path for batch in commit.batches for path in _both(batch.path)]
-    return [*paths, *([origins.path_of(folder, commit.window_id)] if commit.origins else [])]
+    return [*paths, *([origins.path_of(folder, commit)] if commit.origins else [])]
 
 
-def collect(
-    folder: Path, commits: Sequence[WindowCommit], now: datetime, keep_for: timedelta = KEPT_FOR
-) -> int:
-    """Remove the files of lists older than `keep_for` that no commit names; return how many.
+def collect(folder: Path, commits: Sequence[WindowCommit], now: datetime) -> int:
+    """Remove the files of lists older than a day that no commit names; return how many.
 
     Args:
         folder: the object's landing folder.
         commits: all that count.
         now: the present.
-        keep_for: 0 to remove at once, even what a reader has listed.
 
     Raises:
         StoreError: a file cannot be removed; the next call tries again.
     """
-    due = [listed for path in lists(folder) if (listed := _due(path, now - keep_for))]
+    due = [listed for path in lists(folder) if (listed := _due(path, now - KEPT_FOR))]
     if not due:
         return 0
-    named = {path for commit in commits for path in files_of(folder, commit)}
+    named = _named(folder, commits)
     removed = 0
     for path, names in due:
         removed += sum(_remove(folder / name) for name in names if folder / name not in named)
         with files.explained(path):
             path.unlink(missing_ok=True)
     return removed
+
+
+def remove_unnamed(folder: Path, commits: Callable[[], Sequence[WindowCommit]]) -> int:
+    """Remove at once all files that no commit names, even what a reader has listed; return how many.
+
+    The files of windows that are being written stay. The caller holds the lock for merging, so that nobody else
+    writes what is not named yet.
+
+    Args:
+        folder: the object's landing folder.
+        commits: returns all that count.
+
+    Raises:
+        StoreError: a file cannot be removed; the next call tries again.
+    """
+    listed = [
+        *folder.glob("????-??/*"),
+        *(path for path in (folder / "windows").iterdir() if _is_of_rewriting(path)),
+    ]
+    # In this order: whatever was listed and has no marker any more is named by a commit, or belongs to nobody.
+    writing = {path.stem for path in (folder / "windows").glob("*.open")}
+    named = _named(folder, commits())
+    gone = [path for path in listed if path not in named and _window_of(path) not in writing]
+    return sum(_remove(path) for path in gone)
+
+
+def _named(folder: Path, commits: Sequence[WindowCommit]) -> set[Path]:
+    return {path for commit in commits for path in files_of(folder, commit)}
+
+
+def _window_of(path: Path) -> str:
+    """Return the id of the window that a file, or a temporary file of one, belongs to."""
+    return path.name.lstrip(".").partition(".")[0].partition("-")[0]
+
+
+def _is_of_rewriting(path: Path) -> bool:
+    """Say whether a file of `windows` is a list, has merged commits, or is what a dead process left of a commit."""
+    is_left = path.suffix == files.TEMPORARY_SUFFIX and ".json" in path.suffixes
+    return is_left or not {origins.SUFFIX, SUFFIX}.isdisjoint(path.suffixes)
 
 
 def lists(folder: Path) -> list[Path]:

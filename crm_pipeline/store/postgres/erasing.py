@@ -58,25 +58,25 @@ class DatabaseStore:
                 for row, value in found if apply else ():
                     _update(cursor, (schema, table, column), kind, row, redaction.text(value))
         if apply and touched:
-            self._rewrite(touched)
+            rewrite_tables(self._database, touched)
         return done
 
-    def _rewrite(self, tables: set[tuple[str, str]]) -> None:
-        """Write tables anew, so that no old row is left in their files, and overwrite the transaction log."""
-        assert self._database is not None
-        with self._database.autocommit() as cursor:
-            for schema, table in sorted(tables):
-                name = SQL("{}.{}").format(Identifier(schema), Identifier(table))
-                cursor.execute(SQL("VACUUM FULL {}").format(name))
-            # The checkpoint gives segments with old rows new names, under which they are written again: so the
-            # log moves on through all of them.
+
+def rewrite_tables(database: Database, tables: set[tuple[str, str]]) -> None:
+    """Write tables anew, so that no old row is left in their files, and overwrite the transaction log."""
+    with database.autocommit() as cursor:
+        for schema, table in sorted(tables):
+            name = SQL("{}.{}").format(Identifier(schema), Identifier(table))
+            cursor.execute(SQL("VACUUM FULL {}").format(name))
+        # The checkpoint gives segments with old rows new names, under which they are written again: so the
+        # log moves on through all of them.
+        _switch(cursor)
+        cursor.execute("CHECKPOINT")
+        cursor.execute(_SEGMENTS)
+        [segments] = cursor.fetchone() or (0,)
+        for _ in range(int(segments) + 1):
             _switch(cursor)
-            cursor.execute("CHECKPOINT")
-            cursor.execute(_SEGMENTS)
-            [segments] = cursor.fetchone() or (0,)
-            for _ in range(int(segments) + 1):
-                _switch(cursor)
-            cursor.execute("CHECKPOINT")
+        cursor.execute("CHECKPOINT")
 
 
 def _switch(cursor: Any) -> None:

@@ -26,9 +26,9 @@ from crm_pipeline.store.landing.corruption import (
     window_cure,
     window_files,
 )
-from crm_pipeline.store.landing.erasing import is_rewritten
+from crm_pipeline.store.landing.file_versions import is_rewritten
 from crm_pipeline.store.landing.manifest import Manifest, WindowCommit, commit_from, manifest_from
-from crm_pipeline.store.landing.origins import SUFFIX as ORIGINS
+from crm_pipeline.store.landing.origins import path_of
 from crm_pipeline.store.landing.outstanding import FILE as OUTSTANDING
 from crm_pipeline.store.landing.rewriting import REPLACED_CURE
 from crm_pipeline.store.landing.rewriting import SUFFIX as REPLACED
@@ -227,9 +227,9 @@ class _Object:
             )
         for path, commit in self._commits.items():
             if commit is not None and commit.origins is not None:
-                origins, cure = path.with_suffix(ORIGINS), window_cure(self.folder, path.stem)
-                look = sum_look(origins, commit.origins)
-                yield Check(COMMITS, self.step, origins, cure, look, is_needed=True)
+                kept, cure = path_of(self.folder, commit), window_cure(self.folder, path.stem)
+                look = sum_look(kept, commit.origins)
+                yield Check(COMMITS, self.step, kept, cure, look, is_needed=True)
         for path in _sorted(self.folder, f"windows/*{REPLACED}"):
             yield self._json(COMMITS, path, _read_replaced, REPLACED_CURE)
 

@@ -4,7 +4,7 @@ Files are immutable, so each is written again without the subject. Versions and 
 they hold the same rows. A DuckDB file keeps the bytes of removed rows in its free blocks, so snapshots are built anew.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,7 @@ from crm_pipeline.store.erasing.subject import Erased, Subject
 from crm_pipeline.store.files import permissions
 from crm_pipeline.store.files.checksums import FileSum, Verifier
 from crm_pipeline.store.tables.engine import Engine, parquet_files
+from crm_pipeline.store.tables.erasing_verdicts import VerdictRows, order, verdicts_without
 from crm_pipeline.store.tables.published import STORAGE_VERSION, Snapshots, record_of
 from crm_pipeline.store.tables.published_files import PublishedFiles
 from crm_pipeline.store.tables.release import Part, TableVersion
@@ -40,6 +41,7 @@ class TablesStore:
 
     Args:
         data: the data folder.
+        but: tables that are not rewritten here, because they are built anew from the others.
     """
 
     name = "tables"
@@ -50,15 +52,18 @@ class TablesStore:
         "e-mail addresses in any text, also as keys",
     )
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, but: Collection[str] = ()) -> None:
         self._data = data
         self._tables = Tables(data)
+        self._but = but
 
     def erase(self, subject: Subject, *, apply: bool = False) -> Erased:
         """Return what would go; with `apply`, erase it; see `store.erasing.Store`."""
         done = Erased(self.name)
         eraser = RowEraser(subject)
         for name in self._tables.names():
+            if name in self._but:
+                continue
             version = self._tables.version(name)
             assert version is not None
             found = {path: _counted(eraser, path, version.key) for path in version.paths}
@@ -68,8 +73,7 @@ class TablesStore:
             if apply and (any(map(any, found.values())) or meta != version.meta):
                 self._rewrite(version, eraser, meta)
         if apply:
-            # Everything older holds the same rows; so do versions that a dead process left.
-            self._tables.collect(datetime.now(UTC) + _FAR, timedelta(0))
+            collect_all(self._tables)
         return done
 
     def _rewrite(self, version: TableVersion, eraser: RowEraser, meta: Mapping[str, Any]) -> None:
@@ -116,21 +120,25 @@ class PublishedStore:
         done = Erased(self.name)
         eraser, keys = RowEraser(subject), keys_by_table(self._data)
         published = PublishedFiles(self._data / "published", Verifier())
-        for path in sorted(published.folder.glob("*.parquet")):
-            key = keys.get(path.stem, ())
-            removed, changed = _counted(eraser, path, key)
-            done.add(path, removed, changed)
-            if not apply or not (removed or changed):
-                continue
-            published.forget([path.name])
-            with (
-                Engine(self._data / "tmp", threads=1) as engine,
-                files.replacing(path, "parquet") as temporary,
-            ):
-                _write(engine, eraser, path, temporary, key)
-                permissions.follow(published.folder, temporary)
-                written = published.taken(temporary)
-            published.record({**published.recorded(), path.name: written})
+        paths = {path.stem: path for path in published.folder.glob("*.parquet")}
+        with Engine(self._data / "tmp", threads=1) as engine:
+            for table in order(paths):
+                path, key = paths[table], keys.get(table, ())
+                rows = verdicts_without(subject, table, lambda name: _file(paths.get(name)))
+                removed, changed = (
+                    held(eraser, engine.connection, parquet_files([path]), rows, key)
+                    if rows
+                    else _counted(eraser, path, key)
+                )
+                done.add(path, removed, changed)
+                if not apply or not (removed or changed):
+                    continue
+                published.forget([path.name])
+                with files.replacing(path, "parquet") as temporary:
+                    _write(engine, eraser, path, temporary, key, rows.rest if rows else "")
+                    permissions.follow(published.folder, temporary)
+                    written = published.taken(temporary)
+                published.record({**published.recorded(), path.name: written})
         if apply:
             files.discard(*published.folder.glob(f".*{files.TEMPORARY_SUFFIX}"))
         return done
@@ -160,18 +168,22 @@ class SnapshotsStore:
         for path in sorted(self._snapshots.kept()):
             rows = values = 0
             with closing(duckdb.connect(str(path), read_only=True)) as connection:
-                for schema, table in _tables_in(connection):
+                listed = _tables_in(connection)
+                for schema, table in listed:
                     relation = f"{quoted(schema)}.{quoted(table)}"
-                    removed, changed = _counted_in(
-                        eraser, connection, relation, keys.get(table, ())
+                    verdicts = _verdicts(subject, listed, schema, table)
+                    removed, changed = held(
+                        eraser, connection, relation, verdicts, keys.get(table, ())
                     )
                     rows, values = rows + removed, values + changed
             done.add(path, rows, values)
             if apply and (rows or values):
-                self._rebuild(path, eraser, keys)
+                self._rebuild(path, subject, eraser, keys)
         return done
 
-    def _rebuild(self, path: Path, eraser: RowEraser, keys: Mapping[str, tuple[str, ...]]) -> None:
+    def _rebuild(
+        self, path: Path, subject: Subject, eraser: RowEraser, keys: Mapping[str, tuple[str, ...]]
+    ) -> None:
         """Build a snapshot anew under its name; whoever has the old file open goes on reading it."""
         record = record_of(path)
         with files.replacing(path, "snapshot") as temporary:
@@ -187,7 +199,9 @@ class SnapshotsStore:
                 connection.execute("USE memory")
                 for schema, table in listed:
                     name = f"{quoted(schema)}.{quoted(table)}"
-                    _insert(connection, eraser, name, keys.get(table, ()))
+                    verdicts = _verdicts(subject, listed, schema, table, f"{_OLD}.")
+                    source = verdicts.rest if verdicts else f"{_OLD}.{name}"
+                    _insert(connection, eraser, source, name, keys.get(table, ()))
                 connection.execute(f"CHECKPOINT {_NEW}")
                 connection.execute(f"DETACH {_NEW}")
             permissions.follow(self._snapshots.folder, temporary)
@@ -195,6 +209,11 @@ class SnapshotsStore:
             # Without a record the file counts as unproven and not as damaged, should this process die now.
             record.unlink(missing_ok=True)
         files.write_json(record, written.to_dict(), "snapshot_sum")
+
+
+def collect_all(tables: Tables) -> None:
+    """Remove all versions that are not current: they hold the same rows; so do those that a dead process left."""
+    tables.collect(datetime.now(UTC) + _FAR, timedelta(0))
 
 
 def keys_by_table(data: Path) -> dict[str, tuple[str, ...]]:
@@ -235,54 +254,94 @@ def _counted(eraser: RowEraser, path: Path, key: Sequence[str]) -> tuple[int, in
     return removed, changed
 
 
-def _write(
-    engine: Engine, eraser: RowEraser, source: Path, target: Path, key: Sequence[str]
+def _write(  # noqa: PLR0917 - each argument is plain at the call
+    engine: Engine,
+    eraser: RowEraser,
+    source: Path,
+    target: Path,
+    key: Sequence[str],
+    rows: str = "",
 ) -> None:
     """Write a Parquet file without the subject, with the types and the metadata of the file that it comes from.
+
+    Args:
+        engine: runs the SQL.
+        eraser: erases the subject from the rows.
+        source: the file as it is.
+        target: the new file.
+        key: of its rows.
+        rows: SQL for its rows where it is not all of them.
 
     Raises:
         StoreError: a column would get another type.
     """
-    with pq.ParquetFile(source) as file:
-        schema = file.schema_arrow
-        stored = file.metadata.metadata or {}
-        parts = (eraser.table(batch, key).batch for batch in file.iter_batches(_ROWS))
-        reader = pa.RecordBatchReader.from_batches(schema.remove_metadata(), _bare(parts))
-        engine.connection.register("_rows", reader)
-        try:
-            metadata = {
-                name.decode(): text.decode()
-                for name, text in stored.items()
-                if name.startswith(b"crm_")
-            }
-            kinds = engine.columns(parquet_files([source]))
-            casts = ", ".join(
-                f"{quoted(name)}::{kind} AS {quoted(name)}" for name, kind in kinds.items()
-            )
-            engine.copy_to(f"SELECT {casts} FROM _rows", target, metadata=metadata)
-        finally:
-            engine.connection.unregister("_rows")
+    metadata = _metadata_of(source)
+    kinds = engine.columns(parquet_files([source]))
+    # A cursor of its own, because the rows are read while they are written.
+    reader = (
+        engine.connection.cursor()
+        .sql(f"FROM {rows or parquet_files([source])}")
+        .to_arrow_reader(_ROWS)
+    )
+    parts = (_rest(eraser, tuple(key), batch) for batch in reader)
+    engine.connection.register("_rows", pa.RecordBatchReader.from_batches(reader.schema, parts))
+    try:
+        casts = ", ".join(
+            f"{quoted(name)}::{kind} AS {quoted(name)}" for name, kind in kinds.items()
+        )
+        engine.copy_to(f"SELECT {casts} FROM _rows", target, metadata=metadata)
+    finally:
+        engine.connection.unregister("_rows")
     if engine.columns(parquet_files([target])) != kinds:
         raise StoreError(f"{source} cannot be rewritten: a column would get another type.")
 
 
-def _bare(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for part in parts:
-        yield part.replace_schema_metadata(None)
+def _metadata_of(path: Path) -> dict[str, str]:
+    """Return our own metadata of a Parquet file."""
+    with pq.ParquetFile(path) as file:
+        stored = file.metadata.metadata or {}
+    return {
+        name.decode(): text.decode() for name, text in stored.items() if name.startswith(b"crm_")
+    }
 
 
 def _tables_in(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    """Return the tables of the current database, by schema and name."""
+    """Return the tables of the current database that have rows, by schema and name."""
     return connection.execute(
         "SELECT schema_name, table_name FROM duckdb_tables() "
-        "WHERE NOT internal AND database_name = current_database() ORDER BY ALL"
+        "WHERE NOT internal AND database_name = current_database() AND estimated_size > 0 ORDER BY ALL"
     ).fetchall()
 
 
-def _counted_in(
-    eraser: RowEraser, connection: duckdb.DuckDBPyConnection, relation: str, key: Sequence[str]
+def _file(path: Path | None) -> str | None:
+    return None if path is None else parquet_files([path])
+
+
+def _verdicts(
+    subject: Subject, listed: Collection[tuple[str, str]], schema: str, table: str, of: str = ""
+) -> VerdictRows | None:
+    """Return the rows of a table of verdicts in a DuckDB file without the subject; None for another table."""
+
+    def relation_of(name: str) -> str | None:
+        return f"{of}{quoted(schema)}.{quoted(name)}" if (schema, name) in listed else None
+
+    return verdicts_without(subject, table, relation_of)
+
+
+def held(
+    eraser: RowEraser,
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    verdicts: VerdictRows | None,
+    key: Sequence[str],
 ) -> tuple[int, int]:
+    """Return how many rows of a relation would be removed and changed."""
     removed = changed = 0
+    if verdicts is not None:
+        relation = verdicts.rest
+        [(removed,)], [(changed,)] = (
+            connection.execute(sql).fetchall() for sql in (verdicts.removed, verdicts.changed)
+        )
     for batch in connection.sql(f"FROM {relation}").to_arrow_reader(_ROWS):
         erased = eraser.table(batch, key)
         removed += erased.removed
@@ -291,11 +350,15 @@ def _counted_in(
 
 
 def _insert(
-    connection: duckdb.DuckDBPyConnection, eraser: RowEraser, relation: str, key: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    eraser: RowEraser,
+    source: str,
+    relation: str,
+    key: Sequence[str],
 ) -> None:
     """Insert the rows of a table of the old file, without the subject, into the new one."""
     # A cursor of its own, because the rows are read while they are written.
-    reader = connection.cursor().sql(f"FROM {_OLD}.{relation}").to_arrow_reader(_ROWS)
+    reader = connection.cursor().sql(f"FROM {source}").to_arrow_reader(_ROWS)
     parts = map(partial(_rest, eraser, tuple(key)), reader)
     connection.register("_rows", pa.RecordBatchReader.from_batches(reader.schema, parts))
     try:

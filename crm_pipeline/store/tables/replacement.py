@@ -49,12 +49,18 @@ def write_replaced(
     )
     base = _count(engine, parquet_files(parent.base))
     if _count(engine, delta) + _count(engine, tombstones) > MERGED_ABOVE * base:
-        kept = f"SELECT * FROM {Tables.relation(parent)} ANTI JOIN {keys} USING ({key})"
-        return write_whole(engine, staged, f"({kept} UNION ALL BY NAME SELECT * FROM {rows})")
+        return write_merged(engine, staged, parent, keys, rows)
     staged.adopt(parent)
     engine.copy_to(f"FROM {delta}", staged.path("delta"))
     engine.copy_to(f"FROM {tombstones}", staged.path("tombstones"))
     return parent.rows - int(removed) + _count(engine, rows)
+
+
+def write_merged(engine: Engine, staged: Staged, parent: TableVersion, keys: str, rows: str) -> int:
+    """Write such a version as one new base; return how many rows it has."""
+    key = ", ".join(map(quoted, parent.key))
+    kept = f"SELECT * FROM {Tables.relation(parent)} ANTI JOIN {keys} USING ({key})"
+    return write_whole(engine, staged, f"({kept} UNION ALL BY NAME SELECT * FROM {rows})")
 
 
 def _delta(parent: TableVersion, keys: str, rows: str, key: str) -> str:

@@ -3,7 +3,6 @@
 import math
 import os
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -229,14 +228,14 @@ def test_a_large_batch_is_not_rewritten() -> None:
     assert compaction.segment([1] * 20, [mega] * 20) is None
 
 
-def test_lists_are_kept_for_their_time(landing: Landing) -> None:
-    """Erasing removes what it has replaced at once: readers have no claim to it."""
+def test_what_no_commit_names_can_go_at_once(landing: Landing) -> None:
+    """An erasure leaves readers no day: of both, old files and lists, nothing stays."""
     landing.merge("acme", "Contact")
     folder = landing.folder("acme", "Contact")
     commits = landing.windows("acme", "Contact")
     assert rewriting.collect(folder, commits, landing.clock.now()) == 0
-    removed = rewriting.collect(folder, commits, landing.clock.now(), timedelta(0))
-    assert removed == 14
+    assert rewriting.remove_unnamed(folder, lambda: commits) == 15
+    assert rewriting.lists(folder) == []
 
 
 def test_windows_of_earlier_versions_are_merged(landing: Landing) -> None:
