@@ -156,7 +156,7 @@ def test_no_file_keeps_what_only_the_person_had(world: World) -> None:
     assert again.judged["phone"] > 50
     assert {table: world.rows(table) for table in tables} == rows
     assert again.counts == result.counts
-    sql = "SELECT points, people FROM {} WHERE value = ?"
+    sql = "SELECT records, people FROM {} WHERE value = ?"
     published = world.org.data / "published" / "phone_verdicts.parquet"
     assert duckdb.execute(sql.format(f"'{published}'"), [SWITCHBOARD]).fetchall() == [(1, 1)]
     for path in (world.org.data / "snapshots").glob("*.duckdb"):
@@ -186,5 +186,5 @@ def test_killed_it_is_finished_by_the_next(world: World, point: str) -> None:
     world.erase()
     assert world.found() == {}
     published = world.org.data / "published" / "phone_verdicts.parquet"
-    sql = f"SELECT points, people FROM '{published}' WHERE value = ?"
+    sql = f"SELECT records, people FROM '{published}' WHERE value = ?"
     assert duckdb.execute(sql, [SWITCHBOARD]).fetchall() == [(1, 1)]

@@ -62,22 +62,21 @@ def verdicts_without(
     of_kind = f"(SELECT * FROM {points} WHERE kind = {literal(kind)})"
     touched = f"(SELECT DISTINCT {key}, true AS is_touched FROM {of_kind} WHERE {own})"
     left = (
-        f"(SELECT {key}, count(*) AS rows_left, "
+        f"(SELECT {key}, count(DISTINCT record_key) AS records_left, "
         f"count(DISTINCT record_key) FILTER (table_name IN {_PERSONS}) AS people_left "
         f"FROM {of_kind} WHERE NOT ({own}) GROUP BY ALL)"
     )
-    # A text with several addresses has a row for each, in both tables.
     joined = (
         f"(SELECT v.*, coalesce(is_touched, false) AS is_touched, coalesce(people_left, 0) AS people_left, "
-        f"coalesce(rows_left, 0) // count(*) OVER (PARTITION BY {key}) AS points_left "
+        f"coalesce(records_left, 0) AS records_left "
         f"FROM {verdicts} v LEFT JOIN {touched} USING ({key}) LEFT JOIN {left} USING ({key}))"
     )
-    counters = ["points", *(["people"] if kind == PHONE else [])]
+    counters = ["records", *(["people"] if kind == PHONE else [])]
     fresh = ", ".join(
         f"CASE WHEN is_touched THEN {name}_left ELSE {name} END AS {name}" for name in counters
     )
-    added = "is_touched, people_left, points_left"
-    is_left = "NOT (is_touched AND points_left = 0)"
+    added = "is_touched, people_left, records_left"
+    is_left = "NOT (is_touched AND records_left = 0)"
     differs = " OR ".join(f"{name} <> {name}_left" for name in counters)
     return VerdictRows(
         f"(SELECT * EXCLUDE ({added}) REPLACE ({fresh}) FROM {joined} WHERE {is_left})",

@@ -159,18 +159,6 @@ def test_refreshes_equal_a_computation_record_by_record(
     shutil.rmtree(folder)
 
 
-def test_a_text_with_several_addresses_is_one_point(org: Org) -> None:
-    """It is counted once, and stays as long as one record has it, whatever else of its records changes."""
-    both = "a@x.example;b@y.example"
-    landed(org, "Contact", {"A": {"Email": both, "Phone": "+1"}, "B": {"Email": both}})
-    for phone, email, fields in (("+1", both, 2), ("+2", both, 2), ("+2", "", 1)):
-        landed(org, "Contact", {"A": {"Email": email, "Phone": phone}})
-        verified(org)
-        counted = rows_of(org, "email_verdicts", "value, position, points")
-        assert counted == [(both, position, fields) for position in (1, 2)]
-        assert points(org) == expected(org)
-
-
 def verdicts_of(org: Org, number: str) -> set[tuple[str, tuple[str, ...]]]:
     of_points = {(p[10], p[11]) for p in points(org) if p[9] == number}
     rows = rows_of(org, "phone_verdicts", "phone_e164, verdict, reasons")
