@@ -24,7 +24,7 @@ from crm_pipeline.store.landing.outstanding import outstanding
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.scrub import scrub
-from crm_pipeline_tests.store.landing.test_landing import SCHEMA, hours, write
+from crm_pipeline_tests.store.landing.test_landing import SCHEMA, batch_of, hours, write
 
 EMAIL, WORD = "quilla@canary-of-landing.example", "sassafrasbusch"
 CANARIES = Needles([("address", EMAIL), ("word", WORD)])
@@ -59,7 +59,10 @@ def refresh(landing: Landing, number: int) -> None:
     notes = {"last": f"<{EMAIL}>" if number == 3 else "none"}
     with landing.begin("acme", "Contact", window, SCHEMA) as writer:
         who, value = (("person", WORD), ("other", f"ask {EMAIL}"), ("nobody", "-"))[number % 3]
-        write(writer, who, at=hours(number), value=value)
+        batch = batch_of(who, at=hours(number), value=value)
+        # Batches of the person alone are merged with each other.
+        route = "rest" if who == "person" else "bulk"
+        writer.write([batch], shape="csv", route=route, extracted_at=hours(number))
         if number % 4 == 0:
             write(writer, "person", "nobody", at=hours(number), value=f"{EMAIL} {number % 2}")
         if number in {5, 7}:
@@ -89,7 +92,18 @@ def totals(landing: Landing) -> list[int]:
 
 
 def assert_whole(landing: Landing) -> None:
-    """Every number that is told, of merged commits as well, is that of the files; nothing on the disk is unnamed."""
+    """Every number is that of the files, and nothing on the disk is unnamed."""
+    assert_counted(landing)
+    assert scrub(landing.root).corruption == ()
+    folder = landing.folder("acme", "Contact")
+    named = {batch.path.stem for batch in landing.batches("acme", "Contact")}
+    assert {path.stem for path in folder.glob("????-??/*")} == named
+    kept = {path.suffix for path in (folder / "windows").iterdir() if path.name != ".merging"}
+    assert kept <= {".json", ".origins"}
+
+
+def assert_counted(landing: Landing) -> None:
+    """Every number that is told, of merged commits as well, is that of the files."""
     held = Counter(row["_batch_id"] for row in rows(landing))
     for commit in landing.windows("acme", "Contact"):
         merged = [one for one, _ in landing.merged_commits("acme", "Contact", commit)]
@@ -102,12 +116,6 @@ def assert_whole(landing: Landing) -> None:
             assert all(fact["records"] == held[fact["batch_id"]] for fact in facts)
             for name in ("records", "erased", "quarantined", "unnamed"):
                 assert getattr(commit, name) == sum(getattr(one, name) for one in merged)
-    assert scrub(landing.root).corruption == ()
-    folder = landing.folder("acme", "Contact")
-    named = {batch.path.stem for batch in landing.batches("acme", "Contact")}
-    assert {path.stem for path in folder.glob("????-??/*")} == named
-    kept = {path.suffix for path in (folder / "windows").iterdir() if path.name != ".merging"}
-    assert kept <= {".json", ".origins"}
 
 
 @pytest.mark.parametrize("order", ["me", "em", "mreme", "ermre"])
@@ -122,6 +130,7 @@ def test_a_person_leaves_merged_windows(landing: Landing, order: str) -> None:
     for step in order:
         if step == "m":
             assert landing.merge("acme", "Contact") > 1
+            assert_counted(landing)
         elif step == "r":
             for _ in range(4):
                 refresh(landing, next(reads))
