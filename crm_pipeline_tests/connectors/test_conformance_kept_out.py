@@ -39,7 +39,10 @@ def stored(harness: ConformanceHarness, text: str) -> list[str]:
 
 
 def test_an_excluded_field_never_touches_the_disk(way: Way, quiet: HarnessOf) -> None:
-    """At no moment of a read any file holds it, and no schema calls it read; without `exclude` the search finds it."""
+    """At no moment of a read any file holds it, and no schema calls it read.
+
+    Of each vendor one route reads without `exclude` as well: the search finds it then, and a remark says so.
+    """
     harness = quiet(way.case)
     _, text = planted(harness)
     moments = 0
@@ -57,6 +60,8 @@ def test_an_excluded_field_never_touches_the_disk(way: Way, quiet: HarnessOf) ->
     assert text not in repr(done)
     assert way.case.text in done.schema.excluded
     assert stored(harness, text) == []
+    if way.route is not way.case.routes[0]:
+        return
     read(harness, way.route.name)
     assert stored(harness, text) != []
     obj = ObjectSettings(harness.object, exclude=(way.case.text,))

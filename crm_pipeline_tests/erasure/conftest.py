@@ -139,6 +139,19 @@ def _hubspot(portal: Any, url: str) -> tuple[str, str]:
     return person, note
 
 
+SHARED = "office@canary-post.example"
+
+
+def plant_others(org: Any) -> None:
+    """Create a contact with a note that names the person, and two with one address."""
+    other = org.create("Contact", LastName="Zwirn", Email="zwirn@canary-post.example")
+    for name in ("One", "Two"):
+        org.create("Contact", LastName=name, Email=SHARED)
+    org.create(
+        "Task", Subject=f"{NAME} and Zwirn", WhoId=other, Description=f"To {EMAIL}, jo{EMAIL}"
+    )
+
+
 PLANTED = {
     "salesforce": (_salesforce, "Contact", "Task"),
     "hubspot": (_hubspot, "contacts", "notes"),
@@ -168,6 +181,8 @@ class Worlds:
             case = replace(case_of(vendor), objects=(contacts, notes))
             server = self._stack.enter_context(server_of(case, 20))
             person, note = plant(server.emulations[vendor], server.url)
+            if crm:
+                plant_others(server.emulations[vendor])
             url = self._stack.enter_context(database_of_its_own(self._postgres_url))
             database = self._stack.enter_context(Database(url))
             harness = harness_on(server, self._root / f"{vendor}{crm}", database, url, case)
@@ -199,4 +214,5 @@ def world(
 
 @pytest.fixture
 def org(worlds: Worlds, tmp_path: Path, database: Database, fresh_url: str) -> World:
+    """A world with others who have to do with the person; nothing is read from its CRM again."""
     return worlds.copy("salesforce", tmp_path, database, fresh_url, "of others")

@@ -32,8 +32,9 @@ def test_a_run_closes_the_data_folder(settings: Settings) -> None:
     with structlog.testing.capture_logs() as logs:
         for _ in range(2):
             workspace = Workspace(settings)
-            workspace.engine()
-            workspace.engine()
+            for _ in range(2):
+                with workspace.engine():
+                    pass
     assert open_to_others(settings.data) == []
     assert [entry["log_level"] for entry in logs] == ["warning"]
     assert "CRM_SHARE_GROUP" in logs[0]["event"]

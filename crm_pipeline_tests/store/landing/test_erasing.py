@@ -164,14 +164,15 @@ def leaving_temporary_files() -> Iterator[None]:
 
 
 def kills(landing: Landing, act: Callable[[Landing], object]) -> Iterator[tuple[str, Landing]]:
-    """Yield a copy of landing in which an act was killed, at the first and the last time at each of its points."""
+    """Yield a copy of landing in which an act was killed, for each of its points in turn at the first or the last time."""
     points: list[str] = []
     copy = landing.root.parent / "copy"
     shutil.copytree(landing.root, copy)
     with watching(points.append):
         act(Landing(copy, landing.clock))
     last = {name: number for number, name in enumerate(points)}
-    for step in sorted({*last.values(), *map(points.index, last)}):
+    for number, point in enumerate(last):
+        step = last[point] if number % 2 else points.index(point)
         shutil.rmtree(copy)
         shutil.copytree(landing.root, copy)
         left = iter(range(step))
