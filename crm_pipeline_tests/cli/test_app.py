@@ -21,6 +21,7 @@ COMMANDS = [
     "accept-shrink",
     "query",
     "status",
+    "verify",
     "scrub",
     "erase",
     "backup",
