@@ -31,7 +31,7 @@ from crm_pipeline.store.tokens.state_key import StateKey
 
 FORMAT = 1
 _SCHEMA = "crm_state"
-_TRANSIENT = frozenset({"gate", "migrations"})
+_TRANSIENT = frozenset({"dns_answers", "gate", "migrations"})
 _MANIFEST = "manifest.json"
 _PROOF = b"crm_pipeline backup"
 _CONTEXT = "proof of the key"
