@@ -50,8 +50,9 @@ def _console(*, is_terminal: bool, stderr: bool = False) -> "Console":
                 )
                 yield guarded
 
-    # Output into a file or a pipe is not folded at a terminal's width.
-    return Guarded(stderr=stderr, highlight=False, width=None if is_terminal else _UNFOLDED)
+    # Output into a file or a pipe is not folded at a terminal's width. In keys such as zoho:Notes:1 is no emoji.
+    width = None if is_terminal else _UNFOLDED
+    return Guarded(stderr=stderr, highlight=False, emoji=False, width=width)
 
 
 def verbatim(text: str) -> str:

@@ -1,11 +1,13 @@
 """Find a person: the records of an e-mail address or of a key, and the records that are linked to them."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.raw.withheld import PERSONS, email_fields
@@ -48,12 +50,25 @@ class Found:
     shared: int = 0
 
 
+_AROUND = re.compile(r"""[\s"\\<>,;()\[\]]""")
+"""Characters that stand around addresses; as a part of one, more than the address would be replaced."""
+
+
+def _require_alone(target: str) -> None:
+    if "@" in target and (around := _AROUND.search(target.strip())):
+        raise ConfigError(
+            f"what is to be erased holds {around.group()!r}, which is no part of an address.",
+            cure="Write the address alone, such as jane@acme.example, or the key of the record.",
+        )
+
+
 def find(settings: Settings, target: str) -> Found:
     """Return the person of an e-mail address, or of the key of a record.
 
     Raises:
         ConfigError: the text is neither.
     """
+    _require_alone(target)
     person, tables = _Person(), Tables(settings.data)
     address = target.strip().casefold() if "@" in target and ":" not in target else ""
     with Engine(settings.data / "tmp", threads=1) as engine:

@@ -74,3 +74,9 @@ def test_json_row_by_row(
     emit_json_rows(iter(rows))
     assert json.loads(written.getvalue()) == rows
     assert written.getvalue() == whole
+
+
+def test_keys_hold_no_emoji(capsys: pytest.CaptureFixture[str]) -> None:
+    """`:notes:` between a connection and an id is no picture of music."""
+    output().print("hubspot:notes:1")
+    assert capsys.readouterr().out.strip() == "hubspot:notes:1"
