@@ -63,10 +63,10 @@ def refused(key: dg.AssetKey, error: ContractError) -> dg.AssetCheckResult:
 def _unanswered(key: dg.AssetKey, done: Verified, unsure: Sequence[str]) -> dg.AssetCheckResult:
     points = done.points(EMAIL)
     reasons = done.by_reason(EMAIL)
-    open_ = sum(reasons.get(reason, 0) for reason in unsure)
-    share = open_ / points if points else 0.0
+    waiting = sum(reasons.get(reason, 0) for reason in unsure)
+    share = waiting / points if points else 0.0
     words = (
-        f"{open_:,} of {points:,} addresses have no answer of DNS."
+        f"{waiting:,} of {points:,} addresses have no answer of DNS."
         if unsure
         else "DNS is not asked."
     )

@@ -123,8 +123,8 @@ def test_records_of_others_keep_all_but_the_persons_values(org: World) -> None:
     settings, database, clock = org.harness.settings, org.harness.database, org.harness.clock
 
     tables = Tables(org.data)
-    twin = rows_of(tables, "contacts", "source_id", f"email = '{SHARED}'")[0][0]
-    found = run.plan(settings, f"demo:Contact:{twin}", database).found
+    other = rows_of(tables, "contacts", "source_id", f"email = '{SHARED}'")[0][0]
+    found = run.plan(settings, f"demo:Contact:{other}", database).found
     assert (found.shared, found.subject.addresses, len(found.subject.records)) == (
         1,
         frozenset(),

@@ -14,10 +14,9 @@ MERGED_ABOVE = 0.1
 """A delta with more than this share of the base's rows is merged into the base."""
 
 
-def write_whole(engine: Engine, staged: Staged, rows: str, order: str = "") -> int:
+def write_whole(engine: Engine, staged: Staged, rows: str) -> int:
     """Write a version from SQL for all its rows; return how many there are."""
-    ordered = f" ORDER BY {order}" if order else ""
-    return engine.copy_to(f"SELECT * FROM {rows}{ordered}", staged.path("base"))
+    return engine.copy_to(f"SELECT * FROM {rows}", staged.path("base"))
 
 
 def write_replaced(

@@ -182,13 +182,13 @@ def test_scrub_gives_no_advice_about_replaced_files(landing: Landing) -> None:
 def test_quarantined_rows_are_missing_as_before(landing: Landing) -> None:
     """What is missing is the same behind a merge, also where the note of it was lost."""
     refresh(landing, 10)
-    told = outstanding(landing, "acme", "Contact")
-    assert told.records == 1
+    missing = outstanding(landing, "acme", "Contact")
+    assert missing.records == 1
     landing.merge("acme", "Contact")
-    assert outstanding(landing, "acme", "Contact") == told
+    assert outstanding(landing, "acme", "Contact") == missing
     [note] = landing.root.rglob("outstanding.json")
     note.unlink()
-    assert outstanding(landing, "acme", "Contact") == told
+    assert outstanding(landing, "acme", "Contact") == missing
 
 
 def test_whole_reads_are_merged_once_a_later_one_counts(landing: Landing) -> None:
