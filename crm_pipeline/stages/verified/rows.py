@@ -20,9 +20,12 @@ from crm_pipeline.stages.verified.sources import PERSONS
 from crm_pipeline.stages.verified.verifiers import Expiry, Verifiers, judged
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
-from crm_pipeline.verification import PHONE_RULE
+from crm_pipeline.verification import PHONE_RULE, PhoneReason, PhoneVerdict
 
-SHARED = "shared"
+SHARED = str(PhoneReason.SHARED)
+_WORSE = PHONE_RULE[PhoneReason.SHARED]
+_BETTER = list(PhoneVerdict)[: list(PhoneVerdict).index(_WORSE)]
+"""The verdicts that a shared number loses; the vocabulary lists them best first."""
 _PERSONS = ", ".join(map(literal, PERSONS))
 _KINDS: Mapping[str, StageTable] = {EMAIL: EMAIL_VERDICTS, PHONE: PHONE_VERDICTS}
 _EXAMPLES = 5
@@ -272,9 +275,10 @@ class Rows:
         words = ", ".join(literal(reason) for reason in PHONE_RULE)
         known = f"list_append(v.reasons, '{SHARED}')"
         added = f"list_filter([{words}], lambda word: list_contains({known}, word))"
+        better = ", ".join(map(literal, _BETTER))
         return (
             f"(SELECT v.* REPLACE (CASE WHEN {is_shared} THEN {added} ELSE v.reasons END "
-            f"AS reasons, CASE WHEN {is_shared} AND v.verdict IN ('valid', 'unknown') THEN 'risky' ELSE v.verdict END "
+            f"AS reasons, CASE WHEN {is_shared} AND v.verdict IN ({better}) THEN '{_WORSE}' ELSE v.verdict END "
             f'AS verdict) FROM {self._verdicts[PHONE]} v LEFT JOIN "shared numbers" s '
             "ON s.normalized = v.phone_e164)"
         )
