@@ -217,39 +217,6 @@ def free_name(field: Field, taken: Collection[str]) -> str:
     return next(name for mark in marks if (name := f"{field.name} ({mark})") not in taken)
 
 
-def changes(old: Schema, new: Schema) -> list[str]:
-    """Return one sentence for each change of a field; empty where there is none."""
-    respelled = _respelled(old, new)
-    sentences = [
-        f"{new.object}.{name} is not read any more: connections.yaml excludes it"
-        if name in new.excluded
-        else f"{new.object}.{name} is gone ('{old.by_name[name].label}', {old.by_name[name].type})"
-        for name in old.names
-        if name not in new.by_name and name not in respelled.values()
-    ]
-    for field in new.fields:
-        before = old.by_name.get(field.name)
-        if field.name in respelled:
-            sentences.append(f"{new.object}.{respelled[field.name]} is now spelled {field.name}")
-        elif before is None:
-            sentences.append(f"{new.object}.{field.name} is new ('{field.label}', {field.type})")
-        elif before.type != field.type:
-            sentences.append(f"{new.object}.{field.name} was {before.type} and is now {field.type}")
-        elif before.label != field.label:
-            sentences.append(f"{new.object}.{field.name} is now called '{field.label}'")
-    return sentences
-
-
-def _respelled(old: Schema, new: Schema) -> dict[str, str]:
-    """Return the fields whose names changed in case only, each with its former name."""
-    gone = {name.lower(): name for name in old.names if name not in new.by_name}
-    return {
-        name: gone[name.lower()]
-        for name in new.names
-        if name not in old.by_name and name.lower() in gone
-    }
-
-
 def _encodable(value: Any) -> Any:
     if isinstance(value, str):
         return encodable(value)

@@ -4,7 +4,7 @@ They belong to the asset itself (`check_specs`), so a verdict is about the same 
 beside it. Refused data show as a failed check and a failed step, and the previous version stays current.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import dagster as dg
@@ -12,6 +12,7 @@ import dagster as dg
 from crm_pipeline.connectors.upkeep import span
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch
+from crm_pipeline.model.schema_changes import FieldChange
 from crm_pipeline.stages.normalized import Normalized
 from crm_pipeline.stages.published import NOTE, Finding
 from crm_pipeline.stages.raw import (
@@ -21,6 +22,8 @@ from crm_pipeline.stages.raw import (
     shrink_cure,
     shrink_text,
 )
+from crm_pipeline.store.drift import Change
+from crm_pipeline.store.drift.texts import CHANGES_CURE, changes_text
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.landing.outstanding import Outstanding
 
@@ -45,8 +48,8 @@ def raw_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             FIELDS,
             asset=key,
-            description="The object has the fields that it had at the read before. New fields are "
-            "kept by themselves; a mapped field that is gone stops the normalized table.",
+            description="No change of the object's fields waits for a decision. New fields and choices are taken over; "
+            "a mapped field that is gone stops the normalized table. `crm-pipeline drift` lists all changes.",
         ),
         dg.AssetCheckSpec(
             ABSENCE,
@@ -70,7 +73,7 @@ def raw_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
 
 
 def raw_results(done: Extraction) -> list[dg.AssetCheckResult]:
-    """Show how the counts compare and which fields were added or removed."""
+    """Show how the counts compare, and whether the absent records are believed to be deleted."""
     counts = {
         "source_count": done.vendor_count if done.vendor_count is not None else "not offered",
         "read": done.read,
@@ -81,15 +84,48 @@ def raw_results(done: Extraction) -> list[dg.AssetCheckResult]:
     }
     return [
         dg.AssetCheckResult(check_name=COUNT, passed=done.reconciled is not False, metadata=counts),
-        dg.AssetCheckResult(
-            check_name=FIELDS,
-            passed=not done.schema_changes,
-            severity=dg.AssetCheckSeverity.WARN,
-            description="; ".join(done.schema_changes) or "No field came, went or changed.",
-            metadata={"fields": len(done.schema.fields)},
-        ),
         _absence(done),
     ]
+
+
+def fields_result(
+    open_changes: Sequence[Change], noticed: Sequence[FieldChange]
+) -> dg.AssetCheckResult:
+    """Show the changed fields of an object that wait for a decision, and what this run noticed."""
+    if not open_changes:
+        text = "; ".join(map(str, noticed)) or "No field came, went or changed."
+        return dg.AssetCheckResult(check_name=FIELDS, passed=True, description=text)
+    return dg.AssetCheckResult(
+        check_name=FIELDS,
+        passed=False,
+        severity=_severity(open_changes),
+        description=f"{changes_text(open_changes)}. {CHANGES_CURE}",
+        metadata={"open_changes": len(open_changes), "changes": changes_table(open_changes)},
+    )
+
+
+def _severity(changes: Sequence[Change]) -> dg.AssetCheckSeverity:
+    is_error = any(change.is_blocking for change in changes)
+    return dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN
+
+
+def changes_table(changes: Sequence[Change]) -> dg.MetadataValue:
+    """Return changes as a table for Dagster: facts of the description, never values of records."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "number": change.number,
+                    "field": change.field,
+                    "kind": change.kind,
+                    "change": change.text,
+                    "since": _second(change.seen_at),
+                    "policy": change.policy,
+                }
+            )
+            for change in changes
+        ]
+    )
 
 
 def _absence(done: Extraction) -> dg.AssetCheckResult:

@@ -56,7 +56,7 @@ def extraction(done: Extraction) -> Metadata:
     if done.warnings:
         metadata["warnings"] = dg.MetadataValue.md(_bullets(done.warnings))
     if done.schema_changes:
-        metadata["schema_changes"] = dg.MetadataValue.md(_bullets(done.schema_changes))
+        metadata["schema_changes"] = dg.MetadataValue.md(_bullets(map(str, done.schema_changes)))
     return metadata
 
 

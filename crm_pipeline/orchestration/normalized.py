@@ -16,7 +16,7 @@ from crm_pipeline.orchestration.failures import GENTLE, as_failure, failure
 from crm_pipeline.orchestration.raw import raw_key
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection
-from crm_pipeline.stages.normalized import normalize, preview, tables_for
+from crm_pipeline.stages.normalized import DriftGuard, normalize, preview, tables_for
 
 BUILD_POOL = "build"
 """Steps that build tables wait for each other: each may use all the memory that it is allowed."""
@@ -66,8 +66,9 @@ def _normalized_asset(
             with as_failure(context.log.error, but=(ContractError,)), crm.engine() as engine:
                 limit = crm.settings.quarantine
                 maps, keys = vendor.mapping, vendor.keys
+                guard = DriftGuard(crm.drift, crm.settings.drift)
                 done = normalize(
-                    connection, table, crm.landing, crm.tables, maps, engine, keys, limit=limit
+                    connection, table, crm.landing, crm.tables, maps, engine, keys, limit, guard
                 )
                 shown = preview(engine, done.version) if done.changed and done.version else []
         except ContractError as error:

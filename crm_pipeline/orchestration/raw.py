@@ -22,7 +22,14 @@ from crm_pipeline.orchestration.partitions import (
 )
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.stages.raw import Extraction, Mode, extract, note_account, outstanding_text
+from crm_pipeline.stages.raw import (
+    Extraction,
+    Mode,
+    extract,
+    note_account,
+    note_changes,
+    outstanding_text,
+)
 from crm_pipeline.store.landing.outstanding import outstanding
 from crm_pipeline.store.landing.tombstones import Tombstones
 
@@ -80,6 +87,7 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
             facts |= metadata.extracted(done)
         yield dg.MaterializeResult(metadata=facts)
         yield from checks.raw_results(done)
+        yield checks.fields_result(crm.drift.open(connection.name, obj.name), done.schema_changes)
         yield checks.quarantine_result(connection.name, obj.name, missing)
         yield checks.freshness_result(fresh)
 
@@ -102,6 +110,7 @@ def _extracted(
     try:
         with crm.account(connection.name) as account:
             note_account(account, crm.landing)
+            before = crm.landing.latest_schema(connection.name, obj.name)
             done = extract(
                 account,
                 obj,
@@ -110,6 +119,9 @@ def _extracted(
                 landing=crm.landing,
                 on_progress=on_progress,
                 key=crm.hash_key if obj.keeps_out or Tombstones.at(crm.landing.root) else None,
+            )
+            note_changes(
+                crm.landing, crm.drift, crm.settings.drift, connection.name, obj.name, before=before
             )
     except Exception as error:
         crm.looks.failed(connection.name, obj.name, error, run=run.run_id)

@@ -4,6 +4,8 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.normalized import Doubt, doubted_lists
 from crm_pipeline.stages.raw import Remark, remarks_of, shrink_cure
+from crm_pipeline.store.drift import Register
+from crm_pipeline.store.drift.texts import CHANGES_CURE, changes_text
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables import Tables
 
@@ -17,6 +19,7 @@ def remarks_at(
         obj.name: (
             *_of_landing(landing, connection.name, obj),
             *(_of_list(connection.name, doubt) for doubt in doubts.get(obj.name, ())),
+            *_of_changes(landing, connection.name, obj.name),
         )
         for obj in connection.objects
     }
@@ -35,6 +38,11 @@ def _of_landing(landing: Landing, connection: str, obj: ObjectSettings) -> list[
 
 def _of_list(connection: str, doubt: Doubt) -> Remark:
     return Remark("lists", f"{doubt}.", shrink_cure(connection, doubt.object))
+
+
+def _of_changes(landing: Landing, connection: str, obj: str) -> list[Remark]:
+    changes = Register(landing.root).open(connection, obj)
+    return [Remark("drift", f"{changes_text(changes)}.", CHANGES_CURE)] if changes else []
 
 
 __all__ = ["remarks_at"]

@@ -23,6 +23,7 @@ from crm_pipeline.stages.raw import opened
 from crm_pipeline.stages.verified import Verifiers
 from crm_pipeline.stages.verified.library import library_verifiers
 from crm_pipeline.store.build_lock import building
+from crm_pipeline.store.drift import Register
 from crm_pipeline.store.files.permissions import settle
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness, freshness_of
@@ -62,6 +63,7 @@ class Workspace:
         self.landing = Landing(settings.data, self.clock)
         self.tables = Tables(settings.data)
         self.looks = Looks(settings.data, self.clock)
+        self.drift = Register(settings.data, self.clock)
         self._on_step = on_step
         self._is_settled = False
         # All steps of a connection share one budget of retries: after a few steps against a host that is

@@ -12,6 +12,7 @@ from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings.bounds import Bounds
+from crm_pipeline.settings.drift import DriftPolicies
 from crm_pipeline.settings.numbers import whole_number
 from crm_pipeline.settings.quarantine import QuarantineLimit
 from crm_pipeline.settings.retention import Retention
@@ -119,6 +120,7 @@ class Settings:
         root: the folder that holds connections.yaml.
         data: where everything that is written goes.
         verification: how e-mail addresses and phone numbers are verified.
+        drift: what a changed field does to its table.
         environ: `.env` and the environment, which wins; hidden from every text, as it holds secrets.
     """
 
@@ -127,6 +129,7 @@ class Settings:
     connections: Mapping[str, Connection]
     environ: Mapping[str, str] = field(repr=False)
     verification: Verification = field(default_factory=Verification)
+    drift: DriftPolicies = field(default_factory=DriftPolicies)
 
     @property
     def file(self) -> Path:

@@ -1,10 +1,10 @@
-"""Adds connections and their objects to the text of connections.yaml, and changes nothing else."""
+"""Adds connections, objects and mapped fields to the text of connections.yaml, and changes nothing else."""
 
 import json
 import re
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -121,3 +121,64 @@ def with_connection(document: Document, name: str, entry: Mapping[str, Any]) -> 
 
 def _is_flow(node: yaml.Node | None) -> bool:
     return isinstance(node, yaml.MappingNode) and bool(node.flow_style) and bool(node.value)
+
+
+def with_mapping(
+    document: Document, connection: str, obj: str, columns: Mapping[str, str | None]
+) -> str:
+    """Return the text of the document with more fields of an object mapped to columns; None is `null`.
+
+    Comments and order stay. A field that is mapped already is not looked at: one key may stand only once.
+    """
+    entry, _ = document.node(("connections", connection))
+    assert isinstance(entry, yaml.MappingNode)
+    mapping, at = document.node(("connections", connection, "mapping"))
+    own, own_at = document.node(("connections", connection, "mapping", obj))
+    if _is_filled(own):
+        return _with_pairs(document.text, own, columns)
+    if own is not None:  # `Contact:` without a value, or {}
+        return _with_value(document.text, own, own_at + 2, columns)
+    nested = {obj: columns}
+    if _is_filled(mapping):
+        return _with_pairs(document.text, mapping, nested)
+    if mapping is not None:
+        return _with_value(document.text, mapping, at + 2, nested)
+    return _with_pairs(document.text, entry, {"mapping": nested})
+
+
+Pairs = Mapping[str, Any]
+
+
+def _is_filled(node: yaml.Node | None) -> TypeGuard[yaml.MappingNode]:
+    return isinstance(node, yaml.MappingNode) and bool(node.value)
+
+
+def _with_pairs(text: str, node: yaml.MappingNode, pairs: Pairs) -> str:
+    """Return the text with pairs added behind those of a mapping that has some."""
+    if node.flow_style:
+        end = node.end_mark.index - 1
+        return f"{text[:end].rstrip().rstrip(',')}, {_flow(pairs)[1:-1]}{text[end:]}"
+    end = _last_leaf(node).end_mark.index
+    line_end = text.find("\n", end)
+    if line_end < 0:
+        text, line_end = text + "\n", len(text)
+    block = textwrap.indent(_block(pairs), " " * node.value[0][0].start_mark.column)
+    return f"{text[:line_end]}\n{block}{text[line_end:]}"
+
+
+def _with_value(text: str, node: yaml.Node, indent: int, pairs: Pairs) -> str:
+    """Return the text with pairs in place of an empty value."""
+    start, end = node.start_mark.index, node.end_mark.index
+    block = textwrap.indent(_block(pairs), " " * indent)
+    return f"{text[:start].rstrip(' ')}\n{block}{text[end:].lstrip(' ')}"
+
+
+def _block(pairs: Pairs) -> str:
+    return yaml.safe_dump(dict(pairs), sort_keys=False, allow_unicode=True, width=1000).rstrip("\n")
+
+
+def _flow(pairs: Pairs) -> str:
+    shown = yaml.safe_dump(
+        dict(pairs), sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=True
+    )
+    return shown.strip()

@@ -17,6 +17,7 @@ from crm_pipeline.kernel.errors import ConfigError, UnknownName
 from crm_pipeline.settings.auth import RETIRED_FIELDS, AuthModel
 from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
+from crm_pipeline.settings.drift import DriftPolicies
 from crm_pipeline.settings.model import Model
 from crm_pipeline.settings.numbers import is_whole
 from crm_pipeline.settings.schema import ConnectionModel, FileModel, ObjectModel
@@ -73,6 +74,7 @@ def read_settings(
         },
         environ=merged,
         verification=model.verification.settings(),
+        drift=DriftPolicies(model.drift),
     )
     # A mistyped variable is an error now, and not in the step that needs it.
     _ = settings.retention, settings.memory_mb, settings.bounds, settings.quarantine

@@ -18,6 +18,7 @@ from crm_pipeline.settings.auth import AuthModel
 from crm_pipeline.settings.cadence import cron_problem
 from crm_pipeline.settings.connection import Connection, ObjectSettings
 from crm_pipeline.settings.document_bounds import MOST_CONNECTIONS, MOST_FIELDS, MOST_OBJECTS
+from crm_pipeline.settings.drift import PoliciesByKind
 from crm_pipeline.settings.model import Model, problem
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.settings.vendors import VendorFacts
@@ -279,6 +280,7 @@ class FileModel(Model):
 
     connections: dict[str, ConnectionModel]
     verification: VerificationModel = VerificationModel()
+    drift: PoliciesByKind = Field(default_factory=dict)
 
     @field_validator("connections", mode="before")
     @classmethod

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm_pipeline.model.schema import Field, Schema, changes
+from crm_pipeline.model.schema import Field, Schema
 
 TEXTS = st.text(alphabet='aB_0 "\\\n\0é漢😀', max_size=8)
 FIELDS = st.builds(
@@ -95,28 +95,6 @@ def test_a_schema_that_was_stored_before_is_the_same() -> None:
     ]
 
 
-def test_changes_are_said_in_words() -> None:
-    """Fields that went, came, changed type or label are each one sentence."""
-    new = Schema(
-        "Opportunity",
-        "Opportunity",
-        (replace(NAME, label="Deal"), Field("Amount", "Amount", "currency")),
-    )
-    assert changes(BASE, new) == [
-        "Opportunity.StageName is gone ('Stage', picklist)",
-        "Opportunity.Name is now called 'Deal'",
-        "Opportunity.Amount is new ('Amount', currency)",
-    ]
-    retyped = Schema("Opportunity", "Opportunity", (replace(NAME, type="textarea"), STAGE))
-    assert changes(BASE, retyped) == ["Opportunity.Name was string and is now textarea"]
-
-
-def test_no_change_is_no_words() -> None:
-    """Equal schemas have no changes, whatever the order of their fields."""
-    turned = Schema("Opportunity", "Opportunity", (STAGE, NAME))
-    assert changes(BASE, BASE) == changes(BASE, turned) == []
-
-
 def test_names_keep_the_vendors_order() -> None:
     """Fields are listed in the order in which the vendor describes them."""
     assert BASE.names == ("Name", "StageName")
@@ -154,10 +132,3 @@ def test_half_a_surrogate_pair_can_be_stored() -> None:
     field = made.fields[0]
     assert {made.label, field.name, field.label, *field.options[0]} == {"Emoji \ufffd"}
     assert Schema.from_json(made.to_json()).fingerprint == made.fingerprint
-
-
-def test_another_spelling_is_a_change_of_its_own() -> None:
-    """A name that changed in case only is neither gone nor new."""
-    old = Schema("Contact", "", (Field("Ext_id__c", "Ext", "string"),))
-    new = Schema("Contact", "", (Field("Ext_Id__c", "Ext", "string"),))
-    assert changes(old, new) == ["Contact.Ext_id__c is now spelled Ext_Id__c"]

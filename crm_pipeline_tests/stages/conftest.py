@@ -15,8 +15,10 @@ from crm_pipeline.kernel.clock import FrozenClock, Month, Window, parse_instant
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings import AuthSettings, Connection, ObjectSettings
-from crm_pipeline.stages.normalized import Normalized, normalize, tables_for
+from crm_pipeline.stages.normalized import DriftGuard, Normalized, normalize, tables_for
 from crm_pipeline.stages.published import Publication, publish
+from crm_pipeline.stages.raw import note_changes
+from crm_pipeline.store.drift import Register
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.tables import Tables
@@ -70,6 +72,7 @@ class Org:
         self.mappings: dict[str, dict[str, str | None]] = {}
         self.objects: dict[str, set[str]] = {}
         self.maps: tuple[ObjectMap, ...] = MAPPING
+        self.guard = DriftGuard(Register(data, self.clock))
 
     def connection(self, name: str = "acme") -> Connection:
         names = sorted(self.objects.get(name, ()))
@@ -101,6 +104,7 @@ class Org:
         columns: Sequence[str] | None = None,
     ) -> None:
         """Land one window with one batch, a minute after the one before."""
+        before = self.landing.latest_schema(connection, object_schema.object)
         self.clock.advance(60)
         self.objects.setdefault(connection, set()).add(object_schema.object)
         window = Window(None, self.clock.now())
@@ -115,6 +119,12 @@ class Org:
                     extracted_at=self.clock.now(),
                 )
             writer.commit(Counts(complete=complete))
+        self.note_changes(connection, object_schema.object, before)
+
+    def note_changes(self, connection: str, obj: str, before: Schema | None) -> None:
+        """Note what the last read changed in the description of its object, as the raw assets do."""
+        register, policies = self.guard.register, self.guard.policies
+        note_changes(self.landing, register, policies, connection, obj, before=before)
 
     def land_records(
         self,
@@ -163,6 +173,7 @@ class Org:
                 self.maps,
                 engine=engine,
                 keys=keys,
+                guard=self.guard,
             )
 
     def rows(self, table: str, columns: str, connection: str = "acme") -> list[tuple[Any, ...]]:

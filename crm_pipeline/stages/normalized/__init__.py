@@ -4,16 +4,20 @@ from crm_pipeline.stages.normalized.build import Normalized, check_mapping, norm
 from crm_pipeline.stages.normalized.contract import RuleResult
 from crm_pipeline.stages.normalized.deleted import deleted_ids
 from crm_pipeline.stages.normalized.doubted import doubted_lists
+from crm_pipeline.stages.normalized.drift import DriftGuard, columns_fed, mapping_line
 from crm_pipeline.stages.normalized.emptied import Doubt
 from crm_pipeline.stages.normalized.preview import preview
 
 __all__ = [
     "Doubt",
+    "DriftGuard",
     "Normalized",
     "RuleResult",
     "check_mapping",
+    "columns_fed",
     "deleted_ids",
     "doubted_lists",
+    "mapping_line",
     "normalize",
     "preview",
     "tables_for",

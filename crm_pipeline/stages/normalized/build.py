@@ -24,7 +24,7 @@ from crm_pipeline.stages.normalized.contract import (
     unfit,
     verify,
 )
-from crm_pipeline.stages.normalized.drift import check_fields
+from crm_pipeline.stages.normalized.drift import DriftGuard, check_fields
 from crm_pipeline.stages.normalized.elements import exploded
 from crm_pipeline.stages.normalized.emptied import Doubt, doubts_of
 from crm_pipeline.stages.normalized.feed import Feed, feed_of
@@ -88,6 +88,7 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
     engine: Engine,
     keys: RecordKeys | None = None,
     limit: QuarantineLimit = _USUAL,
+    guard: DriftGuard | None = None,
 ) -> Normalized:
     """Bring one table of the common model up to date with landing.
 
@@ -103,6 +104,7 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
         keys: the connector's current rules for ids, modification times and deletions, which also count for
             records that landed under earlier rules; None takes the keys as they landed.
         limit: how many records may be unusable.
+        guard: where changed fields are noted; None holds nothing back because of them.
 
     Raises:
         CorruptFile: a landed batch is not as it was landed.
@@ -135,7 +137,8 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
     if landing.discard_damaged_copies(_batches(feeds)):
         feeds, state = _gathered(connection, entries, landing, keys, owners, parent)
     for feed in feeds:
-        check_fields(connection.name, feed.landed)
+        changes = guard.changes(connection.name, feed.landed.object) if guard else []
+        check_fields(connection.name, feed.landed, changes)
     batches = _batches(feeds)
     landing.check(batches)
     with blamed_on(lambda: damaged_batch(batches)):

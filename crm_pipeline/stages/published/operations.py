@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm_pipeline.model.schema import Field, changes
+from crm_pipeline.model.schema import Field
 from crm_pipeline.stages.published.consistency import Finding
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
 from crm_pipeline.stages.published.stage_tables import StageRows
@@ -318,30 +318,6 @@ def published_findings(snapshot: Path) -> tuple[Finding, ...]:
         Finding(connection, table, rule, severity, failures, rows, tuple(examples))
         for connection, table, rule, severity, failures, rows, examples in rows_found
     )
-
-
-def schema_changes(landing: Landing, connections: Iterable[str]) -> OpsTable:
-    """Return the table of changes of the vendors' fields between reads."""
-    rows: list[tuple[Any, ...]] = []
-    for connection in connections:
-        for obj in landing.objects(connection):
-            last = ""
-            for window in landing.windows(connection, obj):
-                fingerprint = window.schema_fingerprint
-                if last and fingerprint != last:
-                    old = landing.schema(connection, obj, last)
-                    new = landing.schema(connection, obj, fingerprint)
-                    rows.extend(
-                        (connection, obj, window.committed_at, change)
-                        for change in changes(old, new)
-                    )
-                last = fingerprint
-    columns = {
-        **_OBJECT,
-        "seen_at": (_INSTANT, "When the first read with the new fields was finished."),
-        "change": (_TEXT, "What changed, in words."),
-    }
-    return OpsTable("schema_changes", "Changes of the vendors' fields.", columns, rows)
 
 
 def fields(views: Iterable[tuple[str, str, str, View]], landing: Landing) -> OpsTable:

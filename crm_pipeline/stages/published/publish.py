@@ -21,6 +21,7 @@ from crm_pipeline.stages.published.accounts import (
     zone_findings,
 )
 from crm_pipeline.stages.published.budgets import ApiAccounts
+from crm_pipeline.stages.published.changed_fields import schema_changes
 from crm_pipeline.stages.published.changes import Changes
 from crm_pipeline.stages.published.consistency import Consistency, Finding
 from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
@@ -40,6 +41,7 @@ from crm_pipeline.stages.published.relations import (
 )
 from crm_pipeline.stages.published.stage_tables import STORED, StageRows, stage_tables
 from crm_pipeline.stages.published.views import View, view_of
+from crm_pipeline.store.drift import Register
 from crm_pipeline.store.files.checksums import Verifier
 from crm_pipeline.store.files.corruption import blamed_on
 from crm_pipeline.store.landing import Landing
@@ -337,7 +339,7 @@ class _Build:
             operations.quality(self.plain, self._findings(), yesterday.rules),
             rates.verdicts(self.engine, f"{_DATABASE}.crm", yesterday),
             rates.verification_lists(self.lists),
-            operations.schema_changes(self.landing, self.connections),
+            schema_changes(Register(self.landing.root), self.connections),
             operations.fields(views, self.landing),
             budgets.api_usage(accounts.days),
             budgets.api_limits(accounts.limits),

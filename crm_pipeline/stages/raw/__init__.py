@@ -2,6 +2,7 @@
 
 from crm_pipeline.stages.raw.account import opened
 from crm_pipeline.stages.raw.description import fields_text
+from crm_pipeline.stages.raw.drift import note_changes
 from crm_pipeline.stages.raw.extract import extract, planned
 from crm_pipeline.stages.raw.extraction import Extraction
 from crm_pipeline.stages.raw.facts import note_account
@@ -32,6 +33,7 @@ __all__ = [
     "extract",
     "fields_text",
     "note_account",
+    "note_changes",
     "opened",
     "outstanding_cure",
     "outstanding_text",

@@ -19,7 +19,8 @@ from crm_pipeline.kernel.errors import (
     ReadLost,
     UnknownField,
 )
-from crm_pipeline.model.schema import Schema, changes
+from crm_pipeline.model.schema import Schema
+from crm_pipeline.model.schema_changes import changes
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw.description import check_description
 from crm_pipeline.stages.raw.extraction import Extraction, joined

@@ -8,6 +8,7 @@ from typing import Any
 
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.model.schema import Schema
+from crm_pipeline.model.schema_changes import FieldChange
 from crm_pipeline.store.landing.manifest import Shrink
 
 
@@ -49,7 +50,7 @@ class Extraction:
     reconciled: bool | None
     changed: bool
     schema: Schema
-    schema_changes: list[str]
+    schema_changes: list[FieldChange]
     watermark: datetime | None
     months: Mapping[str, int]
     sample: list[dict[str, Any]]

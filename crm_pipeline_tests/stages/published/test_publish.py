@@ -282,8 +282,12 @@ def test_operations_are_published(contacts, schema_of):
     assert contacts.query("SELECT count(*), sum(records) FROM ops.windows") == [(2, 3)]
     assert contacts.query("SELECT count(*), sum(records) FROM ops.batches") == [(2, 3)]
     assert contacts.query("SELECT table_name, rows, live FROM ops.tables") == [("contacts", 3, 2)]
-    assert contacts.query("SELECT change FROM ops.schema_changes") == [
-        ("Contact.Vip__c is new ('VIP', boolean)",)
+    facts = "connection, object, field, kind, new, change, state, policy, decided_by"
+    assert contacts.query(f"SELECT number, {facts} FROM ops.schema_changes") == [
+        (
+            *(1, "acme", "Contact", "Vip__c", "added", "'VIP', boolean"),
+            *("Contact.Vip__c is new ('VIP', boolean)", "accepted", "evolve", "policy"),
+        )
     ]
     rule = "SELECT failures, examples FROM ops.quality WHERE rule = 'email is not an address'"
     assert contacts.query(rule) == [(1, ["acme:Contact:003C"])]
