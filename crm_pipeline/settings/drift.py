@@ -31,7 +31,7 @@ USUAL: Mapping[str, DriftPolicy] = {
     "rescaled": "block",
     "day_and_month_swapped": "block",
     "shifted": "block",
-    "constant": "block",
+    "constant": "warn",
     "translated": "warn",
     "new_category": "evolve",
 }

@@ -10,6 +10,7 @@ import structlog
 
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.kernel.errors import CorruptFile, UnfitValue, UnknownName
+from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.model.selection import own_tables, tables_of, with_overrides
 from crm_pipeline.model.table import Table
@@ -24,7 +25,7 @@ from crm_pipeline.stages.normalized.contract import (
     unfit,
     verify,
 )
-from crm_pipeline.stages.normalized.drift import DriftGuard, check_fields
+from crm_pipeline.stages.normalized.drift import DriftGuard, check_fields, held_back
 from crm_pipeline.stages.normalized.elements import exploded
 from crm_pipeline.stages.normalized.emptied import Doubt, doubts_of
 from crm_pipeline.stages.normalized.feed import Feed, feed_of
@@ -44,6 +45,7 @@ from crm_pipeline.stages.normalized.result import Normalized, result_of, unchang
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
 from crm_pipeline.stages.normalized.unreadable import unreadable
+from crm_pipeline.stages.normalized.value_drift import changed_values
 from crm_pipeline.store.files.corruption import blamed_on
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.account_facts import account_facts
@@ -55,6 +57,7 @@ from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 CODE_VERSION = 4
 """To be raised when the same landed bytes would give other rows."""
+MADE_BY = "made_by"
 _log = structlog.get_logger("crm_pipeline.normalized")
 _USUAL = QuarantineLimit()
 
@@ -142,7 +145,9 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
     batches = _batches(feeds)
     landing.check(batches)
     with blamed_on(lambda: damaged_batch(batches)):
-        build = _Build(connection, name, parent, feeds, state, landing, tables, engine, limit)
+        build = _Build(
+            connection, name, parent, feeds, state, landing, tables, engine, limit, guard
+        )
         return replace(build.run(), repaired=repaired)
 
 
@@ -201,6 +206,12 @@ class _Build:
     tables: Tables
     engine: Engine
     limit: QuarantineLimit
+    guard: DriftGuard | None = None
+
+    @property
+    def made_by(self) -> str:
+        """A fingerprint of the mappings: values of versions that were made by others are not compared."""
+        return fingerprint([CODE_VERSION, [repr(feed.landed.entry) for feed in self.feeds]])
 
     @property
     def table(self) -> Table:
@@ -278,6 +289,7 @@ class _Build:
                 hints=formats.hints,
             )
             self._check(verdict, tally)
+            self._check_values(paths)
             rules = rules_of(self.feeds, formats, CODE_VERSION)
             write_changes(self.engine, staged, paths, self.parent, rules)
             meta = {**self._meta(verdict, tally, formats), RULES: rules}
@@ -314,6 +326,20 @@ class _Build:
             tally.check(self.title, verdict.rows)
         refuse_many(self.title, tally.quarantined, verdict.rows, self.limit)
 
+    def _check_values(self, paths: Sequence[Path]) -> None:
+        """Refuse the version if its values show that a field has changed, unless a person has accepted that."""
+        if (
+            self.guard is None
+            or self.parent is None
+            or self.parent.meta.get(MADE_BY) != self.made_by
+        ):
+            return
+        noticed = changed_values(self.engine, self.feeds, self.table.key, paths, self.parent)
+        connection, table = self.connection.name, self.table.name
+        blocking = self.guard.judge(connection, table, self.parent.version, noticed)
+        if blocking:
+            raise held_back(self.title, blocking)
+
     def _write(self, staged: Staged, rows: str) -> list[Path]:
         """Write live and deleted rows to separate files, so that the live one can be published as it is."""
         live = staged.path("base")
@@ -346,6 +372,7 @@ class _Build:
     def _meta(self, verdict: Verdict, tally: Tally, formats: NumberFormats) -> dict[str, Any]:
         return {
             "inputs": self.state,
+            MADE_BY: self.made_by,
             "live": verdict.rows - verdict.deleted,
             "batches": sum(len(feed.landed.places) for feed in self.feeds),
             "landed": tally.landed,

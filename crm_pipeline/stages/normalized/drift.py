@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.model.mapping import RECORD, FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field
+from crm_pipeline.model.schema_changes import FieldChange
 from crm_pipeline.model.selection import tables_of, with_overrides
 from crm_pipeline.settings import Connection
-from crm_pipeline.settings.drift import DriftPolicies
+from crm_pipeline.settings.drift import DriftPolicies, DriftPolicy
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.store.drift import Change, Register
+from crm_pipeline.store.drift.register import Noticed
 from crm_pipeline.store.drift.texts import CHANGES_CURE, changes_text
 
 
@@ -36,6 +38,34 @@ class DriftGuard:
     def changes(self, connection: str, obj: str) -> list[Change]:
         """Return the changes of an object that wait for a person."""
         return self.register.open(connection, obj)
+
+    def judge(
+        self, connection: str, table: str, parent: str, noticed: Sequence[Noticed]
+    ) -> list[Change]:
+        """Note what has happened to the values of a table since a version; return the changes that hold it back.
+
+        What was accepted against the same version does not hold it back; what is not there any more is resolved.
+        """
+        noted = self.register.note(
+            connection, noticed, self._policy, origin=f"{table} after {parent}", table=table
+        )
+        numbers = {change.number for change in noted}
+        self.register.resolve(
+            change
+            for change in self.register.all()
+            if change.connection == connection
+            and change.is_open
+            and change.table == table
+            and change.origin.endswith(f" {parent}")
+            and change.number not in numbers
+        )
+        return [change for change in noted if change.is_blocking]
+
+    def _policy(self, fact: FieldChange) -> DriftPolicy:
+        """Return the policy of a change of values: a field that feeds no column holds nothing back by itself."""
+        policy = self.policies.of(fact.kind)
+        is_usual = fact.kind not in self.policies.chosen
+        return "warn" if policy == "block" and is_usual and not fact.is_loss else policy
 
 
 def check_fields(connection: str, landed: ObjectInput, changes: Sequence[Change] = ()) -> None:
