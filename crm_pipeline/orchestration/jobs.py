@@ -114,6 +114,17 @@ def narrowed(
     return {LEFT_OUT_TAG: ", ".join(left_out)[:250]}, _keys(settings, connection, objects)
 
 
+def rebuild_keys(
+    settings: Settings, connection: Connection, tables: Collection[str]
+) -> list[dg.AssetKey]:
+    """Return the assets that build some tables of a connection again, and publish; nothing is read from the CRM."""
+    return [
+        *(normalized_key(connection.name, table) for table in tables),
+        *stage_keys(),
+        *(published_key(table) for table in published_tables(settings.connections.values())),
+    ]
+
+
 def _selection(settings: Settings, connection: Connection) -> dg.AssetSelection:
     names = {obj.name for obj in connection.objects}
     return dg.AssetSelection.assets(*_keys(settings, connection, names))

@@ -19,10 +19,12 @@ from crm_pipeline.stages.published import Publication
 from crm_pipeline.stages.raw import Extraction, shrink_text
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.landing.outstanding import Outstanding
+from crm_pipeline.store.quarantine import Quarantined
 
 Metadata = dict[str, Any]
 HISTORY = "history_read_from"
 MISSING = "records_missing_unreadable"
+DROPPED = "records_dropped"
 
 
 def extraction(done: Extraction) -> Metadata:
@@ -68,6 +70,12 @@ def history(fresh: Freshness) -> Metadata:
 def missing(missing: Outstanding) -> Metadata:
     """Return how many records of an object are missing because they could not be read."""
     return {MISSING: missing.records} if missing.records else {}
+
+
+def dropped(sets: Iterable[Quarantined]) -> Metadata:
+    """Return how many records of sets a person has dropped; nothing where there are none."""
+    records = sum(each.records for each in sets if each.is_dropped)
+    return {DROPPED: records} if records else {}
 
 
 def gap(fresh: Freshness) -> str:

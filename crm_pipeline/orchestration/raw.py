@@ -76,7 +76,7 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
         fresh = crm.fresh(connection, obj.name)
         missing = outstanding(crm.landing, connection.name, obj.name)
         facts = metadata.extraction(done) | metadata.history(fresh)
-        facts |= metadata.missing(missing)
+        facts |= metadata.missing(missing) | metadata.dropped(crm.set_aside(connection, obj.name))
         if fresh.history_from is not None:
             context.log.warning(metadata.gap(fresh))
         if done.quarantined:

@@ -44,6 +44,7 @@ from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.result import Normalized, result_of, unchanged
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
+from crm_pipeline.stages.normalized.undecided import undecided
 from crm_pipeline.stages.normalized.unreadable import unreadable
 from crm_pipeline.stages.normalized.value_drift import changed_values
 from crm_pipeline.store.files.corruption import blamed_on
@@ -324,7 +325,9 @@ class _Build:
             raise refuse(self.title, verdict)
         if all(feed.entry.is_own for feed in self.feeds):
             tally.check(self.title, verdict.rows)
-        refuse_many(self.title, tally.quarantined, verdict.rows, self.limit)
+        inputs = [feed.landed for feed in self.feeds]
+        waiting = undecided(self.connection.name, inputs, self.landing, tally.quarantined)
+        refuse_many(self.title, waiting, verdict.rows, self.limit)
 
     def _check_values(self, paths: Sequence[Path]) -> None:
         """Refuse the version if its values show that a field has changed, unless a person has accepted that."""
