@@ -14,6 +14,7 @@ import dagster as dg
 from crm_pipeline.configuration import load_settings
 from crm_pipeline.orchestration.freshness import freshness_sensor
 from crm_pipeline.orchestration.jobs import PUBLISH_JOB, all_jobs, refresh_name
+from crm_pipeline.orchestration.nightly import nightly_schedules
 from crm_pipeline.orchestration.normalized import normalized_assets
 from crm_pipeline.orchestration.published import published_assets
 from crm_pipeline.orchestration.raw import raw_assets
@@ -56,6 +57,7 @@ def build_defs(
         jobs=[*jobs, scrubbing],
         schedules=[
             *(schedule_of(chosen, connection, job) for connection, job in refreshes),
+            *nightly_schedules(chosen, by_name),
             scrub_schedule(chosen, scrubbing),
         ],
         sensors=[

@@ -25,6 +25,7 @@ Metadata = dict[str, Any]
 HISTORY = "history_read_from"
 MISSING = "records_missing_unreadable"
 DROPPED = "records_dropped"
+MISSED = "records_missed_by_refreshes"
 
 
 def extraction(done: Extraction) -> Metadata:
@@ -51,6 +52,14 @@ def extraction(done: Extraction) -> Metadata:
     if done.shrink is not None:
         metadata["records_missing"] = done.shrink.rows
         metadata["absence"] = shrink_text(done.shrink)
+    if done.missed is not None:
+        metadata |= {
+            MISSED: done.missed.late,
+            f"{MISSED}_new": done.missed.new,
+            f"{MISSED}_changed": done.missed.changed,
+            f"{MISSED}_deleted": done.missed.deleted,
+            "records_changed_without_time_stamp": done.missed.unstamped,
+        }
     if done.vendor_count is not None:
         metadata["source_count"] = done.vendor_count
     if done.watermark is not None:
