@@ -159,15 +159,10 @@ def _months(
 
 
 def _was_read_again(crm: Workspace, connection: str, name: str, month: Month) -> bool:
-    """Say whether a month was read again by such a run after its end."""
+    """Say whether such a run has read a month again since its end."""
     with suppress(CorruptFile):
-        return any(
-            commit.missed is not None
-            and commit.window.from_at is not None
-            and commit.window.from_at <= month.start_at
-            and commit.committed_at >= month.end_at
-            for commit in crm.landing.windows(connection, name)
-        )
+        commits = crm.landing.windows(connection, name)
+        return any(c.missed is not None and c.missed.month >= str(month) for c in commits)
     return False
 
 

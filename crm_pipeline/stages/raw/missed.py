@@ -5,13 +5,14 @@ have been read: its vendor committed it later than the look-back allows, or chan
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crm_pipeline.connectors.base import Plan
+from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.stages.raw.task import Task
 from crm_pipeline.store.landing.corruption import unreadable_batch
 from crm_pipeline.store.landing.manifest import Manifest, Missed
@@ -41,7 +42,16 @@ def missed_by_refreshes(task: Task, plan: Plan, manifests: Sequence[Manifest]) -
         changed=counts.count("changed"),
         deleted=len(gone),
         unstamped=counts.count("unstamped"),
+        month=_ended_month(plan.window),
     )
+
+
+def _ended_month(window: Window | None) -> str:
+    """Return the last month that a window holds from beginning to end; "" for none."""
+    if window is None or window.from_at is None:
+        return ""
+    before = Month.of(Month.of(window.to_at).start_at - timedelta(seconds=1))
+    return str(before) if window.from_at <= before.start_at else ""
 
 
 def _kind(at: datetime | None, landed: set[datetime | None] | None) -> str:

@@ -105,12 +105,14 @@ class Missed:
         changed: records that had landed with an older time stamp.
         deleted: records that are deleted by now.
         unstamped: records that had landed with the same time stamp and other content, such as formulas.
+        month: the last month that was read from its beginning after its end; "" for none.
     """
 
     new: int = 0
     changed: int = 0
     deleted: int = 0
     unstamped: int = 0
+    month: str = ""
 
     @property
     def late(self) -> int:
@@ -128,6 +130,7 @@ class Missed:
             self.changed + other.changed,
             self.deleted + other.deleted,
             self.unstamped + other.unstamped,
+            max(self.month, other.month),
         )
 
 
