@@ -31,6 +31,7 @@ from crm_pipeline.stages.normalized.emptied import Doubt, doubts_of
 from crm_pipeline.stages.normalized.feed import Feed, feed_of
 from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
+from crm_pipeline.stages.normalized.mapping_failures import MAPPING, judged_mapping
 from crm_pipeline.stages.normalized.merges import merged_away
 from crm_pipeline.stages.normalized.metadata import object_metadata
 from crm_pipeline.stages.normalized.number_formats import (
@@ -294,6 +295,14 @@ class _Build:
             rules = rules_of(self.feeds, formats, CODE_VERSION)
             write_changes(self.engine, staged, paths, self.parent, rules)
             meta = {**self._meta(verdict, tally, formats), RULES: rules}
+            meta[MAPPING] = judged_mapping(
+                self.engine,
+                paths,
+                self.parent,
+                verdict.unconverted,
+                is_parent_readable=self.parent is None
+                or damaged_version([self.parent], staged.tables.verifier) is None,
+            )
             staged.commit(self.parent, verdict.rows, meta)
         return None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from crm_pipeline.stages.normalized.contract import RuleResult
 from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in
+from crm_pipeline.stages.normalized.mapping_failures import Failing, failing_in
 from crm_pipeline.store.tables import TableVersion
 
 
@@ -25,6 +26,7 @@ class Normalized:
         results: every rule of the contract with its count.
         columns: name, type and description of each column.
         repaired: the damage of the version before, because of which the table was built again; "" for none.
+        failing: fields of which far more values do not fit than before.
         doubts: empty lists that are not believed, so that their earlier rows stay.
     """
 
@@ -42,6 +44,7 @@ class Normalized:
     columns: Sequence[Mapping[str, Any]] = ()
     repaired: str = ""
     doubts: tuple[Doubt, ...] = ()
+    failing: tuple[Failing, ...] = ()
 
     @property
     def warnings(self) -> tuple[RuleResult, ...]:
@@ -73,4 +76,5 @@ def result_of(table: str, version: TableVersion | None, *, changed: bool) -> Nor
         results=tuple(RuleResult(r, s, n, tuple(e)) for r, s, n, e in meta["results"]),
         columns=meta["columns"],
         doubts=doubts_in(version),
+        failing=failing_in(version),
     )
