@@ -3,7 +3,7 @@
 from crm_pipeline.store.purchases.ledger import (
     Answer,
     Budget,
-    Claim,
+    Reservation,
     Order,
     PurchaseLedger,
     Settlement,
@@ -13,7 +13,7 @@ from crm_pipeline.store.purchases.ledger import (
 __all__ = [
     "Answer",
     "Budget",
-    "Claim",
+    "Reservation",
     "Order",
     "PurchaseLedger",
     "Settlement",

@@ -90,13 +90,13 @@ class Order:
     Attributes:
         subject: keyed hash of what is asked for.
         asked_for: what is asked for: the normalised address, profile, or name and domain.
-        reserve: the most credits that it may cost.
+        most: the most credits that it may cost.
         records: the keys of the records that it is bought for.
     """
 
     subject: str
     asked_for: str
-    reserve: int
+    most: int
     records: tuple[str, ...] = ()
 
 
@@ -129,7 +129,7 @@ class Spending:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Reservation:
     """What may be asked for now.
 
     Attributes:
@@ -198,7 +198,7 @@ class PurchaseLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim(  # noqa: PLR0917 - each argument is plain at the call
+    def reserve(  # noqa: PLR0917 - each argument is plain at the call
         self,
         provider: str,
         kind: str,
@@ -206,7 +206,7 @@ class PurchaseLedger:
         orders: Sequence[Order],
         budget: Budget,
         now: datetime,
-    ) -> Claim:
+    ) -> Reservation:
         """Record which orders are asked for now: those that nobody has, in their order, as far as the budget goes.
 
         An order that cannot be paid is passed over, and cheaper ones behind it are not preferred.
@@ -222,15 +222,15 @@ class PurchaseLedger:
             chosen: list[Order] = []
             for subject, _, _ in rows:
                 order = by_subject[subject]
-                if left is not None and order.reserve > left:
+                if left is not None and order.most > left:
                     break
-                left = None if left is None else left - order.reserve
+                left = None if left is None else left - order.most
                 chosen.append(order)
             if chosen:
                 values = [
                     (
                         *(provider, kind, o.subject, o.asked_for, list(o.records), run, now),
-                        *(now + LEASE, o.reserve),
+                        *(now + LEASE, o.most),
                     )
                     for o in chosen
                 ]
@@ -240,7 +240,7 @@ class PurchaseLedger:
                 execute_values(cursor, _ASK, values, template, page_size=len(values))
         taken = {order.subject for order in chosen}
         repeated = frozenset(s for s, _, was_asked in rows if was_asked and s in taken)
-        return Claim(tuple(chosen), repeated, len(rows) - len(chosen))
+        return Reservation(tuple(chosen), repeated, len(rows) - len(chosen))
 
     def settle(
         self, provider: str, kind: str, run: str, settlements: Iterable[Settlement], now: datetime

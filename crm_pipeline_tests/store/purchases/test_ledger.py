@@ -7,7 +7,14 @@ import pytest
 
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.store.postgres.database import Database
-from crm_pipeline.store.purchases import Budget, Claim, Order, PurchaseLedger, Settlement, Spending
+from crm_pipeline.store.purchases import (
+    Budget,
+    Reservation,
+    Order,
+    PurchaseLedger,
+    Settlement,
+    Spending,
+)
 
 NOW = parse_instant("2026-11-24T10:00:00Z")
 PERSON = "person"
@@ -18,14 +25,14 @@ def ledger(database: Database) -> PurchaseLedger:
     return PurchaseLedger(database)
 
 
-def orders(*subjects: str, reserve: int = 1) -> list[Order]:
+def orders(*subjects: str, most: int = 1) -> list[Order]:
     return [
-        Order(subject, f"{subject}@acme.example", reserve, (f"acme:Contact:{subject}",))
+        Order(subject, f"{subject}@acme.example", most, (f"acme:Contact:{subject}",))
         for subject in subjects
     ]
 
 
-def claim(
+def reserve(
     ledger: PurchaseLedger,
     wanted: list[Order],
     budget: Budget = Budget(),  # noqa: B008 - it is frozen
@@ -33,8 +40,8 @@ def claim(
     run: str = "r1",
     now: datetime = NOW,
     provider: str = "p",
-) -> Claim:
-    return ledger.claim(provider, PERSON, run, wanted, budget, now)
+) -> Reservation:
+    return ledger.reserve(provider, PERSON, run, wanted, budget, now)
 
 
 def settle(
@@ -43,17 +50,17 @@ def settle(
     return ledger.settle("p", PERSON, run, settlements, now)
 
 
-def names(claimed: Claim) -> list[str]:
-    return [order.subject for order in claimed.orders]
+def names(reserved: Reservation) -> list[str]:
+    return [order.subject for order in reserved.orders]
 
 
 def test_a_subject_is_asked_for_once(ledger: PurchaseLedger) -> None:
     """Neither the same run nor another one gets it again, before or after the response."""
-    assert names(claim(ledger, orders("a", "b", "a"))) == ["a", "b"]
-    assert names(claim(ledger, orders("b", "c"), run="r2")) == ["c"]
+    assert names(reserve(ledger, orders("a", "b", "a"))) == ["a", "b"]
+    assert names(reserve(ledger, orders("b", "c"), run="r2")) == ["c"]
     assert settle(ledger, Settlement("a", "match", 1, answer={"title": "CEO"})) == 1
     later = NOW + timedelta(days=400)
-    assert names(claim(ledger, orders("a"), run="r3", now=later)) == []
+    assert names(reserve(ledger, orders("a"), run="r3", now=later)) == []
     [answer] = ledger.answers()
     assert (answer.asked_for, answer.outcome, answer.cost, answer.answer, answer.records) == (
         *("a@acme.example", "match", 1, {"title": "CEO"}),
@@ -64,32 +71,32 @@ def test_a_subject_is_asked_for_once(ledger: PurchaseLedger) -> None:
 def test_budgets_bound_what_may_be_spent(ledger: PurchaseLedger) -> None:
     """The smallest of what is left by run, day and month counts; open purchases count with what they may cost."""
     budget = Budget(per_run=5, per_day=8, per_month=9)
-    first = claim(ledger, orders(*"abcdefg"), budget)
+    first = reserve(ledger, orders(*"abcdefg"), budget)
     assert (names(first), first.beyond_budget) == (list("abcde"), 2)
-    assert names(claim(ledger, orders(*"fghij"), budget, run="r2")) == list("fgh")
+    assert names(reserve(ledger, orders(*"fghij"), budget, run="r2")) == list("fgh")
     tomorrow = NOW + timedelta(days=1)
-    assert names(claim(ledger, orders(*"ijk"), budget, run="r3", now=tomorrow)) == ["i"]
+    assert names(reserve(ledger, orders(*"ijk"), budget, run="r3", now=tomorrow)) == ["i"]
     assert ledger.spending("p", "r3", tomorrow) == Spending(run=1, day=1, month=9)
     # Misses cost nothing, so they make room again.
     settle(ledger, *(Settlement(subject, "no_match") for subject in "abcde"))
-    assert names(claim(ledger, orders(*"jkl"), budget, run="r4", now=tomorrow)) == list("jkl")
+    assert names(reserve(ledger, orders(*"jkl"), budget, run="r4", now=tomorrow)) == list("jkl")
     next_month = parse_instant("2026-12-01T00:00:00Z")
     assert ledger.spending("p", "r5", next_month) == Spending(0, 0, 0)
 
 
-def test_an_order_that_is_too_dear_ends_the_claim(ledger: PurchaseLedger) -> None:
+def test_an_order_that_is_too_dear_ends_a_reservation(ledger: PurchaseLedger) -> None:
     """Cheap orders do not overtake a dear one that is wanted more."""
-    wanted = [*orders("a"), *orders("b", reserve=10), *orders("c")]
-    got = claim(ledger, wanted, Budget(per_day=5))
+    wanted = [*orders("a"), *orders("b", most=10), *orders("c")]
+    got = reserve(ledger, wanted, Budget(per_day=5))
     assert (names(got), got.beyond_budget) == (["a"], 2)
 
 
 def test_a_purchase_of_a_dead_process_is_taken_over(ledger: PurchaseLedger) -> None:
     """After its lease it is asked for again; the free response settles it at what the first one may have cost."""
-    claim(ledger, orders("a", reserve=10))
-    assert names(claim(ledger, orders("a"), run="r2", now=NOW + timedelta(minutes=9))) == []
+    reserve(ledger, orders("a", most=10))
+    assert names(reserve(ledger, orders("a"), run="r2", now=NOW + timedelta(minutes=9))) == []
     later = NOW + timedelta(minutes=11)
-    again = claim(ledger, orders("a", reserve=10), run="r2", now=later)
+    again = reserve(ledger, orders("a", most=10), run="r2", now=later)
     assert (names(again), again.repeated) == (["a"], {"a"})
     assert (
         settle(ledger, Settlement("a", "match", 1, answer={"x": 1})) == 0
@@ -101,14 +108,14 @@ def test_a_purchase_of_a_dead_process_is_taken_over(ledger: PurchaseLedger) -> N
 
 def test_a_free_response_to_the_first_question_costs_nothing(ledger: PurchaseLedger) -> None:
     """The provider sold the person before, to somebody else in the company."""
-    claim(ledger, orders("a"))
+    reserve(ledger, orders("a"))
     settle(ledger, Settlement("a", "match", 0, is_free=True, answer={}))
     assert [answer.cost for answer in ledger.answers()] == [0]
 
 
 def test_what_is_not_decided_waits(ledger: PurchaseLedger) -> None:
     """A pending response and an old miss are asked for again when it is time."""
-    claim(ledger, orders("a", "b"))
+    reserve(ledger, orders("a", "b"))
     soon, much_later = NOW + timedelta(minutes=1), NOW + timedelta(days=90)
     settle(
         ledger,
@@ -116,13 +123,13 @@ def test_what_is_not_decided_waits(ledger: PurchaseLedger) -> None:
         Settlement("b", "no_match", retry_at=much_later),
     )
     assert [answer.asked_for for answer in ledger.answers()] == ["b@acme.example"]
-    assert names(claim(ledger, orders("a", "b"), run="r2", now=soon)) == ["a"]
-    assert names(claim(ledger, orders("a", "b"), run="r3", now=much_later)) == ["a", "b"]
+    assert names(reserve(ledger, orders("a", "b"), run="r2", now=soon)) == ["a"]
+    assert names(reserve(ledger, orders("a", "b"), run="r3", now=much_later)) == ["a", "b"]
 
 
 def test_erased_persons_are_neither_kept_nor_bought_again(ledger: PurchaseLedger) -> None:
     """By the hash of their address or the key of a record; the row stays, without a value."""
-    claim(ledger, orders("a", "b", "c"))
+    reserve(ledger, orders("a", "b", "c"))
     settle(ledger, *(Settlement(s, "match", 1, answer={"title": "CEO"}) for s in "abc"))
     [*_, last] = ledger.answers()
     assert ledger.erase(["a"], ["acme:Contact:b"]) == 2
@@ -130,7 +137,7 @@ def test_erased_persons_are_neither_kept_nor_bought_again(ledger: PurchaseLedger
     changed = ledger.answers(after=last.revision)
     values = [(a.asked_for, a.answer, a.records, a.outcome) for a in changed]
     assert values == [(None, None, (), None)] * 2
-    assert names(claim(ledger, orders("a", "b"), run="r2", now=NOW + timedelta(days=999))) == []
+    assert names(reserve(ledger, orders("a", "b"), run="r2", now=NOW + timedelta(days=999))) == []
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -145,11 +152,11 @@ def test_four_processes_that_die_at_any_moment_buy_nobody_twice(
     for step in range(40):
         now += timedelta(minutes=chance.choice([0, 1, 11]))
         run = f"run {step % 4} {step}"
-        claimed = claim(
+        reserved = reserve(
             ledger, orders(*chance.sample(people, 8)), budget, run=run, now=now, provider="p"
         )
-        dies_after = chance.randrange(2 * len(claimed.orders) + 1) if chance.random() < 0.4 else 99
-        for place, order in enumerate(claimed.orders):
+        dies_after = chance.randrange(2 * len(reserved.orders) + 1) if chance.random() < 0.4 else 99
+        for place, order in enumerate(reserved.orders):
             if dies_after <= 2 * place:
                 crashes[order.subject] += 1
                 continue
@@ -173,14 +180,14 @@ def test_four_processes_that_die_at_any_moment_buy_nobody_twice(
 
 
 def test_threads_share_a_budget(ledger: PurchaseLedger) -> None:
-    """Eight claims at the same moment get different people, and no more than the budget."""
+    """Eight reservations at the same moment get different people, and no more than the budget."""
     people = [f"p{number}" for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        claims = list(
+        reservations = list(
             pool.map(
-                lambda n: claim(ledger, orders(*people[n:]), Budget(per_day=25), run=f"r{n}"),
+                lambda n: reserve(ledger, orders(*people[n:]), Budget(per_day=25), run=f"r{n}"),
                 range(8),
             )
         )
-    got = [name for each in claims for name in names(each)]
+    got = [name for each in reservations for name in names(each)]
     assert len(got) == len(set(got)) == 25
