@@ -3,9 +3,9 @@
 from crm_pipeline.store.purchases.ledger import (
     Answer,
     Budget,
-    Reservation,
     Order,
     PurchaseLedger,
+    Reservation,
     Settlement,
     Spending,
 )
@@ -13,9 +13,9 @@ from crm_pipeline.store.purchases.ledger import (
 __all__ = [
     "Answer",
     "Budget",
-    "Reservation",
     "Order",
     "PurchaseLedger",
+    "Reservation",
     "Settlement",
     "Spending",
 ]

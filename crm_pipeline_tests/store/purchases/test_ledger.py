@@ -9,9 +9,9 @@ from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.purchases import (
     Budget,
-    Reservation,
     Order,
     PurchaseLedger,
+    Reservation,
     Settlement,
     Spending,
 )
