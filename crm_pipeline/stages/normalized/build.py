@@ -348,7 +348,7 @@ class _Build:
             return
         noticed = changed_values(self.engine, self.feeds, self.table.key, paths, self.parent)
         connection, table = self.connection.name, self.table.name
-        blocking = self.guard.judge(connection, table, self.parent.version, noticed)
+        blocking = self.guard.evaluate(connection, table, self.parent.version, noticed)
         if blocking:
             raise held_back(self.title, blocking)
 

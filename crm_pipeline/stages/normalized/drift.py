@@ -39,7 +39,7 @@ class DriftGuard:
         """Return the changes of an object that wait for a person."""
         return self.register.open(connection, obj)
 
-    def judge(
+    def evaluate(
         self, connection: str, table: str, parent: str, noticed: Sequence[Noticed]
     ) -> list[Change]:
         """Note what has happened to the values of a table since a version; return the changes that hold it back.

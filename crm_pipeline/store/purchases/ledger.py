@@ -1,0 +1,320 @@
+"""The ledger of purchases: nobody is bought twice, and no budget is exceeded, by any number of processes.
+
+A purchase is recorded before the provider is asked, with the credits that it may cost, and settled by the response.
+Subjects are known by keyed hashes of what is asked for, which stay when a person is erased. A process that dies in between leaves
+the purchase as `asked`; once its lease is over it is asked for again, which providers that charge a match once answer
+for free.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its case
+from psycopg2.extras import Json, execute_values
+
+from crm_pipeline.store.postgres.database import Database
+
+LEASE = timedelta(minutes=10)
+"""How long a response may take before another process takes the purchase over."""
+State = Literal["asked", "settled", "waiting", "erased"]
+
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('crm purchases', 0))"
+_NEXT = "(SELECT coalesce(max(revision), 0) + 1 FROM crm_state.purchases)"
+"""Changes are made one after the other, so whoever has seen a revision has seen all before it."""
+_SPENT = """
+SELECT coalesce(sum(credits) FILTER (WHERE run = %(run)s), 0),
+    coalesce(sum(credits) FILTER (WHERE asked_at >= %(day)s), 0),
+    coalesce(sum(credits) FILTER (WHERE asked_at >= %(month)s), 0)
+FROM (
+    SELECT run, asked_at, coalesce(cost, reserved) AS credits
+    FROM crm_state.purchases WHERE provider = %(provider)s
+) AS counted
+"""
+_FREE = """
+SELECT wanted.subject, p.subject IS NULL AS is_new, coalesce(p.state = 'asked', false) AS was_asked
+FROM unnest(%(subjects)s::text[]) WITH ORDINALITY AS wanted (subject, place)
+LEFT JOIN crm_state.purchases AS p
+    ON p.provider = %(provider)s AND p.kind = %(kind)s AND p.subject = wanted.subject
+WHERE p.subject IS NULL
+    OR (p.state = 'asked' AND p.lease_until <= %(now)s)
+    OR (p.state IN ('settled', 'waiting') AND p.retry_at <= %(now)s)
+ORDER BY wanted.place
+"""
+_ASK = f"""
+INSERT INTO crm_state.purchases
+    (provider, kind, subject, asked_for, records, state, run, asked_at, lease_until, reserved, revision)
+SELECT provider, kind, subject, asked_for, records, 'asked', run, asked_at, lease_until, reserved,
+    {_NEXT}
+FROM (VALUES %s) AS asked (provider, kind, subject, asked_for, records, run, asked_at, lease_until, reserved)
+ON CONFLICT (provider, kind, subject) DO UPDATE SET
+    asked_for = excluded.asked_for, records = excluded.records, state = 'asked', run = excluded.run, asked_at = excluded.asked_at,
+    asked_times = purchases.asked_times + 1, lease_until = excluded.lease_until, reserved = excluded.reserved,
+    cost = NULL, revision = excluded.revision
+"""
+_SETTLE = f"""
+UPDATE crm_state.purchases AS p SET
+    state = s.state, outcome = s.outcome, is_free = s.is_free, answer = s.answer,
+    cost = CASE WHEN s.is_free AND p.asked_times > 1 AND p.settled_at IS NULL THEN p.reserved ELSE s.cost END,
+    settled_at = CASE WHEN s.state = 'settled' THEN s.at ELSE p.settled_at END,
+    retry_at = s.retry_at, lease_until = NULL, revision = {_NEXT}
+FROM (VALUES %s) AS s (provider, kind, subject, run, state, outcome, is_free, cost, answer, at, retry_at)
+WHERE p.provider = s.provider AND p.kind = s.kind AND p.subject = s.subject AND p.state = 'asked' AND p.run = s.run
+"""
+_ANSWERS = """
+SELECT provider, kind, asked_for, records, outcome, cost, is_free, answer, settled_at, revision
+FROM crm_state.purchases
+WHERE state IN ('settled', 'erased') AND settled_at IS NOT NULL AND revision > %s
+ORDER BY revision, provider, kind, subject
+"""
+_COUNTS = """
+SELECT provider, kind, state, coalesce(outcome, ''), count(*), coalesce(sum(coalesce(cost, reserved)), 0)
+FROM crm_state.purchases GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+"""
+_ERASE = f"""
+UPDATE crm_state.purchases SET state = 'erased', answer = NULL, asked_for = NULL, records = '{{}}', outcome = NULL,
+    revision = {_NEXT}
+WHERE (subject = ANY(%(subjects)s) OR records && %(records)s) AND state <> 'erased'
+"""
+_HELD = """
+SELECT count(*) FROM crm_state.purchases
+WHERE (subject = ANY(%(subjects)s) OR records && %(records)s) AND state <> 'erased'
+"""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Something to buy.
+
+    Attributes:
+        subject: keyed hash of what is asked for.
+        asked_for: what is asked for: the normalised address, profile, or name and domain.
+        most: the most credits that it may cost.
+        records: the keys of the records that it is bought for.
+    """
+
+    subject: str
+    asked_for: str
+    most: int
+    records: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most credits to spend; None is no bound."""
+
+    per_run: int | None = None
+    per_day: int | None = None
+    per_month: int | None = None
+
+    def left(self, spent: "Spending") -> int | None:
+        """Return the credits that are left; None where there is no bound."""
+        pairs = (
+            (self.per_run, spent.run),
+            (self.per_day, spent.day),
+            (self.per_month, spent.month),
+        )
+        rest = [bound - used for bound, used in pairs if bound is not None]
+        return max(0, min(rest)) if rest else None
+
+
+@dataclass(frozen=True)
+class Spending:
+    """Credits spent at a provider, those of open purchases included."""
+
+    run: int
+    day: int
+    month: int
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What may be asked for now.
+
+    Attributes:
+        orders: recorded as asked; the caller asks for them and settles each.
+        repeated: subjects among them that were asked for before by a process that died.
+        beyond_budget: number of orders that no budget is left for.
+    """
+
+    orders: tuple[Order, ...]
+    repeated: frozenset[str]
+    beyond_budget: int
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What the response to one order was.
+
+    Attributes:
+        outcome: in the words of `providers`.
+        answer: the facts that were bought; None for none.
+        is_free: whether the provider says that this response cost nothing because the subject was bought before.
+        retry_at: when the subject may be asked for again; None for never.
+        is_final: False where the provider has not decided: the purchase waits until `retry_at`.
+    """
+
+    subject: str
+    outcome: str
+    cost: int = 0
+    is_free: bool = False
+    answer: Mapping[str, Any] | None = None
+    retry_at: datetime | None = None
+    is_final: bool = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A settled purchase; `answer` is None where nothing was found, or the person was erased."""
+
+    provider: str
+    kind: str
+    asked_for: str | None
+    records: tuple[str, ...]
+    outcome: str | None
+    cost: int
+    is_free: bool
+    answer: Mapping[str, Any] | None
+    settled_at: datetime
+    revision: int
+
+
+@dataclass(frozen=True)
+class Count:
+    """Number and credits of purchases of one kind in one state."""
+
+    provider: str
+    kind: str
+    state: State
+    outcome: str
+    purchases: int
+    credits: int = field(default=0)
+
+
+class PurchaseLedger:
+    """The purchases in a database; safe with threads and processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reserve(  # noqa: PLR0917 - each argument is plain at the call
+        self,
+        provider: str,
+        kind: str,
+        run: str,
+        orders: Sequence[Order],
+        budget: Budget,
+        now: datetime,
+    ) -> Reservation:
+        """Record which orders are asked for now: those that nobody has, in their order, as far as the budget goes.
+
+        An order that cannot be paid is passed over, and cheaper ones behind it are not preferred.
+        """
+        by_subject = {order.subject: order for order in reversed(orders)}
+        with self._database.transaction() as cursor:
+            cursor.execute(_LOCK)
+            left = budget.left(_spent(cursor, provider, run, now))
+            subjects = list(dict.fromkeys(order.subject for order in orders))
+            wanted = {"subjects": subjects, "provider": provider, "kind": kind, "now": now}
+            cursor.execute(_FREE, wanted)
+            rows = cursor.fetchall()
+            chosen: list[Order] = []
+            for subject, _, _ in rows:
+                order = by_subject[subject]
+                if left is not None and order.most > left:
+                    break
+                left = None if left is None else left - order.most
+                chosen.append(order)
+            if chosen:
+                values = [
+                    (
+                        *(provider, kind, o.subject, o.asked_for, list(o.records), run, now),
+                        *(now + LEASE, o.most),
+                    )
+                    for o in chosen
+                ]
+                template = (
+                    "(%s, %s, %s, %s, %s::text[], %s, %s::timestamptz, %s::timestamptz, %s::int)"
+                )
+                execute_values(cursor, _ASK, values, template, page_size=len(values))
+        taken = {order.subject for order in chosen}
+        repeated = frozenset(s for s, _, was_asked in rows if was_asked and s in taken)
+        return Reservation(tuple(chosen), repeated, len(rows) - len(chosen))
+
+    def settle(
+        self, provider: str, kind: str, run: str, settlements: Iterable[Settlement], now: datetime
+    ) -> int:
+        """Record responses; return how many purchases were settled by them.
+
+        A purchase that another process has taken over meanwhile is left to it.
+        """
+        values = [
+            (
+                *(
+                    provider,
+                    kind,
+                    s.subject,
+                    run,
+                    "settled" if s.is_final else "waiting",
+                    s.outcome,
+                ),
+                *(s.is_free, s.cost, None if s.answer is None else Json(dict(s.answer)), now),
+                s.retry_at,
+            )
+            for s in settlements
+        ]
+        if not values:
+            return 0
+        template = "(%s, %s, %s, %s, %s, %s, %s::boolean, %s::int, %s::jsonb, %s::timestamptz, %s::timestamptz)"
+        with self._database.transaction() as cursor:
+            cursor.execute(_LOCK)
+            execute_values(cursor, _SETTLE, values, template, page_size=len(values))
+            return int(cursor.rowcount)
+
+    def spending(self, provider: str, run: str, now: datetime) -> Spending:
+        """Return the credits spent by a run, today and this month (UTC)."""
+        with self._database.transaction() as cursor:
+            return _spent(cursor, provider, run, now)
+
+    def answers(self, after: int = 0) -> list[Answer]:
+        """Return settled and erased purchases after a revision, in the order of their last change."""
+        with self._database.transaction() as cursor:
+            cursor.execute(_ANSWERS, (after,))
+            return [
+                Answer(
+                    *(provider, kind, asked_for, tuple(records), outcome, cost or 0, bool(is_free)),
+                    *(answer, settled_at, revision),
+                )
+                for provider, kind, asked_for, records, outcome, cost, is_free, answer, settled_at, revision in (
+                    cursor.fetchall()
+                )
+            ]
+
+    def counts(self) -> list[Count]:
+        """Return the numbers of purchases by provider, kind, state and outcome."""
+        with self._database.transaction() as cursor:
+            cursor.execute(_COUNTS)
+            return [Count(*row) for row in cursor.fetchall()]
+
+    def erase(self, subjects: Iterable[str], records: Iterable[str], *, apply: bool = False) -> int:
+        """Return how many purchases of some subjects or records there are; with `apply`, erase what was bought.
+
+        The rows stay, without values, so that the persons are not bought again.
+        """
+        wanted = {"subjects": sorted(subjects), "records": sorted(records)}
+        with self._database.transaction() as cursor:
+            cursor.execute(_LOCK)
+            cursor.execute(_HELD, wanted)
+            [held] = cursor.fetchone() or (0,)
+            if apply and held:
+                cursor.execute(_ERASE, wanted)
+        return int(held)
+
+
+def _spent(cursor: Cursor, provider: str, run: str, now: datetime) -> Spending:
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    bounds = {"provider": provider, "run": run, "day": day, "month": day.replace(day=1)}
+    cursor.execute(_SPENT, bounds)
+    [row] = cursor.fetchall()
+    return Spending(*map(int, row))
