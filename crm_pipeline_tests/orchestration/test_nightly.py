@@ -85,7 +85,7 @@ def test_what_the_look_back_missed_is_healed_and_reported(watched: Watched) -> N
 
 
 def test_the_month_before_is_read_again_once(watched: Watched) -> None:
-    """From its end on until that was done, in the first week; snapshots and objects never read to now are left out."""
+    """From its end on until that was done, in the first week; snapshots and failing objects are left out."""
     watched.harness.advance(8 * DAY_S)
     request = night(watched)
     assert months(request) == (NOVEMBER, DECEMBER)
@@ -95,6 +95,10 @@ def test_the_month_before_is_read_again_once(watched: Watched) -> None:
     assert watched.run(request, "Contact", "Lead").success
     watched.harness.advance(DAY_S)
     assert months(night(watched)) == (DECEMBER, DECEMBER)
+    watched.crm.looks.failed("demo", "Lead", ValueError("gone"), run="r")
+    assert raw_objects(night(watched)) == {"Contact"}
+    watched.crm.looks.failed("demo", "Contact", ValueError("gone"), run="r")
+    assert "Contact (failing since" in reason(night(watched))
 
 
 def test_a_night_stays_within_its_share(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,15 +123,6 @@ def test_the_cheapest_objects_are_read_first() -> None:
     assert Price(costs, 29, "calls").fitting == ()
     assert Price(costs, None, "calls").is_within
     assert not Price(costs, 139, "calls").is_within
-
-
-def test_objects_that_cannot_be_read_do_not_hold_up_the_others(watched: Watched) -> None:
-    """A failing object is left out, and an object without a watermark has nothing to compare with."""
-    watched.crm.looks.failed("demo", "Lead", ValueError("gone"), run="r")
-    request = night(watched)
-    assert raw_objects(request) == {"Contact"}
-    watched.crm.looks.failed("demo", "Contact", ValueError("gone"), run="r")
-    assert "Contact (failing since" in reason(night(watched))
 
 
 def crons(settings: Settings) -> dict[str, tuple[str, str | None]]:

@@ -86,13 +86,13 @@ def judged_mapping(
     for (obj, field), failures in _failures(engine, paths).items():
         known = old.get((obj, field))
         aside = known.batches if known is not None else ()
-        found = _judge((obj, field), newest, aside, records.get(obj, {}), failures)
+        found = _compared((obj, field), newest, aside, records.get(obj, {}), failures)
         found = found or _still(known, records, failures)
         failing += [found] if found is not None else []
     return {"newest": newest, "failing": [asdict(each) for each in failing]}
 
 
-def _judge(
+def _compared(
     name: tuple[str, str],
     newest: Collection[str],
     aside: tuple[str, ...],

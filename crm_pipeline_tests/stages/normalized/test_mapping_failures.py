@@ -49,17 +49,14 @@ def test_what_always_failed_is_no_news(org, schema_of):
     """A first load and batches with the usual share of failures pass, and so do few failures of many records."""
     assert not build(org, schema_of, deals(0, 200, bad=30)).failing
     assert not build(org, schema_of, deals(1_000, 100, bad=20)).failing
-    assert not build(org, schema_of, deals(2_000, 9, bad=9)).failing
     assert said(org.normalize("deals")) is None
 
 
 def test_failures_in_many_small_batches_add_up(org, schema_of):
     """A refresh brings a few records at a time: the newest batches are judged together, however many there were."""
     build(org, schema_of, deals(0, 300))
-    counts = [len(build(org, schema_of, deals(n * 1_000, 3, bad=3)).failing) for n in range(1, 6)]
-    assert counts == [0, 0, 0, 1, 1]
-    meta = org.tables.version("normalized/acme/deals").meta["mapping"]
-    assert len(meta["newest"]) == 5
+    counts = [len(build(org, schema_of, deals(n * 1_000, 4, bad=4)).failing) for n in (1, 2, 3)]
+    assert counts == [0, 0, 1]
 
 
 def test_tables_of_earlier_versions_are_judged_from_now_on(org, schema_of):
