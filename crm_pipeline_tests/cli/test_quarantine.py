@@ -18,6 +18,7 @@ from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.rereads import Rereads
 from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.cli.conftest import Run
 
 FIELDS = ("Id", "IsDeleted", "SystemModstamp", "LastName")
@@ -112,3 +113,8 @@ def test_a_replay_brings_back_what_can_be_read(
     assert version is not None
     assert version.rows == 1
     assert [row["records"] for row in json.loads(run("quarantine", "list", "--json").output)] == [1]
+    shown = "SELECT id, connection, object, table_name, stage, reason, records FROM ops.quarantine"
+    with open_published(project / "data") as database:
+        assert database.execute(shown).fetchall() == [
+            (set_id, "demo", "Contact", None, "landing", REASON, 1)
+        ]

@@ -46,8 +46,8 @@ def quarantine_table(store: Quarantine, connections: Collection[str]) -> OpsTabl
             each.last_seen_at,
             each.is_dropped,
         )
-        for each in store.sets()
-        if each.connection in connections
+        for connection in connections
+        for each in store.sets(connection)
     ]
     about = "Records that could not be used, by reason, until they can be, or somebody drops them."
     return OpsTable("quarantine", about, _COLUMNS, rows)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crm_pipeline.kernel.clock import FrozenClock, Window, format_instant
-from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.kernel.errors import ConfigError, CorruptFile
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store import files
 from crm_pipeline.store.files.checksums import FileSum
@@ -21,6 +21,7 @@ from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.quarantine import Quarantine, Quarantined
 from crm_pipeline.store.quarantine.reasons import masked
+from crm_pipeline.store.scrub.landing import quarantine_checks
 
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SCHEMA = Schema("Contact", "Contact", (Field("Id", "ID", "id"),))
@@ -189,6 +190,9 @@ def test_rows_that_cannot_be_told_apart_are_not_dropped(
     [decision] = landing.root.glob("quarantine/acme/Contact/dropped/*.json")
     decision.write_bytes(decision.read_bytes().replace(b"acme", b"acne"))
     assert outstanding(landing, "acme", "Contact").records == 1
+    [look] = [each.look for each in quarantine_checks(landing.root) if each.path == decision]
+    with pytest.raises(CorruptFile):
+        look()
     decision.unlink()
     for path in landing.quarantine("acme", "Contact").glob("*/*.parquet"):
         path.write_bytes(b"")
