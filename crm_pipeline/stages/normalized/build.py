@@ -300,8 +300,7 @@ class _Build:
                 paths,
                 self.parent,
                 verdict.unconverted,
-                is_parent_readable=self.parent is None
-                or damaged_version([self.parent], staged.tables.verifier) is None,
+                is_parent_readable=self._is_parent_readable,
             )
             staged.commit(self.parent, verdict.rows, meta)
         return None
@@ -338,12 +337,18 @@ class _Build:
         waiting = undecided(self.connection.name, inputs, self.landing, tally.quarantined)
         refuse_many(self.title, waiting, verdict.rows, self.limit)
 
+    @property
+    def _is_parent_readable(self) -> bool:
+        parent = self.parent
+        return parent is not None and damaged_version([parent], self.tables.verifier) is None
+
     def _check_values(self, paths: Sequence[Path]) -> None:
         """Refuse the version if its values show that a field has changed, unless a person has accepted that."""
         if (
             self.guard is None
             or self.parent is None
             or self.parent.meta.get(MADE_BY) != self.made_by
+            or not self._is_parent_readable
         ):
             return
         noticed = changed_values(self.engine, self.feeds, self.table.key, paths, self.parent)
