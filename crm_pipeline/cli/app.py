@@ -12,6 +12,7 @@ from crm_pipeline.cli import (
     add,
     backup,
     demo,
+    enrich,
     erase,
     login,
     plan,
@@ -83,6 +84,7 @@ _register("Start here", demo.demo, stack.up)
 _register("Accounts", add.add, login.login, accounts.check, accounts.discover, accounts.preview)
 _register("Runs", plan.plan, runs.backfill, runs.refresh, acceptance.accept_shrink)
 _register("Results", query.query, status.status, verify.verify)
+_register("Enrichment", enrich.enrich, enrich.credits)
 _register(
     "Services",
     scrub.scrub,

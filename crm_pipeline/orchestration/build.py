@@ -12,8 +12,9 @@ from collections.abc import Mapping
 import dagster as dg
 
 from crm_pipeline.configuration import load_settings
+from crm_pipeline.orchestration.enriched import enriched_assets
 from crm_pipeline.orchestration.freshness import freshness_sensor
-from crm_pipeline.orchestration.jobs import PUBLISH_JOB, all_jobs, refresh_name
+from crm_pipeline.orchestration.jobs import ENRICH_JOB, PUBLISH_JOB, all_jobs, refresh_name
 from crm_pipeline.orchestration.normalized import normalized_assets
 from crm_pipeline.orchestration.published import published_assets
 from crm_pipeline.orchestration.raw import raw_assets
@@ -51,6 +52,7 @@ def build_defs(
             *(asset for connection in connections for asset in raw_assets(connection)),
             *(asset for connection in connections for asset in normalized_assets(connection)),
             *verified_assets(connections),
+            *enriched_assets(connections),
             *published_assets(connections),
         ],
         jobs=[*jobs, scrubbing],
@@ -61,7 +63,9 @@ def build_defs(
         sensors=[
             *(sensor_of(chosen, connection, job) for connection, job in refreshes),
             freshness_sensor(chosen, jobs[-1]),
-            partial_publish(chosen, [job for job in jobs if job.name != PUBLISH_JOB], jobs[-1]),
+            partial_publish(
+                chosen, [job for job in jobs if job.name not in {ENRICH_JOB, PUBLISH_JOB}], jobs[-1]
+            ),
         ],
         resources={RESOURCE: Workspace(chosen), **(overrides or {})},
         executor=dg.in_process_executor,

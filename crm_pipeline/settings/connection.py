@@ -13,6 +13,7 @@ from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.settings.drift import DriftPolicies
+from crm_pipeline.settings.enrichment import Enrichment
 from crm_pipeline.settings.numbers import whole_number
 from crm_pipeline.settings.quarantine import QuarantineLimit
 from crm_pipeline.settings.retention import Retention
@@ -121,6 +122,7 @@ class Settings:
         data: where everything that is written goes.
         verification: how e-mail addresses and phone numbers are verified.
         drift: what a changed field does to its table.
+        enrichment: whom to buy facts about.
         environ: `.env` and the environment, which wins; hidden from every text, as it holds secrets.
     """
 
@@ -129,6 +131,7 @@ class Settings:
     connections: Mapping[str, Connection]
     environ: Mapping[str, str] = field(repr=False)
     verification: Verification = field(default_factory=Verification)
+    enrichment: Enrichment = field(default_factory=Enrichment)
     drift: DriftPolicies = field(default_factory=DriftPolicies)
 
     @property

@@ -18,6 +18,7 @@ from crm_pipeline.settings.auth import RETIRED_FIELDS, AuthModel
 from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.drift import DriftPolicies
+from crm_pipeline.settings.enrichment import EnrichmentModel
 from crm_pipeline.settings.model import Model
 from crm_pipeline.settings.numbers import is_whole
 from crm_pipeline.settings.schema import ConnectionModel, FileModel, ObjectModel
@@ -75,6 +76,7 @@ def read_settings(
         environ=merged,
         verification=model.verification.settings(),
         drift=DriftPolicies(model.drift),
+        enrichment=model.enrichment.settings(),
     )
     # A mistyped variable is an error now, and not in the step that needs it.
     _ = settings.retention, settings.memory_mb, settings.bounds, settings.quarantine
@@ -220,6 +222,8 @@ def _allowed(path: Sequence[str | int]) -> list[str]:
         model = ObjectModel
     elif path[0] == "verification" and len(path) > 1:
         model = VerificationModel
+    elif path[0] == "enrichment" and len(path) > 1:
+        model = EnrichmentModel
     elif len(path) == 3:
         model = ConnectionModel
     return [name for name in model.model_fields if name not in RETIRED_FIELDS]

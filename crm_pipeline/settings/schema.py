@@ -19,6 +19,7 @@ from crm_pipeline.settings.cadence import cron_problem
 from crm_pipeline.settings.connection import Connection, ObjectSettings
 from crm_pipeline.settings.document_bounds import MOST_CONNECTIONS, MOST_FIELDS, MOST_OBJECTS
 from crm_pipeline.settings.drift import PoliciesByKind
+from crm_pipeline.settings.enrichment import EnrichmentModel
 from crm_pipeline.settings.model import Model, problem
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.settings.vendors import VendorFacts
@@ -280,6 +281,7 @@ class FileModel(Model):
 
     connections: dict[str, ConnectionModel]
     verification: VerificationModel = VerificationModel()
+    enrichment: EnrichmentModel = EnrichmentModel()
     drift: PoliciesByKind = Field(default_factory=dict)
 
     @field_validator("connections", mode="before")

@@ -6,6 +6,7 @@ the purchase as `asked`; once its lease is over it is asked for again, which pro
 for free.
 """
 
+from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -102,11 +103,16 @@ class Order:
 
 @dataclass(frozen=True)
 class Budget:
-    """The most credits to spend; None is no bound."""
+    """The most credits to spend; None is no bound.
+
+    Attributes:
+        renews_on: the day of the month on which a month begins (UTC); the last day where a month is shorter.
+    """
 
     per_run: int | None = None
     per_day: int | None = None
     per_month: int | None = None
+    renews_on: int = 1
 
     def left(self, spent: "Spending") -> int | None:
         """Return the credits that are left; None where there is no bound."""
@@ -214,7 +220,7 @@ class PurchaseLedger:
         by_subject = {order.subject: order for order in reversed(orders)}
         with self._database.transaction() as cursor:
             cursor.execute(_LOCK)
-            left = budget.left(_spent(cursor, provider, run, now))
+            left = budget.left(_spent(cursor, provider, run, now, budget.renews_on))
             subjects = list(dict.fromkeys(order.subject for order in orders))
             wanted = {"subjects": subjects, "provider": provider, "kind": kind, "now": now}
             cursor.execute(_FREE, wanted)
@@ -272,10 +278,17 @@ class PurchaseLedger:
             execute_values(cursor, _SETTLE, values, template, page_size=len(values))
             return int(cursor.rowcount)
 
-    def spending(self, provider: str, run: str, now: datetime) -> Spending:
-        """Return the credits spent by a run, today and this month (UTC)."""
+    def spending(self, provider: str, run: str, now: datetime, renews_on: int = 1) -> Spending:
+        """Return the credits spent by a run, today and this month (UTC); see `Budget.renews_on`."""
         with self._database.transaction() as cursor:
-            return _spent(cursor, provider, run, now)
+            return _spent(cursor, provider, run, now, renews_on)
+
+    def unknown(self, provider: str, kind: str, subjects: Sequence[str], now: datetime) -> int:
+        """Return how many of some subjects may be asked for now."""
+        wanted = {"subjects": list(subjects), "provider": provider, "kind": kind, "now": now}
+        with self._database.transaction() as cursor:
+            cursor.execute(_FREE, wanted)
+            return len(cursor.fetchall())
 
     def answers(self, after: int = 0) -> list[Answer]:
         """Return settled and erased purchases after a revision, in the order of their last change."""
@@ -312,9 +325,18 @@ class PurchaseLedger:
         return int(held)
 
 
-def _spent(cursor: Cursor, provider: str, run: str, now: datetime) -> Spending:
+def _spent(cursor: Cursor, provider: str, run: str, now: datetime, renews_on: int) -> Spending:
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    bounds = {"provider": provider, "run": run, "day": day, "month": day.replace(day=1)}
-    cursor.execute(_SPENT, bounds)
+    month = _month_start(day, renews_on)
+    cursor.execute(_SPENT, {"provider": provider, "run": run, "day": day, "month": month})
     [row] = cursor.fetchall()
     return Spending(*map(int, row))
+
+
+def _month_start(day: datetime, renews_on: int) -> datetime:
+    """Return the last day on which a month began, at or before a day."""
+    this = day.replace(day=min(renews_on, monthrange(day.year, day.month)[1]))
+    if this <= day:
+        return this
+    before = day.replace(day=1) - timedelta(days=1)
+    return before.replace(day=min(renews_on, before.day))
