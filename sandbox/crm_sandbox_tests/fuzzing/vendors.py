@@ -328,7 +328,7 @@ SALESFORCE = _Salesforce(
     ("If-Modified-Since", "If-Unmodified-Since", "Sforce-Query-Options", "Content-Type"),
 )
 PROSPEO = _Prospeo("prospeo", {"": ("x", "a@b.example")}, ("people",))
-HUNTER = _Hunter("hunter", {"email": ("info@x.example", "a@gmail.com", "x")}, ())
+HUNTER = _Hunter("hunter", {"": ("info@x.example", "a@gmail.com", "x")}, ())
 TARGETS: Mapping[str, Target] = {
     one.vendor: one for one in (HUBSPOT, PIPEDRIVE, ZOHO, SALESFORCE, PROSPEO, HUNTER)
 }
