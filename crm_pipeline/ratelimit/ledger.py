@@ -196,7 +196,9 @@ class Ledger:
             return
         age_ms = abs(now_ms - self.vendor.at_ms)
         lasting_ms = period_ms(limit) if limit.kind == "monthly" else DAY_MS
-        if age_ms > lasting_ms or (limit.resets and self.vendor.at_ms < last_reset_ms(limit, now_ms)):
+        if age_ms > lasting_ms or (
+            limit.resets and self.vendor.at_ms < last_reset_ms(limit, now_ms)
+        ):
             self.vendor = None
         elif not limit.refuses and age_ms >= period_ms(limit):
             self.vendor = replace(self.vendor, foreign=0)

@@ -146,6 +146,7 @@ def exhausted(
         f"the {limit.kind} limit '{limit.name}' of group '{state.group}' is spent{by}:"
         f" {counts}{vendor}{ours}{rest}.",
         wait_s=refusal.wait_s,
+        limit=limit.name,
         cure=f"Try again at {again:%Y-%m-%d %H:%M} UTC{asked}: {return_words(limit)}. Or raise"
         f" {limit.raised_by}.{reset}",
     )

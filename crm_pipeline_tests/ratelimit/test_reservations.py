@@ -184,10 +184,11 @@ def test_processes_never_exceed_a_month(
 def test_a_spent_month_says_when_it_is_whole_again(limiter: RateLimiter) -> None:
     """The refusal names the day of the month, and what a person may raise."""
     month = Limit(**{**vars(MONTH), "raised_by": "providers.acme.budget.month"})
-    with pytest.raises(BudgetExhausted) as caught:
-        for _ in range(4):
-            with limiter.permit("acme", [month], cost=10):
-                pass
+    for _ in range(3):
+        with limiter.permit("acme", [month], cost=10):
+            pass
+    with pytest.raises(BudgetExhausted) as caught, limiter.permit("acme", [month]):
+        pass
     text = str(caught.value)
     assert "30 of 30 credits since day 15 of the month in UTC" in text
     assert "comes back on day 15 of the month, at midnight in UTC" in text
@@ -199,9 +200,11 @@ def test_a_month_needs_a_day_and_a_zone(limiter: RateLimiter) -> None:
     """What cannot be counted is an error; what a row holds instead is mended."""
     for day, zone in ((0, "UTC"), (32, "UTC"), (1, "")):
         limit = monthly("month", 9, renews_on=day, zone=zone, unit="credits")
-        with pytest.raises(ConfigError, match="a day from 1 to 31"):
-            with limiter.permit("acme", [limit]):
-                pass
+        with (
+            pytest.raises(ConfigError, match="a day from 1 to 31"),
+            limiter.permit("acme", [limit]),
+        ):
+            pass
     mended, lost = sound_limit(
         "m", "monthly", calls=9, period_s=9.0, resets="", unit="x", renews_on=77
     )

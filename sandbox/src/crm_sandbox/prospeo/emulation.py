@@ -44,7 +44,7 @@ class ProspeoSandbox:
             self,
             ACTIONS,
             objects=lambda _: ("people", "companies", "credits"),
-            looks={"credits": lambda _: self.standing(), "limits": lambda _: self.set_limits()},
+            looks={"credits": lambda _: self.information(), "limits": lambda _: self.set_limits()},
             accounts=False,
         )
 
@@ -98,7 +98,7 @@ class ProspeoSandbox:
         if request.header("x-key") != API_KEY:
             raise ApiError("INVALID_API_KEY")
         if path == _ACCOUNT:
-            return json_response({"error": False, "response": self.standing()})
+            return json_response({"error": False, "response": self.information()})
         if self._failures:
             raise ApiError(self._failures[0][0], status=self._failures.pop(0)[1])
         return self._metered(request, path, *routes[path])
@@ -129,7 +129,7 @@ class ProspeoSandbox:
             response = response.with_header(*header)
         return response
 
-    def standing(self) -> Row:
+    def information(self) -> Row:
         """Return what `/account-information` says."""
         renewal = self.credits.renewal()
         return {
@@ -180,7 +180,7 @@ class ProspeoSandbox:
             self.credits.monthly = monthly
         if renews_on is not None:
             self.credits.renews_on = renews_on
-        return self.standing()
+        return self.information()
 
     def set_account(self, **values: Any) -> None:
         """Change `free_days` (None for ever) and `masks_email`.
