@@ -20,6 +20,7 @@ FLOORS = {
     "verification": 2,
     "ratelimit": 3,
     "connectors": 4,
+    "providers": 4,
     "configuration": 5,
     "stages": 5,
     "watch": 6,
@@ -35,6 +36,7 @@ FLOORS = {
 # Folders whose members do not know each other, and what of them is common to all members.
 SIBLINGS = {
     "connectors": {path.stem for path in (ROOT / "connectors").glob("*.py")} | {"oauth"},
+    "providers": {path.stem for path in (ROOT / "providers").glob("*.py")},
     "stages": set[str](),
 }
 # Whoever calls one of these opens a socket.

@@ -135,7 +135,7 @@ def credits(  # noqa: A001 - the name of the command
             "connections.yaml names no providers.",
             cure="Add one under `providers`; docs/connections.md describes them.",
         )
-    records = [_standing(settings, name) for name in names]
+    records = [_account_record(settings, name) for name in names]
     if as_json:
         emit_json(records)
         return
@@ -155,7 +155,7 @@ def credits(  # noqa: A001 - the name of the command
         )
 
 
-def _standing(settings: "Settings", name: str) -> dict[str, Any]:
+def _account_record(settings: "Settings", name: str) -> dict[str, Any]:
     from dataclasses import asdict
 
     from crm_pipeline.kernel.clock import SystemClock

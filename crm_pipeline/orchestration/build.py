@@ -19,7 +19,7 @@ from crm_pipeline.orchestration.normalized import normalized_assets
 from crm_pipeline.orchestration.published import published_assets
 from crm_pipeline.orchestration.raw import raw_assets
 from crm_pipeline.orchestration.resources import Workspace
-from crm_pipeline.orchestration.schedules import schedule_of
+from crm_pipeline.orchestration.schedules import enrich_schedules, schedule_of
 from crm_pipeline.orchestration.scrubbing import scrub_job, scrub_schedule
 from crm_pipeline.orchestration.sensors import partial_publish, sensor_of
 from crm_pipeline.orchestration.verified import verified_assets
@@ -59,6 +59,7 @@ def build_defs(
         schedules=[
             *(schedule_of(chosen, connection, job) for connection, job in refreshes),
             scrub_schedule(chosen, scrubbing),
+            *enrich_schedules(chosen, by_name),
         ],
         sensors=[
             *(sensor_of(chosen, connection, job) for connection, job in refreshes),

@@ -38,7 +38,7 @@ def enriched_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefiniti
     connections = list(connections)
 
     @dg.multi_asset(
-        name="enrich",
+        name="enrich_persons",
         specs=stage_specs(ENRICHED, connections),
         check_specs=[
             dg.AssetCheckSpec(

@@ -41,7 +41,8 @@ def all_jobs(settings: Settings) -> list[Job]:
     jobs: list[Job] = []
     for connection in settings.connections.values():
         jobs += [backfill_job(settings, connection), refresh_job(settings, connection)]
-    return [*jobs, enrich_job(settings), publish_job(settings)]
+    buying = [enrich_job(settings)] if settings.enrichment.provider else []
+    return [*jobs, *buying, publish_job(settings)]
 
 
 def backfill_job(settings: Settings, connection: Connection) -> Job:
