@@ -1,16 +1,19 @@
 """Find a person: the records of an e-mail address or of a key, and the records that are linked to them."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from crm_pipeline.connectors.registry import vendors
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, Settings
-from crm_pipeline.stages.raw.withheld import PERSONS, email_fields
+from crm_pipeline.stages.raw.withheld import PERSONS, EmailField, email_fields
 from crm_pipeline.store.erasing import RecordKey, Subject
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.records import landed_name
@@ -188,18 +191,29 @@ def _landed(settings: Settings, address: str, person: _Person) -> Iterator[Recor
     """Yield the records of persons that had an address in any version that landed."""
     landing = Landing(settings.data)
     suspect = "(?i)" + "|".join([*map(re.escape, sorted(person.spellings)), _HIDDEN])
-    for connection in settings.connections.values():
-        for obj in landing.objects(connection.name):
-            yield from _landed_of(landing, connection, obj, address, suspect)
+    for name in landing.connections():
+        fields_of = partial(_email_fields, settings.connections.get(name))
+        for obj in landing.objects(name):
+            yield from _landed_of(landing, name, obj, address, suspect, fields_of)
 
 
-def _landed_of(
-    landing: Landing, connection: Connection, obj: str, address: str, suspect: str
+def _email_fields(connection: Connection | None, schema: Schema) -> Sequence[EmailField]:
+    """Return the fields with addresses; of a connection that is not configured any more, those of each vendor."""
+    if connection is not None:
+        return email_fields(connection.vendor, connection.mapping, schema)
+    return [one for vendor in vendors() for one in email_fields(vendor, {}, schema)]
+
+
+def _landed_of(  # noqa: PLR0917 - each argument is plain at the call
+    landing: Landing,
+    connection: str,
+    obj: str,
+    address: str,
+    suspect: str,
+    fields_of: Callable[[Schema], Sequence[EmailField]],
 ) -> Iterator[RecordKey]:
-    for batch in landing.batches(connection.name, obj):
-        fields = email_fields(
-            connection, landing.schema(connection.name, obj, batch.schema_fingerprint)
-        )
+    for batch in landing.batches(connection, obj):
+        fields = fields_of(landing.schema(connection, obj, batch.schema_fingerprint))
         if not fields:
             continue
         with pq.ParquetFile(batch.path) as file:
@@ -214,7 +228,7 @@ def _landed_of(
                 for row in sorted({n for hit in hits for n in pc.indices_nonzero(hit).to_pylist()}):
                     [values] = part.slice(row, 1).to_pylist()
                     if any(address in f.addresses(values) for f in fields):
-                        yield RecordKey(connection.name, obj, values["_source_id"])
+                        yield RecordKey(connection, obj, values["_source_id"])
 
 
 def _with_merged(engine: Engine, tables: Tables, person: _Person) -> None:

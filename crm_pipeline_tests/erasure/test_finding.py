@@ -45,6 +45,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     org.land(CONTACT, [former])
     org.land(CONTACT, [{**former, "Email": "w@x.example"}])
     org.normalize("contacts")
+    for address in ("u@x.example", "new@x.example"):
+        person = {"Id": "removed", "LastName": "removed", "Email": address}
+        org.land(CONTACT, [person], connection="removed")
     return made
 
 
@@ -68,12 +71,16 @@ def records(found: Found) -> set[str]:
         ("h@x.example", "invisible"),
         ("İk@x.example", "dotted"),
         ("v@x.example", "former"),
+        ("u@x.example", "removed"),
     ],
 )
 def test_an_address_is_found_however_it_is_spelled(
     settings: Settings, target: str, name: str
 ) -> None:
-    """As the verdicts on it say that it is this address: in lists, with names, in other forms of its characters."""
+    """As the verdicts on it say that it is this address: in lists, with names, in other forms of its characters.
+
+    Also in an earlier version, and in landed records of a connection that is not configured any more.
+    """
     assert records(find(settings, target)) == {name}
 
 

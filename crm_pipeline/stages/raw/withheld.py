@@ -57,12 +57,14 @@ class EmailField(NamedTuple):
         return {one for text in _texts(value) for one in spellings(text)}
 
 
-def email_fields(connection: Connection, schema: Schema) -> tuple[EmailField, ...]:
+def email_fields(
+    vendor: str, overrides: Mapping[str, Mapping[str, str | None]], schema: Schema
+) -> tuple[EmailField, ...]:
     """Return the fields with the e-mail addresses of an object's persons; none where its records are no persons."""
-    tables = tables_of((schema.object,), connector(connection.vendor).mapping)
+    tables = tables_of((schema.object,), connector(vendor).mapping)
     entries = [entry for name in PERSONS for entry in tables.get(name, ()) if entry.is_own]
     fields: dict[EmailField, None] = {}
-    for entry in (with_overrides(each, connection.mapping) for each in entries):
+    for entry in (with_overrides(each, overrides) for each in entries):
         for fed in (each for each in entry.fields if each.column in _EMAIL_COLUMNS):
             for name in (fed.source, *fed.fallback, *fed.joined, *fed.former):
                 described = schema.by_name.get(name)
@@ -129,7 +131,7 @@ class WithheldRecords:
             tombstones,
             key,
             path,
-            email_fields(connection, schema),
+            email_fields(connection.vendor, connection.mapping, schema),
             column,
         )
 
