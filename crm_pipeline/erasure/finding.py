@@ -30,6 +30,8 @@ _KEY_PARTS = frozenset({"connection", "object", "source_id"})
 _KEY = "connection || ':' || object || ':' || source_id"
 _LEAST = 5
 _ROWS = 20_000
+_MOST_LISTED = 20
+"""A text with more addresses is a list of recipients, and not of one person's addresses."""
 _HIDDEN = r"[^\x00-\x7f]|\\u|\s@|@\s"
 """What a text may have that spells an address in another way than the address itself."""
 
@@ -58,8 +60,9 @@ class _Person:
         return frozenset(one for each in self.addresses.values() for one in each)
 
     def add_addresses(self, text: str) -> None:
-        """Add the addresses in a text."""
-        for address, spelled in mailboxes(text).items():
+        """Add the addresses in a text, unless it lists so many that they are those of others."""
+        found = mailboxes(text)
+        for address, spelled in found.items() if len(found) <= _MOST_LISTED else ():
             self.addresses.setdefault(address, set()).update(spelled)
 
 
@@ -81,6 +84,16 @@ _AROUND = re.compile(r"""[\s"\\<>,;()\[\]]""")
 
 
 _ALONE = "Write the address alone, such as jane@acme.example, or the key of the record."
+
+
+def _require_text(target: str) -> None:
+    try:
+        target.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            "what is to be erased is no text: it has bytes that are not UTF-8.",
+            cure="Write it in UTF-8, or erase by the key of the record.",
+        ) from None
 
 
 def _require_alone(target: str) -> None:
@@ -113,6 +126,7 @@ def find(settings: Settings, target: str) -> Found:
     Raises:
         ConfigError: the text is neither.
     """
+    _require_text(target)
     address, tables = _mailbox(target), Tables(settings.data)
     person = _Person(addresses=mailboxes(target.strip()) if address else {})
     with Engine(settings.data / "tmp", threads=1) as engine:

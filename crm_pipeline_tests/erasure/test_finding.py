@@ -27,6 +27,7 @@ WRITTEN = {
     "invisible": "h@x.example\u200b",
     "dotted": "İk@x.example",
     "shared": "i1@x.example; i2@x.example",
+    "recipients": "; ".join(f"r{n}@x.example" for n in range(30)),
     "other": "Other <I2@x.example>",
 }
 
@@ -90,6 +91,12 @@ def test_an_address_in_a_list_is_an_address(settings: Settings) -> None:
     assert (found.subject.addresses, found.shared) == ({"i1@x.example"}, 1)
 
 
+def test_a_list_of_recipients_is_not_one_person(settings: Settings) -> None:
+    """The record goes with the list, but the addresses of the others in it stay wherever else they stand."""
+    found = find(settings, "r3@x.example")
+    assert (records(found), found.subject.addresses) == ({"recipients"}, {"r3@x.example"})
+
+
 def test_both_forms_of_a_domain_are_replaced(settings: Settings) -> None:
     """A note may have the one where the record has the other."""
     found = find(settings, "acme:Contact:unicode")
@@ -108,7 +115,14 @@ def test_what_stands_around_an_address_is_refused(tmp_path: Path, target: str) -
     assert "Write the address alone" in caught.value.cure
 
 
-@pytest.mark.parametrize("target", ["@acme.example", "jane@", "@", "ja\udcffne@acme.example"])
+@pytest.mark.parametrize("target", ["ja\udcffne@acme.example", "acme:Contact:\udcff"])
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path, target: str) -> None:
+    """They have no hash, so an erasure that noted them could never be finished, nor any other one begin."""
+    with pytest.raises(ConfigError, match="no text"):
+        find(make_settings(tmp_path), target)
+
+
+@pytest.mark.parametrize("target", ["@acme.example", "jane@", "@", "ja\0ne@acme.example"])
 def test_a_part_of_an_address_is_refused(tmp_path: Path, target: str) -> None:
     """It would be replaced in the addresses of others."""
     with pytest.raises(ConfigError, match="no whole e-mail address"):
