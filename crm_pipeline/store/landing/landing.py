@@ -69,6 +69,13 @@ class Landing:
         """Return the folder of an object's rows that could not be landed."""
         return self.root / "quarantine" / path_name(connection) / path_name(obj)
 
+    def connections(self) -> list[str]:
+        """Return the connections with landed records, sorted by name; some may not be configured any more."""
+        folder = self.root / "landing"
+        if not folder.is_dir():
+            return []
+        return sorted(from_path_name(entry.name) for entry in folder.iterdir() if entry.is_dir())
+
     def objects(self, connection: str) -> list[str]:
         """Return the objects of a connection with landed records, sorted by name."""
         folder = self.root / "landing" / path_name(connection)
