@@ -232,7 +232,7 @@ def _row(answer: Answer, place: int, fact: Mapping[str, Any]) -> dict[str, Any]:
         "provider": answer.provider,
         "status": answer.outcome,
         "position": place,
-        "field": fact.get("field"),
+        "field": fact.get("name"),
         "value": value if value is None or isinstance(value, str) else json.dumps(value),
         "fact_status": fact.get("status") or None,
         "confidence": fact.get("confidence"),

@@ -29,12 +29,12 @@ SELECT coalesce(sum(credits) FILTER (WHERE run = %(run)s), 0),
     coalesce(sum(credits) FILTER (WHERE asked_at >= %(day)s), 0),
     coalesce(sum(credits) FILTER (WHERE asked_at >= %(month)s), 0)
 FROM (
-    SELECT run, asked_at, coalesce(cost, reserved) AS credits
+    SELECT run, asked_at, earlier_cost + coalesce(cost, reserved) AS credits
     FROM crm_state.purchases WHERE provider = %(provider)s
 ) AS counted
 """
 _FREE = """
-SELECT wanted.subject, p.subject IS NULL AS is_new, coalesce(p.state = 'asked', false) AS was_asked
+SELECT wanted.subject, coalesce(p.state = 'asked', false) AS was_asked, p.run, p.asked_at, p.reserved
 FROM unnest(%(subjects)s::text[]) WITH ORDINALITY AS wanted (subject, place)
 LEFT JOIN crm_state.purchases AS p
     ON p.provider = %(provider)s AND p.kind = %(kind)s AND p.subject = wanted.subject
@@ -51,7 +51,7 @@ SELECT provider, kind, subject, asked_for, records, 'asked', run, asked_at, leas
 FROM (VALUES %s) AS asked (provider, kind, subject, asked_for, records, run, asked_at, lease_until, reserved)
 ON CONFLICT (provider, kind, subject) DO UPDATE SET
     asked_for = excluded.asked_for, records = excluded.records, state = 'asked', run = excluded.run, asked_at = excluded.asked_at,
-    asked_times = purchases.asked_times + 1, lease_until = excluded.lease_until, reserved = excluded.reserved,
+    asked_times = purchases.asked_times + 1, earlier_cost = purchases.earlier_cost + coalesce(purchases.cost, 0), lease_until = excluded.lease_until, reserved = excluded.reserved,
     cost = NULL, revision = excluded.revision
 """
 _SETTLE = f"""
@@ -64,13 +64,13 @@ FROM (VALUES %s) AS s (provider, kind, subject, run, state, outcome, is_free, co
 WHERE p.provider = s.provider AND p.kind = s.kind AND p.subject = s.subject AND p.state = 'asked' AND p.run = s.run
 """
 _ANSWERS = """
-SELECT provider, kind, asked_for, records, outcome, cost, is_free, answer, settled_at, revision
+SELECT provider, kind, asked_for, records, outcome, earlier_cost + cost, is_free, answer, settled_at, revision
 FROM crm_state.purchases
 WHERE state IN ('settled', 'erased') AND settled_at IS NOT NULL AND revision > %s
 ORDER BY revision, provider, kind, subject
 """
 _COUNTS = """
-SELECT provider, kind, state, coalesce(outcome, ''), count(*), coalesce(sum(coalesce(cost, reserved)), 0)
+SELECT provider, kind, state, coalesce(outcome, ''), count(*), coalesce(sum(earlier_cost + coalesce(cost, reserved)), 0)
 FROM crm_state.purchases GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
 _ERASE = f"""
@@ -114,15 +114,21 @@ class Budget:
     per_month: int | None = None
     renews_on: int = 1
 
+    def is_exceeded(self, spent: "Spending") -> bool:
+        """Say whether more was spent than there may be."""
+        return any(bound is not None and used > bound for bound, used in self._pairs(spent))
+
     def left(self, spent: "Spending") -> int | None:
         """Return the credits that are left; None where there is no bound."""
-        pairs = (
+        rest = [bound - used for bound, used in self._pairs(spent) if bound is not None]
+        return max(0, min(rest)) if rest else None
+
+    def _pairs(self, spent: "Spending") -> tuple[tuple[int | None, int], ...]:
+        return (
             (self.per_run, spent.run),
             (self.per_day, spent.day),
             (self.per_month, spent.month),
         )
-        rest = [bound - used for bound, used in pairs if bound is not None]
-        return max(0, min(rest)) if rest else None
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,14 @@ class Spending:
     run: int
     day: int
     month: int
+
+    def plus(self, most: int, counted: "Spending") -> "Spending":
+        """Return the sums with a reservation, of which a part is counted already."""
+        return Spending(
+            self.run + most - counted.run,
+            self.day + most - counted.day,
+            self.month + most - counted.month,
+        )
 
 
 @dataclass(frozen=True)
@@ -220,17 +234,21 @@ class PurchaseLedger:
         by_subject = {order.subject: order for order in reversed(orders)}
         with self._database.transaction() as cursor:
             cursor.execute(_LOCK)
-            left = budget.left(_spent(cursor, provider, run, now, budget.renews_on))
+            spent = _spent(cursor, provider, run, now, budget.renews_on)
             subjects = list(dict.fromkeys(order.subject for order in orders))
             wanted = {"subjects": subjects, "provider": provider, "kind": kind, "now": now}
             cursor.execute(_FREE, wanted)
             rows = cursor.fetchall()
             chosen: list[Order] = []
-            for subject, _, _ in rows:
+            for subject, was_asked, asked_in, asked_at, reserved in rows:
                 order = by_subject[subject]
-                if left is not None and order.most > left:
+                counted = _counted(
+                    reserved if was_asked else 0, asked_in == run, asked_at, now, budget.renews_on
+                )
+                after = spent.plus(order.most, counted)
+                if budget.is_exceeded(after):
                     break
-                left = None if left is None else left - order.most
+                spent = after
                 chosen.append(order)
             if chosen:
                 values = [
@@ -245,7 +263,7 @@ class PurchaseLedger:
                 )
                 execute_values(cursor, _ASK, values, template, page_size=len(values))
         taken = {order.subject for order in chosen}
-        repeated = frozenset(s for s, _, was_asked in rows if was_asked and s in taken)
+        repeated = frozenset(s for s, was_asked, *_ in rows if was_asked and s in taken)
         return Reservation(tuple(chosen), repeated, len(rows) - len(chosen))
 
     def settle(
@@ -331,6 +349,20 @@ def _spent(cursor: Cursor, provider: str, run: str, now: datetime, renews_on: in
     cursor.execute(_SPENT, {"provider": provider, "run": run, "day": day, "month": month})
     [row] = cursor.fetchall()
     return Spending(*map(int, row))
+
+
+def _counted(
+    reserved: int, is_of_run: bool, asked_at: datetime | None, now: datetime, renews_on: int
+) -> Spending:
+    """Return where the reservation of a dead process is counted: it need not be paid for once more."""
+    if not reserved or asked_at is None:
+        return Spending(0, 0, 0)
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return Spending(
+        reserved if is_of_run else 0,
+        reserved if asked_at >= day else 0,
+        reserved if asked_at >= _month_start(day, renews_on) else 0,
+    )
 
 
 def _month_start(day: datetime, renews_on: int) -> datetime:

@@ -219,7 +219,7 @@ def test_what_was_bought_is_taken_over_and_not_wanted_any_more(
     build(org, ledger)
     first, second, *others = [row[0] for row in rows(org, "enrichment_wanted", "asked_for")]
     assert build(org, ledger).changed is False
-    buy(ledger, org, first, field="job_title", value="CFO", status="", confidence=None)
+    buy(ledger, org, first, name="job_title", value="CFO", status="", confidence=None)
     buy(ledger, org, second, "no_match")
     assert build(org, ledger).changed
     columns = "asked_for, status, position, field, value, cost"
@@ -255,8 +255,8 @@ def test_an_erasure_empties_what_was_bought(
 ) -> None:
     """After the ledger has erased a person, the next build has no fact of the person in any file."""
     Crms(org, schema_of)
-    buy(ledger, org, "email:ada@firm.example", field="job_title", value="CFO", status="")
-    buy(ledger, org, "email:bob@firm.example", field="job_title", value="CEO", status="")
+    buy(ledger, org, "email:ada@firm.example", name="job_title", value="CFO", status="")
+    buy(ledger, org, "email:bob@firm.example", name="job_title", value="CEO", status="")
     build(org, ledger)
     ledger.erase(["hash of email:ada@firm.example"], [], apply=True)
     assert build(org, ledger).changed
