@@ -145,9 +145,15 @@ def buy(shop: Shop, wanted: Iterable[Candidate]) -> Bought:
     """
     done = Bought()
     for chunk in _chunks(wanted, _AT_ONCE):
-        _buy(shop, orders_of(shop, chunk), done)
+        orders = orders_of(shop, chunk)
         done.erased += sum(shop.is_erased(candidate.person) for candidate in chunk)
-        if done.stopped or done.beyond_budget:
+        start = asked = done.asked
+        # Misses give back what was reserved for them, so there may be budget for more.
+        while (beyond := _buy(shop, orders, done)) and done.asked > asked and not done.stopped:
+            asked = done.asked
+        done.known += len(orders) - beyond - (done.asked - start)
+        if done.stopped or beyond:
+            done.beyond_budget = beyond
             break
     return done
 
@@ -182,15 +188,14 @@ def orders_of(shop: Shop, people: Iterable[Candidate]) -> dict[str, tuple[Order,
     return orders
 
 
-def _buy(shop: Shop, orders: Mapping[str, tuple[Order, "Person"]], done: Bought) -> None:
+def _buy(shop: Shop, orders: Mapping[str, tuple[Order, "Person"]], done: Bought) -> int:
+    """Ask about those whom nobody has asked about, as far as the budget goes; return how many it does not reach."""
     from crm_pipeline.providers import Question
 
     now = shop.clock.now()
     reserved = shop.ledger.reserve(
         shop.provider, PERSON, shop.run, [order for order, _ in orders.values()], shop.budget, now
     )
-    done.beyond_budget += reserved.beyond_budget
-    done.known += len(orders) - len(reserved.orders) - reserved.beyond_budget
     waiting = {f"q{place}": order.subject for place, order in enumerate(reserved.orders)}
     questions = [Question(name, orders[subject][1]) for name, subject in waiting.items()]
     try:
@@ -206,6 +211,7 @@ def _buy(shop: Shop, orders: Mapping[str, tuple[Order, "Person"]], done: Bought)
         at = shop.clock.now()
         _settle(shop, [_put_off(subject, "retry_later", at) for subject in waiting.values()])
         raise
+    return reserved.beyond_budget
 
 
 def _settle(shop: Shop, settlements: Sequence[Settlement]) -> None:

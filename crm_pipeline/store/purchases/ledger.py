@@ -41,7 +41,7 @@ LEFT JOIN crm_state.purchases AS p
 WHERE p.subject IS NULL
     OR (p.state = 'asked' AND p.lease_until <= %(now)s)
     OR (p.state IN ('settled', 'waiting') AND p.retry_at <= %(now)s)
-ORDER BY wanted.place
+ORDER BY was_asked DESC, wanted.place
 """
 _ASK = f"""
 INSERT INTO crm_state.purchases
@@ -229,7 +229,8 @@ class PurchaseLedger:
     ) -> Reservation:
         """Record which orders are asked for now: those that nobody has, in their order, as far as the budget goes.
 
-        An order that cannot be paid is passed over, and cheaper ones behind it are not preferred.
+        What a dead process has asked for comes first: its reservation fills the budget until it is settled. Behind an
+        order that cannot be paid, cheaper ones are not preferred.
         """
         by_subject = {order.subject: order for order in reversed(orders)}
         with self._database.transaction() as cursor:
