@@ -6,6 +6,7 @@ from crm_pipeline.stages.raw.extract import extract, planned
 from crm_pipeline.stages.raw.extraction import Extraction
 from crm_pipeline.stages.raw.facts import note_account
 from crm_pipeline.stages.raw.pace import pace, upkeep
+from crm_pipeline.stages.raw.point import PointRead, read_points
 from crm_pipeline.stages.raw.probe import Failed, News, Probe, probe
 from crm_pipeline.stages.raw.remarks import (
     Remark,
@@ -25,6 +26,7 @@ __all__ = [
     "Failed",
     "Mode",
     "News",
+    "PointRead",
     "Probe",
     "Remark",
     "doubted_ids",
@@ -38,6 +40,7 @@ __all__ = [
     "pace",
     "planned",
     "probe",
+    "read_points",
     "refused_description",
     "remarks_of",
     "shrink_cure",
