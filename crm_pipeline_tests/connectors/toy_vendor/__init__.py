@@ -167,7 +167,9 @@ class ToyAccount:
             answer = self._ask(int(one), self._context.clock.now())
             row = next((row for row in answer["people"] if str(row["id"]) == one), None)
             rows += [row] if row else []
-            outcomes |= asked.named({one: Outcome("read") if row else Outcome("not_found", NOT_FOUND)})
+            outcomes |= asked.named(
+                {one: Outcome("read") if row else Outcome("not_found", NOT_FOUND)}
+            )
         if outcomes:
             batch = self._batch(rows)
             yield point_page(batch, outcomes, asked_at=self.vendor_now(), calls=len(asked.ids))
