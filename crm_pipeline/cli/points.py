@@ -109,9 +109,10 @@ def _show(done: "PointRead") -> None:
     ]
     console = output()
     console.print(table(f"{done.connection}.{done.object}", ("id", "outcome", "why"), rows))
-    spent = f"{done.calls:,} API calls"
+    landed = "1 record" if done.records == 1 else f"{done.records:,} records"
+    spent = "1 API call" if done.calls == 1 else f"{done.calls:,} API calls"
     if done.unit != "calls":
         spent += f" ({done.cost:,} {done.unit})"
-    console.print(f"{done.records:,} records landed with {spent}.")
+    console.print(f"{landed} landed with {spent}.")
     for text in done.warnings:
         console.print(text, markup=False)
