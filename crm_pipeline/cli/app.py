@@ -16,6 +16,7 @@ from crm_pipeline.cli import (
     erase,
     login,
     plan,
+    points,
     query,
     runs,
     sandbox,
@@ -82,7 +83,7 @@ def _register(panel: str, *commands: Callable[..., None]) -> None:
 
 _register("Start here", demo.demo, stack.up)
 _register("Accounts", add.add, login.login, accounts.check, accounts.discover, accounts.preview)
-_register("Runs", plan.plan, runs.backfill, runs.refresh, acceptance.accept_shrink)
+_register("Runs", plan.plan, runs.backfill, runs.refresh, points.read, acceptance.accept_shrink)
 _register("Results", query.query, status.status, verify.verify)
 _register("Enrichment", enrich.enrich, enrich.credits)
 _register(

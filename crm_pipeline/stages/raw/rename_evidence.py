@@ -9,7 +9,7 @@ import structlog
 
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.errors import CrmError
-from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.model.schema import Field
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw.point import read_points
 from crm_pipeline.stages.raw.renames import MOST_READS, Likeness, Values, likenesses, renames
@@ -73,7 +73,7 @@ def _proven(  # noqa: PLR0917 - each argument is plain at the call
         return []
     old = [before.by_name[change.field] for change in gone if change.field in before.by_name]
     new = [now.by_name[name] for name in added if name in now.by_name]
-    values = _values_before(landing, connection, obj.name, before, old) if new else {}
+    values = _values_before(landing, connection, obj.name, old) if new else {}
     if not values:
         return []
     try:
@@ -97,14 +97,12 @@ def _best(compared: Iterable[Likeness], name: str) -> Likeness | None:
     return next((like for like in compared if like.gone == name and like.compared), None)
 
 
-def _values_before(
-    landing: Landing, connection: str, obj: str, schema: Schema, fields: Sequence[Field]
-) -> Values:
+def _values_before(landing: Landing, connection: str, obj: str, fields: Sequence[Field]) -> Values:
     """Return the last landed values of removed fields, of records with values that differ from each other."""
     values: dict[str, Mapping[str, str | None]] = {}
     seen: dict[str, set[str]] = {field.name: set() for field in fields}
     looked = 0
-    for source_id, row in _newest(landing, connection, obj, schema, fields):
+    for source_id, row in _newest(landing, connection, obj, fields):
         looked += 1
         if looked > _LONGEST_LOOK or len(values) == MOST_READS:
             break
@@ -123,14 +121,18 @@ def _values_before(
 
 
 def _newest(
-    landing: Landing, connection: str, obj: str, schema: Schema, fields: Sequence[Field]
+    landing: Landing, connection: str, obj: str, fields: Sequence[Field]
 ) -> Iterator[tuple[str, dict[str, str | None]]]:
-    """Yield the newest landed version of each live record that was read under a description, from the newest batch on."""
+    """Yield the newest landed version with the fields of each live record, from the newest batch on."""
     seen: set[str] = set()
+    names = {field.name for field in fields}
+    had: dict[str, bool] = {}
     for commit in reversed(landing.object_reads(connection, obj)):
-        for batch in reversed(commit.batches):
-            rows = _rows(batch, fields) if commit.schema_fingerprint == schema.fingerprint else []
-            for source_id, is_deleted, values in rows:
+        described = commit.schema_fingerprint
+        if described not in had:
+            had[described] = bool(names & landing.schema(connection, obj, described).by_name.keys())
+        for batch in reversed(commit.batches) if had[described] else ():
+            for source_id, is_deleted, values in _rows(batch, fields):
                 if source_id not in seen and not is_deleted:
                     yield source_id, values
                 seen.add(source_id)
