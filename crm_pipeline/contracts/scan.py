@@ -1,0 +1,144 @@
+"""Judge rows by rules: one scan counts what breaks each rule, a second one finds keys if anything does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crm_pipeline.contracts.rules import RowRule, RuleResult
+from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.store.tables.engine import Engine
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The rows that are judged.
+
+    Attributes:
+        relation: SQL for the rows.
+        key: the column that names a row to people.
+        live: SQL that is true for rows that are not deleted.
+        changed: SQL for those of the rows that changed since the version before; "" where that is not asked.
+    """
+
+    relation: str
+    key: str
+    live: str = "true"
+    changed: str = ""
+
+
+def judged(engine: Engine, subject: Subject, rules: Sequence[RowRule]) -> list[RuleResult]:
+    """Return the result of each rule on all rows.
+
+    Args:
+        engine: runs the SQL.
+        subject: the rows.
+        rules: the rules.
+    """
+    if not rules:
+        return []
+    rows, *counts = _counts(engine, subject, subject.relation, rules)
+    broken = [rule for rule, count in zip(rules, counts, strict=True) if count]
+    examples = _examples(engine, subject, broken)
+    changed: dict[str, int] = {}
+    changed_rows = 0
+    if subject.changed:
+        changed_rows, *among = _counts(engine, subject, subject.changed, broken)
+        changed = dict(zip([rule.name for rule in broken], among, strict=True))
+    return [
+        RuleResult(
+            rule.name,
+            rule.severity,
+            _failures(engine, subject, rule, count, rows),
+            examples.get(rule.name, ()),
+            rule.policy,
+            changed.get(rule.name, 0) if subject.changed else None,
+            changed_rows,
+            rule.contract,
+        )
+        for rule, count in zip(rules, counts, strict=True)
+    ]
+
+
+def counts_sql(subject: Subject, relation: str, rules: Sequence[RowRule]) -> str:
+    """Return one SQL scan: rows, then for every rule the number of rows that break it.
+
+    For a rule of unique values it is 0 if there are no two alike, and else a number above 0.
+    """
+    counts = ["count(*)", *(_count(subject, rule) for rule in rules)]
+    return f"SELECT {', '.join(counts)} FROM {relation}"
+
+
+def failing_sql(subject: Subject, rules: Sequence[RowRule]) -> str:
+    """Return SQL for the rows that break any of the rules, with `_reason`, the names of those rules.
+
+    Raises:
+        ValueError: a rule is about several rows, so that no single row breaks it.
+    """
+    if any(rule.unique for rule in rules):
+        raise ValueError("rules of unique values do not say which row is wrong")
+    reasons = ", ".join(
+        f"CASE WHEN {rule.where(subject.live)} THEN {literal(rule.name)} END" for rule in rules
+    )
+    condition = " OR ".join(rule.where(subject.live) for rule in rules) or "false"
+    return (
+        f"SELECT concat_ws('; ', {reasons or 'NULL'}) AS _reason, * FROM {subject.relation} "
+        f"WHERE {condition}"
+    )
+
+
+def _counts(engine: Engine, subject: Subject, relation: str, rules: Sequence[RowRule]) -> list[int]:
+    return [int(count) for count in engine.row(counts_sql(subject, relation, rules))]
+
+
+def _count(subject: Subject, rule: RowRule) -> str:
+    if not rule.unique:
+        return f"count(*) FILTER (WHERE {rule.where(subject.live)})"
+    chosen = "" if rule.all_rows else f" FILTER (WHERE {subject.live})"
+    if len(rule.unique) == 1:
+        column = quoted(rule.unique[0])
+        empty = f"greatest(count(*){chosen} - count({column}){chosen} - 1, 0)"
+        return f"count({column}){chosen} - count(DISTINCT {column}){chosen} + {empty}"
+    return f"count(*){chosen} - count(DISTINCT row({_listed(rule)})){chosen}"
+
+
+def _listed(rule: RowRule) -> str:
+    return ", ".join(map(quoted, rule.unique))
+
+
+def _alike(subject: Subject, rule: RowRule, columns: str) -> str:
+    where = "" if rule.all_rows else f" WHERE {subject.live}"
+    return (
+        f"SELECT {columns} FROM {subject.relation}{where} GROUP BY {_listed(rule)} "
+        "HAVING count(*) > 1"
+    )
+
+
+def _failures(engine: Engine, subject: Subject, rule: RowRule, count: int, rows: int) -> int:
+    if rule.is_static:
+        return 0 if rule.broken == "false" else max(rows, 1)
+    if not (rule.unique and count):
+        return count
+    alike = "count(*)" if rule.keep == "all" else "count(*) - 1"
+    [total] = engine.row(f"SELECT sum(n) FROM ({_alike(subject, rule, f'{alike} AS n')})")
+    return int(total)
+
+
+def _examples(
+    engine: Engine, subject: Subject, rules: Sequence[RowRule]
+) -> dict[str, tuple[str, ...]]:
+    """Return the first keys, in their order, of the rows that break each rule."""
+    key = f"CAST({quoted(subject.key)} AS VARCHAR)"
+    found: dict[str, tuple[str, ...]] = {}
+    single = [rule for rule in rules if not (rule.unique or rule.is_static)]
+    if single:
+        lists = ", ".join(
+            f"min({key}, {EXAMPLES}) FILTER (WHERE {rule.where(subject.live)})" for rule in single
+        )
+        keys = engine.row(f"SELECT {lists} FROM {subject.relation}")
+        found = {rule.name: tuple(some or ()) for rule, some in zip(single, keys, strict=True)}
+    for rule in rules:
+        if rule.unique:
+            sql = f"{_alike(subject, rule, f'min({key})')} ORDER BY 1 LIMIT {EXAMPLES}"
+            found[rule.name] = tuple(str(key) for (key,) in engine.rows(sql))
+    return found
