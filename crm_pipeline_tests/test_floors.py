@@ -19,6 +19,7 @@ FLOORS = {
     "store": 2,
     "verification": 2,
     "ratelimit": 3,
+    "contracts": 3,
     "connectors": 4,
     "configuration": 5,
     "stages": 5,

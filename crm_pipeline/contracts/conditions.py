@@ -9,7 +9,7 @@ pandera itself. What is the same was measured, and stays so by `crm_pipeline_tes
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,7 @@ import pyarrow as pa
 from crm_pipeline.model.names import encodable, literal
 
 _EXACT = 2**53
+_COMPARED = 100
 _OPERATORS = {
     "equal_to": ("=", "value"),
     "not_equal_to": ("<>", "value"),
@@ -158,11 +159,19 @@ def _among(values: Any, column: str, kind: pa.DataType) -> str | None:
     listed = sorted(
         str(text) for value, text in zip(members, written, strict=True) if value not in zeros
     )
-    parts = [f"{column} IN ({', '.join(listed)})"] if listed else []
+    parts = [one_of(column, listed)] if listed else []
     # To Arrow, 0.0 is not among the values of a list with -0.0.
     signs = {math.copysign(1, value) < 0 for value in zeros}
     parts += [f"({column} = 0 AND signbit({column}) = {str(sign).lower()})" for sign in sorted(signs)]
     return f"({' OR '.join(parts)})" if parts else f"({column} IS NULL)"
+
+
+def one_of(column: str, members: Sequence[str]) -> str:
+    """Return SQL for whether a value is one of some others; thousands of them are looked up, not compared."""
+    listed = ", ".join(members)
+    return f"{column} IN " + (
+        f"({listed})" if len(members) <= _COMPARED else f"(SELECT unnest([{listed}]))"
+    )
 
 
 def _isin(facts: Mapping[str, Any], column: str, kind: pa.DataType) -> str | None:

@@ -132,10 +132,16 @@ def _facts(rule: Rule) -> dict[str, Any]:
         return {"allowed_values": list(rule.values)}
     if rule.kind == "matches":
         return {"pattern": rule.pattern}
+    low, high = _bound(rule.low), _bound(rule.high)
     return {
-        "min_value": float("-inf") if rule.low is None else rule.low,
-        "max_value": float("inf") if rule.high is None else rule.high,
+        "min_value": float("-inf") if low is None else low,
+        "max_value": float("inf") if high is None else high,
     }
+
+
+def _bound(value: float | None) -> float | None:
+    """Return a bound, a whole one as int: amounts are not compared with fractions exactly."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _check(rule: Rule) -> "pandera.Check":

@@ -1,7 +1,7 @@
 """From landing to the common model: one table per connection, folded, typed and checked against its contract."""
 
+from crm_pipeline.contracts import RuleResult
 from crm_pipeline.stages.normalized.build import Normalized, check_mapping, normalize, tables_for
-from crm_pipeline.stages.normalized.contract import RuleResult
 from crm_pipeline.stages.normalized.deleted import deleted_ids
 from crm_pipeline.stages.normalized.doubted import doubted_lists
 from crm_pipeline.stages.normalized.emptied import Doubt
