@@ -11,6 +11,7 @@ import pytest
 
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
+from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.clock import FrozenClock, Month, Window, parse_instant
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.model.schema import Field, Schema
@@ -70,6 +71,7 @@ class Org:
         self.mappings: dict[str, dict[str, str | None]] = {}
         self.objects: dict[str, set[str]] = {}
         self.maps: tuple[ObjectMap, ...] = MAPPING
+        self.contracts = ContractFolder(data.parent)
 
     def connection(self, name: str = "acme") -> Connection:
         names = sorted(self.objects.get(name, ()))
@@ -163,6 +165,7 @@ class Org:
                 self.maps,
                 engine=engine,
                 keys=keys,
+                contracts=self.contracts,
             )
 
     def rows(self, table: str, columns: str, connection: str = "acme") -> list[tuple[Any, ...]]:
