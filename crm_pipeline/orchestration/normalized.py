@@ -67,7 +67,15 @@ def _normalized_asset(
                 limit = crm.settings.quarantine
                 maps, keys = vendor.mapping, vendor.keys
                 done = normalize(
-                    connection, table, crm.landing, crm.tables, maps, engine, keys, limit=limit
+                    connection,
+                    table,
+                    crm.landing,
+                    crm.tables,
+                    maps,
+                    engine,
+                    keys,
+                    limit=limit,
+                    contracts=crm.contracts,
                 )
                 shown = preview(engine, done.version) if done.changed and done.version else []
         except ContractError as error:

@@ -12,6 +12,7 @@ import structlog
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.upkeep import stated_limit
+from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.orchestration.partitions import is_snapshot
 from crm_pipeline.orchestration.remarks import remarks_at
@@ -67,6 +68,11 @@ class Workspace:
         # All steps of a connection share one budget of retries: after a few steps against a host that is
         # down the others fail at once.
         self._patience: dict[str, RetryPolicy] = {}
+
+    @property
+    def contracts(self) -> ContractFolder:
+        """The user's contracts and policies, read when they are asked for."""
+        return ContractFolder(self.settings.root, self.settings.policies)
 
     @contextmanager
     def account(self, connection: str) -> Iterator[Account]:

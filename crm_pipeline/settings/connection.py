@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
@@ -119,6 +120,7 @@ class Settings:
         root: the folder that holds connections.yaml.
         data: where everything that is written goes.
         verification: how e-mail addresses and phone numbers are verified.
+        policies: what is done about rows that break a rule, by table, column or check.
         environ: `.env` and the environment, which wins; hidden from every text, as it holds secrets.
     """
 
@@ -127,6 +129,9 @@ class Settings:
     connections: Mapping[str, Connection]
     environ: Mapping[str, str] = field(repr=False)
     verification: Verification = field(default_factory=Verification)
+    policies: Mapping[str, Literal["block", "quarantine", "warn", "evolve"]] = field(
+        default_factory=dict
+    )
 
     @property
     def file(self) -> Path:

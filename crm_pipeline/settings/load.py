@@ -73,6 +73,7 @@ def read_settings(
         },
         environ=merged,
         verification=model.verification.settings(),
+        policies=model.policies,
     )
     # A mistyped variable is an error now, and not in the step that needs it.
     _ = settings.retention, settings.memory_mb, settings.bounds, settings.quarantine

@@ -7,7 +7,7 @@ and line.
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -279,6 +279,9 @@ class FileModel(Model):
 
     connections: dict[str, ConnectionModel]
     verification: VerificationModel = VerificationModel()
+    policies: dict[str, Literal["block", "quarantine", "warn", "evolve"]] = Field(
+        default_factory=dict, max_length=MOST_FIELDS
+    )
 
     @field_validator("connections", mode="before")
     @classmethod
