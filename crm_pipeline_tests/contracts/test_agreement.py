@@ -67,10 +67,10 @@ def check_of(chosen: random.Random, kind: str) -> pandera.Check:
         some = chosen.sample(members, k=chosen.randint(0, len(members)))
         makers.append(lambda: getattr(pandera.Check, chosen.choice(["isin", "notin"]))(some))
     if kind != "flag":
-        open_ends = [float("inf"), float("-inf")] if kind == "amount" else []
-        edges = [chosen.choice([*values, *open_ends]) for _ in range(2)]
         ends = {"include_min": chosen.random() < 0.5, "include_max": chosen.random() < 0.5}
-        low, high = sorted(edges)
+        low, high = sorted(chosen.choice(values) for _ in range(2))
+        if kind == "amount" and chosen.random() < 0.3:
+            low, high = chosen.choice([(float("-inf"), high), (low, float("inf"))])
         if not (low == high and not all(ends.values())):
             makers.append(lambda: pandera.Check.in_range(low, high, **ends))
     if kind == "text":
