@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from crm_pipeline.contracts.rules import RowRule, RuleResult
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.store.tables.engine import Engine
 
 EXAMPLES = 5
+_MOST_SORTED = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ def judged(engine: Engine, subject: Subject, rules: Sequence[RowRule]) -> list[R
     if not rules:
         return []
     rows, *counts = _counts(engine, subject, subject.relation, rules)
+    counts = [
+        int(_have_alike(engine, subject, rule, rows)) if rule.unique else count
+        for rule, count in zip(rules, counts, strict=True)
+    ]
     broken = [rule for rule, count in zip(rules, counts, strict=True) if count]
     examples = _examples(engine, subject, broken)
     changed: dict[str, int] = {}
@@ -63,7 +70,7 @@ def judged(engine: Engine, subject: Subject, rules: Sequence[RowRule]) -> list[R
 def counts_sql(subject: Subject, relation: str, rules: Sequence[RowRule]) -> str:
     """Return one SQL scan: rows, then for every rule the number of rows that break it.
 
-    For a rule of unique values it is 0 if there are no two alike; a number above 0 means that there may be.
+    It is 0 for rules of unique values, which concern several rows.
     """
     counts = ["count(*)", *(_count(subject, rule) for rule in rules)]
     return f"SELECT {', '.join(counts)} FROM {relation}"
@@ -92,11 +99,21 @@ def _counts(engine: Engine, subject: Subject, relation: str, rules: Sequence[Row
 
 
 def _count(subject: Subject, rule: RowRule) -> str:
-    if not rule.unique:
-        return f"count(*) FILTER (WHERE {rule.where(subject.live)})"
-    chosen = "" if rule.all_rows else f" FILTER (WHERE {subject.live})"
-    # Hashes of equal values are equal, and counting numbers takes less time and memory than counting texts.
-    return f"count(*){chosen} - count(DISTINCT hash({_listed(rule)})){chosen}"
+    return "0" if rule.unique else f"count(*) FILTER (WHERE {rule.where(subject.live)})"
+
+
+def _have_alike(engine: Engine, subject: Subject, rule: RowRule, rows: int) -> bool:
+    """Say whether there may be rows that are alike: hashes of equal values are equal.
+
+    Sorting eight bytes for each row takes a third of the time that counting different texts takes.
+    """
+    where = "" if rule.all_rows else f" WHERE {subject.live}"
+    hashes = f"SELECT hash({_listed(rule)}) AS h FROM {subject.relation}{where}"
+    if rows > _MOST_SORTED:
+        [alike] = engine.row(f"SELECT count(*) - count(DISTINCT h) FROM ({hashes})")
+        return bool(alike)
+    values = np.sort(engine.arrow(hashes)["h"].to_numpy())
+    return bool((values[1:] == values[:-1]).any())
 
 
 def _listed(rule: RowRule) -> str:

@@ -1,11 +1,9 @@
-import duckdb
-
-from crm_pipeline.contracts import Subject
+from crm_pipeline.contracts import Subject, judged
 from crm_pipeline.contracts.model_contract import model_rules
-from crm_pipeline.contracts.scan import counts_sql
 from crm_pipeline.model.contracts import LIVE, arrow_type
 from crm_pipeline.model.table import Rule, Table, day, flag, number, text
 from crm_pipeline.model.tables import TABLES
+from crm_pipeline.store.tables.engine import Engine
 
 TABLE = Table(
     "things",
@@ -31,24 +29,19 @@ TABLE = Table(
 )
 
 
-def failures_of(rows: str) -> dict[str, int]:
-    """Return how many rows break each rule of the table."""
-    types = {column.name: arrow_type(column.type) for column in TABLE.columns}
-    rules = model_rules(TABLE, types)
-    with duckdb.connect() as database:
-        empty = ", ".join(f"CAST(NULL AS {c.type}) AS {c.name}" for c in TABLE.columns)
-        relation = f"(SELECT {empty} WHERE false UNION ALL BY NAME FROM ({rows}))"
-        subject = Subject(relation, TABLE.key, f"({LIVE})")
-        _, *counted = database.execute(counts_sql(subject, relation, rules)).fetchall()[0]
-    return {rule.name: count for rule, count in zip(rules, counted, strict=True)}
-
-
-def test_deleted_rows_break_only_what_every_row_needs():
+def test_deleted_rows_break_only_what_every_row_needs(tmp_path):
     """A table's own rules apply to live rows and to rows without a deletion mark; rules of keys to all."""
     row = "SELECT NULL AS thing_key, 'c' AS kind, {} AS is_deleted"
-    failures = failures_of(" UNION ALL ".join(row.format(f) for f in ("true", "false", "NULL")))
+    rows = " UNION ALL ".join(row.format(f) for f in ("true", "false", "NULL"))
+    empty = ", ".join(f"CAST(NULL AS {c.type}) AS {c.name}" for c in TABLE.columns)
+    relation = f"(SELECT {empty} WHERE false UNION ALL BY NAME FROM ({rows}))"
+    types = {column.name: arrow_type(column.type) for column in TABLE.columns}
+    with Engine(tmp_path) as engine:
+        subject = Subject(relation, TABLE.key, f"({LIVE})")
+        results = judged(engine, subject, model_rules(TABLE, types))
+    failures = {result.rule: result.failures for result in results}
     assert (failures["thing_key is empty"], failures["kind is not one of a, b"]) == (3, 2)
-    assert failures["thing_key is not unique"]
+    assert failures["thing_key is not unique"] == 3
 
 
 def test_rules_are_called_by_what_is_wrong():
