@@ -7,7 +7,7 @@ that a contract declares under `whole` are read at once, up to `WHOLE_BYTES`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -141,15 +141,14 @@ def _failing(one: Left, frame: "pd.DataFrame", count: _Count) -> "pd.Series":
         output = result.check_output
         if isinstance(output, pd.DataFrame):
             output = output.all(axis="columns")
-        if not isinstance(output, pd.Series):
-            raise needs_whole(one.rule.contract, one.rule.check)
-        bad = ~output.astype(bool)
-    except ConfigError:
-        raise
+        is_by_row = isinstance(output, pd.Series)
+        bad = ~output.astype(bool) if is_by_row else nothing
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything
         # To pandera, a check that raises is a check that fails. Its text may hold values.
         count.fault = f" (raises {type(error).__name__})"
         return ~nothing
+    if not is_by_row:
+        raise needs_whole(one.rule.contract, one.rule.check)
     return nothing | bad.reindex(frame.index, fill_value=False)
 
 

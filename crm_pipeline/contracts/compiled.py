@@ -94,7 +94,9 @@ class _Compiler:
     def _refuse_what_tables_have_not(self) -> None:
         schema = self.schema
         if schema.index is not None:
-            self._refuse("has an index; tables here have none", "Write its columns under `columns`.")
+            self._refuse(
+                "has an index; tables here have none", "Write its columns under `columns`."
+            )
         if schema.drop_invalid_rows:
             self._refuse(
                 "says drop_invalid_rows",
@@ -156,14 +158,14 @@ class _Compiler:
         if not is_typed:
             yield self._static(text, "dtype", name, column)
         if not column.nullable:
-            yield self._rule(
-                f"{name} is empty", "nullable", (name,), f"({own} IS NULL)", column
-            )
+            yield self._rule(f"{name} is empty", "nullable", (name,), f"({own} IS NULL)", column)
         for check in column.checks:
             broken = None
             if is_known(check):
                 self._check_pattern(check)
-                broken = broken_by(check._check_fn.__name__, check._check_kwargs, own, self.types[name])
+                broken = broken_by(
+                    function_of(check).__name__, facts_of(check), own, self.types[name]
+                )
             rule = self._checked(check, (name,), broken or "", column)
             if broken is not None:
                 yield rule
@@ -171,7 +173,7 @@ class _Compiler:
                 self.left.append(self._left(rule, check, column, (name,)))
 
     def _check_pattern(self, check: "pandera.Check") -> None:
-        pattern = check._check_kwargs.get("pattern")
+        pattern = facts_of(check).get("pattern")
         text = getattr(pattern, "pattern", pattern)
         if isinstance(text, str):
             try:
@@ -183,12 +185,16 @@ class _Compiler:
                 )
 
     def _what(self, column: "pandera.Column") -> str:
-        return f"does not become {column.dtype}, or breaks a check" if column.dtype else "breaks a check"
+        return (
+            f"does not become {column.dtype}, or breaks a check"
+            if column.dtype
+            else "breaks a check"
+        )
 
     def _of_frame(self, check: "pandera.Check") -> Iterator[RowRule]:
-        pair = _PAIRS.get(check._check_fn)
+        pair = _PAIRS.get(function_of(check))
         if pair is not None:
-            columns = (check._check_kwargs["column"], check._check_kwargs["other"])
+            columns = (facts_of(check)["column"], facts_of(check)["other"])
             self._need(columns, check.name)
             if self._are_comparable(columns, check):
                 broken = pair.format(*map(quoted, columns))
@@ -199,7 +205,7 @@ class _Compiler:
 
     def _are_comparable(self, columns: Sequence[str], check: "pandera.Check") -> bool:
         kinds = [self.types[name] for name in columns]
-        if check._check_fn is is_implied:
+        if function_of(check) is is_implied:
             return all(map(pa.types.is_boolean, kinds))
         return kinds[0] == kinds[1] and not pa.types.is_floating(kinds[0])
 
@@ -254,8 +260,7 @@ class _Compiler:
     ) -> RowRule:
         text = str(check.error or check.name)
         name = text if not columns or text.startswith(columns[0]) else f"{columns[0]}: {text}"
-        rule = self._rule(name, check.name, columns, broken, column, is_warning=check.raise_warning)
-        return rule
+        return self._rule(name, check.name, columns, broken, column, is_warning=check.raise_warning)
 
     def _rule(
         self,
@@ -317,11 +322,22 @@ _ARROW = "[pyarrow]"
 _PAIRS = {is_not_before: "({0} < {1})", is_implied: "({0} AND NOT {1})"}
 
 
+def function_of(check: "pandera.Check") -> Any:
+    """Return the function of a check; a name of its own hides it everywhere else."""
+    return check._check_fn  # noqa: SLF001 - pandera's own backends read it
+
+
+def facts_of(check: "pandera.Check") -> Mapping[str, Any]:
+    """Return the arguments of a check as its function gets them; `statistics` may differ."""
+    facts: Mapping[str, Any] = check._check_kwargs  # noqa: SLF001 - pandera's own backends read it
+    return facts
+
+
 def is_known(check: "pandera.Check") -> bool:
     """Say whether a check is one of pandera's own, used in the usual way."""
     import pandera.pandas as pandera
 
-    name = getattr(check._check_fn, "__name__", "")
+    name = getattr(function_of(check), "__name__", "")
     is_plain = check.ignore_na and not check.element_wise and check.groupby is None
     return bool(is_plain and pandera.Check.is_builtin_check(name))
 
@@ -330,7 +346,7 @@ def needs_whole(contract: str, check: str) -> ConfigError:
     """Return the error about a check that judges more than single rows."""
     return ConfigError(
         f"{contract or 'the contract'}: the check '{check}' judges all rows together, and rows are read in batches.",
-        cure='If its columns fit into memory, declare them in the schema\'s metadata: '
+        cure="If its columns fit into memory, declare them in the schema's metadata: "
         f'{{"whole": {{"{check}": ["amount"]}}}}; else write a check of single rows.',
     )
 

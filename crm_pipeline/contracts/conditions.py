@@ -72,15 +72,17 @@ def _literal(value: Any, kind: pa.DataType) -> str | None:
     return None
 
 
-def _text(value: Any, kind: pa.DataType) -> str | None:
+def _text(value: Any, _kind: pa.DataType) -> str | None:
     return literal(value) if type(value) is str and encodable(value) is value else None
 
 
-def _whole(value: Any, kind: pa.DataType) -> str | None:
-    return f"CAST('{value}' AS BIGINT)" if type(value) is int and -(2**63) <= value < 2**63 else None
+def _whole(value: Any, _kind: pa.DataType) -> str | None:
+    return (
+        f"CAST('{value}' AS BIGINT)" if type(value) is int and -(2**63) <= value < 2**63 else None
+    )
 
 
-def _floating(value: Any, kind: pa.DataType) -> str | None:
+def _floating(value: Any, _kind: pa.DataType) -> str | None:
     is_number = type(value) is float or (type(value) is int and abs(value) <= _EXACT)
     return _double(float(value)) if is_number and not math.isnan(value) else None
 
@@ -101,11 +103,11 @@ def _decimal(value: Any, kind: pa.DataType) -> str | None:
     return f"CAST('{value:f}' AS DECIMAL({kind.precision}, {kind.scale}))" if fits else None
 
 
-def _flag(value: Any, kind: pa.DataType) -> str | None:
+def _flag(value: Any, _kind: pa.DataType) -> str | None:
     return str(value).lower() if type(value) is bool else None
 
 
-def _day(value: Any, kind: pa.DataType) -> str | None:
+def _day(value: Any, _kind: pa.DataType) -> str | None:
     return f"DATE '{value.isoformat()}'" if type(value) is date else None
 
 
@@ -162,7 +164,9 @@ def _among(values: Any, column: str, kind: pa.DataType) -> str | None:
     parts = [one_of(column, listed)] if listed else []
     # To Arrow, 0.0 is not among the values of a list with -0.0.
     signs = {math.copysign(1, value) < 0 for value in zeros}
-    parts += [f"({column} = 0 AND signbit({column}) = {str(sign).lower()})" for sign in sorted(signs)]
+    parts += [
+        f"({column} = 0 AND signbit({column}) = {str(sign).lower()})" for sign in sorted(signs)
+    ]
     return f"({' OR '.join(parts)})" if parts else f"({column} IS NULL)"
 
 
@@ -188,7 +192,7 @@ def _pattern(facts: Mapping[str, Any]) -> str | None:
     pattern = facts.get("pattern")
     flags = getattr(pattern, "flags", 32)
     text = getattr(pattern, "pattern", pattern)
-    return text if type(text) is str and flags == 32 and "\0" not in text else None  # noqa: PLR2004 - re.UNICODE, which every compiled text has
+    return text if type(text) is str and flags == 32 and "\0" not in text else None
 
 
 def _matches(facts: Mapping[str, Any], column: str, kind: pa.DataType) -> str | None:

@@ -219,8 +219,11 @@ def _in_python(path: Path, file: str) -> Iterator[tuple[str, "pandera.DataFrameS
                 and issubclass(value, pandera.DataFrameModel)
                 and value.__module__ == name
             ):
-                yield title, value.to_schema()
-    except (Exception, SystemExit) as error:  # the user's code may raise anything
+                schema = value.to_schema()
+                # pandera keeps the metadata of a model's Config for itself.
+                schema.metadata = getattr(value.Config, "metadata", None)
+                yield title, schema
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
         raise _explained(error, path, file) from None
     finally:
         sys.modules.pop(name, None)

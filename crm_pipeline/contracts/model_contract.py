@@ -34,7 +34,9 @@ def model_rules(
         policies: the user's; the rules about keys stay as they are.
     """
     rules = [*_of_columns(table, types), *(_row_rule(table, rule) for rule in table.rules)]
-    return tuple(rule if rule.all_rows else (policies or Policies()).applied(rule) for rule in rules)
+    return tuple(
+        rule if rule.all_rows else (policies or Policies()).applied(rule) for rule in rules
+    )
 
 
 def is_for_all(table: Table, rule: Rule) -> bool:
@@ -155,6 +157,4 @@ def _check(rule: Rule) -> "pandera.Check":
 
 def _pair(rule: Rule) -> "pandera.Check":
     make = not_before if rule.kind == "not_before" else implies
-    return make(
-        rule.column, rule.other, error=rule.name, raise_warning=rule.severity == "warning"
-    )
+    return make(rule.column, rule.other, error=rule.name, raise_warning=rule.severity == "warning")

@@ -1,9 +1,9 @@
 """Checks of two columns of one row that pandera does not have, as pandera checks that SQL knows as well.
 
-    class Deals(pa.DataFrameModel):
-        ...
+class Deals(pa.DataFrameModel):
+...
 
-    schema = pa.DataFrameSchema({...}, checks=[not_before("ends_on", "starts_on")])
+schema = pa.DataFrameSchema({...}, checks=[not_before("ends_on", "starts_on")])
 """
 
 from typing import TYPE_CHECKING, Any

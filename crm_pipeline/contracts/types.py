@@ -26,15 +26,15 @@ def is_of_type(wanted: Any, kind: pa.DataType) -> bool:
         (dtypes.Int, pa.types.is_integer),  # UInt is one as well
         (dtypes.Decimal, pa.types.is_decimal),
         (dtypes.Float, lambda t: pa.types.is_floating(t) or pa.types.is_decimal(t)),
+        (dtypes.Timestamp, pa.types.is_timestamp),  # to pandera, it is a Date as well
         (dtypes.Date, pa.types.is_date),
-        (dtypes.Timestamp, pa.types.is_timestamp),
         (dtypes.String, pa.types.is_string),
     )
     for family, is_kind in families:
         if isinstance(wanted, family):
             return bool(is_kind(kind))
     native = getattr(wanted, "type", None)
-    return bool(native == object or str(wanted) == "object")
+    return bool(native is object or str(wanted) == "object")
 
 
 def _same(wanted: pa.DataType, kind: pa.DataType) -> bool:

@@ -63,7 +63,7 @@ def _of_field(field: Field, text: str, *, is_typed: bool) -> Iterator[RowRule]:
             f"({text} IS NOT NULL AND {cast(text, kind, field.form)} IS NULL AND NOT ({no_value}))",
         )
     digits = field.precision - field.scale
-    if field.common_type in _NUMBERS and field.precision and 0 < digits < 38:  # noqa: PLR2004 - the most of a DECIMAL
+    if field.common_type in _NUMBERS and field.precision and 0 < digits < 38:
         yield rule(
             f"has more than {digits} digits before the point",
             "precision",

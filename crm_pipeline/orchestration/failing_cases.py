@@ -8,7 +8,11 @@ from crm_pipeline.contracts import RuleResult
 
 _COLUMNS = (
     ("rule", "string", "What is wrong with a row that breaks it."),
-    ("severity", "string", "error: nothing was committed. warning: look at it. note: good to know."),
+    (
+        "severity",
+        "string",
+        "error: nothing was committed. warning: look at it. note: good to know.",
+    ),
     ("policy", "string", "block, quarantine, warn or evolve."),
     ("rows", "int", "How many rows break it."),
     ("changed", "int", "How many of the rows that changed since the version before break it."),

@@ -23,7 +23,23 @@ NAN = float("nan")
 KINDS: dict[str, tuple[pa.DataType, list[Any]]] = {
     "text": (
         pa.string(),
-        ["", "a", "b", "ab", "Ab", "a\nb", "b\n", "é", "🤦🏼‍♂️", "a'b", "a%b", " a", "01", "NaN", "\0x"],
+        [
+            "",
+            "a",
+            "b",
+            "ab",
+            "Ab",
+            "a\nb",
+            "b\n",
+            "é",
+            "🤦🏼‍♂️",
+            "a'b",
+            "a%b",
+            " a",
+            "01",
+            "NaN",
+            "\0x",
+        ],
     ),
     "whole": (pa.int64(), [0, 1, -1, 2, 5, 2**53, 2**53 + 1, -(2**63), 2**63 - 1]),
     "float": (pa.float64(), [0.0, -0.0, 1.0, 1.5, -1.5, NAN, float("inf"), float("-inf"), 1e300]),
@@ -35,7 +51,10 @@ KINDS: dict[str, tuple[pa.DataType, list[Any]]] = {
     "day": (pa.date32(), [date(2026, 1, 1), date(2026, 1, 2), date(1, 1, 1), date(9999, 12, 31)]),
     "at": (
         pa.timestamp("us", "UTC"),
-        [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=n) for n in (0, 1, 86_400_000_000)],
+        [
+            datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=n)
+            for n in (0, 1, 86_400_000_000)
+        ],
     ),
 }
 BOUNDS: dict[str, list[Any]] = {
@@ -45,7 +64,9 @@ BOUNDS: dict[str, list[Any]] = {
     "at": [pd.Timestamp("2026-01-01", tz="UTC"), datetime(2026, 1, 2, tzinfo=UTC)],
 }
 MADE_OF_TEXT = {
-    "str_matches": lambda r: [r.choice(["a", "^a", "a$", "a|b", "^a|b", "(?i)A", "[a-z]+$", ".b", ""])],
+    "str_matches": lambda r: [
+        r.choice(["a", "^a", "a$", "a|b", "^a|b", "(?i)A", "[a-z]+$", ".b", ""])
+    ],
     "str_contains": lambda r: [r.choice(["b", "^b", "b$", "a.b", "a|é", "'", "%", r"\d"])],
     "str_startswith": lambda r: [r.choice(["a", "", "🤦", "a'", "\0"])],
     "str_endswith": lambda r: [r.choice(["b", "", "\n", "♂️"])],
@@ -120,12 +141,18 @@ def by_pandera(schema: pandera.DataFrameSchema, rows: pa.Table) -> dict[tuple[st
             assert case["index"] == case["index"], f"pandera could not judge: {case}"
             is_pair = case["schema_context"] != "Column"
             number = "" if pd.isna(case["check_number"]) else int(case["check_number"])
-            name = ("", f"{case['check']}") if is_pair else (case["column"], f"{case['check']} {number}")
+            name = (
+                ("", f"{case['check']}")
+                if is_pair
+                else (case["column"], f"{case['check']} {number}")
+            )
             broken.setdefault(name, set()).add(int(case["index"]))
     return broken
 
 
-def by_sql(engine: Engine, schema: pandera.DataFrameSchema, rows: pa.Table) -> dict[tuple[str, str], int]:
+def by_sql(
+    engine: Engine, schema: pandera.DataFrameSchema, rows: pa.Table
+) -> dict[tuple[str, str], int]:
     """Return how many rows break each check, as the compiled rules say."""
     relation = engine.load("judged rows", rows)
     types = {field.name: field.type for field in rows.schema}
@@ -136,10 +163,13 @@ def by_sql(engine: Engine, schema: pandera.DataFrameSchema, rows: pa.Table) -> d
     numbers: dict[str, int] = {}
     for rule, result in zip(contract.rules, results, strict=True):
         assert bool(result.failures) == bool(result.examples)
-        if rule.check == "unique" and len(rule.unique) > 1 or rule.name.endswith("together"):
+        if (rule.check == "unique" and len(rule.unique) > 1) or rule.name.endswith("together"):
             name = ("", "multiple_fields_uniqueness")
         elif rule.check in {"unique", "nullable"}:
-            name = (rule.columns[0], {"unique": "field_uniqueness ", "nullable": "not_nullable "}[rule.check])
+            name = (
+                rule.columns[0],
+                {"unique": "field_uniqueness ", "nullable": "not_nullable "}[rule.check],
+            )
         elif len(rule.columns) > 1:
             name = ("", rule.name)
         else:
@@ -156,7 +186,9 @@ def alike(values: pa.ChunkedArray | pa.Table, keep: str) -> int:
     Whole numbers stay Python's: next to an empty one, pandas rounds them to doubles here.
     """
     frame = values.to_pandas(types_mapper=pd.ArrowDtype)
-    exact = frame.astype(object) if pa.types.is_integer(getattr(values, "type", pa.null())) else frame
+    exact = (
+        frame.astype(object) if pa.types.is_integer(getattr(values, "type", pa.null())) else frame
+    )
     wanted = keep.removeprefix("exclude_")
     return int(exact.duplicated(keep=False if wanted == "all" else wanted).sum())
 

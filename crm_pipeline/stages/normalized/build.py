@@ -135,8 +135,8 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
     # The version is read before landing, so that a build that is overtaken in between cannot commit.
     parent, repaired = _parent(tables, name)
     owners = own_tables((o.name for o in connection.objects), maps)
-    asked = _asked(contracts, connection.name, table, entries)
-    gather = partial(_gathered, connection, entries, landing, keys, owners, parent, asked)
+    asked = asked_of(contracts, connection.name, table, entries)
+    gather = partial(gathered, connection, entries, landing, keys, owners, parent, asked)
     feeds, state = gather()
     if not feeds:
         return unchanged(table, None if repaired else parent)
@@ -160,7 +160,7 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
         return replace(build.run(), repaired=repaired)
 
 
-def _gathered(  # noqa: PLR0917 - each argument is plain at the call
+def gathered(  # noqa: PLR0917 - each argument is plain at the call
     connection: Connection,
     entries: Sequence[ObjectMap],
     landing: Landing,
@@ -187,7 +187,7 @@ def _gathered(  # noqa: PLR0917 - each argument is plain at the call
     return feeds, state
 
 
-def _asked(
+def asked_of(
     contracts: ContractFolder, connection: str, table: str, entries: Sequence[ObjectMap]
 ) -> Asked:
     return Asked(
@@ -323,7 +323,7 @@ class _Build:
             )
             if verdict.errors:
                 raise refuse(self.title, verdict)
-            verdict, tally, paths = self._set_aside(staged, paths, verdict, tally)
+            verdict, tally, paths = self._set_aside(paths, verdict, tally)
             self._check(verdict, tally)
             rules = rules_of(self.feeds, formats, CODE_VERSION)
             rules = f"{rules} {self.asked.fingerprint}".rstrip() if rules else ""
@@ -361,7 +361,7 @@ class _Build:
         return parent is not None and damaged_version([parent], self.tables.verifier) is None
 
     def _set_aside(
-        self, staged: Staged, paths: list[Path], verdict: Verdict, tally: Tally
+        self, paths: list[Path], verdict: Verdict, tally: Tally
     ) -> tuple[Verdict, Tally, list[Path]]:
         """Put rows that break a contract of policy `quarantine` aside, and write the files without them."""
         inputs = [feed.landed for feed in self.feeds]
@@ -446,9 +446,7 @@ class _Build:
                 [r.rule, r.severity, r.failures, list(r.examples)] for r in verdict.results
             ],
             # Beside each of them: its policy, what changed rows say, the file of its contract.
-            "judged": [
-                [r.policy, r.changed, r.changed_rows, r.contract] for r in verdict.results
-            ],
+            "judged": [[r.policy, r.changed, r.changed_rows, r.contract] for r in verdict.results],
             "described": [each.to_meta() for each in found],
             "table": {
                 "name": self.table.name,

@@ -296,7 +296,9 @@ def _lately_unfit(
     engine: Engine, changed: str, key: str, previous: PreviousVersion
 ) -> dict[tuple[str, str], int]:
     """Return the same for changed rows, without values that did not fit in the version before either."""
-    listed = "SELECT {0}, object, unnest(unconverted) AS field FROM {1} WHERE unconverted IS NOT NULL"
+    listed = (
+        "SELECT {0}, object, unnest(unconverted) AS field FROM {1} WHERE unconverted IS NOT NULL"
+    )
     rows = engine.rows(
         f"SELECT object, field, count(*) FROM ({listed.format(quoted(key), changed)}) "
         f"ANTI JOIN ({listed.format(quoted(key), previous.rows)}) USING ({quoted(key)}, object, field) "

@@ -19,6 +19,7 @@ from crm_pipeline.kernel.errors import ConfigError, ContractError
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.stages.normalized.contract import Asked
 from crm_pipeline.stages.normalized.feed import Feed
+from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.store.tables import TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
@@ -111,7 +112,9 @@ def _vendor_rules(feed: Feed, policies: Policies) -> tuple[RowRule, ...]:
         for entry in feed.mapped
         if (column := feed.table.by_name.get(entry.column)) and column.type != "VARCHAR"
     }
-    fields = [field for field in feed.landed.latest_schema.fields if field.name in feed.landed.names]
+    fields = [
+        field for field in feed.landed.latest_schema.fields if field.name in feed.landed.names
+    ]
     return vendor_rules(fields, _text, policies, typed=typed)
 
 
@@ -137,15 +140,23 @@ def _by_user(
     """Return the results of the user's contracts of the object; all of its columns are texts."""
     if not asked.folder.fingerprint((name,)):
         return []
-    columns: dict[str, str] = {}
-    for field in feed.landed.fields:
-        columns.setdefault(field.name.lower(), field.name)
-    texts = ", ".join(f"{_text(name)} AS {quoted(name)}" for name in columns.values())
-    rows = f"(SELECT {_KEY} AS _judged_id, {texts} FROM {relation} WHERE {_LIVE})"
-    types = dict.fromkeys(columns.values(), pa.string())
+    rows, types = text_relation(feed.landed, relation)
     theirs = user_rules(asked.folder, (name,), types, name).without_quarantine()
     subject = Subject(rows, "_judged_id")
     return [*judged(engine, subject, theirs.rules), *theirs.judged_by_pandera(engine, subject)]
+
+
+def text_relation(landed: ObjectInput, records: str) -> tuple[str, dict[str, pa.DataType]]:
+    """Return SQL for the texts of live records under the names of their fields, and their types.
+
+    Of fields whose names differ in case only, the first one is there.
+    """
+    columns: dict[str, str] = {}
+    for field in landed.fields:
+        columns.setdefault(field.name.lower(), field.name)
+    texts = ", ".join(f"{_text(name)} AS {quoted(name)}" for name in columns.values())
+    rows = f"(SELECT {_KEY} AS _judged_id, {texts} FROM {records} WHERE {_LIVE})"
+    return rows, dict.fromkeys(columns.values(), pa.string())
 
 
 def _refuse(name: str, table: str, broken: Sequence[RuleResult]) -> None:
@@ -153,7 +164,8 @@ def _refuse(name: str, table: str, broken: Sequence[RuleResult]) -> None:
     if not errors:
         return
     listed = "; ".join(
-        f"{r.rule}: {r.failures:,} records" + (f" (such as {', '.join(r.examples)})" if r.examples else "")
+        f"{r.rule}: {r.failures:,} records"
+        + (f" (such as {', '.join(r.examples)})" if r.examples else "")
         for r in errors
     )
     raise ContractError(

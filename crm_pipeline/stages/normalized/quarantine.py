@@ -63,9 +63,7 @@ def keep_failing(
                     f"SELECT f._reason, r.* FROM {parquet_files(paths)} r JOIN {own} f "
                     "ON r._source_id = f.source_id AND r._batch_id = f.batch_id"
                 )
-        found = Counter(
-            dict(engine.rows(f"SELECT _reason, count(*) FROM {own} GROUP BY ALL"))
-        )
+        found = Counter(dict(engine.rows(f"SELECT _reason, count(*) FROM {own} GROUP BY ALL")))
         _write(engine, connection, landed, landing, parts if found else {}, found, _CONTRACT)
         reasons.update(found)
     return reasons

@@ -48,7 +48,9 @@ def test_a_contract_of_the_user_blocks_by_default(deals):
     before = deals.normalize("deals").version
     write(deals, schema(AMOUNT.format("")))
     deals.land(deals.schema, [deal(2, Amount="101")])
-    with pytest.raises(ContractError, match=r"amount: less.*\[contracts/deals\.py\]: 1 rows") as caught:
+    with pytest.raises(
+        ContractError, match=r"amount: less.*\[contracts/deals\.py\]: 1 rows"
+    ) as caught:
         deals.normalize("deals")
     assert caught.value.failures[0][1:] == (1, ["acme:Opportunity:006002"])
     assert deals.tables.version("normalized/acme/deals") == before
@@ -65,7 +67,7 @@ def test_warnings_and_notes_are_committed(deals):
     )
     deals.land(deals.schema, [deal(1), deal(2, Amount="101")])
     found = broken(deals.normalize("deals"))
-    [(amount, warned), (stage, noted)] = sorted(found.items())
+    [(amount, warned), (_, noted)] = sorted(found.items())
     assert amount.startswith("amount: less_than_or_equal_to(100)")
     assert warned == ("warn", 1, ("acme:Opportunity:006002",))
     assert (noted[0], noted[1]) == ("evolve", 2)
@@ -82,7 +84,9 @@ def test_warnings_and_notes_are_committed(deals):
 )
 def test_failing_rows_go_aside_and_come_back(deals, checks):
     """Rows that break a check of policy `quarantine` are kept as they landed; corrected ones come back."""
-    columns = f'"amount": pa.Column(checks={checks}, nullable=True, metadata={{"policy": "quarantine"}})'
+    columns = (
+        f'"amount": pa.Column(checks={checks}, nullable=True, metadata={{"policy": "quarantine"}})'
+    )
     write(deals, schema(columns))
     deals.land(deals.schema, [deal(n) for n in range(40)])
     deals.normalize("deals")
@@ -162,7 +166,12 @@ def test_the_share_among_changed_rows_is_told(deals):
     deals.normalize("deals")
     deals.land(deals.schema, [deal(1, SystemModstamp=LATER), deal(7, Name=""), deal(8)])
     [empty] = deals.normalize("deals").warnings
-    assert (empty.rule, empty.failures, empty.changed, empty.changed_rows) == ("name is empty", 3, 1, 3)
+    assert (empty.rule, empty.failures, empty.changed, empty.changed_rows) == (
+        "name is empty",
+        3,
+        1,
+        3,
+    )
 
 
 def test_a_contract_that_cannot_be_read_holds_its_own_table_only(deals, schema_of):
@@ -190,7 +199,9 @@ def test_a_check_of_all_rows_together_is_refused_unless_declared(deals):
 
 def test_a_check_that_depends_on_other_rows_is_refused(deals):
     """A check that judges a row by the mean of its batch is found out."""
-    write(deals, schema('"amount": pa.Column(checks=pa.Check(lambda s: s <= s.mean(), name="usual"))'))
+    write(
+        deals, schema('"amount": pa.Column(checks=pa.Check(lambda s: s <= s.mean(), name="usual"))')
+    )
     deals.land(deals.schema, [deal(n, Amount=f"{n}") for n in range(10)])
     with pytest.raises(ContractError, match="'usual' judges all rows together"):
         deals.normalize("deals")
@@ -222,7 +233,9 @@ def test_landed_texts_are_judged_by_what_the_vendor_describes(deals):
     assert (found.rows, [r.rule for r in found.broken]) == (1, ["Size__c is no double"])
     deals.contracts = ContractFolder(deals.contracts.root, {"acme.Opportunity.Size__c": "block"})
     deals.land(described, [deal(5, **{**good, "Size__c": "big"})])
-    with pytest.raises(ContractError, match=r"acme\.Opportunity breaks its contract: Size__c is no"):
+    with pytest.raises(
+        ContractError, match=r"acme\.Opportunity breaks its contract: Size__c is no"
+    ):
         deals.normalize("deals")
 
 
