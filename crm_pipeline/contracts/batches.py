@@ -96,7 +96,7 @@ def _judge_batches(
             failing = _failing(one, frame, count)
             count.failures += int(failing.sum())
             count.changed += int((failing & is_changed).sum())
-            named = keys[failing].tolist() if failing.any() else []
+            named = keys[failing].dropna().tolist() if failing.any() else []
             count.keys = sorted({*count.keys, *named[:EXAMPLES]})[:EXAMPLES]
             if one.rule.policy == "quarantine":
                 aside.extend((key, one.rule.name) for key in named)
@@ -117,8 +117,9 @@ def _frames(
         if subject.changed
         else "false"
     )
+    key = quoted(subject.key) if subject.key else "NULL"
     sql = (
-        f"SELECT CAST({quoted(subject.key)} AS VARCHAR) AS {_KEY}, coalesce({changed}, false) AS "
+        f"SELECT CAST({key} AS VARCHAR) AS {_KEY}, coalesce({changed}, false) AS "
         f"{_CHANGED}, {columns} FROM {subject.relation} WHERE {subject.live}"
     )
     for batch in engine.batches(sql, BATCH_ROWS):

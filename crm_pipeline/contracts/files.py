@@ -219,9 +219,10 @@ def _in_python(path: Path, file: str) -> Iterator[tuple[str, "pandera.DataFrameS
                 and issubclass(value, pandera.DataFrameModel)
                 and value.__module__ == name
             ):
-                schema = value.to_schema()
+                model: Any = value
+                schema = model.to_schema()
                 # pandera keeps the metadata of a model's Config for itself.
-                schema.metadata = getattr(value.Config, "metadata", None)
+                schema.metadata = getattr(model.Config, "metadata", None)
                 yield title, schema
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
         raise _explained(error, path, file) from None

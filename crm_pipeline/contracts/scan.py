@@ -19,7 +19,7 @@ class Subject:
 
     Attributes:
         relation: SQL for the rows.
-        key: the column that names a row to people.
+        key: the column that names a row to people; "" where keys are values that nobody may quote.
         live: SQL that is true for rows that are not deleted.
         changed: SQL for those of the rows that changed since the version before; "" where that is not asked.
     """
@@ -142,6 +142,8 @@ def _examples(
     engine: Engine, subject: Subject, rules: Sequence[RowRule]
 ) -> dict[str, tuple[str, ...]]:
     """Return a few keys of rows that break each rule; a scan for them ends at the first that it finds."""
+    if not subject.key:
+        return {}
     key = f"CAST({quoted(subject.key)} AS VARCHAR)"
     found: dict[str, tuple[str, ...]] = {}
     for rule in rules:
