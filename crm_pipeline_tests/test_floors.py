@@ -221,6 +221,14 @@ def test_no_import_breaks_a_rule(trees: dict[str, ast.Module]) -> None:
     assert all_broken(trees) == []
 
 
+def test_pandera_is_imported_where_it_is_needed(trees: dict[str, ast.Module]) -> None:
+    """Importing pandera takes longer than a small build: no module does it at its top."""
+    all_imports = [one for name, tree in trees.items() for one in imports(name, tree)]
+    of_pandera = [one for one in all_imports if one.target.split(".")[0] == "pandera"]
+    assert [str(one) for one in of_pandera if not one.is_in_function] == []
+    assert of_pandera
+
+
 def test_every_folder_has_a_floor(trees: dict[str, ast.Module]) -> None:
     """A folder that the rules do not know would escape them."""
     assert {name.split(".")[0] for name in trees} - {"__init__"} <= {*FLOORS}

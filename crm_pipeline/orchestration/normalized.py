@@ -62,6 +62,8 @@ def _normalized_asset(
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         vendor = connector(connection.vendor)
         crm.progress(f"normalize {table}")(0, None)
+        for fault in crm.contract_faults():
+            context.log.warning(fault)
         try:
             with as_failure(context.log.error, but=(ContractError,)), crm.engine() as engine:
                 limit = crm.settings.quarantine

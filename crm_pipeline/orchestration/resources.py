@@ -18,7 +18,7 @@ from crm_pipeline.orchestration.partitions import is_snapshot
 from crm_pipeline.orchestration.remarks import remarks_at
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import Connection, Settings
-from crm_pipeline.stages.normalized import tables_for
+from crm_pipeline.stages.normalized import contract_names, tables_for
 from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.stages.verified import Verifiers
@@ -73,6 +73,15 @@ class Workspace:
     def contracts(self) -> ContractFolder:
         """The user's contracts and policies, read when they are asked for."""
         return ContractFolder(self.settings.root, self.settings.policies)
+
+    def contract_faults(self) -> list[str]:
+        """Return what is wrong with the names that contracts and policies are for."""
+        if not (self.contracts.files or self.contracts.policies):
+            return []
+        connections = self.settings.connections.values()
+        maps = {c.vendor: connector(c.vendor).mapping for c in connections}
+        names = contract_names(connections, maps)
+        return [str(fault) for fault in self.contracts.strangers(names)]
 
     @contextmanager
     def account(self, connection: str) -> Iterator[Account]:

@@ -6,12 +6,14 @@ from crm_pipeline.stages.normalized.deleted import deleted_ids
 from crm_pipeline.stages.normalized.doubted import doubted_lists
 from crm_pipeline.stages.normalized.emptied import Doubt
 from crm_pipeline.stages.normalized.preview import preview
+from crm_pipeline.stages.normalized.trial import contract_names
 
 __all__ = [
     "Doubt",
     "Normalized",
     "RuleResult",
     "check_mapping",
+    "contract_names",
     "deleted_ids",
     "doubted_lists",
     "normalize",

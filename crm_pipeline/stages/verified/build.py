@@ -83,7 +83,17 @@ def verify(
     state = _State.of(sources, verifiers, choices, contracts)
     parents = _comparable(tables, current, state)
     return _Build(
-        tables, engine, verifiers, choices, now, is_anew, sources, state, current, parents, contracts
+        tables,
+        engine,
+        verifiers,
+        choices,
+        now,
+        is_anew,
+        sources,
+        state,
+        current,
+        parents,
+        contracts,
     ).run()
 
 
