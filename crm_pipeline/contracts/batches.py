@@ -54,10 +54,10 @@ def judged_by_pandera(
         return []
     counts = [_Count() for _ in left]
     aside: list[tuple[str, str]] = []
-    changed_rows = _judge_batches(engine, subject, left, counts, aside)
+    changed_rows = _count_batches(engine, subject, left, counts, aside)
     for one, count in zip(left, counts, strict=True):
         if one.is_whole:
-            _judge_whole(engine, subject, one, count)
+            _count_whole(engine, subject, one, count)
     if failing:
         columns = {"key": [k for k, _ in aside], "_reason": [r for _, r in aside]}
         engine.load(failing, pa.table({n: pa.array(v, pa.string()) for n, v in columns.items()}))
@@ -76,7 +76,7 @@ def judged_by_pandera(
     ]
 
 
-def _judge_batches(
+def _count_batches(
     engine: Engine,
     subject: Subject,
     left: Sequence[Left],
@@ -193,7 +193,7 @@ def _refuse_dependent(one: Left, frame: "pd.DataFrame") -> None:
         raise needs_whole(one.rule.contract, one.rule.check)
 
 
-def _judge_whole(engine: Engine, subject: Subject, one: Left, count: _Count) -> None:
+def _count_whole(engine: Engine, subject: Subject, one: Left, count: _Count) -> None:
     """Judge columns that were declared to be needed whole.
 
     Raises:

@@ -229,22 +229,32 @@ def test_compiled_checks_agree_with_pandera(engine):
 
 
 @pytest.mark.parametrize(
-    ("name", "planted"),
+    ("kind", "check", "name", "planted"),
     [
-        ("regexp_matches(", "regexp_full_match("),
-        ("isnan(", "isinf("),
-        (">=", ">"),
-        ("NOT IN", "IN"),
-        ("length(", "strlen("),
+        ("text", pandera.Check.str_matches("a"), "regexp_matches(", "regexp_full_match("),
+        ("text", pandera.Check.str_length(1, 1), "length(", "strlen("),
+        ("text", pandera.Check.isin(["a", "b"]), "NOT", ""),
+        ("float", pandera.Check.gt(0), "isnan(", "false AND isnan("),
+        ("float", pandera.Check.notin([0.0]), "AND signbit(", "OR signbit("),
+        ("whole", pandera.Check.ge(1), ">=", ">"),
     ],
 )
-def test_a_planted_disagreement_is_found(engine, monkeypatch, name, planted):
+def test_a_planted_disagreement_is_found(engine, monkeypatch, kind, check, name, planted):
     """A compiled check that means something slightly different is noticed."""
+    schema = pandera.DataFrameSchema({kind: pandera.Column(checks=check, nullable=True)})
+    arrow, values = KINDS[kind]
+    rows = pa.table(
+        {kind: pa.array([*values, None], arrow), "key": [f"{n}" for n in range(len(values) + 1)]}
+    )
+    [expected] = [len(broken) for broken in by_pandera(schema, rows).values()]
+    assert sum(by_sql(engine, schema, rows).values()) == expected
     made = conditions.broken_by
 
     def other(*arguments):
         sql = made(*arguments)
-        return sql and sql.replace(name, planted)
+        assert sql
+        assert name in sql
+        return sql.replace(name, planted)
 
     monkeypatch.setattr("crm_pipeline.contracts.compiled.broken_by", other)
-    assert any(disagreements(engine, seed) for seed in range(12))
+    assert sum(by_sql(engine, schema, rows).values()) != expected

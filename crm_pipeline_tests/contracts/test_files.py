@@ -95,7 +95,10 @@ def test_a_file_with_an_error_is_named_with_its_line(folder, name, text, said):
         ("{}, drop_invalid_rows=True", "drop_invalid_rows"),
         ("{}, index=pa.Index(int)", "has an index"),
         ('{}, unique=["amont"]', "amont"),
-        ('{"stage": pa.Column(), "amount": pa.Column(checks=pa.Check(max, groupby="stage"))}', "whole"),
+        (
+            '{"stage": pa.Column(), "amount": pa.Column(checks=pa.Check(max, groupby="stage"))}',
+            "whole",
+        ),
     ],
 )
 def test_what_cannot_be_judged_is_refused(folder, schema, said):
