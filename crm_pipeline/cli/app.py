@@ -27,6 +27,7 @@ from crm_pipeline.cli import (
 )
 from crm_pipeline.cli.budget import budget
 from crm_pipeline.cli.console import flowing
+from crm_pipeline.cli.contract import contract
 from crm_pipeline.cli.database import db
 from crm_pipeline.cli.drift import drift
 from crm_pipeline.cli.failures import ExplainingGroup
@@ -97,4 +98,5 @@ _register(
 )
 app.add_typer(budget, rich_help_panel="Runs")
 app.add_typer(drift, rich_help_panel="Results")
+app.add_typer(contract, rich_help_panel="Results")
 app.add_typer(db, rich_help_panel="Services")

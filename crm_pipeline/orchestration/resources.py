@@ -12,6 +12,7 @@ import structlog
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.upkeep import stated_limit
+from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
 from crm_pipeline.model.stages import ENRICHED
@@ -21,7 +22,7 @@ from crm_pipeline.providers import as_enricher, opened_provider
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.enriched import Bought, Enriched, buy, candidates, shop_of
-from crm_pipeline.stages.normalized import tables_for
+from crm_pipeline.stages.normalized import contract_names, tables_for
 from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.stages.verified import Verifiers
@@ -74,6 +75,20 @@ class Workspace:
         # All steps of a connection share one budget of retries: after a few steps against a host that is
         # down the others fail at once.
         self._patience: dict[str, RetryPolicy] = {}
+
+    @property
+    def contracts(self) -> ContractFolder:
+        """The user's contracts and policies, read when they are asked for."""
+        return ContractFolder(self.settings.root, self.settings.policies)
+
+    def contract_faults(self) -> list[str]:
+        """Return what is wrong with the names that contracts and policies are for."""
+        if not (self.contracts.files or self.contracts.policies):
+            return []
+        connections = self.settings.connections.values()
+        maps = {c.vendor: connector(c.vendor).mapping for c in connections}
+        names = contract_names(connections, maps)
+        return [str(fault) for fault in self.contracts.strangers(names)]
 
     @contextmanager
     def account(self, connection: str) -> Iterator[Account]:

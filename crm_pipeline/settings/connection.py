@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
@@ -125,6 +126,7 @@ class Settings:
         drift: what a changed field does to its table.
         enrichment: whom to buy facts about.
         providers: accounts at providers of data.
+        policies: what is done about rows that break a rule, by table, column or check.
         environ: `.env` and the environment, which wins; hidden from every text, as it holds secrets.
     """
 
@@ -136,6 +138,9 @@ class Settings:
     enrichment: Enrichment = field(default_factory=Enrichment)
     drift: DriftPolicies = field(default_factory=DriftPolicies)
     providers: Mapping[str, Provider] = field(default_factory=dict)
+    policies: Mapping[str, Literal["block", "quarantine", "warn", "evolve"]] = field(
+        default_factory=dict
+    )
 
     @property
     def file(self) -> Path:

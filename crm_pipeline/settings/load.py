@@ -91,6 +91,7 @@ def read_settings(
             name: entry.provider(name, types[entry.type], port)
             for name, entry in model.providers.items()
         },
+        policies=model.policies,
     )
     # A mistyped variable is an error now, and not in the step that needs it.
     _ = settings.retention, settings.memory_mb, settings.bounds, settings.quarantine

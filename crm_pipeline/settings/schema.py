@@ -6,7 +6,7 @@ and line.
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -293,6 +293,10 @@ class FileModel(Model):
                 at="enrichment",
             )
         return self
+
+    policies: dict[str, Literal["block", "quarantine", "warn", "evolve"]] = Field(
+        default_factory=dict, max_length=MOST_FIELDS
+    )
 
     @field_validator("connections", mode="before")
     @classmethod
