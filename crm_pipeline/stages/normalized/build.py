@@ -407,6 +407,7 @@ class _Build:
             self.guard is None
             or self.parent is None
             or self.parent.meta.get(MADE_BY) != self.made_by
+            or not self._is_parent_readable
         ):
             return
         noticed = changed_values(self.engine, self.feeds, self.table.key, paths, self.parent)
