@@ -118,8 +118,10 @@ def test_jobs_schedules_and_sensors_per_connection(defs: dg.Definitions) -> None
     expected = {
         "acme_backfill",
         "acme_refresh",
+        "acme_nightly",
         "other_backfill",
         "other_refresh",
+        "other_nightly",
         "publish",
         "scrub",
     }

@@ -172,6 +172,7 @@ TYPOS = {
         "cadence",
         "never comes in the month '2'",
     ),
+    "no time of day": ("share: 1", "nightly: 25:00", 12, "nightly", "like '02:30'"),
     "share above 1": ("share: 1", "share: 90", 12, "share", "docs/connections.md"),
     "shrink above all": ("percent: 7.5", "percent: 101", 15, "shrink_percent", "docs/connections"),
     "shrink of nothing": ("rows: 3", "rows: 0", 16, "shrink_rows", "docs/connections.md"),

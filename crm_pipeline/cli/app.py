@@ -32,6 +32,7 @@ from crm_pipeline.cli.database import db
 from crm_pipeline.cli.drift import drift
 from crm_pipeline.cli.failures import ExplainingGroup
 from crm_pipeline.cli.logs import LEVEL_VARIABLE
+from crm_pipeline.cli.quarantine import quarantine
 
 _HELP = """From CRMs to one DuckDB file that analysts can trust.
 
@@ -99,4 +100,5 @@ _register(
 app.add_typer(budget, rich_help_panel="Runs")
 app.add_typer(drift, rich_help_panel="Results")
 app.add_typer(contract, rich_help_panel="Results")
+app.add_typer(quarantine, rich_help_panel="Results")
 app.add_typer(db, rich_help_panel="Services")

@@ -15,6 +15,7 @@ from crm_pipeline.configuration import load_settings
 from crm_pipeline.orchestration.enriched import enriched_assets
 from crm_pipeline.orchestration.freshness import freshness_sensor
 from crm_pipeline.orchestration.jobs import ENRICH_JOB, PUBLISH_JOB, all_jobs, refresh_name
+from crm_pipeline.orchestration.nightly import nightly_schedules
 from crm_pipeline.orchestration.normalized import normalized_assets
 from crm_pipeline.orchestration.published import published_assets
 from crm_pipeline.orchestration.raw import raw_assets
@@ -58,6 +59,7 @@ def build_defs(
         jobs=[*jobs, scrubbing],
         schedules=[
             *(schedule_of(chosen, connection, job) for connection, job in refreshes),
+            *nightly_schedules(chosen, by_name),
             scrub_schedule(chosen, scrubbing),
             *enrich_schedules(chosen, by_name),
         ],

@@ -37,6 +37,7 @@ FRESHNESS = "freshness"
 QUARANTINE = "quarantine"
 CONTRACT = "contract"
 CONSISTENCY = "consistency"
+MAPPING = "mapping"
 
 
 def raw_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -242,6 +243,12 @@ def normalized_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
             description="No read emptied the lists of many records at once. Where one did, the rows that were "
             "made of them stay until a read has others or a person believes it.",
         ),
+        dg.AssetCheckSpec(
+            MAPPING,
+            asset=key,
+            description="Values of new records fit their columns about as often as those of the others. Text that does "
+            "not fit stays in `custom`.",
+        ),
     ]
 
 
@@ -267,6 +274,7 @@ def normalized_results(done: Normalized) -> list[dg.AssetCheckResult]:
             },
         ),
         _lists(done),
+        _mapping(done),
     ]
 
 
@@ -282,6 +290,33 @@ def _lists(done: Normalized) -> dg.AssetCheckResult:
             "records": sum(doubt.records for doubt in done.doubts),
             "rows_kept": sum(doubt.rows for doubt in done.doubts),
         },
+    )
+
+
+def _mapping(done: Normalized) -> dg.AssetCheckResult:
+    if not done.failing:
+        return dg.AssetCheckResult(check_name=MAPPING, passed=True)
+    cure = (
+        "Look at the field in the CRM: correct its records, or map another field to the column, or none (null), under "
+        "`mapping` in connections.yaml."
+    )
+    rows = [
+        dg.TableRecord(
+            {
+                "field": f"{each.object}.{each.field}",
+                "failures": each.failures,
+                "records": each.records,
+                "share_before": round(each.share_before, 4),
+            }
+        )
+        for each in done.failing
+    ]
+    return dg.AssetCheckResult(
+        check_name=MAPPING,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{'; '.join(map(str, done.failing))}. {cure}",
+        metadata={"failing": dg.MetadataValue.table(rows)},
     )
 
 

@@ -1,7 +1,8 @@
 """The jobs that can be launched by name.
 
 Each connection has `<connection>_backfill` (lands a range of months again) and `<connection>_refresh` (lands what
-changed since the watermark), both from raw to published in one run. `publish` only builds what comes after the normalized tables.
+changed since the watermark), both from raw to published in one run, and `<connection>_nightly` (reads a range of months
+again and lands what refreshes have missed). `publish` only builds what comes after the normalized tables.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,7 +13,7 @@ import dagster as dg
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.orchestration.enriched import BUY_TAG
 from crm_pipeline.orchestration.normalized import normalized_key, normalized_tables
-from crm_pipeline.orchestration.partitions import range_tags
+from crm_pipeline.orchestration.partitions import is_snapshot, range_tags
 from crm_pipeline.orchestration.published import published_key, published_tables
 from crm_pipeline.orchestration.raw import MODE_TAG, raw_key
 from crm_pipeline.orchestration.stages import stage_keys
@@ -36,11 +37,18 @@ def refresh_name(connection: str) -> str:
     return f"{connection}_refresh"
 
 
+def nightly_name(connection: str) -> str:
+    """Return the name of a connection's nightly job."""
+    return f"{connection}_nightly"
+
+
 def all_jobs(settings: Settings) -> list[Job]:
     """Return every job."""
     jobs: list[Job] = []
     for connection in settings.connections.values():
         jobs += [backfill_job(settings, connection), refresh_job(settings, connection)]
+        if monthly_objects(connection):
+            jobs.append(nightly_job(settings, connection))
     buying = [enrich_job(settings)] if settings.enrichment.provider else []
     return [*jobs, *buying, publish_job(settings)]
 
@@ -66,6 +74,24 @@ def refresh_job(settings: Settings, connection: Connection) -> Job:
         f"{connection.lookback_s} s, and publish. The partitions of its run say which months it "
         "touches; what it reads does not depend on them.",
         tags={CONNECTION_TAG: connection.name, MODE_TAG: "refresh"},
+        executor_def=dg.in_process_executor,
+    )
+
+
+def monthly_objects(connection: Connection) -> list[str]:
+    """Return the objects of a connection that are read by months; snapshots are read whole at each refresh."""
+    return [obj.name for obj in connection.objects if not is_snapshot(connection, obj)]
+
+
+def nightly_job(settings: Settings, connection: Connection) -> Job:
+    """Return the job that reads a range of months again and lands what refreshes have missed."""
+    keys = _keys(settings, connection, monthly_objects(connection))
+    return dg.define_asset_job(
+        nightly_name(connection.name),
+        selection=dg.AssetSelection.assets(*keys),
+        description=f"Read a range of months of {connection.name} again, whole, land what refreshes have missed, say how "
+        "much that is, and publish. Its schedule chooses the running month.",
+        tags={CONNECTION_TAG: connection.name, MODE_TAG: "recheck"},
         executor_def=dg.in_process_executor,
     )
 
@@ -119,6 +145,22 @@ def refresh_request(
     )
 
 
+def nightly_request(
+    settings: Settings,
+    connection: Connection,
+    months: tuple[Month, Month],
+    objects: Collection[str],
+) -> dg.RunRequest:
+    """Return the request to run the nightly job over some months, first and last, for some objects."""
+    left_out = [name for name in monthly_objects(connection) if name not in objects]
+    tags = {LEFT_OUT_TAG: ", ".join(left_out)[:250]} if left_out else {}
+    return dg.RunRequest(
+        job_name=nightly_name(connection.name),
+        tags={**range_tags(*months), **tags},
+        asset_selection=_keys(settings, connection, objects) if left_out else None,
+    )
+
+
 def narrowed(
     settings: Settings, connection: Connection, objects: Collection[str]
 ) -> tuple[Mapping[str, str], list[dg.AssetKey] | None]:
@@ -128,6 +170,17 @@ def narrowed(
         return {}, None
     # A tag's value has 255 characters at most.
     return {LEFT_OUT_TAG: ", ".join(left_out)[:250]}, _keys(settings, connection, objects)
+
+
+def rebuild_keys(
+    settings: Settings, connection: Connection, tables: Collection[str]
+) -> list[dg.AssetKey]:
+    """Return the assets that build some tables of a connection again, and publish; nothing is read from the CRM."""
+    return [
+        *(normalized_key(connection.name, table) for table in tables),
+        *stage_keys(),
+        *(published_key(table) for table in published_tables(settings.connections.values())),
+    ]
 
 
 def _selection(settings: Settings, connection: Connection) -> dg.AssetSelection:

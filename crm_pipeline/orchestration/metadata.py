@@ -19,10 +19,13 @@ from crm_pipeline.stages.published import Publication
 from crm_pipeline.stages.raw import Extraction, shrink_text
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.landing.outstanding import Outstanding
+from crm_pipeline.store.quarantine import Quarantined
 
 Metadata = dict[str, Any]
 HISTORY = "history_read_from"
 MISSING = "records_missing_unreadable"
+DROPPED = "records_dropped"
+MISSED = "records_missed_by_refreshes"
 
 
 def extraction(done: Extraction) -> Metadata:
@@ -49,6 +52,14 @@ def extraction(done: Extraction) -> Metadata:
     if done.shrink is not None:
         metadata["records_missing"] = done.shrink.rows
         metadata["absence"] = shrink_text(done.shrink)
+    if done.missed is not None:
+        metadata |= {
+            MISSED: done.missed.late,
+            f"{MISSED}_new": done.missed.new,
+            f"{MISSED}_changed": done.missed.changed,
+            f"{MISSED}_deleted": done.missed.deleted,
+            "records_changed_without_time_stamp": done.missed.unstamped,
+        }
     if done.vendor_count is not None:
         metadata["source_count"] = done.vendor_count
     if done.watermark is not None:
@@ -68,6 +79,12 @@ def history(fresh: Freshness) -> Metadata:
 def missing(missing: Outstanding) -> Metadata:
     """Return how many records of an object are missing because they could not be read."""
     return {MISSING: missing.records} if missing.records else {}
+
+
+def dropped(sets: Iterable[Quarantined]) -> Metadata:
+    """Return how many records of sets a person has dropped; nothing where there are none."""
+    records = sum(each.records for each in sets if each.is_dropped)
+    return {DROPPED: records} if records else {}
 
 
 def gap(fresh: Freshness) -> str:

@@ -88,7 +88,11 @@ def _normalized_asset(
         crm.looks.was_built(connection.name, table)
         if done.repaired:
             context.log.warning("%s: the table is built again from data/landing.", done.repaired)
-        yield dg.MaterializeResult(metadata=metadata.normalized(done, shown))
+        facts = metadata.normalized(done, shown)
+        if done.quarantined:
+            sets = [each for obj in objects for each in crm.set_aside(connection, obj, table)]
+            facts |= metadata.dropped(sets)
+        yield dg.MaterializeResult(metadata=facts)
         yield from checks.normalized_results(done)
 
     return built

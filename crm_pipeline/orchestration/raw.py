@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.kernel.clock import Window
+from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.kernel.errors import ConfigError, ContractError, CountMismatch
 from crm_pipeline.orchestration import checks, metadata
 from crm_pipeline.orchestration.failures import as_failure, failure
@@ -26,6 +26,7 @@ from crm_pipeline.stages.raw import (
     Extraction,
     Mode,
     extract,
+    missed_text,
     note_account,
     note_changes,
     outstanding_text,
@@ -58,7 +59,7 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
     partitioned = not is_snapshot(connection, obj)
 
     def landed(context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]) -> Emitted:
-        is_range = _mode(context.run) == "range"
+        is_range = _mode(context.run) != "refresh"
         try:
             with as_failure(context.log.error, but=(CountMismatch, ContractError)):
                 window = _window(context, connection) if partitioned and is_range else None
@@ -77,9 +78,12 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
         fresh = crm.fresh(connection, obj.name)
         missing = outstanding(crm.landing, connection.name, obj.name)
         facts = metadata.extraction(done) | metadata.history(fresh)
-        facts |= metadata.missing(missing)
+        facts |= metadata.missing(missing) | metadata.dropped(crm.set_aside(connection, obj.name))
         if fresh.history_from is not None:
             context.log.warning(metadata.gap(fresh))
+        if done.missed is not None:
+            say = context.log.warning if done.missed.late else context.log.info
+            say("%s: %s.", obj.name, missed_text(done.missed))
         if done.quarantined:
             context.log.warning("%s: %s.", obj.name, outstanding_text(missing))
         if partitioned and _has_months(context):
@@ -96,7 +100,8 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
 
 
 def _mode(run: dg.DagsterRun) -> Mode:
-    return "refresh" if run.tags.get(MODE_TAG) == "refresh" else "range"
+    modes: dict[str | None, Mode] = {"refresh": "refresh", "recheck": "recheck"}
+    return modes.get(run.tags.get(MODE_TAG), "range")
 
 
 def _extracted(
@@ -161,7 +166,11 @@ def _window(context: dg.AssetExecutionContext, connection: Connection) -> Window
             cure=f"Choose partitions when launching it, or run {connection.name}_refresh.",
         )
     keys = context.partition_key_range
-    return window_between(connection, keys.start, keys.end)
+    window = window_between(connection, keys.start, keys.end)
+    if _mode(context.run) == "range":
+        return window
+    # What is older than the first month is not compared with what has landed.
+    return Window(Month.parse(keys.start).start_at, window.to_at)
 
 
 def _describe_months(context: dg.AssetExecutionContext, done: Extraction) -> None:

@@ -35,6 +35,7 @@ from crm_pipeline.store.landing.freshness import Freshness, freshness_of
 from crm_pipeline.store.landing.looks import Looks
 from crm_pipeline.store.postgres.database import running_database
 from crm_pipeline.store.purchases import PurchaseLedger, Spending
+from crm_pipeline.store.quarantine import Quarantine, Quarantined
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tokens.hash_key import HashKey
@@ -215,6 +216,11 @@ class Workspace:
         looks, now = self.looks.at(connection.name), self.clock.now()
         [row] = freshness_of(connection, self.landing, looks, now, only=obj)
         return row
+
+    def set_aside(self, connection: Connection, obj: str, table: str = "") -> list[Quarantined]:
+        """Return the quarantined records of an object: of its reads, or of the builds of a table."""
+        sets = Quarantine(self.landing).of(connection.name, obj)
+        return [each for each in sets if each.table == table]
 
     @property
     def is_watched(self) -> bool:

@@ -23,6 +23,7 @@ from crm_pipeline.orchestration.jobs import (
     PUBLISH_JOB,
     backfill_name,
     narrowed,
+    rebuild_keys,
     refresh_name,
 )
 from crm_pipeline.orchestration.metadata import HISTORY, MISSING
@@ -129,6 +130,26 @@ def run_refresh(
     crm = Workspace(settings, clock=clock, on_step=on_step)
     tags = range_tags(*touched_months(chosen, crm.landing, crm.clock.now()))
     return _run(crm, refresh_name(connection), tags, instance)
+
+
+def run_rebuild(
+    settings: Settings,
+    connection: str,
+    tables: Collection[str],
+    instance: dg.DagsterInstance,
+    *,
+    on_step: StepCallback | None = None,
+    clock: Clock | None = None,
+) -> RunSummary:
+    """Build tables of a connection again from what has landed, and publish; no CRM is read.
+
+    Raises:
+        UnknownName: there is no such connection.
+    """
+    chosen = settings.connection(connection)
+    crm = Workspace(settings, clock=clock, on_step=on_step)
+    selection = rebuild_keys(settings, chosen, tables)
+    return _run(crm, refresh_name(connection), {}, instance, selection)
 
 
 def run_publish(

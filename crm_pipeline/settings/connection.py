@@ -73,6 +73,7 @@ class Connection:
 
     Attributes:
         country: ISO 3166 code by which national phone numbers of records without a country are read; "" for none.
+        nightly: when the running month is read again each night, as HH:MM; "" for about two o'clock, "off" for never.
         explicit: which of `cadence` and `probe_every_s` the user wrote; only the others are stretched.
     """
 
@@ -96,6 +97,7 @@ class Connection:
     shrink_rows: int = ShrinkBounds.rows
     explicit: frozenset[str] = frozenset()
     country: str = ""
+    nightly: str = ""
 
     @property
     def shrink_bounds(self) -> ShrinkBounds:

@@ -33,6 +33,7 @@ from crm_pipeline.settings.verification import VerificationModel
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 RESERVED = frozenset({"crm", "ops", "history"})  # schemas crm, ops and crm_history of crm.duckdb
+_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z", re.ASCII)
 _COUNTRY = re.compile(r"[A-Z]{2}\Z")
 _OBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 
@@ -95,6 +96,7 @@ class ConnectionModel(Model):
     quarantine_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     limit_group: str | None = None
     country: str | None = None
+    nightly: str | None = None
     api_version: str | None = None
     ceilings: dict[str, Annotated[int, Field(ge=1, le=1_000_000_000)]] = Field(default_factory=dict)
     mapping: dict[str, dict[str, str | None]] = Field(default_factory=dict)
@@ -183,6 +185,22 @@ class ConnectionModel(Model):
             )
         return value
 
+    @field_validator("nightly", mode="before")
+    @classmethod
+    def _time_of_day(cls, value: Any) -> Any:
+        # Without quotes, `off` is false to YAML, and 4:30 is a number of minutes.
+        if value is False:
+            return "off"
+        text = f"{value // 60}:{value % 60:02}" if type(value) is int else value
+        if isinstance(text, str) and (match := _TIME.match(text)):
+            return f"{int(match[1]):02}:{match[2]}"
+        if text is None or text == "off":
+            return text
+        raise problem(
+            f"is '{value}', which is no time of day",
+            cure="Write it like '02:30', in the account's own time zone, or 'off'.",
+        )
+
     @field_validator("limit_group")
     @classmethod
     def _group_name(cls, value: str | None) -> str | None:
@@ -250,6 +268,7 @@ class ConnectionModel(Model):
             quarantine_share=self.quarantine_share,
             limit_group=self.limit_group or name,
             country=self.country or "",
+            nightly=self.nightly or "",
             api_version=self.api_version,
             ceilings=self.ceilings,
             sandbox=self.sandbox,

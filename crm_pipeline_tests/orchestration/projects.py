@@ -29,7 +29,9 @@ connections:
 """
 
 
-def make_settings(root: Path, environ: dict[str, str] | None = None) -> Settings:
+def make_settings(
+    root: Path, environ: dict[str, str] | None = None, text: str = CONNECTIONS
+) -> Settings:
     root.mkdir(exist_ok=True)
-    (root / "connections.yaml").write_text(textwrap.dedent(CONNECTIONS))
+    (root / "connections.yaml").write_text(textwrap.dedent(text))
     return load_settings(root, environ or {})

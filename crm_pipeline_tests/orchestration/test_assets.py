@@ -242,7 +242,7 @@ def test_lists_that_are_not_believed_are_red(
     monkeypatch.setattr(normalized, "normalize", lambda *_, **__: done)
     result = run(settings, "acme_backfill", ["acme", "normalized", "contacts"])
     assert result.success
-    assert checks_of(result) == {"contract": True, "absence": False}
+    assert checks_of(result) == {"contract": True, "absence": False, "mapping": True}
     [check] = [entry for entry in result.get_asset_check_evaluations() if not entry.passed]
     assert "300 rows of 120 records stay" in str(check.description)
 

@@ -29,9 +29,9 @@ SELECT 'remark', connection, object, remarks
 FROM ops.freshness
 WHERE remarks IS NOT NULL
 UNION ALL
-SELECT 'quarantine', connection, table_name, format('{} landed rows cannot be used', quarantined)
-FROM ops.tables
-WHERE quarantined > 0
+SELECT 'quarantine', connection, table_name, format('{} landed rows cannot be used: {}', records, reason)
+FROM ops.quarantine
+WHERE table_name IS NOT NULL AND NOT is_dropped
 UNION ALL
 SELECT 'held back', connection, object,
        format('no change since {} is shown: what was read breaks a contract',

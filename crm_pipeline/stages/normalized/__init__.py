@@ -7,6 +7,7 @@ from crm_pipeline.stages.normalized.doubted import doubted_lists
 from crm_pipeline.stages.normalized.drift import DriftGuard, columns_fed, mapping_line
 from crm_pipeline.stages.normalized.emptied import Doubt
 from crm_pipeline.stages.normalized.preview import preview
+from crm_pipeline.stages.normalized.retry import retry
 from crm_pipeline.stages.normalized.trial import contract_names
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "mapping_line",
     "normalize",
     "preview",
+    "retry",
     "tables_for",
 ]

@@ -36,6 +36,7 @@ from crm_pipeline.stages.normalized.emptied import Doubt, doubts_of
 from crm_pipeline.stages.normalized.feed import Feed, feed_of
 from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
+from crm_pipeline.stages.normalized.mapping_failures import MAPPING, judged_mapping
 from crm_pipeline.stages.normalized.merges import merged_away
 from crm_pipeline.stages.normalized.metadata import object_metadata
 from crm_pipeline.stages.normalized.number_formats import (
@@ -54,6 +55,7 @@ from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.result import Normalized, result_of, unchanged
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
+from crm_pipeline.stages.normalized.undecided import undecided
 from crm_pipeline.stages.normalized.unreadable import unreadable
 from crm_pipeline.stages.normalized.value_drift import changed_values
 from crm_pipeline.store.files.corruption import blamed_on
@@ -342,6 +344,13 @@ class _Build:
             rules = f"{rules} {self.asked.fingerprint}".rstrip() if rules else ""
             write_changes(self.engine, staged, paths, self.parent, rules)
             meta = {**self._meta(verdict, tally, formats, found), RULES: rules}
+            meta[MAPPING] = judged_mapping(
+                self.engine,
+                paths,
+                self.parent,
+                verdict.unconverted,
+                is_parent_readable=self.parent is None or self._is_parent_readable,
+            )
             staged.commit(self.parent, verdict.rows, meta)
         return None
 
@@ -399,7 +408,9 @@ class _Build:
     def _check(self, verdict: Verdict, tally: Tally) -> None:
         if all(feed.entry.is_own for feed in self.feeds):
             tally.check(self.title, verdict.rows)
-        refuse_many(self.title, tally.quarantined, verdict.rows, self.limit)
+        inputs = [feed.landed for feed in self.feeds]
+        waiting = undecided(self.connection.name, inputs, self.landing, tally.quarantined)
+        refuse_many(self.title, waiting, verdict.rows, self.limit)
 
     def _check_values(self, paths: Sequence[Path]) -> None:
         """Refuse the version if its values show that a field has changed, unless a person has accepted that."""

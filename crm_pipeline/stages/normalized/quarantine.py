@@ -90,9 +90,9 @@ def refuse_many(name: str, reasons: Mapping[str, int], rows: int, limit: Quarant
         f"{name}: {count:,} records cannot be used ({listed}), {rows:,} can. The table keeps its "
         "current version.",
         failures=[(reason, number, []) for reason, number in reasons.items()],
-        cure="They are in data/quarantine, as landed. If they have been corrected in the CRM or on the way, "
-        "read them again with a backfill; to go on without them, set CRM_QUARANTINE_PERCENT "
-        f"higher than {limit.percent}.",
+        cure="They are in data/quarantine, as landed; `crm-pipeline quarantine` lists and explains them. If they have been "
+        "corrected in the CRM or on the way, read them again with a backfill; to go on without them, `quarantine drop` "
+        f"them, or set CRM_QUARANTINE_PERCENT higher than {limit.percent}.",
     )
 
 

@@ -82,7 +82,7 @@ class Rereader:
             return Reread(batches, tuple(places), {})
         landed = Rereads(self._landing.folder(self._connection, self._object), keys.version)
         quarantine = self._landing.quarantine(self._connection, self._object)
-        quarantined, kept = Rereads(quarantine, keys.version), _quarantine_files(quarantine)
+        quarantined, kept = Rereads(quarantine, keys.version), quarantine_files(quarantine)
         landed.keep_only({batch.batch_id for window in windows for batch in window.batches})
         found: list[Manifest] = []
         recovered: dict[str, int] = {}
@@ -224,7 +224,7 @@ class Rereader:
             hasher.close()
 
 
-def _quarantine_files(folder: Path) -> dict[str, list[Path]]:
+def quarantine_files(folder: Path) -> dict[str, list[Path]]:
     """Return the quarantine files of each window, including those of which only the manifest is left."""
     paths = {path.with_suffix(".parquet") for path in folder.glob("????-??/*.*")}
     by_window: dict[str, list[Path]] = {}

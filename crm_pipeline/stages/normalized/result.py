@@ -7,6 +7,7 @@ from typing import Any
 from crm_pipeline.contracts import RuleResult
 from crm_pipeline.stages.normalized.described import Described
 from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in
+from crm_pipeline.stages.normalized.mapping_failures import Failing, failing_in
 from crm_pipeline.store.tables import TableVersion
 
 
@@ -26,6 +27,7 @@ class Normalized:
         results: every rule of the contract with its count.
         columns: name, type and description of each column.
         repaired: the damage of the version before, because of which the table was built again; "" for none.
+        failing: fields of which far more values do not fit than before.
         doubts: empty lists that are not believed, so that their earlier rows stay.
         described: how the landed texts of each object agree with what its vendor describes.
     """
@@ -45,6 +47,7 @@ class Normalized:
     repaired: str = ""
     doubts: tuple[Doubt, ...] = ()
     described: tuple[Described, ...] = ()
+    failing: tuple[Failing, ...] = ()
 
     @property
     def warnings(self) -> tuple[RuleResult, ...]:
@@ -90,4 +93,5 @@ def result_of(table: str, version: TableVersion | None, *, changed: bool) -> Nor
         described=tuple(Described.of_meta(raw) for raw in meta.get("described", ())),
         columns=meta["columns"],
         doubts=doubts_in(version),
+        failing=failing_in(version),
     )

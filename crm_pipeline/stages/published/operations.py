@@ -81,6 +81,7 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
             commit.route,
             commit.reason,
             commit.proves_absence,
+            None if commit.missed is None else commit.missed.late,
             commit.committed_at,
         )
         for connection in connections
@@ -129,6 +130,10 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
         "is_complete": (
             pa.bool_(),
             "Whether every live record was read and the read is believed, so that absence means deletion.",
+        ),
+        "missed": (
+            _WHOLE,
+            "Records that refreshes should have read before and had not; NULL: the read was no nightly one.",
         ),
         "committed_at": (_INSTANT, "When the window was finished."),
     }

@@ -32,6 +32,7 @@ from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown, freshn
 from crm_pipeline.stages.published.operations import OpsTable, published_findings
 from crm_pipeline.stages.published.parquet import bring_up_to_date
 from crm_pipeline.stages.published.past import Snapshot, snapshot_at, snapshot_before
+from crm_pipeline.stages.published.quarantined import quarantine_table
 from crm_pipeline.stages.published.rates import Earlier
 from crm_pipeline.stages.published.relations import (
     PREFIX,
@@ -47,13 +48,14 @@ from crm_pipeline.store.files.checksums import Verifier
 from crm_pipeline.store.files.corruption import blamed_on
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness
+from crm_pipeline.store.quarantine import Quarantine
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 from crm_pipeline.store.tables.corruption import check_versions, damaged_version
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import STORAGE_VERSION, Snapshots, release_number
 from crm_pipeline.store.tables.published_files import PublishedFiles
 
-LAYOUT = 10
+LAYOUT = 11
 """To be raised when the same release would give another file."""
 _DATABASE = "building"
 _USUAL = Retention()
@@ -346,6 +348,7 @@ class _Build:
             rates.verification_lists(self.lists),
             purchases(self.engine, f"{_DATABASE}.crm"),
             schema_changes(Register(self.landing.root), self.connections),
+            quarantine_table(Quarantine(self.landing), self.connections),
             operations.fields(views, self.landing),
             budgets.api_usage(accounts.days),
             budgets.api_limits(accounts.limits),

@@ -6,6 +6,7 @@ from crm_pipeline.stages.raw.drift import note_changes
 from crm_pipeline.stages.raw.extract import extract, planned
 from crm_pipeline.stages.raw.extraction import Extraction
 from crm_pipeline.stages.raw.facts import note_account
+from crm_pipeline.stages.raw.missed import missed_text
 from crm_pipeline.stages.raw.pace import pace, upkeep
 from crm_pipeline.stages.raw.point import PointRead, read_points
 from crm_pipeline.stages.raw.probe import Failed, News, Probe, probe
@@ -35,6 +36,7 @@ __all__ = [
     "doubted_reads",
     "extract",
     "fields_text",
+    "missed_text",
     "note_account",
     "note_changes",
     "opened",

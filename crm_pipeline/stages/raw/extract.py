@@ -24,6 +24,7 @@ from crm_pipeline.model.schema_changes import changes
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw.description import check_description
 from crm_pipeline.stages.raw.extraction import Extraction, joined
+from crm_pipeline.stages.raw.missed import missed_by_refreshes
 from crm_pipeline.stages.raw.pages import SeenIn, Tally, land
 from crm_pipeline.stages.raw.permissions import initial_sight
 from crm_pipeline.stages.raw.rejection import refuse_many_rejects
@@ -55,9 +56,10 @@ def extract(
     Args:
         account: the opened account.
         obj: the object.
-        window: what to read in mode `range`; ignored in mode `refresh`, which reads from the
-            watermark less the look-back to the vendor's present.
-        mode: `range` lands everything again, `refresh` only what has not landed.
+        window: what to read; ignored in mode `refresh`, which reads from the watermark less the
+            look-back to the vendor's present.
+        mode: `range` lands everything again, `refresh` only what has not landed, and so does `recheck`, which
+            counts as well what refreshes should have landed.
         landing: where to.
         on_progress: called with `(records so far, records expected)` after each page.
         key: of hashes, needed where the object keeps fields out.
@@ -171,6 +173,7 @@ def _read(task: Task, plan: Plan, writer: WindowWriter, usage_before: Usage) -> 
             planned_cost=plan.cost or None,
             notes=tally.notes,
             present=task.present.at,
+            missed=missed_by_refreshes(task, plan, writer.manifests),
         )
         verdict = evaluate_snapshot(task, plan, writer, sight) if plan.complete else Verdict()
         if verdict.evidence:
@@ -248,6 +251,7 @@ def _extraction(
         sample=tally.sample,
         warnings=task.warnings,
         shrink=verdict.shrink,
+        missed=counts.missed,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.model.schema_changes import FieldChange
-from crm_pipeline.store.landing.manifest import Shrink
+from crm_pipeline.store.landing.manifest import Missed, Shrink
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Extraction:
         sample: a few raw records, unmasked; callers mask them before they show them.
         warnings: texts for whoever looks at the run.
         shrink: why records that are absent from this whole read stay alive; None where they are deleted.
+        missed: records that refreshes had not seen; None where the read was not made to find such.
     """
 
     connection: str
@@ -61,6 +62,7 @@ class Extraction:
     planned_s: float = 0.0
     warnings: tuple[str, ...] = ()
     shrink: Shrink | None = None
+    missed: Missed | None = None
 
 
 def joined(first: Extraction, second: Extraction) -> Extraction:
@@ -88,6 +90,7 @@ def joined(first: Extraction, second: Extraction) -> Extraction:
         schema_changes=[*first.schema_changes, *second.schema_changes],
         months=dict(sorted((Counter(first.months) + Counter(second.months)).items())),
         sample=first.sample or second.sample,
+        missed=first.missed if second.missed is None else second.missed,
     )
 
 

@@ -1,5 +1,6 @@
 """Remarks on the state of an object that a person has to know, read from landing alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from shlex import quote
@@ -17,6 +18,7 @@ from crm_pipeline.store.landing.acceptance import Refused
 from crm_pipeline.store.landing.manifest import Shrink, WindowCommit
 from crm_pipeline.store.landing.outstanding import Outstanding, outstanding
 from crm_pipeline.store.landing.rejects import quarantined_schemas
+from crm_pipeline.store.quarantine import Quarantine, Quarantined
 
 _UNNOTICED = timedelta(seconds=60)
 
@@ -57,6 +59,7 @@ def remarks_of(
         *_of_unnamed(landing, connection, obj),
         *_of_fields(landing, connection, obj),
         *_of_quarantine(landing, connection, obj),
+        *_of_builds(landing, connection, obj),
     ]
 
 
@@ -179,6 +182,31 @@ def _of_quarantine(landing: Landing, connection: str, obj: str) -> list[Remark]:
     ]
 
 
+def _of_builds(landing: Landing, connection: str, obj: str) -> list[Remark]:
+    """Return a remark for each table that is built without some of the object's records."""
+    waiting: dict[str, list[Quarantined]] = {}
+    for each in Quarantine(landing).of(connection, obj):
+        if each.table and not each.is_dropped:
+            waiting.setdefault(each.table, []).append(each)
+    cure = (
+        f"`crm-pipeline quarantine list {connection} --object {quote(obj)}` lists them, and each with its cure is shown by "
+        "`quarantine explain`."
+    )
+    return [
+        Remark("quarantine", f"{left_out_text(table, sets)}.", cure)
+        for table, sets in sorted(waiting.items())
+    ]
+
+
+def left_out_text(table: str, sets: Sequence[Quarantined]) -> str:
+    """Return a sentence that says how many landed records a table is built without."""
+    count = sum(each.records for each in sets)
+    records = "1 landed record is" if count == 1 else f"{count:,} landed records are"
+    reasons = "; ".join(f"{each.reason}: {each.records:,}" for each in sets)
+    since = min(each.since for each in sets)
+    return f"{records} left out of {table} since {since:%Y-%m-%d %H:%M} UTC ({reasons})"
+
+
 def outstanding_text(missing: Outstanding) -> str:
     """Return a sentence that says how many records are missing because they could not be read."""
     since = f" since {missing.since:%Y-%m-%d %H:%M} UTC" if missing.since else ""
@@ -193,7 +221,8 @@ def outstanding_cure(connection: str, obj: str) -> str:
     return (
         f"data/quarantine/{path_name(connection)}/{path_name(obj)} has them as received. Correct them in the CRM: the "
         f"next refresh reads them. If they are right in the CRM and were spoilt on the way, read them again with "
-        f"`{again}`. A later version of the pipeline that can read them does so by itself."
+        f"`{again}`. A later version of the pipeline that can read them does so by itself. `crm-pipeline quarantine` "
+        "explains each, and drops those that nobody needs."
     )
 
 

@@ -25,7 +25,9 @@ from crm_pipeline.store.landing.tombstones import Tombstones
 from crm_pipeline.store.landing.watermark import Edge
 from crm_pipeline.store.tokens.hash_key import HashKey
 
-Mode = Literal["range", "refresh"]
+Mode = Literal["range", "refresh", "recheck"]
+"""What is read, and what of it lands: all of a range, what changed since the watermark, or what refreshes of a range
+have not seen."""
 Progress = Callable[[int, int | None], None]
 
 _ESSENTIAL = frozenset({"source_id", "is_deleted", "modified_at"})
@@ -202,10 +204,10 @@ def due(task: Task, window: Window | None) -> tuple[Task, Window]:
 
     Args:
         task: the extraction.
-        window: what to read in mode `range`; a refresh starts at the watermark less the look-back.
+        window: what to read; a refresh starts at the watermark less the look-back.
     """
     now = task.present.at
-    if task.mode == "range":
+    if task.mode != "refresh":
         start, end = (window.from_at, min(window.to_at, now)) if window else (None, now)
         return task, Window(start, max(end, start) if start else end)
     edge = task.landing.edge(task.connection, task.obj.name, present=now)

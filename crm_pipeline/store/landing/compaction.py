@@ -28,7 +28,7 @@ from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.store import files
-from crm_pipeline.store.landing.manifest import WindowCommit
+from crm_pipeline.store.landing.manifest import Missed, WindowCommit
 from crm_pipeline.store.landing.watermark import believed, limiting_commits
 
 KEPT = 3
@@ -75,6 +75,7 @@ class Merge:
             complete=False,
             sight="",
             shrink=None,
+            missed=_all_missed(commit.missed for commit in self.commits),
             supersedes=tuple(commit.window_id for commit in self.commits),
             origins=None,
             origins_version=0,
@@ -262,6 +263,11 @@ def _touching(run: Sequence[WindowCommit]) -> list[tuple[WindowCommit, ...]]:
         for group in groups
         if len(group) > 1
     ]
+
+
+def _all_missed(counts: Iterable[Missed | None]) -> Missed | None:
+    found = [count for count in counts if count is not None]
+    return sum(found, Missed()) if found else None
 
 
 def _sum(amounts: Iterable[int | None]) -> int | None:

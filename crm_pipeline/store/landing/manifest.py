@@ -102,6 +102,44 @@ class Shrink:
 
 
 @dataclass(frozen=True)
+class Missed:
+    """The records of a window that earlier refreshes had claimed to have read, and had not seen.
+
+    Attributes:
+        new: records that had never landed.
+        changed: records that had landed with an older time stamp.
+        deleted: records that are deleted by now.
+        unstamped: records that had landed with the same time stamp and other content, such as formulas.
+        month: the last month that was read from its beginning after its end; "" for none.
+    """
+
+    new: int = 0
+    changed: int = 0
+    deleted: int = 0
+    unstamped: int = 0
+    month: str = ""
+
+    @property
+    def late(self) -> int:
+        """The records that a longer look-back would have read."""
+        return self.new + self.changed + self.deleted
+
+    @property
+    def records(self) -> int:
+        """All of them."""
+        return self.late + self.unstamped
+
+    def __add__(self, other: "Missed") -> "Missed":
+        return Missed(
+            self.new + other.new,
+            self.changed + other.changed,
+            self.deleted + other.deleted,
+            self.unstamped + other.unstamped,
+            max(self.month, other.month),
+        )
+
+
+@dataclass(frozen=True)
 class WindowCommit:
     """The statement that a window was read to its end, or that single records were.
 
@@ -133,6 +171,7 @@ class WindowCommit:
         notes: the connector's facts for planning the next window.
         sight: fingerprint of what the login could see at a complete read; "" where it is unknown.
         shrink: why absence from a complete read is not believed; None where it is believed.
+        missed: what a nightly read found that refreshes had not seen; None where the read was no such one.
         is_accepted: a person believes the read; not stored in the commit, see `Landing.accept`.
         present: the plausible present that the window's end was checked against, see `watermark`; None in
             commits of earlier versions.
@@ -170,6 +209,7 @@ class WindowCommit:
     rejected_in: tuple[str, ...] = ()
     erased: int = 0
     withheld: int = 0
+    missed: Missed | None = None
     is_accepted: bool = False
 
     @property
@@ -248,6 +288,8 @@ def commit_from(record: Mapping[str, Any], folder: Path) -> WindowCommit:
     values["origins"] = FileSum.from_dict(origins) if origins else None
     shrink = record.get("shrink")
     values["shrink"] = Shrink(**shrink) if shrink else None
+    missed = record.get("missed")
+    values["missed"] = None if missed is None else Missed(**missed)
     return WindowCommit(**values)
 
 

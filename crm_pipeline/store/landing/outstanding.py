@@ -2,7 +2,8 @@
 
 A record is outstanding until its id lands, or until a later window without it covers the window that it came in. This
 is derived from commits, batches and quarantine. The result is kept in `outstanding.json` of the object's quarantine,
-so that only later commits have to be read; if the file is lost, it is derived again.
+so that only later commits have to be read; if the file is lost, it is derived again. Records that a person has dropped
+(see `dropped`) stay in it, and are taken out when they are counted.
 """
 
 from collections import Counter
@@ -20,12 +21,15 @@ import pyarrow.parquet as pq
 
 from crm_pipeline.kernel.errors import CorruptFile, StoreError
 from crm_pipeline.store import files
+from crm_pipeline.store.landing.dropped import DIGITS, digest, dropped_rows
 from crm_pipeline.store.landing.landing import Landing
 from crm_pipeline.store.landing.manifest import Manifest, WindowCommit
 from crm_pipeline.store.landing.rejects import Reject, from_table
 
 FILE = "outstanding.json"
-_VERSION = 1
+STAGE = "landing"
+"""What decisions call rows that could not be landed."""
+_VERSION = 2
 _MOST_NAMED = 20_000  # by window; more are only counted, until a later window covers it
 _UNKNOWN = "their file in quarantine cannot be read"
 
@@ -48,14 +52,41 @@ class Outstanding:
         return sum(self.reasons.values())
 
 
+@dataclass(frozen=True)
+class Lacking:
+    """The records that an object lacks for one reason.
+
+    Attributes:
+        records: number of them; those of `rows` are known one by one.
+        rows: the digest of each record (see `dropped.digest`) -> its id, "" where it has none.
+        since: when the first of them came; `last_seen_at` when one of them came last.
+        is_dropped: a person has dropped them.
+    """
+
+    reason: str
+    records: int
+    rows: Mapping[str, str]
+    since: datetime
+    last_seen_at: datetime
+    is_dropped: bool
+
+
 class _Window(msgspec.Struct):
-    """The outstanding records of one window; `named` holds reasons by id, or by digest without an id."""
+    """The outstanding records of one window.
+
+    Attributes:
+        named: reasons by id, or by the digest of the bytes without an id.
+        digests: what stands in decisions for each record of `named` that has an id.
+        since: when a record of `named` came first, if an earlier window had it.
+    """
 
     committed_at: datetime
     from_at: datetime | None
     to_at: datetime
     named: dict[str, str] = {}
     unnamed: dict[str, int] = {}
+    digests: dict[str, str] = {}
+    since: dict[str, datetime] = {}
 
 
 class _State(msgspec.Struct):
@@ -70,9 +101,20 @@ def outstanding(landing: Landing, connection: str, obj: str) -> Outstanding:
     Raises:
         CorruptFile: a commit cannot be read.
     """
+    waiting = [each for each in lacking(landing, connection, obj) if not each.is_dropped]
+    reasons = {each.reason: each.records for each in waiting}
+    return Outstanding(reasons, min((each.since for each in waiting), default=None))
+
+
+def lacking(landing: Landing, connection: str, obj: str) -> list[Lacking]:
+    """Return the same by reason, with the records that a person has dropped.
+
+    Raises:
+        CorruptFile: a commit cannot be read.
+    """
     commits = landing.windows(connection, obj)
     if not any(commit.quarantined for commit in commits):
-        return Outstanding()
+        return []
     folder = landing.quarantine(connection, obj)
     state = _stored(folder, commits)
     later = sorted(_later(landing, commits, state.through), key=lambda read: _position(read.commit))
@@ -80,7 +122,7 @@ def outstanding(landing: Landing, connection: str, obj: str) -> Outstanding:
         _apply(state, read, folder)
     if later:
         _store(folder, state)
-    return _summed(state)
+    return _by_reason(state, dropped_rows(folder, STAGE))
 
 
 @dataclass(frozen=True)
@@ -127,19 +169,24 @@ def note_recovered(
     landing: Landing, connection: str, obj: str, batches: Sequence[Manifest]
 ) -> None:
     """Remove records that were recovered from quarantine into these batches."""
-    if not batches or not outstanding(landing, connection, obj).records:
+    if not batches or not lacking(landing, connection, obj):
         return
     folder = landing.quarantine(connection, obj)
     state = _stored(folder, landing.windows(connection, obj))
-    before = _summed(state)
+    before = msgspec.to_builtins(state)
     _remove_landed(state, batches)
-    if _summed(state) != before:
+    if msgspec.to_builtins(state) != before:
         _store(folder, state)
 
 
 def _apply(state: _State, read: _Read, folder: Path) -> None:
     """Apply a later commit to the state."""
     commit = read.commit
+    first = {
+        key: window.since.get(key, window.committed_at)
+        for window in reversed(state.windows)
+        for key in (window.named if commit.quarantined else ())
+    }
     if state.windows:
         if read.ids is None:
             _remove_landed(state, commit.batches)
@@ -150,6 +197,7 @@ def _apply(state: _State, read: _Read, folder: Path) -> None:
             state.windows = [window for window in state.windows if not _covers(commit, window)]
     if commit.quarantined:
         fresh = _quarantined(commit, folder)
+        fresh.since = {key: first[key] for key in fresh.named if key in first}
         for window in state.windows:
             window.named = {
                 key: reason for key, reason in window.named.items() if key not in fresh.named
@@ -193,18 +241,39 @@ def _quarantined(commit: WindowCommit, folder: Path) -> _Window:
         window.unnamed = dict(Counter(reject.reason for reject in rejects))
     else:
         window.named = {reject.source_id or reject.digest: reject.reason for reject in rejects}
+        window.digests = {r.source_id: digest(r.raw) for r in rejects if r.source_id}
     if unread := commit.quarantined - len(rejects):
         window.unnamed[_UNKNOWN] = max(0, unread)
     return window
 
 
-def _summed(state: _State) -> Outstanding:
-    reasons = Counter[str]()
+def _by_reason(state: _State, dropped: frozenset[str]) -> list[Lacking]:
+    rows: dict[tuple[str, bool], dict[str, str]] = {}
+    counts = Counter[tuple[str, bool]]()
+    times: dict[tuple[str, bool], list[datetime]] = {}
     for window in state.windows:
-        reasons.update(window.named.values())
-        reasons.update(window.unnamed)
-    since = min((window.committed_at for window in state.windows), default=None)
-    return Outstanding(dict(sorted(reasons.items())), since)
+        at = window.committed_at
+        for key, reason in window.named.items():
+            row = window.digests.get(key, key[:DIGITS])
+            entry = (reason, row in dropped)
+            rows.setdefault(entry, {})[row] = key if key in window.digests else ""
+            counts[entry] += 1
+            times.setdefault(entry, []).extend((window.since.get(key, at), at))
+        for reason, records in window.unnamed.items():
+            counts[reason, False] += records
+            times.setdefault((reason, False), []).append(at)
+    return [
+        Lacking(
+            reason,
+            counts[reason, is_dropped],
+            rows.get((reason, is_dropped), {}),
+            min(times[reason, is_dropped]),
+            max(times[reason, is_dropped]),
+            is_dropped,
+        )
+        for reason, is_dropped in sorted(counts)
+        if counts[reason, is_dropped]
+    ]
 
 
 def _position(commit: WindowCommit) -> tuple[datetime, str]:
@@ -230,4 +299,4 @@ def _store(folder: Path, state: _State) -> None:
         files.write_json(folder / FILE, msgspec.to_builtins(state))
 
 
-__all__ = ["Outstanding", "note_recovered", "outstanding"]
+__all__ = ["STAGE", "Lacking", "Outstanding", "lacking", "note_recovered", "outstanding"]

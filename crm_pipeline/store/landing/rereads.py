@@ -101,6 +101,17 @@ class Rereads:
         if self._unsaved >= _AT_ONCE:
             self.save()
 
+    def forget(self, batch_ids: Collection[str]) -> None:
+        """Forget the results of these batches, so that they are read again."""
+        known = [
+            name for name in batch_ids if name in self._index.same or name in self._index.copies
+        ]
+        for name in known:
+            self._index.same.discard(name)
+            self._index.copies.pop(name, None)
+        self._unsaved += len(known)
+        self.save()
+
     def keep_only(self, existing: Collection[str]) -> None:
         """Say which batches exist: what is noted of others, which were merged since, goes with the next `save`."""
         self._existing = frozenset(existing)

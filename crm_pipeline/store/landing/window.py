@@ -29,6 +29,7 @@ from crm_pipeline.store.landing.checkpoint import Checkpoint, PageDone
 from crm_pipeline.store.landing.manifest import (
     Kind,
     Manifest,
+    Missed,
     Shape,
     Shrink,
     WindowCommit,
@@ -65,6 +66,7 @@ class Counts:
     present: datetime | None = None
     sight: str = ""
     shrink: Shrink | None = None
+    missed: Missed | None = None
 
 
 @dataclass(frozen=True)
@@ -310,6 +312,7 @@ class WindowWriter:
             present=counts.present,
             sight=counts.sight,
             shrink=counts.shrink,
+            missed=counts.missed,
             route=counts.route,
             reason=counts.reason,
             complete=counts.complete,

@@ -14,7 +14,7 @@ from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
 from crm_pipeline.store import files
 from crm_pipeline.store.files.checksums import FileSum
-from crm_pipeline.store.landing import checkpoint, looks, rereads, tombstones
+from crm_pipeline.store.landing import checkpoint, dropped, looks, rereads, tombstones
 from crm_pipeline.store.landing.acceptance import refused_from
 from crm_pipeline.store.landing.account_facts import FILE as FACTS
 from crm_pipeline.store.landing.account_facts import cure as facts_cure
@@ -94,6 +94,9 @@ def quarantine_checks(data: Path, connection: str = "") -> Iterator[Check]:
         yield from _rereads("quarantine", folder)
         for path in _sorted(folder, OUTSTANDING):
             yield Check(QUARANTINE, "quarantine", path, _DERIVED, json_look(path, _read_any))
+        for path in _sorted(folder, f"{dropped.FOLDER}/*.json"):
+            look = json_look(path, dropped.read_decision)
+            yield Check(QUARANTINE, "quarantine", path, dropped.CURE, look)
         again = "Remove it: the rows stand in data/landing, and the table's next build writes it."
         for record in _sorted(folder, "normalized/*.json"):
             parts = _sorted(record.parent, f"{record.stem}-*.parquet")

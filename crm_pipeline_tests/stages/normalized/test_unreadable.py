@@ -14,6 +14,7 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings import QuarantineLimit
 from crm_pipeline.store.landing import records
 from crm_pipeline.store.landing.window import Counts
+from crm_pipeline.store.quarantine import Quarantine
 
 NAME = Field("name", "Name", "string", path=("properties", "name"))
 SCHEMA = Schema("thing", "Things", (NAME,))
@@ -198,6 +199,24 @@ def test_too_many_refuse_the_version(things, bad, whole, is_refused):
     assert "CRM_QUARANTINE_PERCENT" in error.value.cure
     assert things.tables.version("normalized/acme/thing").version == before.version
     assert len(quarantined(things)) == bad
+
+
+def test_dropped_rows_hold_no_table_back(things):
+    """The decision is about just these rows: they are left out and still counted, and a further one counts as before."""
+    store = Quarantine(things.landing)
+    things.put(*((f"b{n}", HALF) for n in range(20)), ("1", good("x")))
+    with pytest.raises(ContractError, match="`quarantine drop` them"):
+        things.normalize("thing")
+    [waiting] = store.sets()
+    store.drop(waiting)
+    done = things.normalize("thing")
+    assert (done.landed, done.rows, done.superseded, done.quarantined) == (21, 1, 0, 20)
+    assert [(each.records, each.is_dropped) for each in store.sets()] == [(20, True)]
+    things.put(*((f"c{n}", HALF) for n in range(20)))
+    with pytest.raises(ContractError, match="20 records cannot be used"):
+        things.normalize("thing")
+    store.undo(store.find(waiting.id, is_dropped=True))
+    assert [(each.records, each.is_dropped) for each in store.sets()] == [(40, False)]
 
 
 def test_the_limit_is_the_users(things):

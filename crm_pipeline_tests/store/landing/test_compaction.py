@@ -13,7 +13,13 @@ from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing, compaction
-from crm_pipeline.store.landing.manifest import Manifest, WindowCommit
+from crm_pipeline.store.landing.manifest import (
+    Manifest,
+    Missed,
+    WindowCommit,
+    commit_from,
+    commit_record,
+)
 from crm_pipeline.store.landing.watermark import edge_of
 from crm_pipeline.store.landing.window import Counts
 
@@ -226,6 +232,15 @@ def test_merged_with_one_whose_plan_is_not_known(eager: None) -> None:
     """A sum with a missing part is unknown."""
     old = [replace(commit(n, n, 1, "a", ""), planned_cost=None if n == 1 else 5) for n in range(9)]
     assert {one.planned_cost for one in merged(old)} == {None}
+
+
+def test_what_nights_have_found_is_added_up(eager: None) -> None:
+    """Merged commits say it as well, and which month was done last; None where no night is among them."""
+    nights = {1: Missed(new=1, month="2026-01"), 3: Missed(changed=2, unstamped=1)}
+    old = [replace(commit(n, n, 1, "a", ""), missed=nights.get(n)) for n in range(9)]
+    assert [one.missed for one in merged(old)] == [Missed(1, 2, 0, 1, "2026-01")]
+    assert commit_from(commit_record(old[1]), Path()) == old[1]
+    assert {one.missed for one in merged([commit(n, n, 1, "a", "") for n in range(9)])} == {None}
 
 
 def test_what_was_noted_last_stays(eager: None, landing: Landing) -> None:
