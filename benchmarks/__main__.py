@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks import (
     api_clock,
+    contracts,
     crashes,
     four_crms,
     fuzz,
@@ -118,6 +119,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Fuzz": fuzz.report,
     "Verification": verification.report,
     "Verified": verified.report,
+    "Contracts": contracts.report,
     "Start-up": startup.report,
 }
 

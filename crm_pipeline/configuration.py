@@ -1,4 +1,4 @@
-"""Loads connections.yaml: what `settings` reads, checked against the vendors in `connectors`.
+"""Loads connections.yaml: what `settings` reads, checked against the vendors in `connectors` and `providers`.
 
 Everything above the connectors loads its settings here.
 """
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from crm_pipeline.connectors.vendor_facts import vendor_facts
+from crm_pipeline.providers.facts import provider_facts
 from crm_pipeline.settings import Settings, load
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.schema import ConnectionModel
@@ -23,7 +24,7 @@ def load_settings(root: Path | None = None, environ: Mapping[str, str] | None = 
     Raises:
         ConfigError: something in the two files is wrong; the text names file, line, key and cure.
     """
-    return load.read_settings(vendor_facts(), root, environ)
+    return load.read_settings(vendor_facts(), root, environ, providers=provider_facts())
 
 
 def parse_connections(document: Document) -> Mapping[str, ConnectionModel]:
@@ -32,4 +33,4 @@ def parse_connections(document: Document) -> Mapping[str, ConnectionModel]:
     Raises:
         ConfigError: something in it is wrong.
     """
-    return load.parse_connections(document, vendor_facts())
+    return load.parse_connections(document, vendor_facts(), provider_facts())

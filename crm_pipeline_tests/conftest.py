@@ -12,6 +12,7 @@ pytest_plugins = [
     "crm_pipeline_tests.harness",
     "crm_pipeline_tests.instances",
     "crm_pipeline_tests.once",
+    "crm_pipeline_tests.providing",
     "crm_pipeline_tests.slow",
     "crm_pipeline_tests.rot.filled",
 ]

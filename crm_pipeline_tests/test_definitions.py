@@ -58,7 +58,9 @@ def test_assets_are_named_after_connection_stage_and_object(defs: dg.Definitions
         "crm/published/contact_points",
         *published,
     }
-    assert {key.split("/")[1] for key in keys} == {"raw", "normalized", "verified", "published"}
+    assert {key.split("/")[1] for key in keys} == {
+        *("raw", "normalized", "verified", "enriched", "published")
+    }
 
 
 def test_the_graph_reads_from_raw_to_published(defs: dg.Definitions) -> None:
@@ -144,7 +146,8 @@ def test_a_job_reaches_from_raw_to_published_of_one_connection(defs: dg.Definiti
     """A backfill reads its own connection only, verifies, and publishes."""
     job = defs.resolve_job_def("acme_backfill")
     stages = {key.to_user_string().rsplit("/", 1)[0] for key in job.asset_layer.selected_asset_keys}
-    assert stages == {"acme/raw", "acme/normalized", "crm/verified", "crm/published"}
+    of_all = {"crm/verified", "crm/enriched", "crm/published"}
+    assert stages == {"acme/raw", "acme/normalized", *of_all}
     assert defs.resolve_job_def("acme_refresh").tags["crm/mode"] == "refresh"
 
 

@@ -19,7 +19,9 @@ FLOORS = {
     "store": 2,
     "verification": 2,
     "ratelimit": 3,
+    "contracts": 3,
     "connectors": 4,
+    "providers": 4,
     "configuration": 5,
     "stages": 5,
     "watch": 6,
@@ -35,6 +37,7 @@ FLOORS = {
 # Folders whose members do not know each other, and what of them is common to all members.
 SIBLINGS = {
     "connectors": {path.stem for path in (ROOT / "connectors").glob("*.py")} | {"oauth"},
+    "providers": {path.stem for path in (ROOT / "providers").glob("*.py")},
     "stages": set[str](),
 }
 # Whoever calls one of these opens a socket.
@@ -218,6 +221,14 @@ def trees() -> dict[str, ast.Module]:
 def test_no_import_breaks_a_rule(trees: dict[str, ast.Module]) -> None:
     """Floors, dagster's place, the sandbox's place and the independence of siblings hold in every module."""
     assert all_broken(trees) == []
+
+
+def test_pandera_is_imported_where_it_is_needed(trees: dict[str, ast.Module]) -> None:
+    """Importing pandera takes longer than a small build: no module does it at its top."""
+    all_imports = [one for name, tree in trees.items() for one in imports(name, tree)]
+    of_pandera = [one for one in all_imports if one.target.split(".")[0] == "pandera"]
+    assert [str(one) for one in of_pandera if not one.is_in_function] == []
+    assert of_pandera
 
 
 def test_every_folder_has_a_floor(trees: dict[str, ast.Module]) -> None:

@@ -12,9 +12,11 @@ from crm_pipeline.cli import (
     add,
     backup,
     demo,
+    enrich,
     erase,
     login,
     plan,
+    points,
     query,
     runs,
     sandbox,
@@ -25,6 +27,7 @@ from crm_pipeline.cli import (
 )
 from crm_pipeline.cli.budget import budget
 from crm_pipeline.cli.console import flowing
+from crm_pipeline.cli.contract import contract
 from crm_pipeline.cli.database import db
 from crm_pipeline.cli.drift import drift
 from crm_pipeline.cli.failures import ExplainingGroup
@@ -82,8 +85,9 @@ def _register(panel: str, *commands: Callable[..., None]) -> None:
 
 _register("Start here", demo.demo, stack.up)
 _register("Accounts", add.add, login.login, accounts.check, accounts.discover, accounts.preview)
-_register("Runs", plan.plan, runs.backfill, runs.refresh, acceptance.accept_shrink)
+_register("Runs", plan.plan, runs.backfill, runs.refresh, points.read, acceptance.accept_shrink)
 _register("Results", query.query, status.status, verify.verify)
+_register("Enrichment", enrich.enrich, enrich.credits)
 _register(
     "Services",
     scrub.scrub,
@@ -95,5 +99,6 @@ _register(
 )
 app.add_typer(budget, rich_help_panel="Runs")
 app.add_typer(drift, rich_help_panel="Results")
+app.add_typer(contract, rich_help_panel="Results")
 app.add_typer(quarantine, rich_help_panel="Results")
 app.add_typer(db, rich_help_panel="Services")

@@ -84,7 +84,7 @@ def _run(settings: "Settings", name: str, instance: "dg.DagsterInstance") -> "Ru
     from crm_pipeline.store.landing import Landing
 
     landing = Landing(settings.data)
-    has_landed = any(landing.windows(name, obj) for obj in landing.objects(name))
+    has_landed = any(landing.object_reads(name, obj) for obj in landing.objects(name))
     with progress("refresh" if has_landed else "backfill") as on_step:
         if has_landed:
             return interruptible(

@@ -134,6 +134,10 @@ def _show(outcome: "Outcome") -> None:
         f"{len(subject.records):,} records, {len(subject.addresses):,} addresses; {len(subject.linked):,} records of "
         "others are linked."
     )
+    if not any(erased.files for erased in outcome.erased):
+        say(
+            "Nothing of it is stored. Check its spelling: in keys, capitals matter. Once erased, it does not land later."
+        )
     if outcome.found.shared:
         say(
             f"{outcome.found.shared:,} addresses stay, because records of others have them as well."

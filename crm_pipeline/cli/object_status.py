@@ -22,8 +22,8 @@ class ObjectStatus:
 
     Attributes:
         watermark: everything that changed before it has been read; None if never, or a snapshot.
-        last: its last committed window.
-        landed: rows in landing over all windows: versions of records, not records.
+        last: its last committed window; single records that were read by their ids are none.
+        landed: rows in landing over all windows and reads by id: versions of records, not records.
         mismatches: windows whose count by the vendor and ours differ.
         remarks: for people, with what to do.
         fresh: its freshness; None for an object that is no longer configured.
@@ -136,14 +136,15 @@ def is_reconciled(commit: WindowCommit) -> bool:
 def _object_status(landing: Landing, connection: str, name: str) -> ObjectStatus:
     try:
         commits = landing.windows(connection, name)
+        reads = [commit for commit in commits if not commit.is_point]
         watermark = landing.watermark(connection, name)
     except CorruptFile:
-        commits, watermark = [], None  # its freshness says so
+        commits, reads, watermark = [], [], None  # its freshness says so
     return ObjectStatus(
         name=name,
         watermark=watermark,
-        last=commits[-1] if commits else None,
-        windows=len(commits),
+        last=reads[-1] if reads else None,
+        windows=len(reads),
         landed=sum(commit.records for commit in commits),
         mismatches=sum(not is_reconciled(commit) for commit in commits),
     )

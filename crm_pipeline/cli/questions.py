@@ -7,7 +7,7 @@ from crm_pipeline.cli.draft import Draft, Entry
 from crm_pipeline.cli.prompts import Prompter
 from crm_pipeline.connectors.registry import connector, vendors
 from crm_pipeline.kernel.errors import ConfigError, UnknownName
-from crm_pipeline.settings.auth import VARIABLE
+from crm_pipeline.settings.variables import VARIABLE
 
 _SANDBOX = "sandbox"
 # The variables in words.

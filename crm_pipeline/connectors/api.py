@@ -22,7 +22,6 @@ from crm_pipeline.connectors.oauth.authorization_code import AuthorizationCodeFl
 from crm_pipeline.connectors.oauth.login import FixedToken, RefreshLogin
 from crm_pipeline.connectors.oauth.profile import OAuthProfile
 from crm_pipeline.connectors.oauth.token_endpoint import TokenEndpoint, renewed_at
-from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.connectors.vendor_clock import VendorClock
 from crm_pipeline.kernel.errors import (
     ConfigError,
@@ -36,6 +35,7 @@ from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store import files
 from crm_pipeline.store.tokens import StoredToken
 from crm_pipeline.wire.session import HttpSession, ResponseClassifier, Times
+from crm_pipeline.wire.trusted_hosts import TrustedHosts
 
 T = TypeVar("T")
 # The duration of a call before any was made; later the median of the last ones, as single calls may be slow.
@@ -98,7 +98,7 @@ class VendorApi:
             if "token" in connection.auth.variables
             else login(context.settings, connection, self._endpoint)
         )
-        self._trusted_hosts = TrustedHosts(connection, profile.api_hosts(connection))
+        self._trusted_hosts = TrustedHosts(connection.login_url, profile.api_hosts(connection))
         self._http = HttpSession(
             connection.name,
             allow_http=connection.sandbox,

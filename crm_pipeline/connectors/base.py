@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import pyarrow as pa
 import yaml
 
+from crm_pipeline.connectors.asked_ids import Outcome
 from crm_pipeline.connectors.upkeep import DayLimit, Upkeep
 from crm_pipeline.kernel.clock import Clock, Window
 from crm_pipeline.model.account import AccountFacts
@@ -269,6 +270,7 @@ class Page:
         origin: the list of the vendor that the records came from, where it decides about them and the records
             do not say it: "deleted" for a list of deleted records. "" for most.
         part: the list of the vendor that the page belongs to, where an object is spread over several lists.
+        outcomes: of a read by ids: what came of each id that the page is about, by the id as it was given.
     """
 
     shape: Shape
@@ -284,6 +286,7 @@ class Page:
     rejected: list[Reject] = field(default_factory=list)
     origin: str = ""
     part: str = ""
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -373,6 +376,21 @@ class Account(Protocol):
 
         Raises:
             ReadLost: the vendor no longer has the job or cursor of the resumed read.
+        """
+
+    def read(self, obj: str, ids: Sequence[str], schema: Schema | None = None) -> Iterator[Page]:
+        """Yield the records with some ids, as pages in the form that all reads have.
+
+        The pages together hold an outcome for each id. No ids cost no call, and neither do malformed ones.
+
+        Args:
+            obj: the object.
+            ids: of the records, in the vendor's form; duplicates are asked for once.
+            schema: the fields to read; by default they are requested.
+
+        Raises:
+            Rejected: records of this object cannot be read by their ids.
+            VendorError: the vendor refuses; what came before is in earlier pages.
         """
 
     def forget(self, checkpoint: Checkpoint) -> None:

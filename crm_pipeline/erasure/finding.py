@@ -1,20 +1,26 @@
 """Find a person: the records of an e-mail address or of a key, and the records that are linked to them."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from crm_pipeline.connectors.registry import vendors
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, Settings
-from crm_pipeline.stages.raw.withheld import PERSONS, email_fields
+from crm_pipeline.stages.raw.withheld import PERSONS, EmailField, email_fields
 from crm_pipeline.store.erasing import RecordKey, Subject
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.landing.records import landed_name
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.verification import mailboxes
+from crm_pipeline.verification.email_texts import USUAL
 
 _LINKS = frozenset({"who_key", "contact_key", "lead_key", "primary_contact_key"})
 """Columns by which records of other tables are linked to a person."""
@@ -24,17 +30,40 @@ _KEY_PARTS = frozenset({"connection", "object", "source_id"})
 _KEY = "connection || ':' || object || ':' || source_id"
 _LEAST = 5
 _ROWS = 20_000
+_MOST_LISTED = 20
+"""A text with more addresses is a list of recipients, and not of one person's addresses."""
+_HIDDEN = r"[^\x00-\x7f]|\\u|\s@|@\s"
+"""What a text may have that spells an address in another way than the address itself."""
 
 
 @dataclass
 class _Person:
-    """What is known of a person so far."""
+    """What is known of a person so far.
+
+    Attributes:
+        records: the person's own.
+        addresses: by their normal form, with all their spellings.
+        names: names and phones.
+        linked: records of others.
+        shared: number of addresses that others have as well.
+    """
 
     records: set[RecordKey] = field(default_factory=set)
-    addresses: set[str] = field(default_factory=set)
+    addresses: dict[str, set[str]] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     linked: set[RecordKey] = field(default_factory=set)
     shared: int = 0
+
+    @property
+    def spellings(self) -> frozenset[str]:
+        """All spellings of all addresses."""
+        return frozenset(one for each in self.addresses.values() for one in each)
+
+    def add_addresses(self, text: str) -> None:
+        """Add the addresses in a text, unless it lists so many that they are those of others."""
+        found = mailboxes(text)
+        for address, spelled in found.items() if len(found) <= _MOST_LISTED else ():
+            self.addresses.setdefault(address, set()).update(spelled)
 
 
 @dataclass(frozen=True)
@@ -54,12 +83,41 @@ _AROUND = re.compile(r"""[\s"\\<>,;()\[\]]""")
 """Characters that stand around addresses; as a part of one, more than the address would be replaced."""
 
 
+_ALONE = "Write the address alone, such as jane@acme.example, or the key of the record."
+
+
+def _require_text(target: str) -> None:
+    try:
+        target.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            "what is to be erased is no text: it has bytes that are not UTF-8.",
+            cure="Write it in UTF-8, or erase by the key of the record.",
+        ) from None
+
+
 def _require_alone(target: str) -> None:
     if "@" in target and (around := _AROUND.search(target.strip())):
         raise ConfigError(
             f"what is to be erased holds {around.group()!r}, which is no part of an address.",
-            cure="Write the address alone, such as jane@acme.example, or the key of the record.",
+            cure=_ALONE,
         )
+
+
+def _mailbox(target: str) -> str:
+    """Return the normal form of an address that was asked for; "" for a key.
+
+    Raises:
+        ConfigError: it is a part of an address.
+    """
+    _require_alone(target)
+    if "@" not in target or ":" in target:
+        return ""
+    address = target.strip()
+    found = list(mailboxes(address)) if address.isprintable() else []
+    if len(found) != 1 or found[0].startswith("@") or found[0].endswith("@"):
+        raise ConfigError("what is to be erased is no whole e-mail address.", cure=_ALONE)
+    return found[0]
 
 
 def find(settings: Settings, target: str) -> Found:
@@ -68,15 +126,14 @@ def find(settings: Settings, target: str) -> Found:
     Raises:
         ConfigError: the text is neither.
     """
-    _require_alone(target)
-    person, tables = _Person(), Tables(settings.data)
-    address = target.strip().casefold() if "@" in target and ":" not in target else ""
+    _require_text(target)
+    address, tables = _mailbox(target), Tables(settings.data)
+    person = _Person(addresses=mailboxes(target.strip()) if address else {})
     with Engine(settings.data / "tmp", threads=1) as engine:
         if address:
-            person.addresses.add(address)
             for relation in _relations(tables, engine, PERSONS):
-                _of_address(engine, relation, address, person)
-            person.records |= set(_landed(settings, address))
+                person.records |= _of_address(engine, relation, address, person)
+            person.records |= set(_landed(settings, address, person))
         else:
             person.records.add(RecordKey.parse(target.strip()))
         _with_merged(engine, tables, person)
@@ -87,7 +144,7 @@ def find(settings: Settings, target: str) -> Found:
     return Found(
         Subject(
             records=frozenset(person.records),
-            addresses=frozenset(person.addresses),
+            addresses=person.spellings,
             linked=frozenset(person.linked - person.records),
             names=frozenset(name for name in person.names if len(name) >= _LEAST),
         ),
@@ -105,12 +162,21 @@ class _Relation:
     columns: frozenset[str]
 
     @property
-    def addresses(self) -> str:
-        """SQL for the list of a row's addresses, in lower case."""
-        lists = ["[lower(trim(email))]"] if "email" in self.columns else []
+    def texts(self) -> str:
+        """SQL for the list of a row's texts with addresses."""
+        lists = ["[email]"] if "email" in self.columns else []
         if "emails" in self.columns:
-            lists.append("coalesce(list_transform(emails, lambda e: lower(trim(e.value))), [])")
-        return f"list_concat({', '.join(lists)})" if len(lists) > 1 else (lists or ["[]"])[0]
+            lists.append("coalesce(list_transform(emails, lambda e: e.value), [])")
+        listed = f"list_concat({', '.join(lists)})" if len(lists) > 1 else (lists or ["[]"])[0]
+        return f"list_filter({listed}, lambda text: text LIKE '_%')"
+
+    def with_one_of(self, spelled: Iterable[str]) -> str:
+        """Return a condition that holds for each row with one of the addresses, and for few others."""
+        wanted = ", ".join(map(literal, sorted(spelled))) or "NULL"
+        return (
+            f"len(list_filter({self.texts}, lambda text: lower(text) IN ({wanted}) "
+            f"OR NOT regexp_matches(text, {literal(USUAL)}))) > 0"
+        )
 
 
 def _relations(tables: Tables, engine: Engine, names: Sequence[str]) -> Iterator[_Relation]:
@@ -123,41 +189,60 @@ def _relations(tables: Tables, engine: Engine, names: Sequence[str]) -> Iterator
         yield _Relation(table, connection, sql, frozenset(engine.columns(sql)))
 
 
-def _of_address(engine: Engine, relation: _Relation, address: str, person: _Person) -> None:
+def _of_address(
+    engine: Engine, relation: _Relation, address: str, person: _Person
+) -> set[RecordKey]:
     rows = engine.rows(
-        f"SELECT connection, object, source_id FROM {relation.sql} "
-        f"WHERE list_contains({relation.addresses}, {literal(address)})"
+        f"SELECT connection, object, source_id, {relation.texts} FROM {relation.sql} "
+        f"WHERE {relation.with_one_of(person.spellings)}"
     )
-    person.records |= {RecordKey(*row) for row in rows}
+    return {
+        RecordKey(*key) for *key, texts in rows if any(address in mailboxes(text) for text in texts)
+    }
 
 
-def _landed(settings: Settings, address: str) -> Iterator[RecordKey]:
+def _landed(settings: Settings, address: str, person: _Person) -> Iterator[RecordKey]:
     """Yield the records of persons that had an address in any version that landed."""
     landing = Landing(settings.data)
-    for connection in settings.connections.values():
-        for obj in landing.objects(connection.name):
-            yield from _landed_of(landing, connection, obj, address)
+    suspect = "(?i)" + "|".join([*map(re.escape, sorted(person.spellings)), _HIDDEN])
+    for name in landing.connections():
+        fields_of = partial(_email_fields, settings.connections.get(name))
+        for obj in landing.objects(name):
+            yield from _landed_of(landing, name, obj, address, suspect, fields_of)
 
 
-def _landed_of(
-    landing: Landing, connection: Connection, obj: str, address: str
+def _email_fields(connection: Connection | None, schema: Schema) -> Sequence[EmailField]:
+    """Return the fields with addresses; of a connection that is not configured any more, those of each vendor."""
+    if connection is not None:
+        return email_fields(connection.vendor, connection.mapping, schema)
+    return [one for vendor in vendors() for one in email_fields(vendor, {}, schema)]
+
+
+def _landed_of(  # noqa: PLR0917 - each argument is plain at the call
+    landing: Landing,
+    connection: str,
+    obj: str,
+    address: str,
+    suspect: str,
+    fields_of: Callable[[Schema], Sequence[EmailField]],
 ) -> Iterator[RecordKey]:
-    for batch in landing.batches(connection.name, obj):
-        fields = email_fields(
-            connection, landing.schema(connection.name, obj, batch.schema_fingerprint)
-        )
+    for batch in landing.batches(connection, obj):
+        fields = fields_of(landing.schema(connection, obj, batch.schema_fingerprint))
         if not fields:
             continue
         with pq.ParquetFile(batch.path) as file:
             names = file.schema_arrow.names
-            columns = ["_source_id", *({"record", *(f.column for f in fields)} & set(names))]
+            columns = [
+                "_source_id",
+                *({"record", *(landed_name(f.column) for f in fields)} & set(names)),
+            ]
             for part in file.iter_batches(_ROWS, columns=columns):
                 texts = [part.column(name) for name in columns[1:]]
-                hits = [pc.match_substring(one, address, ignore_case=True) for one in texts]
+                hits = [pc.match_substring_regex(one, suspect) for one in texts]
                 for row in sorted({n for hit in hits for n in pc.indices_nonzero(hit).to_pylist()}):
                     [values] = part.slice(row, 1).to_pylist()
                     if any(address in f.addresses(values) for f in fields):
-                        yield RecordKey(connection.name, obj, values["_source_id"])
+                        yield RecordKey(connection, obj, values["_source_id"])
 
 
 def _with_merged(engine: Engine, tables: Tables, person: _Person) -> None:
@@ -182,28 +267,31 @@ def _described(engine: Engine, relation: _Relation, person: _Person) -> None:
     if "phones" in relation.columns:
         phones = "coalesce(list_transform(phones, lambda p: trim(p.value)), [])"
     rows = engine.rows(
-        f"SELECT {relation.addresses}, {name}, {phones} FROM {relation.sql} "
+        f"SELECT {relation.texts}, {name}, {phones} FROM {relation.sql} "
         f"WHERE {_KEY} IN ({_keys(person.records)})"
     )
-    for addresses, full_name, numbers in rows:
-        person.addresses |= {one for one in addresses if one and "@" in one}
+    for texts, full_name, numbers in rows:
+        for text in texts:
+            person.add_addresses(text)
         person.names |= {one for one in (full_name, *numbers) if one}
 
 
 def _without_shared(engine: Engine, tables: Tables, person: _Person, asked: str) -> None:
     """Take out the addresses that records of others have, but not the one that was asked for."""
-    others = sorted(person.addresses - {asked})
+    others = person.addresses.keys() - {asked}
     if not others:
         return
+    spelled = {one for address in others for one in person.addresses[address]}
+    shared: set[str] = set()
     for relation in _relations(tables, engine, PERSONS):
         rows = engine.rows(
-            f"SELECT DISTINCT unnest({relation.addresses}) FROM {relation.sql} "
-            f"WHERE list_has_any({relation.addresses}, [{', '.join(map(literal, others))}]) "
-            f"AND {_KEY} NOT IN ({_keys(person.records)})"
+            f"SELECT DISTINCT unnest({relation.texts}) FROM {relation.sql} "
+            f"WHERE {relation.with_one_of(spelled)} AND {_KEY} NOT IN ({_keys(person.records)})"
         )
-        shared = {address for (address,) in rows} & (person.addresses - {asked})
-        person.addresses -= shared
-        person.shared += len(shared)
+        shared |= {address for (text,) in rows for address in mailboxes(text)} & others
+    for address in shared:
+        del person.addresses[address]
+    person.shared = len(shared)
 
 
 def _with_linked(engine: Engine, tables: Tables, person: _Person) -> None:

@@ -1,5 +1,7 @@
 """The registry of all stores that may hold personal data, and of what holds none."""
 
+from crm_pipeline.erasure.enriched import NAMES as ENRICHED_NAMES
+from crm_pipeline.erasure.enriched import EnrichedStore, PurchasesStore
 from crm_pipeline.erasure.verified import NAMES as VERIFIED_NAMES
 from crm_pipeline.erasure.verified import DnsAnswersStore, VerifiedStore
 from crm_pipeline.kernel.clock import Clock, SystemClock
@@ -33,9 +35,11 @@ def stores(settings: Settings, database: Database | None, clock: Clock) -> tuple
     data = settings.data
     return (
         LandingStore(data, clock),
-        TablesStore(data, but=VERIFIED_NAMES),
+        TablesStore(data, but=(*VERIFIED_NAMES, *ENRICHED_NAMES)),
         DnsAnswersStore(data, database),
         VerifiedStore(settings, database, clock),
+        PurchasesStore(settings, database),
+        EnrichedStore(settings, database, clock),
         PublishedStore(data),
         SnapshotsStore(data),
         DatabaseStore(database),

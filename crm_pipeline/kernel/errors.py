@@ -156,11 +156,17 @@ class TooManyRejects(CrmError):
 
 
 class BudgetExhausted(CrmError):
-    """Our share of the vendor's call budget is spent; `wait_s` is the time until some is free again."""
+    """Our share of the vendor's call budget is spent.
 
-    def __init__(self, message: str, *, wait_s: float, cure: str = "") -> None:
+    Attributes:
+        wait_s: the time until some is free again.
+        limit: the name of the limit that is spent, where it is known.
+    """
+
+    def __init__(self, message: str, *, wait_s: float, cure: str = "", limit: str = "") -> None:
         super().__init__(message, cure=cure)
         self.wait_s = wait_s
+        self.limit = limit
 
 
 class VendorError(CrmError):
@@ -169,7 +175,10 @@ class VendorError(CrmError):
     Attributes:
         status: HTTP status, or None where there was no response.
         code: the vendor's own error code, or "".
+        was_sent: whether the request may have reached the vendor; False where it certainly did not.
     """
+
+    was_sent = True
 
     def __init__(
         self, message: str, *, status: int | None = None, code: str = "", cure: str = ""

@@ -7,6 +7,7 @@ declarations here; the code of a stage is in `stages/<stage>/`.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
 from crm_pipeline.model.table import Column
 from crm_pipeline.model.verified_tables import (
     CONTACT_POINTS,
@@ -57,7 +58,14 @@ VERIFIED = Stage(
     },
     adds_from=CONTACT_POINTS.name,
 )
-STAGES: tuple[Stage, ...] = (VERIFIED,)
+ENRICHED = Stage(
+    "enriched",
+    "Whom it is worth buying facts about, and what was bought, apart from what the CRMs say.",
+    (ENRICHMENT_WANTED, ENRICHMENTS),
+    reads=("contacts", "leads", "companies", "deals"),
+    reads_stages=(VERIFIED.name,),
+)
+STAGES: tuple[Stage, ...] = (VERIFIED, ENRICHED)
 """In the order in which they are built."""
 STAGE_TABLES: Mapping[str, StageTable] = {
     table.name: table for stage in STAGES for table in stage.tables

@@ -63,8 +63,9 @@ DERIVED: Mapping[str, tuple[str, ...]] = {
 }
 """Tables of schema crm that are derived from others when they are published, each with its sources."""
 CONTACTABLE = "contactable"
+CONTACTS_ENRICHED = "contacts_enriched"
 """The view of schema crm that lists whom one may write to."""
-NOT_OF_OBJECTS = frozenset({*DERIVED, *STAGE_TABLES, CONTACTABLE})
+NOT_OF_OBJECTS = frozenset({*DERIVED, *STAGE_TABLES, CONTACTABLE, CONTACTS_ENRICHED})
 """Names in schema crm beside those of the common model that no table of an object may have."""
 _COLUMN_TYPES = {
     "boolean": "BOOLEAN",

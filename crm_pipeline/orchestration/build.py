@@ -12,14 +12,15 @@ from collections.abc import Mapping
 import dagster as dg
 
 from crm_pipeline.configuration import load_settings
+from crm_pipeline.orchestration.enriched import enriched_assets
 from crm_pipeline.orchestration.freshness import freshness_sensor
-from crm_pipeline.orchestration.jobs import PUBLISH_JOB, all_jobs, refresh_name
+from crm_pipeline.orchestration.jobs import ENRICH_JOB, PUBLISH_JOB, all_jobs, refresh_name
 from crm_pipeline.orchestration.nightly import nightly_schedules
 from crm_pipeline.orchestration.normalized import normalized_assets
 from crm_pipeline.orchestration.published import published_assets
 from crm_pipeline.orchestration.raw import raw_assets
 from crm_pipeline.orchestration.resources import Workspace
-from crm_pipeline.orchestration.schedules import schedule_of
+from crm_pipeline.orchestration.schedules import enrich_schedules, schedule_of
 from crm_pipeline.orchestration.scrubbing import scrub_job, scrub_schedule
 from crm_pipeline.orchestration.sensors import partial_publish, sensor_of
 from crm_pipeline.orchestration.verified import verified_assets
@@ -52,6 +53,7 @@ def build_defs(
             *(asset for connection in connections for asset in raw_assets(connection)),
             *(asset for connection in connections for asset in normalized_assets(connection)),
             *verified_assets(connections),
+            *enriched_assets(connections),
             *published_assets(connections),
         ],
         jobs=[*jobs, scrubbing],
@@ -59,11 +61,14 @@ def build_defs(
             *(schedule_of(chosen, connection, job) for connection, job in refreshes),
             *nightly_schedules(chosen, by_name),
             scrub_schedule(chosen, scrubbing),
+            *enrich_schedules(chosen, by_name),
         ],
         sensors=[
             *(sensor_of(chosen, connection, job) for connection, job in refreshes),
             freshness_sensor(chosen, jobs[-1]),
-            partial_publish(chosen, [job for job in jobs if job.name != PUBLISH_JOB], jobs[-1]),
+            partial_publish(
+                chosen, [job for job in jobs if job.name not in {ENRICH_JOB, PUBLISH_JOB}], jobs[-1]
+            ),
         ],
         resources={RESOURCE: Workspace(chosen), **(overrides or {})},
         executor=dg.in_process_executor,

@@ -5,14 +5,17 @@ beside it. Refused data show as a failed check and a failed step, and the previo
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import dagster as dg
 
 from crm_pipeline.connectors.upkeep import span
+from crm_pipeline.contracts import RuleResult
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch
 from crm_pipeline.model.schema_changes import FieldChange
+from crm_pipeline.orchestration.failing_cases import failing_cases
 from crm_pipeline.stages.normalized import Normalized
 from crm_pipeline.stages.published import NOTE, Finding
 from crm_pipeline.stages.raw import (
@@ -231,8 +234,8 @@ def normalized_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             CONTRACT,
             asset=key,
-            description="Every rule of the table's contract, judged on the staged version before "
-            "its commit. A broken rule of severity error keeps the current version.",
+            description="Every rule of the table's contract and of the contracts in contracts/, judged on all rows of "
+            "the staged version before its commit. A broken rule of policy block keeps the current version.",
         ),
         dg.AssetCheckSpec(
             ABSENCE,
@@ -252,7 +255,10 @@ def normalized_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
 def normalized_results(done: Normalized) -> list[dg.AssetCheckResult]:
     """Show the contract's result for the current version; broken rules of severity warning are listed."""
     broken = done.warnings
-    lines = [(r.rule, r.severity, r.failures, list(r.examples)) for r in broken]
+    notes = [r for r in done.results if r.severity == "note" and r.failures]
+    described = [
+        replace(r, rule=f"{each.object}: {r.rule}") for each in done.described for r in each.broken
+    ]
     return [
         dg.AssetCheckResult(
             check_name=CONTRACT,
@@ -262,7 +268,9 @@ def normalized_results(done: Normalized) -> list[dg.AssetCheckResult]:
             metadata={
                 "rules": len(done.results),
                 "rows_breaking_rules": sum(r.failures for r in broken),
-                **({"broken": _table(lines)} if lines else {}),
+                **({"broken": failing_cases((*broken, *notes))} if broken or notes else {}),
+                # Vendors' descriptions are often wrong, so what breaks them does not fail the check.
+                **({"unlike_described": failing_cases(described)} if described else {}),
             },
         ),
         _lists(done),
@@ -333,11 +341,12 @@ def published_result(
     ]
     broken = [finding for finding in checked if finding.failures]
     lines = [
-        (
+        RuleResult(
             f"{finding.connection}: {finding.rule}",
             finding.severity,
             finding.failures,
-            list(finding.examples),
+            tuple(finding.examples),
+            "warn",
         )
         for finding in broken
     ]
@@ -347,25 +356,18 @@ def published_result(
         passed=not broken,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{len(checked) - len(broken)} of {len(checked)} rules hold.",
-        metadata={"rules": len(checked), **({"broken": _table(lines)} if lines else {})},
+        metadata={"rules": len(checked), **({"broken": failing_cases(lines)} if lines else {})},
     )
 
 
 def contract_refused(error: ContractError) -> dg.AssetCheckResult:
     """Show why a version was not committed: rules, counts and keys, never values."""
-    lines = [(rule, "error", rows, keys) for rule, rows, keys in error.failures]
+    lines = [
+        RuleResult(rule, "error", rows, tuple(keys), "block") for rule, rows, keys in error.failures
+    ]
     return dg.AssetCheckResult(
         check_name=CONTRACT,
         passed=False,
         description=error.message,
-        metadata={"broken": _table(lines), "cure": error.cure},
+        metadata={"broken": failing_cases(lines), "cure": error.cure},
     )
-
-
-def _table(lines: Iterable[tuple[str, str, int, list[str]]]) -> dg.MetadataValue:
-    head = "| rule | severity | rows | such as |\n| --- | --- | --- | --- |"
-    body = [
-        f"| {rule} | {severity} | {rows:,} | {', '.join(keys)} |"
-        for rule, severity, rows, keys in lines
-    ]
-    return dg.MetadataValue.md("\n".join([head, *body]).replace("\\|", "|"))

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.kernel.clock import Month
+from crm_pipeline.orchestration.enriched import BUY_TAG
 from crm_pipeline.orchestration.normalized import normalized_key, normalized_tables
 from crm_pipeline.orchestration.partitions import is_snapshot, range_tags
 from crm_pipeline.orchestration.published import published_key, published_tables
@@ -21,6 +22,7 @@ from crm_pipeline.settings import Connection, Settings
 CONNECTION_TAG = "crm/connection"
 LEFT_OUT_TAG = "crm/left_out"
 PUBLISH_JOB = "publish"
+ENRICH_JOB = "enrich"
 Job = Any
 """What `define_asset_job` returns; Dagster does not export its class."""
 
@@ -47,7 +49,8 @@ def all_jobs(settings: Settings) -> list[Job]:
         jobs += [backfill_job(settings, connection), refresh_job(settings, connection)]
         if monthly_objects(connection):
             jobs.append(nightly_job(settings, connection))
-    return [*jobs, publish_job(settings)]
+    buying = [enrich_job(settings)] if settings.enrichment.provider else []
+    return [*jobs, *buying, publish_job(settings)]
 
 
 def backfill_job(settings: Settings, connection: Connection) -> Job:
@@ -100,6 +103,19 @@ def publish_job(settings: Settings) -> Job:
         PUBLISH_JOB,
         selection=dg.AssetSelection.assets(*stage_keys(), *map(published_key, tables)),
         description="Verify what is new, and build data/crm.duckdb and data/published/ from the current release.",
+        executor_def=dg.in_process_executor,
+    )
+
+
+def enrich_job(settings: Settings) -> Job:
+    """Return the job that buys facts about wanted persons, within the budgets, and publishes."""
+    tables = published_tables(settings.connections.values())
+    return dg.define_asset_job(
+        ENRICH_JOB,
+        selection=dg.AssetSelection.assets(*stage_keys(), *map(published_key, tables)),
+        description="Buy facts about the persons that `enrichment` in connections.yaml wants, within the budgets of "
+        "the provider, and publish. Nobody is bought twice. Other jobs buy nothing.",
+        tags={BUY_TAG: "yes"},
         executor_def=dg.in_process_executor,
     )
 

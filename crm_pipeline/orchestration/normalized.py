@@ -62,13 +62,23 @@ def _normalized_asset(
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         vendor = connector(connection.vendor)
         crm.progress(f"normalize {table}")(0, None)
+        for fault in crm.contract_faults():
+            context.log.warning(fault)
         try:
             with as_failure(context.log.error, but=(ContractError,)), crm.engine() as engine:
                 limit = crm.settings.quarantine
                 maps, keys = vendor.mapping, vendor.keys
-                guard = DriftGuard(crm.drift, crm.settings.drift)
                 done = normalize(
-                    connection, table, crm.landing, crm.tables, maps, engine, keys, limit, guard
+                    connection,
+                    table,
+                    crm.landing,
+                    crm.tables,
+                    maps,
+                    engine,
+                    keys,
+                    limit=limit,
+                    guard=DriftGuard(crm.drift, crm.settings.drift),
+                    contracts=crm.contracts,
                 )
                 shown = preview(engine, done.version) if done.changed and done.version else []
         except ContractError as error:

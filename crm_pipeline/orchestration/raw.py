@@ -30,6 +30,7 @@ from crm_pipeline.stages.raw import (
     note_account,
     note_changes,
     outstanding_text,
+    prove_renames,
 )
 from crm_pipeline.store.landing.outstanding import outstanding
 from crm_pipeline.store.landing.tombstones import Tombstones
@@ -115,6 +116,8 @@ def _extracted(
     try:
         with crm.account(connection.name) as account:
             note_account(account, crm.landing)
+            keeps_out = obj.keeps_out or Tombstones.at(crm.landing.root)
+            key = crm.hash_key if keeps_out else None
             before = crm.landing.latest_schema(connection.name, obj.name)
             done = extract(
                 account,
@@ -123,11 +126,12 @@ def _extracted(
                 mode=_mode(run),
                 landing=crm.landing,
                 on_progress=on_progress,
-                key=crm.hash_key if obj.keeps_out or Tombstones.at(crm.landing.root) else None,
+                key=key,
             )
             note_changes(
                 crm.landing, crm.drift, crm.settings.drift, connection.name, obj.name, before=before
             )
+            prove_renames(account, obj, crm.landing, crm.drift, key)
     except Exception as error:
         crm.looks.failed(connection.name, obj.name, error, run=run.run_id)
         raise

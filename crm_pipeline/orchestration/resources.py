@@ -12,12 +12,17 @@ import structlog
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.upkeep import stated_limit
+from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.clock import Clock, SystemClock
+from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
+from crm_pipeline.model.stages import ENRICHED
 from crm_pipeline.orchestration.partitions import is_snapshot
 from crm_pipeline.orchestration.remarks import remarks_at
+from crm_pipeline.providers import as_enricher, opened_provider
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import Connection, Settings
-from crm_pipeline.stages.normalized import tables_for
+from crm_pipeline.stages.enriched import Bought, Enriched, buy, candidates, shop_of
+from crm_pipeline.stages.normalized import contract_names, tables_for
 from crm_pipeline.stages.published import ApiAccounts
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.stages.verified import Verifiers
@@ -29,6 +34,7 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness, freshness_of
 from crm_pipeline.store.landing.looks import Looks
 from crm_pipeline.store.postgres.database import running_database
+from crm_pipeline.store.purchases import PurchaseLedger, Spending
 from crm_pipeline.store.quarantine import Quarantine, Quarantined
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
@@ -70,6 +76,20 @@ class Workspace:
         # All steps of a connection share one budget of retries: after a few steps against a host that is
         # down the others fail at once.
         self._patience: dict[str, RetryPolicy] = {}
+
+    @property
+    def contracts(self) -> ContractFolder:
+        """The user's contracts and policies, read when they are asked for."""
+        return ContractFolder(self.settings.root, self.settings.policies)
+
+    def contract_faults(self) -> list[str]:
+        """Return what is wrong with the names that contracts and policies are for."""
+        if not (self.contracts.files or self.contracts.policies):
+            return []
+        connections = self.settings.connections.values()
+        maps = {c.vendor: connector(c.vendor).mapping for c in connections}
+        names = contract_names(connections, maps)
+        return [str(fault) for fault in self.contracts.strangers(names)]
 
     @contextmanager
     def account(self, connection: str) -> Iterator[Account]:
@@ -121,6 +141,44 @@ class Workspace:
             return
         with running_database(self.settings) as database:
             yield library_verifiers(chosen, self.clock, database)
+
+    @contextmanager
+    def ledger(self) -> Iterator[PurchaseLedger]:
+        """Open the ledger of purchases.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached.
+        """
+        with running_database(self.settings) as database:
+            yield PurchaseLedger(database)
+
+    @property
+    def has_bought(self) -> bool:
+        """Whether anything was bought before, so that the tables have to follow the ledger."""
+        name = ENRICHED.stored_name(ENRICHMENTS.name)
+        return name in self.tables.current().tables
+
+    def buy(self, run: str, wanted: Enriched) -> tuple[Bought, Spending]:
+        """Buy facts about the wanted persons within the budget; return what was bought and what was spent.
+
+        Raises:
+            ConfigError: the provider sells no facts.
+            SecretMissing: its key is not set.
+            VendorError: the provider refuses the account.
+        """
+        choices = self.settings.enrichment
+        with (
+            running_database(self.settings) as database,
+            opened_provider(
+                self.settings, choices.provider, database, clock=self.clock
+            ) as opened_account,
+            self.engine() as engine,
+        ):
+            ledger = PurchaseLedger(database)
+            shop = shop_of(self.settings, as_enricher(opened_account), ledger, run, self.clock)
+            bought = buy(shop, candidates(engine, wanted.versions[ENRICHMENT_WANTED.name]))
+            now, renews_on = self.clock.now(), shop.budget.renews_on
+            return bought, ledger.spending(shop.provider, run, now, renews_on)
 
     def _settle(self) -> None:
         """Set the configured permissions: no command of ours may have started this process."""

@@ -13,11 +13,13 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.kernel.clock import Clock, Month, SystemClock
-from crm_pipeline.model.stages import VERIFIED
+from crm_pipeline.model.stages import ENRICHED, VERIFIED
 from crm_pipeline.model.verified_tables import EMAIL, PHONE
 from crm_pipeline.orchestration.build import RESOURCE, build_defs
+from crm_pipeline.orchestration.enriched import PURCHASES
 from crm_pipeline.orchestration.instance import quick_events
 from crm_pipeline.orchestration.jobs import (
+    ENRICH_JOB,
     PUBLISH_JOB,
     backfill_name,
     narrowed,
@@ -54,6 +56,7 @@ class RunSummary:
         landed: records landed per object.
         rows: rows per table of schema `crm`; only tables of a publish that wrote something.
         judged: values that were judged, by kind.
+        bought: what a run that buys has bought, by the name of the number.
         changed: keys of the assets that changed.
         partial: where the history of an object begins, for objects that were read in part only.
         missing: records of an object that are missing because they cannot be read.
@@ -67,6 +70,7 @@ class RunSummary:
     calls: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     judged: Mapping[str, int] = field(default_factory=dict)
+    bought: Mapping[str, int] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     partial: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[str, int] = field(default_factory=dict)
@@ -160,6 +164,18 @@ def run_publish(
     return _run(crm, PUBLISH_JOB, {}, instance)
 
 
+def run_enrich(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    *,
+    on_step: StepCallback | None = None,
+    clock: Clock | None = None,
+) -> RunSummary:
+    """Buy facts about wanted persons within the budgets, and publish; no CRM is read."""
+    crm = Workspace(settings, clock=clock, on_step=on_step)
+    return _run(crm, ENRICH_JOB, {}, instance)
+
+
 def _run(
     crm: Workspace,
     name: str,
@@ -204,6 +220,7 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
     partial: dict[str, str] = {}
     missing: dict[str, int] = {}
     judged: dict[str, int] = {}
+    bought: dict[str, int] = {}
     changed: set[str] = set()
     for event in result.get_asset_materialization_events():
         key = event.step_materialization_data.materialization.asset_key
@@ -220,6 +237,10 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
         elif key.path[1] == VERIFIED.name:
             counts = {k: metadata.get(f"{k}_values_judged") for k in (EMAIL, PHONE)}
             judged |= {k: _number(count) for k, count in counts.items() if count is not None}
+        elif key.path[1] == ENRICHED.name and "credits_spent" in metadata:
+            bought |= {
+                k: int(v) for k, v in metadata.items() if isinstance(v, int) and k in PURCHASES
+            }
         elif key.path[1] == "published" and "dagster/row_count" in metadata:
             rows[key.path[-1]] = _number(metadata["dagster/row_count"])
     return RunSummary(
@@ -230,6 +251,7 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
         calls=sum(calls.values()),
         rows=rows,
         judged=judged,
+        bought=bought,
         changed=tuple(sorted(changed)),
         partial=partial,
         missing=missing,

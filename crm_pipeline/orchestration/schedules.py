@@ -3,6 +3,7 @@
 They read what the sensor cannot see, such as changed snapshots.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import dagster as dg
@@ -11,7 +12,7 @@ from crm_pipeline.connectors.upkeep import Pace
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.orchestration.activity import activity_of
 from crm_pipeline.orchestration.decision import left_out, not_due
-from crm_pipeline.orchestration.jobs import Job, refresh_request
+from crm_pipeline.orchestration.jobs import ENRICH_JOB, Job, refresh_request
 from crm_pipeline.orchestration.partitions import touched_months
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, Settings
@@ -41,6 +42,29 @@ def schedule_of(settings: Settings, connection: Connection, refresh: Job) -> dg.
         return requested(crm, connection, context.instance)
 
     return due
+
+
+def enrich_schedules(settings: Settings, jobs: Mapping[str, Job]) -> list[dg.ScheduleDefinition]:
+    """Return the schedule that buys every day; none where nothing is bought.
+
+    It runs by itself only where `enrichment` says so: money is spent.
+    """
+    if ENRICH_JOB not in jobs:
+        return []
+    is_on = settings.is_automatic and settings.enrichment.is_automatic
+    return [
+        dg.ScheduleDefinition(
+            name="enrich_daily",
+            job=jobs[ENRICH_JOB],
+            cron_schedule="30 4 * * *",
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.RUNNING
+            if is_on
+            else dg.DefaultScheduleStatus.STOPPED,
+            description="Buy facts about wanted persons once a day, within the provider's budgets. On with "
+            "`enrichment: {automatic: true}` and CRM_AUTOMATION=on.",
+        )
+    ]
 
 
 def requested(

@@ -57,6 +57,7 @@ def verified_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefiniti
                     choices,
                     wanted=_wanted(connections),
                     now=crm.clock.now(),
+                    contracts=crm.contracts,
                 )
                 shown = {k: samples(engine, done, k) for k in done.judged} if done.changed else {}
         except ContractError as error:

@@ -2,5 +2,6 @@
 
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.ratelimit.limits import Limit
+from crm_pipeline.ratelimit.reservation import NotNow, Reservation
 
-__all__ = ["Limit", "RateLimiter"]
+__all__ = ["Limit", "NotNow", "RateLimiter", "Reservation"]

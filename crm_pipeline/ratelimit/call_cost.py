@@ -32,7 +32,7 @@ def costs_of(group: str, limits: Sequence[Limit], cost: int | Mapping[str, int])
             raise ConfigError(
                 f"a call that costs {amount} can never pass the limit '{limit.name}' of group"
                 f" '{group}', which allows {limit.calls}.",
-                cure="Raise the connection's `share` in connections.yaml.",
+                cure=f"Raise {limit.raised_by}.",
             )
     return costs
 
@@ -49,7 +49,7 @@ def require_countable(group: str, limits: Sequence[Limit]) -> None:
             raise ConfigError(
                 f"the limit '{limit.name}' of group '{group}' allows {limit.calls} {limit.unit} in"
                 f" {limit.period_s} s; both must be positive, and its name unique.",
-                cure="Correct the connection's `share` in connections.yaml.",
+                cure=f"Correct {limit.raised_by}.",
             )
         if limit.resets and not is_time_zone(limit.resets):
             raise ConfigError(
@@ -57,9 +57,15 @@ def require_countable(group: str, limits: Sequence[Limit]) -> None:
                 f" '{limit.resets}', which is no time zone.",
                 cure="Name it as the IANA does, for instance Europe/Berlin or UTC.",
             )
-        if limit.resets and limit.kind != "daily":
+        if limit.resets and not limit.refuses:
             raise ConfigError(
                 f"the limit '{limit.name}' of group '{group}' is {limit.kind} and resets at"
-                " midnight; only a daily limit does.",
+                " midnight; only daily and monthly limits do.",
                 cure="Make its kind 'daily', or leave `resets` empty.",
+            )
+        if limit.kind == "monthly" and not (limit.resets and 1 <= limit.renews_on <= 31):
+            raise ConfigError(
+                f"the limit '{limit.name}' of group '{group}' is monthly, and renews on day"
+                f" {limit.renews_on} in the zone '{limit.resets}'; a day from 1 to 31 and a zone are needed.",
+                cure="Name the day and the zone in which the amount is whole again.",
             )

@@ -78,7 +78,7 @@ class Report:
     Attributes:
         lease: id of its lease.
         member: the connection that it asks for.
-        replied: `(seconds ago, costs)` of calls that ended.
+        replied: `(seconds ago, costs)` of calls that ended, as they turned out.
         kept: costs that it still holds.
         readings: of the vendor's own counters.
     """
@@ -98,11 +98,13 @@ class Wants:
         need: the least that the caller can go on with.
         wish: the most that it would take.
         waiting: the sum that all its callers wait for.
+        is_patient: whether the caller waits where it gets nothing now.
     """
 
     need: Amounts
     wish: Amounts
     waiting: Amounts
+    is_patient: bool = True
 
 
 def apply_report(
@@ -156,12 +158,14 @@ def _enter_demand(
     """Enter what was requested, and the verdict on it."""
     limit, ledger, now_ms = account
     need = wants.need[index]
-    if limit.kind == "daily":
+    if limit.refuses:
         if need:
             ledger.seen[report.member] = now_ms
         return
     if not need and report.lease not in ledger.demands:
         return
+    if not wants.is_patient and not any(verdict.granted):
+        return  # nobody waits for it, so nothing is kept for it
     demand = ledger.demands.setdefault(report.lease, Demand(report.member, now_ms))
     waited_ms = dict(verdict.waits).get(index, 0.0)
     demand.enter_verdict(now_ms, need, wants.waiting[index], verdict.granted[index], waited_ms)
@@ -223,7 +227,7 @@ def _in_proportion(wants: Wants, rooms: Sequence[int]) -> Amounts:
 
 def _is_probe_due(request: Request) -> bool:
     limit, ledger, need = request.limit, request.ledger, request.need
-    if not need or limit.kind != "daily" or not ledger.vendor:
+    if not need or not limit.refuses or not ledger.vendor:
         return False
     is_the_vendors = ledger.vendor_used() + ledger.leased + need > ledger.allowed(limit)
     is_time = ledger.vendor.at_ms + PROBE_MS <= request.now_ms
@@ -232,7 +236,7 @@ def _is_probe_due(request: Request) -> bool:
 
 def _refused(request: Request, headroom: Headroom) -> Refusal | None:
     limit, ledger = request.limit, request.ledger
-    if limit.kind != "daily":
+    if not limit.refuses:
         return None
     # Leased permits may come back unused; where they would be enough, the caller waits for them.
     if headroom_of(replace(request, ledger=replace(ledger, leases={}))).available >= request.need:

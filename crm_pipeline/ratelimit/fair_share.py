@@ -1,7 +1,7 @@
 """Divide a limit among the members of a group: equal shares for members that want more than there is.
 
 A member gets what the others leave. What another member uses or would use is reserved for it, up to the level
-at which all shares together fill the limit; the rest is available at once. Of a daily limit every known member is
+at which all shares together fill the limit; the rest is available at once. Of a limit that refuses every known member is
 assumed to want its whole share.
 """
 
@@ -68,7 +68,7 @@ def headroom_of(request: Request) -> Headroom:
     """Return what a member may take."""
     limit, ledger = request.limit, request.ledger
     allowed = ledger.allowed(limit)
-    if limit.kind != "daily":
+    if not limit.refuses:
         # A call that costs more than the vendor's limit goes out, because waiting would never end.
         allowed = max(allowed, request.need)
     free = allowed - ledger.used(limit) - ledger.leased
@@ -89,7 +89,7 @@ def headroom_of(request: Request) -> Headroom:
 def demands_of_others(request: Request) -> list[MemberDemand]:
     """Return what the other members use and want."""
     limit, ledger = request.limit, request.ledger
-    if limit.kind == "daily":
+    if limit.refuses:
         others = sorted(ledger.seen.keys() - {request.member})
         return [MemberDemand(name, ledger.use_of(name), math.inf) for name in others]
     others = sorted({demand.member for demand in ledger.demands.values()} - {request.member})

@@ -60,7 +60,7 @@ class Ledger:
         total: cost spent of all time.
         vendor: the vendor's own counter.
         demands: by lease id, for limits that are waited for.
-        seen: member -> its last request, for a daily limit.
+        seen: member -> its last request, for a limit that refuses.
     """
 
     spent: dict[str, dict[int, int]] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class Ledger:
 
     def foreign(self, limit: Limit) -> int:
         """Return the cost of calls that others made, by the vendor's counter."""
-        if limit.kind == "daily":
+        if limit.refuses:
             return max(0, self.vendor_used() - self.own)
         return self.vendor.foreign if self.vendor else 0
 
@@ -128,7 +128,7 @@ class Ledger:
             if member in {None, name}
             for slot_ms, cost in entries.items()
         ]
-        if member is None and limit.kind != "daily" and self.vendor and self.vendor.foreign:
+        if member is None and not limit.refuses and self.vendor and self.vendor.foreign:
             expirations.append((self.vendor.at_ms + period_ms(limit), self.vendor.foreign))
         return sorted(expirations)
 
@@ -150,7 +150,7 @@ class Ledger:
         """Enter a reading of the vendor's own counter; our own calls must be entered before."""
         foreign = max(0, used - self.own - self.leased)
         before = self.vendor
-        if before and limit.kind != "daily" and foreign < before.foreign:
+        if before and not limit.refuses and foreign < before.foreign:
             # Responses overtake each other, and the vendor has not yet seen all the calls that we hold.
             is_later = at_ms >= before.at_ms + period_ms(limit) // _STEADY_PART
             if not is_later:
@@ -195,9 +195,12 @@ class Ledger:
         if self.vendor is None:
             return
         age_ms = abs(now_ms - self.vendor.at_ms)
-        if age_ms > DAY_MS or (limit.resets and self.vendor.at_ms < last_reset_ms(limit, now_ms)):
+        lasting_ms = period_ms(limit) if limit.kind == "monthly" else DAY_MS
+        if age_ms > lasting_ms or (
+            limit.resets and self.vendor.at_ms < last_reset_ms(limit, now_ms)
+        ):
             self.vendor = None
-        elif limit.kind != "daily" and age_ms >= period_ms(limit):
+        elif not limit.refuses and age_ms >= period_ms(limit):
             self.vendor = replace(self.vendor, foreign=0)
 
 

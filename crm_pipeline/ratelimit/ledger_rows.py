@@ -13,7 +13,7 @@ from crm_pipeline.ratelimit.limits import Limit
 
 # The clock is read outside the inner query: inside it would be read before the wait for the lock.
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-_COLUMNS = "group_name, limit_name, kind, calls, period_s, resets, unit, state"
+_COLUMNS = "group_name, limit_name, kind, calls, period_s, resets, unit, renews_on, state"
 _HELD = """
 WITH held AS MATERIALIZED (
     SELECT {columns} FROM crm_state.gate WHERE {which} ORDER BY limit_name FOR UPDATE
@@ -25,11 +25,12 @@ _LOCKED = "SET LOCAL synchronous_commit = off;" + _HELD.format(
 )
 _LOCKED_GROUP = _HELD.format(columns=_COLUMNS, now=_NOW, which="group_name = %s")
 _MISSING = """
-INSERT INTO crm_state.gate (group_name, limit_name, kind, calls, period_s, resets, unit, state)
-VALUES (%s, %s, %s, %s, %s, %s, %s, '{}') ON CONFLICT DO NOTHING
+INSERT INTO crm_state.gate (group_name, limit_name, kind, calls, period_s, resets, unit, renews_on, state)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, '{}') ON CONFLICT DO NOTHING
 """
 _WRITE = """
-UPDATE crm_state.gate SET kind = %s, calls = %s, period_s = %s, resets = %s, unit = %s, state = %s
+UPDATE crm_state.gate
+SET kind = %s, calls = %s, period_s = %s, resets = %s, unit = %s, renews_on = %s, state = %s
 WHERE group_name = %s AND limit_name = %s
 """
 _READ = f"""
@@ -87,15 +88,24 @@ class Rows:
         return [_row(values) for values in self._cursor.fetchall()]
 
 
-def _shape(limit: Limit) -> tuple[str, int, float, str, str]:
-    return limit.kind, limit.calls, limit.period_s, limit.resets, limit.unit
+def _shape(limit: Limit) -> tuple[str, int, float, str, str, int]:
+    return (
+        *(limit.kind, limit.calls, limit.period_s, limit.resets, limit.unit),
+        limit.renews_on,
+    )
 
 
 def _row(values: Sequence[Any]) -> Row:
-    group, name, kind, calls, period_s, resets, unit, state, now_ms = values
+    group, name, kind, calls, period_s, resets, unit, renews_on, state, now_ms = values
     ledger, lost = sound_ledger(state)
     limit, mended = sound_limit(
-        name, kind, calls=calls, period_s=period_s, resets=resets, unit=unit
+        name,
+        kind,
+        calls=calls,
+        period_s=period_s,
+        resets=resets,
+        unit=unit,
+        renews_on=renews_on,
     )
     warn(group, name, [*lost, *mended])
     return Row(group, limit, ledger, int(now_ms))

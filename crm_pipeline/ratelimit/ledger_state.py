@@ -86,7 +86,14 @@ def sound_ledger(state: object) -> tuple[Ledger, list[str]]:
 
 
 def sound_limit(
-    name: str, kind: str, *, calls: int, period_s: float, resets: str, unit: str
+    name: str,
+    kind: str,
+    *,
+    calls: int,
+    period_s: float,
+    resets: str,
+    unit: str,
+    renews_on: int = 1,
 ) -> tuple[Limit, list[str]]:
     """Return the limit of a row, and the names of the columns that could not be true and were replaced."""
     lost = []
@@ -99,10 +106,15 @@ def sound_limit(
     if not math.isfinite(period_s) or not 0 < period_s <= _LONGEST_S:
         lost.append("period_s")
         period_s = DAY_MS / 1000
-    if resets and not (sound_kind == "daily" and is_time_zone(resets)):
+    is_monthly = sound_kind == "monthly"
+    has_zone = sound_kind in {"daily", "monthly"} and is_time_zone(resets)
+    if (resets or is_monthly) and not has_zone:
         lost.append("resets")
-        resets = ""
-    return Limit(name, calls, period_s, sound_kind, resets, unit), lost
+        resets = "UTC" if is_monthly else ""
+    if not 1 <= renews_on <= 31:
+        lost.append("renews_on")
+        renews_on = 1
+    return Limit(name, calls, period_s, sound_kind, resets, unit, renews_on), lost
 
 
 def warn(group: str, limit: str, lost: list[str]) -> None:

@@ -19,7 +19,7 @@ class LimitStatus:
     Attributes:
         group: limit group.
         name: of the limit.
-        kind: `rolling`, `daily` or `concurrency`.
+        kind: `rolling`, `daily`, `monthly` or `concurrency`.
         used: the cost that counts now, in `unit`: ours, and what the vendor counts beyond that.
         counted: ours alone.
         under_way: permits on lease, in use or taken in advance.
@@ -31,6 +31,7 @@ class LimitStatus:
         period_s: length of the window.
         resets: the zone at whose midnight the amount resets; "" for a rolling window.
         members: the cost that counts for each member of the group, permits under way included.
+        renews_on: the day of the month on which a monthly amount is whole again.
     """
 
     group: str
@@ -47,6 +48,7 @@ class LimitStatus:
     period_s: float
     resets: str
     members: Mapping[str, int]
+    renews_on: int = 1
 
     @property
     def left(self) -> int:
@@ -82,6 +84,7 @@ def status_of(row: Row) -> LimitStatus:
         period_s=row.limit.period_s,
         resets=row.limit.resets,
         members={member: ledger.use_of(member) for member in sorted(members)},
+        renews_on=row.limit.renews_on,
     )
 
 
@@ -122,7 +125,7 @@ def exhausted(
     """Return the error that says why a limit refuses and when to try again."""
     counts = (
         f"{refusal.used:,} of {refusal.allowed:,} {limit.unit}"
-        f" {window_words(limit.period_s, limit.resets)}"
+        f" {window_words(limit.period_s, limit.resets, _renewal(limit))}"
     )
     vendor, intro = "", "it said" if refusal.is_by_vendor else "the vendor's own counter:"
     if state.vendor_ceiling:
@@ -140,11 +143,12 @@ def exhausted(
     again = datetime.fromtimestamp(now.timestamp() + refusal.wait_s, UTC)
     asked = ", when the vendor is asked again" if refusal.is_by_vendor and not limit.resets else ""
     return BudgetExhausted(
-        f"the daily limit '{limit.name}' of group '{state.group}' is spent{by}:"
+        f"the {limit.kind} limit '{limit.name}' of group '{state.group}' is spent{by}:"
         f" {counts}{vendor}{ours}{rest}.",
         wait_s=refusal.wait_s,
-        cure=f"Try again at {again:%Y-%m-%d %H:%M} UTC{asked}: {return_words(limit)}. Or raise the"
-        f" connection's `share` in connections.yaml.{reset}",
+        limit=limit.name,
+        cure=f"Try again at {again:%Y-%m-%d %H:%M} UTC{asked}: {return_words(limit)}. Or raise"
+        f" {limit.raised_by}.{reset}",
     )
 
 
@@ -157,18 +161,26 @@ def reset_words(member: str) -> str:
 
 
 def return_words(limit: Limit | LimitStatus) -> str:
-    """Say when the spent amount of a daily limit becomes available again."""
+    """Say when the spent amount of a limit that refuses becomes available again."""
+    if renews_on := _renewal(limit):
+        return f"the whole amount comes back on day {renews_on} of the month, at midnight in {limit.resets}"
     if limit.resets:
         return f"the whole amount comes back at midnight in {limit.resets}"
     age = "24 hours" if limit.period_s == _DAY_S else _duration(limit.period_s)
     return f"{limit.unit} come back one by one as they get {age} old, not at midnight"
 
 
-def window_words(period_s: float, resets: str) -> str:
-    """Say which period a limit counts."""
+def window_words(period_s: float, resets: str, renews_on: int = 0) -> str:
+    """Say which period a limit counts; `renews_on` is the day of the month of a monthly one."""
+    if renews_on:
+        return f"since day {renews_on} of the month in {resets}"
     if resets:
         return f"since midnight in {resets}"
     return f"in the last {'24 hours' if period_s == _DAY_S else _duration(period_s)}"
+
+
+def _renewal(limit: Limit | LimitStatus) -> int:
+    return limit.renews_on if limit.kind == "monthly" else 0
 
 
 def _duration(seconds: float) -> str:

@@ -33,15 +33,17 @@ from crm_pipeline.ratelimit.limit_status import (
 )
 from crm_pipeline.ratelimit.limits import Limit, is_countable
 from crm_pipeline.ratelimit.permit_pool import Delta, PermitPool
+from crm_pipeline.ratelimit.reservation import NotNow, Reservation, not_now
 from crm_pipeline.ratelimit.usage import DayUsage, UsageCounts
 from crm_pipeline.ratelimit.vendor_counters import VendorCounters
 from crm_pipeline.store.postgres.database import Database
 
-__all__ = ["LimitStatus", "RateLimiter"]
+__all__ = ["LimitStatus", "NotNow", "RateLimiter", "Reservation"]
 
 _RENEWED_AFTER_S = LEASE_MS / 4000
 _LOOKED_AFTER_S = 0.25
 _WRITTEN_AFTER_S = 1.0
+_TRIES = 4  # another thread may take what was granted to one that does not wait
 
 
 class RateLimiter:
@@ -90,22 +92,70 @@ class RateLimiter:
             member: the connection that asks; by default the group itself.
 
         Raises:
-            BudgetExhausted: a daily limit is spent; `wait_s` says when to try again.
+            BudgetExhausted: a daily or monthly limit is spent; `wait_s` says when to try again.
             ConfigError: a limit is not positive, or the call costs more than a limit allows.
         """
+        with self.reserve(group, limits, cost, member=member) as reservation:
+            yield reservation.waited_s
+
+    @contextlib.contextmanager
+    def reserve(
+        self,
+        group: str,
+        limits: Sequence[Limit],
+        most: int | Mapping[str, int] = 1,
+        *,
+        member: str = "",
+    ) -> Iterator[Reservation]:
+        """Wait as `permit` does, for a call whose cost is known only after its reply.
+
+        The most that it may cost is held. `Reservation.settle` says what it did cost, inside the `with`; the
+        rest goes back to the others. A call that is not settled costs the most, and so does one whose process
+        dies.
+
+        Args:
+            group: as for `permit`.
+            limits: as for `permit`.
+            most: the most that the call may cost, as `cost` of `permit`.
+            member: as for `permit`.
+
+        Raises:
+            BudgetExhausted: as for `permit`.
+            ConfigError: as for `permit`.
+        """
         pool = self._pool(group, member, tuple(limits))
-        costs = costs_of(group, pool.limits, cost)
-        if not any(costs):
-            yield 0.0
+        costs = costs_of(group, pool.limits, most)
+        reservation = Reservation(pool.limits, costs)
+        if any(costs):
+            reservation.waited_s = self._acquire(pool, costs)
+        with self._held(pool, reservation):
+            yield reservation
+
+    @contextlib.contextmanager
+    def try_reserve(
+        self,
+        group: str,
+        limits: Sequence[Limit],
+        most: int | Mapping[str, int] = 1,
+        *,
+        member: str = "",
+    ) -> Iterator[Reservation | NotNow]:
+        """Reserve as `reserve` does if it is possible at once, and yield `NotNow` instead of waiting or raising.
+
+        Nothing is kept for a caller that gets `NotNow`: those that wait go first.
+
+        Raises:
+            ConfigError: as for `permit`.
+        """
+        pool = self._pool(group, member, tuple(limits))
+        costs = costs_of(group, pool.limits, most)
+        not_now = self._try_acquire(pool, costs) if any(costs) else None
+        if not_now:
+            yield not_now
             return
-        waited_s = self._acquire(pool, costs)
-        process = os.getpid()
-        try:
-            yield waited_s
-        finally:
-            # A child process forked inside the block must not give back the parent's permit.
-            if process == os.getpid() and pool.reply(costs, time.monotonic()):
-                self._flusher.wake()
+        reservation = Reservation(pool.limits, costs)
+        with self._held(pool, reservation):
+            yield reservation
 
     def observe(self, group: str, name: str, used: int, allowed: int, *, member: str = "") -> None:
         """Enter the vendor's own counter, which overrules ours where it is higher.
@@ -161,12 +211,12 @@ class RateLimiter:
             self._flusher.wake()
 
     def remaining(self, group: str, limits: Sequence[Limit], *, member: str = "") -> int | None:
-        """Return what a member may still take of the daily limits among these; None if there are none.
+        """Return what a member may still take of the daily and monthly limits among these; None if there are none.
 
         It is in the limit's unit, and the least of several limits: our share or the vendor's own limit,
         less what is used, and less what is reserved for the other members of the group.
         """
-        shapes = {limit.name: limit for limit in limits if limit.kind == "daily"}
+        shapes = {limit.name: limit for limit in limits if limit.refuses}
         left = {name: limit.calls for name, limit in shapes.items()}
         if not shapes:
             return None
@@ -241,17 +291,41 @@ class RateLimiter:
         return pool
 
     def _pool_with_limit(self, group: str, name: str, member: str) -> tuple[PermitPool, int] | None:
-        """Return a pool, the member's if it has one, with the index of its limit of this name that is not daily."""
+        """Return a pool, the member's if it has one, with the index of its limit of this name that does not refuse."""
         other = None
         # The latest first: limits change when the vendor reports its own.
         for pool in reversed(list(self._pools.values())):
             if pool.group == group and (pool.member == member or other is None):
                 for index, limit in enumerate(pool.limits):
-                    if limit.name == name and limit.kind != "daily":
+                    if limit.name == name and not limit.refuses:
                         if pool.member == member:
                             return pool, index
                         other = pool, index
         return other
+
+    @contextlib.contextmanager
+    def _held(self, pool: PermitPool, reservation: Reservation) -> Iterator[None]:
+        process = os.getpid()
+        try:
+            yield
+        finally:
+            held, costs = reservation.held, reservation.costs
+            # A child process forked inside the block must not give back the parent's permit.
+            is_ours = process == os.getpid() and any((*held, *costs))
+            if is_ours and pool.reply(held, time.monotonic(), costs):
+                self._flusher.wake()
+
+    def _try_acquire(self, pool: PermitPool, costs: Amounts) -> NotNow | None:
+        """Take permits if there are enough now; return None, or what is missing."""
+        verdict = Verdict(costs)
+        for _ in range(_TRIES):
+            with pool.changed:
+                if pool.take(costs, time.monotonic()):
+                    return None
+            if not any(verdict.granted):
+                break
+            verdict = self._contact(pool, costs, is_patient=False)
+        return not_now(pool.limits, verdict)
 
     def _acquire(self, pool: PermitPool, costs: Amounts) -> float:
         started = time.monotonic()
@@ -285,11 +359,16 @@ class RateLimiter:
             pool.changed.notify_all()
 
     def _contact(
-        self, pool: PermitPool, need: Amounts | None = None, at: float | None = None
+        self,
+        pool: PermitPool,
+        need: Amounts | None = None,
+        at: float | None = None,
+        *,
+        is_patient: bool = True,
     ) -> Verdict:
         with pool.contact:
             now = time.monotonic()
-            wants = pool.wants(need, now) if need else None
+            wants = pool.wants(need, now, is_patient=is_patient) if need else None
             delta = pool.delta(now if at is None else at)
             try:
                 verdict = self._exchange(pool, delta, wants, now)

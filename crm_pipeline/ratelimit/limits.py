@@ -1,21 +1,23 @@
-"""Limits and their times: windows, slots, midnights. Plain values only.
+"""Limits and their times: windows, slots, midnights, days of renewal. Plain values only.
 
 Time is in milliseconds of the database's clock.
 """
 
 import math
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from calendar import monthrange
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-LimitKind = Literal["rolling", "daily", "concurrency"]
+LimitKind = Literal["rolling", "daily", "monthly", "concurrency"]
 DAY_MS = 86_400_000
 MOST_COUNTED = 1_000_000_000
 """Nobody makes more calls in a day, and no vendor allows more, so a counter beyond that is ignored."""
 # Part of the window: a connection that runs once a day is still a member at its next run.
 _STILL_A_MEMBER = 25 / 24
 _LONGEST_DAY_MS = 26 * 3_600_000  # a day on which the clock goes back, and some reserve
+LONGEST_MONTH_S = 31 * 86_400.0
 # Slots of a window: spent permits are summed by slot and count until its end, which is safe.
 _SLOTS = 128
 _NEARLY = 0.95
@@ -31,10 +33,13 @@ class Limit:
         calls: our share, in `unit`.
         period_s: length of the window; without meaning for `concurrency`, and for a limit that
             `resets`.
-        kind: `rolling` waits, `daily` refuses once spent, `concurrency` bounds the calls under way.
+        kind: `rolling` waits, `daily` and `monthly` refuse once spent, `concurrency` bounds the calls under way.
         resets: "" for a rolling window; for `daily` also an IANA zone, as `Europe/Berlin`: the
-            whole amount is available again at midnight there.
+            whole amount is available again at midnight there. `monthly` needs a zone.
         unit: what is counted, in the plural: `calls`, `credits`, `tokens`.
+        renews_on: the day of the month on which a `monthly` amount is available again, at midnight of `resets`;
+            in a shorter month its last day.
+        raised_by: what a person changes to raise it, for error texts.
     """
 
     name: str
@@ -43,6 +48,13 @@ class Limit:
     kind: LimitKind = "rolling"
     resets: str = ""
     unit: str = "calls"
+    renews_on: int = 1
+    raised_by: str = field(default="the connection's `share` in connections.yaml", compare=False)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether a call is refused once the amount is spent, instead of waiting."""
+        return self.kind in {"daily", "monthly"}
 
 
 def rolling(name: str, calls: int, period_s: float, share: float) -> Limit:
@@ -57,6 +69,11 @@ def rolling(name: str, calls: int, period_s: float, share: float) -> Limit:
         ours = math.ceil(wanted)
         period_s *= ours / wanted
     return Limit(name, ours, period_s)
+
+
+def monthly(name: str, calls: int, *, renews_on: int, zone: str = "UTC", unit: str) -> Limit:
+    """Return a limit on an amount that is whole again on one day of each month."""
+    return Limit(name, calls, LONGEST_MONTH_S, "monthly", zone, unit, renews_on)
 
 
 def is_countable(used: int, allowed: int) -> bool:
@@ -102,20 +119,44 @@ def current_slot_ms(limit: Limit, slot_ms: int, now_ms: int) -> int | None:
         if slot_ms <= now_ms - period_ms(limit):
             return None
         return min(slot_ms, now_ms + _slot_length_ms(limit))
-    if last_reset_ms(limit, slot_ms) == slot_ms and slot_ms <= now_ms + _LONGEST_DAY_MS:
+    longest_ms = _LONGEST_DAY_MS
+    if limit.kind == "monthly":
+        longest_ms += int(LONGEST_MONTH_S * 1000)
+    if last_reset_ms(limit, slot_ms) == slot_ms and slot_ms <= now_ms + longest_ms:
         return slot_ms if slot_ms > now_ms else None
-    # The limit had a rolling window, or another zone, when it was written.
+    # The limit had a rolling window, another zone or another day of renewal when it was written.
     return next_reset_ms(limit, now_ms) if slot_ms > last_reset_ms(limit, now_ms) else None
 
 
 def next_reset_ms(limit: Limit, now_ms: int) -> int:
     """Return when the amount resets next, a little after midnight in the limit's zone."""
+    if limit.kind == "monthly":
+        return min(ms for ms in _renewals_ms(limit, now_ms) if ms > now_ms)
     return _midnight_ms(limit, now_ms - _SKEW_MS, days=1) + _SKEW_MS
 
 
 def last_reset_ms(limit: Limit, now_ms: int) -> int:
     """Return when the amount was reset last."""
+    if limit.kind == "monthly":
+        return max(ms for ms in _renewals_ms(limit, now_ms) if ms <= now_ms)
     return _midnight_ms(limit, now_ms - _SKEW_MS, days=0) + _SKEW_MS
+
+
+def _renewals_ms(limit: Limit, at_ms: int) -> list[int]:
+    """Return when a monthly amount resets in the months around a moment, a little after midnight."""
+    zone = ZoneInfo(limit.resets)
+    today = datetime.fromtimestamp(at_ms / 1000, zone).date()
+    months = [divmod(today.year * 12 + today.month - 1 + shift, 12) for shift in (-2, -1, 0, 1, 2)]
+    days = [
+        date(year, month + 1, min(limit.renews_on, monthrange(year, month + 1)[1]))
+        for year, month in months
+    ]
+    return [_start_ms(zone, day) + _SKEW_MS for day in days]
+
+
+def _start_ms(zone: ZoneInfo, day: date, fold: int = 0) -> int:
+    start = datetime(day.year, day.month, day.day, tzinfo=zone, fold=fold)
+    return round(start.astimezone(UTC).timestamp() * 1000)
 
 
 def _midnight_ms(limit: Limit, at_ms: int, days: int) -> int:
@@ -123,10 +164,9 @@ def _midnight_ms(limit: Limit, at_ms: int, days: int) -> int:
     # Arithmetic on the date, because days may have 23 or 25 hours. Where the clock jumps over
     # midnight, this is the moment of the jump.
     day = datetime.fromtimestamp(at_ms / 1000, zone).date() + timedelta(days=days)
-    first = datetime(day.year, day.month, day.day, tzinfo=zone)
-    midnight_ms = round(first.astimezone(UTC).timestamp() * 1000)
+    midnight_ms = _start_ms(zone, day)
     if days and midnight_ms <= at_ms:  # the clock was set back over midnight: it comes once more
-        midnight_ms = round(first.replace(fold=1).astimezone(UTC).timestamp() * 1000)
+        midnight_ms = _start_ms(zone, day, fold=1)
     return midnight_ms
 
 

@@ -34,13 +34,14 @@ class Delta:
 
     Attributes:
         out: costs that it holds according to the limiter.
-        replied: `(moment of this process's clock, costs)` of calls that ended.
+        replied: `(moment of this process's clock, costs as they turned out, costs that were held)` of calls
+            that ended.
         unused: costs that it gives back.
         counters: the vendor's own counters, by index of the limit.
     """
 
     out: Amounts
-    replied: tuple[tuple[float, Amounts], ...]
+    replied: tuple[tuple[float, Amounts, Amounts], ...]
     unused: Amounts
     counters: tuple[tuple[int, _Counter], ...] = ()
 
@@ -48,8 +49,8 @@ class Delta:
     def kept(self) -> Amounts:
         """Costs that it still holds."""
         left = _less(self.out, self.unused)
-        for _, costs in self.replied:
-            left = _less(left, costs)
+        for _, _, held in self.replied:
+            left = _less(left, held)
         return left
 
     @property
@@ -62,7 +63,7 @@ class Delta:
         return Report(
             lease,
             member,
-            tuple((reported_at - moment, costs) for moment, costs in self.replied),
+            tuple((reported_at - moment, costs) for moment, costs, _ in self.replied),
             self.kept,
             tuple(
                 Reading(index, counter.used, counter.allowed, reported_at - counter.at)
@@ -91,7 +92,7 @@ class PermitPool:
         self._out = self._free = self._wanted = self._taken = self._nothing
         self._free_until = 0.0
         self._taken_since = 0.0
-        self._replied: deque[tuple[float, Amounts]] = deque()
+        self._replied: deque[tuple[float, Amounts, Amounts]] = deque()
         self._counters: dict[int, _Counter] = {}
 
     def take(self, costs: Amounts, now: float) -> bool:
@@ -111,14 +112,22 @@ class PermitPool:
         """Note that a thread no longer waits; the caller holds `changed`."""
         self._wanted = _less(self._wanted, costs)
 
-    def reply(self, costs: Amounts, now: float) -> bool:
-        """Enter the end of a call; say whether it is the first that is not reported."""
+    def reply(self, held: Amounts, now: float, costs: Amounts | None = None) -> bool:
+        """Enter the end of a call; say whether it is the first that is not reported.
+
+        Args:
+            held: the permits that it held.
+            now: the moment, of this process's clock.
+            costs: what it cost; by default what it held. The rest goes back, and more is counted as well.
+        """
+        costs = held if costs is None else costs
         with self.changed:
             is_first = not self._replied
             if not is_first and now - self._replied[-1][0] < _MERGED_S:
                 # The later moment stands for both: a permit may be held too long, never too short.
-                costs = _plus(costs, self._replied.pop()[1])
-            self._replied.append((now, costs))
+                _, costs_before, held_before = self._replied.pop()
+                costs, held = _plus(costs, costs_before), _plus(held, held_before)
+            self._replied.append((now, costs, held))
             self._ended.notify()
             return is_first
 
@@ -135,7 +144,7 @@ class PermitPool:
             highest = max(used, before.used) if before and before.allowed == allowed else used
             self._counters[index] = _Counter(highest, allowed, now)
 
-    def wants(self, need: Amounts, now: float) -> Wants:
+    def wants(self, need: Amounts, now: float, *, is_patient: bool = True) -> Wants:
         """Return what to request: what threads wait for, and some in advance at the recent pace."""
         with self.changed:
             passed = max(now - self._taken_since, 0.001)
@@ -150,7 +159,7 @@ class PermitPool:
             if bound * of < wanted * most:
                 most, of = bound, wanted
         wish = (max(n, wanted * most // of) for n, wanted in zip(need, target, strict=True))
-        return Wants(need, tuple(wish), waiting)
+        return Wants(need, tuple(wish), waiting, is_patient)
 
     def delta(self, now: float) -> Delta:
         """Return what to report to the limiter; `done` or `failed` must follow. The caller holds `contact`."""

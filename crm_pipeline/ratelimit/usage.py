@@ -30,7 +30,7 @@ _UNSOUND = f"SELECT count(*) FROM crm_state.api_usage WHERE NOT ({_IS_SOUND})"
 _BY_DAY = f"""
 WITH units AS (
     SELECT group_name, max(unit) FILTER (WHERE unit <> 'calls') AS unit
-    FROM crm_state.gate WHERE kind = 'daily' AND period_s >= 86400 GROUP BY group_name
+    FROM crm_state.gate WHERE kind IN ('daily', 'monthly') AND period_s >= 86400 GROUP BY group_name
 )
 SELECT group_name, coalesce(nullif(member, ''), group_name) AS member, day, operation,
        sum(calls)::bigint, sum(weight)::bigint, coalesce(max(unit), 'calls')

@@ -11,9 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from crm_pipeline.settings.connection import AuthSettings
 from crm_pipeline.settings.model import Model, problem
-
-# A Salesforce secret is 64 upper-case hexadecimal digits: the shorter limit separates names from secrets.
-VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,59}\Z")
+from crm_pipeline.settings.variables import require_variable
 
 
 @dataclass(frozen=True)
@@ -85,13 +83,9 @@ class AuthModel(Model):
     @field_validator("*")
     @classmethod
     def _variable_name(cls, value: str | None, info: Any) -> str | None:
-        if not info.field_name.endswith("_env") or value is None or VARIABLE.match(value):
+        if not info.field_name.endswith("_env") or value is None:
             return value
-        raise problem(
-            "is not the name of an environment variable (capital letters, digits and _; at most 60)",
-            cure="Put the secret itself into the environment or .env, and only the variable's name "
-            "here. If this was the secret, treat it as exposed.",
-        )
+        return require_variable(value)
 
     @field_validator("callback_url")
     @classmethod

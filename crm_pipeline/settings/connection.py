@@ -7,13 +7,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.settings.drift import DriftPolicies
+from crm_pipeline.settings.enrichment import Enrichment
 from crm_pipeline.settings.numbers import whole_number
+from crm_pipeline.settings.providers import Provider
 from crm_pipeline.settings.quarantine import QuarantineLimit
 from crm_pipeline.settings.retention import Retention
 from crm_pipeline.settings.shrinkage import ShrinkBounds
@@ -123,6 +126,9 @@ class Settings:
         data: where everything that is written goes.
         verification: how e-mail addresses and phone numbers are verified.
         drift: what a changed field does to its table.
+        enrichment: whom to buy facts about.
+        providers: accounts at providers of data.
+        policies: what is done about rows that break a rule, by table, column or check.
         environ: `.env` and the environment, which wins; hidden from every text, as it holds secrets.
     """
 
@@ -131,7 +137,12 @@ class Settings:
     connections: Mapping[str, Connection]
     environ: Mapping[str, str] = field(repr=False)
     verification: Verification = field(default_factory=Verification)
+    enrichment: Enrichment = field(default_factory=Enrichment)
     drift: DriftPolicies = field(default_factory=DriftPolicies)
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    policies: Mapping[str, Literal["block", "quarantine", "warn", "evolve"]] = field(
+        default_factory=dict
+    )
 
     @property
     def file(self) -> Path:
@@ -197,14 +208,34 @@ class Settings:
                 cure=f"Add '{key}_env: NAME_OF_THE_VARIABLE' under "
                 f"connections.{connection.name}.auth in {self.file}.",
             )
+        return self._secret(variable, f"connection '{connection.name}'")
+
+    def provider(self, name: str) -> Provider:
+        """Return a provider of data by name.
+
+        Raises:
+            UnknownName: there is none of that name.
+        """
+        if name not in self.providers:
+            raise UnknownName("provider", name, self.providers, where=str(self.file))
+        return self.providers[name]
+
+    def provider_key(self, provider: Provider) -> Secret:
+        """Return the key of a provider of data.
+
+        Raises:
+            SecretMissing: its environment variable is not set, or empty.
+        """
+        return self._secret(provider.key_variable, f"provider '{provider.name}'")
+
+    def _secret(self, variable: str, owner: str) -> Secret:
         value = self.environ.get(variable, "").strip()
         file = self.root / ".env"
         if not value and file.is_file() and not os.access(file, os.R_OK):
             raise ConfigError(
-                f"connection '{connection.name}' needs {variable}, and {file} is not readable for "
-                "this user.",
+                f"{owner} needs {variable}, and {file} is not readable for this user.",
                 cure=f"Run as the user that owns the file, or export {variable}.",
             )
         if not value:
-            raise SecretMissing(variable, owner=f"connection '{connection.name}'")
+            raise SecretMissing(variable, owner=owner)
         return Secret(value)

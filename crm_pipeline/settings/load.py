@@ -18,8 +18,15 @@ from crm_pipeline.settings.auth import RETIRED_FIELDS, AuthModel
 from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.drift import DriftPolicies
+from crm_pipeline.settings.enrichment import EnrichmentModel
 from crm_pipeline.settings.model import Model
 from crm_pipeline.settings.numbers import is_whole
+from crm_pipeline.settings.providers import (
+    BudgetModel,
+    PriceModel,
+    ProviderFacts,
+    ProviderModel,
+)
 from crm_pipeline.settings.schema import ConnectionModel, FileModel, ObjectModel
 from crm_pipeline.settings.vendors import VendorFacts
 from crm_pipeline.settings.verification import VerificationModel
@@ -42,6 +49,8 @@ def read_settings(
     vendors: Mapping[str, VendorFacts],
     root: Path | None = None,
     environ: Mapping[str, str] | None = None,
+    *,
+    providers: Mapping[str, ProviderFacts] | None = None,
 ) -> Settings:
     """Read connections.yaml and .env.
 
@@ -50,6 +59,7 @@ def read_settings(
         root: the folder of connections.yaml; by default CRM_HOME, else DAGSTER_HOME if it holds the
             file, else the nearest folder upward from here that does, else the package's checkout.
         environ: stands in for the environment of the process, which wins over .env.
+        providers: what a provider of data may say, by its type.
 
     Raises:
         ConfigError: something in the two files is wrong; the text names file, line, key and cure.
@@ -64,7 +74,8 @@ def read_settings(
         )
     document = Document.read(folder / _FILE)
     port = _sandbox_port(merged)
-    model = _parsed(document, vendors)
+    types = providers or {}
+    model = _parsed(document, vendors, types)
     data = merged.get("CRM_DATA") or "data"
     settings = Settings(
         root=folder,
@@ -75,6 +86,12 @@ def read_settings(
         environ=merged,
         verification=model.verification.settings(),
         drift=DriftPolicies(model.drift),
+        enrichment=model.enrichment.settings(),
+        providers={
+            name: entry.provider(name, types[entry.type], port)
+            for name, entry in model.providers.items()
+        },
+        policies=model.policies,
     )
     # A mistyped variable is an error now, and not in the step that needs it.
     _ = settings.retention, settings.memory_mb, settings.bounds, settings.quarantine
@@ -91,23 +108,31 @@ def settings_file(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def parse_connections(
-    document: Document, vendors: Mapping[str, VendorFacts]
+    document: Document,
+    vendors: Mapping[str, VendorFacts],
+    providers: Mapping[str, ProviderFacts] | None = None,
 ) -> Mapping[str, ConnectionModel]:
     """Return the connections of a document.
 
     Args:
         document: connections.yaml.
         vendors: what a connection may say, by the name of its vendor.
+        providers: what a provider of data may say, by its type.
 
     Raises:
         ConfigError: something in it is wrong.
     """
-    return _parsed(document, vendors).connections
+    return _parsed(document, vendors, providers or {}).connections
 
 
-def _parsed(document: Document, vendors: Mapping[str, VendorFacts]) -> FileModel:
+def _parsed(
+    document: Document,
+    vendors: Mapping[str, VendorFacts],
+    providers: Mapping[str, ProviderFacts],
+) -> FileModel:
+    context = {"vendors": vendors, "providers": providers}
     try:
-        return FileModel.model_validate(document.data, context={"vendors": vendors})
+        return FileModel.model_validate(document.data, context=context)
     except ValidationError as errors:
         # A mistyped key is also a missing one: unknown keys are reported first.
         ordered = sorted(
@@ -214,12 +239,17 @@ def _explained(document: Document, error: Any, *, further: int) -> ConfigError:
 
 def _allowed(path: Sequence[str | int]) -> list[str]:
     model: type[Model] = FileModel
-    if "auth" in path[2:-1]:
+    if path[0] == "providers" and len(path) > 2:
+        parts: Mapping[str, type[Model]] = {"budget": BudgetModel, "price": PriceModel}
+        model = parts.get(str(path[2]), ProviderModel) if len(path) > 3 else ProviderModel
+    elif "auth" in path[2:-1]:
         model = AuthModel
     elif "objects" in path[2:-1]:
         model = ObjectModel
     elif path[0] == "verification" and len(path) > 1:
         model = VerificationModel
+    elif path[0] == "enrichment" and len(path) > 1:
+        model = EnrichmentModel
     elif len(path) == 3:
         model = ConnectionModel
     return [name for name in model.model_fields if name not in RETIRED_FIELDS]

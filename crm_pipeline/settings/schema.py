@@ -4,22 +4,29 @@ Values that break a rule raise pydantic errors here; load.py turns those into a 
 and line.
 """
 
-import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from crm_pipeline.kernel.clock import Month, SystemClock
+from crm_pipeline.kernel.errors import UnknownName
+from crm_pipeline.settings.addresses import plain_url, require_https, with_port
 from crm_pipeline.settings.auth import AuthModel
 from crm_pipeline.settings.cadence import cron_problem
 from crm_pipeline.settings.connection import Connection, ObjectSettings
-from crm_pipeline.settings.document_bounds import MOST_CONNECTIONS, MOST_FIELDS, MOST_OBJECTS
+from crm_pipeline.settings.document_bounds import (
+    MOST_CONNECTIONS,
+    MOST_FIELDS,
+    MOST_OBJECTS,
+    MOST_PROVIDERS,
+)
 from crm_pipeline.settings.drift import PoliciesByKind
+from crm_pipeline.settings.enrichment import EnrichmentModel
 from crm_pipeline.settings.model import Model, problem
+from crm_pipeline.settings.providers import ProviderModel
 from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.settings.vendors import VendorFacts
 from crm_pipeline.settings.verification import VerificationModel
@@ -117,22 +124,7 @@ class ConnectionModel(Model):
     @field_validator("login_url")
     @classmethod
     def _plain_url(cls, value: str) -> str:
-        try:
-            url = urlsplit(value)
-            whole = bool(url.hostname) and (url.port is None or url.port > 0)
-        except ValueError:
-            whole = False
-        if not whole or url.scheme not in ("https", "http"):
-            raise problem(
-                "is no web address",
-                cure="Write it like https://acme.my.salesforce.com, without a path of the API.",
-            )
-        if url.username or url.password or url.query or url.fragment:
-            raise problem(
-                "carries more than an address (a login, a query or a fragment)",
-                cure="Keep the part before '?' and '#', and put credentials into the environment.",
-            )
-        return value.rstrip("/")
+        return plain_url(value, "https://acme.my.salesforce.com")
 
     @field_validator("objects", mode="before")
     @classmethod
@@ -227,14 +219,7 @@ class ConnectionModel(Model):
 
     @model_validator(mode="after")
     def _plain_http_is_local(self) -> "ConnectionModel":
-        url = urlsplit(self.login_url)
-        if url.scheme == "http" and not (self.sandbox and _is_loopback(url.hostname or "")):
-            raise problem(
-                "is plain http, which would send the secrets readable over the network; it is allowed "
-                "only for the sandbox on this machine",
-                cure="Write https://, or, for the sandbox, use 127.0.0.1 and add 'sandbox: true'.",
-                at="login_url",
-            )
+        require_https(self.login_url, sandbox=self.sandbox, key="login_url")
         return self
 
     @model_validator(mode="after")
@@ -268,7 +253,7 @@ class ConnectionModel(Model):
         """Return the dataclass; `sandbox_port` replaces the port of a sandbox's address."""
         login_url = self.login_url
         if self.sandbox and sandbox_port is not None:
-            login_url = _with_port(login_url, sandbox_port)
+            login_url = with_port(login_url, sandbox_port)
         return Connection(
             name=name,
             vendor=self.vendor,
@@ -299,7 +284,38 @@ class FileModel(Model):
 
     connections: dict[str, ConnectionModel]
     verification: VerificationModel = VerificationModel()
+    enrichment: EnrichmentModel = EnrichmentModel()
     drift: PoliciesByKind = Field(default_factory=dict)
+    providers: dict[str, ProviderModel] = Field(default_factory=dict, max_length=MOST_PROVIDERS)
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _provider_names(cls, value: Any) -> Any:
+        for name in value if isinstance(value, dict) else ():
+            if not isinstance(name, str) or not NAME.match(name):
+                raise problem(
+                    "is no name for a provider",
+                    cure="Use at most 41 lower-case letters, digits and _, beginning with a letter, such as "
+                    "prospeo: the name stands beside each fact that was bought.",
+                    at=name,
+                )
+        return {} if value is None else value
+
+    @model_validator(mode="after")
+    def _sells(self) -> "FileModel":
+        chosen = self.enrichment.provider
+        if chosen and chosen not in self.providers:
+            error = UnknownName("provider", chosen, self.providers)
+            raise problem(
+                f"names an {error.message.rstrip('.')}",
+                cure=error.cure or "Add it under `providers`; docs/connections.md describes them.",
+                at="enrichment",
+            )
+        return self
+
+    policies: dict[str, Literal["block", "quarantine", "warn", "evolve"]] = Field(
+        default_factory=dict, max_length=MOST_FIELDS
+    )
 
     @field_validator("connections", mode="before")
     @classmethod
@@ -336,18 +352,3 @@ def _vendors(info: ValidationInfo) -> Mapping[str, VendorFacts]:
 def _unknown(kind: str, name: str, known: list[str], path: tuple[str, ...]) -> PydanticCustomError:
     context = {"kind": kind, "name": name, "known": known, "path": path}
     return PydanticCustomError("unknown", "unknown", context)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _with_port(login_url: str, port: int) -> str:
-    url = urlsplit(login_url)
-    host = url.netloc.rpartition(":")[0] if url.port is not None else url.netloc
-    return url._replace(netloc=f"{host}:{port}").geturl()

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crm_pipeline.verification.address_forms import composed, mailboxes, spellings
     from crm_pipeline.verification.countries import region_of, regions_of
     from crm_pipeline.verification.dns import DnsSettings, MailServers
     from crm_pipeline.verification.emails import judge_emails
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     PHONE_RULES: str
 
 _MODULES = {
+    "address_forms": ("composed", "mailboxes", "spellings"),
     "countries": ("region_of", "regions_of"),
     "dns": ("DnsSettings", "MailServers"),
     "emails": ("judge_emails",),
@@ -66,13 +68,16 @@ __all__ = [
     "PhoneType",
     "PhoneVerdict",
     "apply_dns",
+    "composed",
     "explain_email",
     "explain_phone",
     "judge_emails",
     "judge_phones",
     "list_dates",
+    "mailboxes",
     "region_of",
     "regions_of",
+    "spellings",
     "with_shared",
 ]
 

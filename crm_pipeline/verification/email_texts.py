@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from crm_pipeline.verification.parts import Parts, taken_from
 
 # One word without anything that separates or shows addresses; quotes stand within it at most.
-_USUAL = r"^[A-Za-z0-9!#$%&*+./=?^_`{}~@-](?:[A-Za-z0-9!#$%&*+./=?^_`{}~@'-]*[A-Za-z0-9!#$%&*+./=?^_`{}~@-])?$"
+USUAL = r"^[A-Za-z0-9!#$%&*+./=?^_`{}~@-](?:[A-Za-z0-9!#$%&*+./=?^_`{}~@'-]*[A-Za-z0-9!#$%&*+./=?^_`{}~@-])?$"
 _MOST = 500
 """How many addresses of one text are looked at."""
-_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
+FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
     0x3000: " ",
     0xFE6B: "@",
     0x3002: ".",
@@ -40,7 +40,7 @@ def addresses_of(texts: pa.StringArray) -> Parts:
 
     Pass distinct values: a text that is not simply one address costs some 20 microseconds.
     """
-    return taken_from(texts, pc.match_substring_regex(texts, _USUAL), taken_apart)
+    return taken_from(texts, pc.match_substring_regex(texts, USUAL), taken_apart)
 
 
 def taken_apart(text: str) -> list[str]:
@@ -50,7 +50,7 @@ def taken_apart(text: str) -> list[str]:
     words.
     Full-width characters become ordinary ones.
     """
-    plain = _MAILTO.sub(r"\1", _visible(text.translate(_FULL_WIDTH)))
+    plain = _MAILTO.sub(r"\1", _visible(text.translate(FULL_WIDTH)))
     if "@" not in plain:
         return [plain]
     spaced = _SPACED_AT.sub(r"\1\2@\3", " ".join(plain.split()))

@@ -50,6 +50,9 @@ _EMAIL_CURES: Mapping[EmailReason, str] = {
     EmailReason.UNKNOWN_TLD: "Check the end of the domain.",
     EmailReason.NOT_CHECKED: "Switch DNS on to learn whether the domain receives mail.",
     EmailReason.DNS_FAILED: "Nothing to do: the domain is asked again.",
+    EmailReason.MAILBOX_NOT_FOUND: "Ask for the present address; the person may have left.",
+    EmailReason.CATCH_ALL: "Write only where a bounce does no harm.",
+    EmailReason.UNCONFIRMED: "Write only where a bounce does no harm, or ask another provider.",
 }
 _PHONE_CURES: Mapping[PhoneReason, str] = {
     PhoneReason.NOT_A_NUMBER: "Empty the field, or ask for the number.",

@@ -3,7 +3,7 @@
 What decides about many addresses or numbers works on flags; lists of words and verdicts are made from them at the end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -65,14 +65,33 @@ def _index(word: str, words: list[str]) -> int:
 
 
 def verdicts(flags: Flags, rule: Mapping[R, V]) -> pa.StringArray:
-    """Return the verdict of each row: the worst that one of its reasons means.
+    """Return the verdict of each row: the strongest that one of its reasons means.
 
     Raises:
         ValueError: a row has no reason.
     """
     if not flags.any(axis=1).all():
         raise ValueError("A verdict without a reason was asked for; give each row at least one.")
-    best_first = list(type(next(iter(rule.values()))))
-    rank = np.array([best_first.index(verdict) for verdict in rule.values()], np.int8)
-    worst = np.where(flags, rank, 0).max(axis=1, initial=0)
-    return pa.array([str(verdict) for verdict in best_first]).take(pa.array(worst))
+    strength = by_strength(rule)
+    rank = np.array([strength.index(verdict) for verdict in rule.values()], np.int8)
+    strongest = np.where(flags, rank, 0).max(axis=1, initial=0)
+    return pa.array([str(verdict) for verdict in strength]).take(pa.array(strongest))
+
+
+def by_strength(rule: Mapping[R, V]) -> list[V]:
+    """Return the verdicts of a rule, the weakest first.
+
+    They are declared best first. That nothing is known is weaker than a confirmation, and what speaks against a value
+    is stronger than both.
+    """
+    confirmed, unknown, *against = type(next(iter(rule.values())))
+    return [unknown, confirmed, *against]
+
+
+def verdict_of(reasons: Iterable[R], rule: Mapping[R, V]) -> V:
+    """Return the verdict that some reasons mean together.
+
+    Raises:
+        ValueError: there is no reason.
+    """
+    return max((rule[reason] for reason in reasons), key=by_strength(rule).index)

@@ -1,7 +1,8 @@
 """The closed vocabulary of verification: verdicts, reasons, types of numbers, and which reason means which verdict.
 
 Verdict and reasons are two axes: the verdict says what to do with an address or a number, the reasons say what is known
-about it. One table for each kind turns reasons into the verdict, and nothing else does; the worst reason decides.
+about it. One table for each kind turns reasons into the verdict, and nothing else does. What speaks against a value
+decides, the worst first; then a confirmation; what only says how little is known comes last.
 Every member carries the sentence that comments of columns, the docs and the command line show.
 """
 
@@ -85,6 +86,16 @@ class EmailReason(Term):
         "accepts_by_address",
         "The domain has no MX, and an address that mail falls back to.",
     )
+    CONFIRMED = "confirmed", "A provider of verification asked for the mailbox, and it is there."
+    MAILBOX_NOT_FOUND = (
+        "mailbox_not_found",
+        "A provider of verification asked for the mailbox, and it is not there.",
+    )
+    CATCH_ALL = "catch_all", "The domain takes mail for every mailbox, whether it exists or not."
+    UNCONFIRMED = "unconfirmed", "A provider knows the address and could not confirm its mailbox."
+    GIBBERISH = "gibberish", "The part before the @ looks made by a program."
+    SMTP_BLOCKED = "smtp_blocked", "The domain's mail servers did not let the provider ask."
+    NO_RESULT = "no_result", "A provider was asked and cannot say anything about the address."
 
 
 class PhoneReason(Term):
@@ -139,6 +150,7 @@ class Method(Term):
 
     OFFLINE = "offline", "From the text and from lists, without asking anybody."
     DNS = "dns", "The domain's mail servers were looked up as well; no mail server was contacted."
+    PROVIDER = "provider", "A provider of verification was asked."
 
 
 EMAIL_RULE: Mapping[EmailReason, EmailVerdict] = {
@@ -159,6 +171,13 @@ EMAIL_RULE: Mapping[EmailReason, EmailVerdict] = {
     EmailReason.DNS_FAILED: EmailVerdict.UNKNOWN,
     EmailReason.ACCEPTS_MAIL: EmailVerdict.UNKNOWN,
     EmailReason.ACCEPTS_BY_ADDRESS: EmailVerdict.UNKNOWN,
+    EmailReason.CONFIRMED: EmailVerdict.DELIVERABLE,
+    EmailReason.MAILBOX_NOT_FOUND: EmailVerdict.UNDELIVERABLE,
+    EmailReason.CATCH_ALL: EmailVerdict.RISKY,
+    EmailReason.UNCONFIRMED: EmailVerdict.RISKY,
+    EmailReason.GIBBERISH: EmailVerdict.UNKNOWN,
+    EmailReason.SMTP_BLOCKED: EmailVerdict.UNKNOWN,
+    EmailReason.NO_RESULT: EmailVerdict.UNKNOWN,
 }
 PHONE_RULE: Mapping[PhoneReason, PhoneVerdict] = {
     PhoneReason.NOT_A_NUMBER: PhoneVerdict.INVALID,

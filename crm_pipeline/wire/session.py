@@ -193,7 +193,9 @@ class HttpSession:
 
     def _send(self, method: str, url: str, **arguments: Any) -> tuple[requests.Response, Times]:
         if not self._trusts(url):
-            raise self._untrusted(url)
+            failure = self._untrusted(url)
+            failure.was_sent = False
+            raise failure
         with self._lock:
             self.calls += 1
             if url.lower().startswith("https:") and "https://" not in self._session.adapters:
@@ -210,14 +212,17 @@ class HttpSession:
             return response, Times(sent_at, self._clock.now())
         except _TRANSPORT as error:
             failure = self._failure(url, error)
+            failure.was_sent = not _is_before_sending(error)
         except UnicodeError:
             failure = self._bad_header(url)
+            failure.was_sent = False
         except OSError as error:
             # The requests library raises this where REQUESTS_CA_BUNDLE names no file.
             failure = Fatal(
                 f"{self.owner}: no request was sent to {_address(url)}: {redacted(str(error))}.",
                 cure="Check the CA bundle (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE).",
             )
+            failure.was_sent = False
         raise failure
 
     def _prepared(
@@ -415,6 +420,18 @@ def _origin(error: BaseException) -> BaseException:
         if inner is None:
             return error
         error = inner
+
+
+def _is_before_sending(error: Exception) -> bool:
+    """Say whether a request failed while its connection was made, so that nothing of it was sent."""
+    if isinstance(error, (requests.exceptions.ConnectTimeout, *_ADDRESS_ERRORS)):
+        return True
+    origin = _origin(error)
+    if isinstance(error, requests.exceptions.SSLError):
+        return not isinstance(origin, _DROPPED)
+    return isinstance(
+        origin, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+    )
 
 
 def _words(error: BaseException) -> str:

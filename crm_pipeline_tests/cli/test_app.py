@@ -18,6 +18,7 @@ COMMANDS = [
     "plan",
     "backfill",
     "refresh",
+    "read",
     "accept-shrink",
     "query",
     "status",

@@ -12,18 +12,19 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from crm_pipeline.connectors import checkup, metering
 from crm_pipeline.connectors.api import VendorApi
+from crm_pipeline.connectors.asked_ids import Outcome
 from crm_pipeline.connectors.hubspot.account import HubSpotAccount
 from crm_pipeline.connectors.oauth import token_endpoint
 from crm_pipeline.connectors.oauth.token_endpoint import TokenEndpoint
 from crm_pipeline.connectors.pipedrive import account as pipedrive
-from crm_pipeline.connectors.pipedrive import errors, keys, planning
+from crm_pipeline.connectors.pipedrive import errors, keys, planning, points
 from crm_pipeline.connectors.pipedrive.account import PipedriveAccount
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.responses import ListPage
@@ -40,6 +41,8 @@ from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.stages.raw.kept_out import Cutter
 from crm_pipeline.stages.raw.present import Present
 from crm_pipeline.stages.raw.snapshot import Verdict
+from crm_pipeline.store.landing import watermark
+from crm_pipeline.store.landing.manifest import WindowCommit
 from crm_pipeline.wire import dates, session
 from crm_sandbox.pipedrive import credentials
 from crm_sandbox.pipedrive.emulation import PipedriveSandbox
@@ -366,6 +369,34 @@ def spent_budget_has_no_wait(patch: pytest.MonkeyPatch) -> None:
 
 def nothing_is_cut(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Cutter, "cut", lambda self, batch, rejected: batch)
+
+
+# Single records by their ids
+
+
+def point_read_loses_a_record(patch: pytest.MonkeyPatch) -> None:
+    def make(page: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda batch, *given, **options: page(batch.slice(1), *given, **options)
+
+    _around(patch, points, "point_page", make)
+
+
+def absent_record_counts_as_deleted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(points, "NOT_FOUND", "gone")
+    patch.setattr(
+        points,
+        "Outcome",
+        lambda status, *given: Outcome("deleted" if given == ("gone",) else status),
+    )
+
+
+def point_read_moves_the_watermark(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(WindowCommit, "is_point", False)
+    patch.setattr(watermark, "gap_free_edge", lambda _: datetime(2026, 11, 23, 10, tzinfo=UTC))
+
+
+def point_reads_count_as_landed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(WindowCommit, "is_point", False)
 
 
 # Upkeep

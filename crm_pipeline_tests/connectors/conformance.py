@@ -71,6 +71,7 @@ class Case:
         object: what is read: an object with free text, deletions, restores and merges.
         objects: what connections.yaml lists, the object among them.
         absent: an object that the account does not have.
+        unknown: an id of the object that no record ever had.
         auth: the lines under `auth:` of a login whose tokens expire.
         metered: the same for a login that the company's budget of a day counts for.
         environ: the secrets that they name; all of them are looked for where they must not be.
@@ -102,6 +103,7 @@ class Case:
     object: str
     objects: tuple[str, ...]
     absent: str
+    unknown: str
     auth: str
     metered: str
     environ: Mapping[str, str]

@@ -85,12 +85,12 @@ def test_a_folder_is_all_that_a_vendor_needs(tmp_path: Path, vendor: str, fresh_
         "TOY_TOKEN": "hush",
     }
 
-    def program(*arguments: str) -> str:
+    def program(*arguments: str, code: int = 0) -> str:
         command = [sys.executable, *arguments]
         done = subprocess.run(
             command, env=environ, cwd=home, capture_output=True, text=True, timeout=240, check=False
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         return done.stdout
 
     assert "{'People': 7}" in program("-c", READ)
@@ -101,6 +101,11 @@ def test_a_folder_is_all_that_a_vendor_needs(tmp_path: Path, vendor: str, fresh_
     assert rows.splitlines()[1:] == ["Toy 1,042", "Toy 2,042"]
     [plan] = json.loads(program("-m", "crm_pipeline", "plan", "toys", "--backfill", "--json"))
     assert (plan["route"], plan["records"]) == ("pages", 7)
+    read = ("-m", "crm_pipeline", "read", "toys", "People", "3", "99", "x", "3", "--json")
+    found = json.loads(program(*read, code=1))
+    assert (found["landed"], found["calls"]) == (1, 2)
+    statuses = {one["id"]: one["status"] for one in found["ids"]}
+    assert statuses == {"3": "read", "99": "not_found", "x": "malformed"}
     added = program(
         *("-m", "crm_pipeline", "add", "more_toys", "--vendor", "toy_vendor", "--kind", "token"),
         *("--login-url", vendor, "--sandbox", "--yes"),

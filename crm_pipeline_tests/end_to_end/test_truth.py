@@ -10,12 +10,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from crm_pipeline.cli.drift import accept
 from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.runs import RunSummary, run_backfill, run_refresh
+from crm_pipeline.store.drift import Register
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.harness import ENVIRON, Harness, harness_in
@@ -144,9 +146,9 @@ def test_refreshes_without_changes_do_nothing(org: Harness, instance: dg.Dagster
 
 
 def test_a_renamed_field_keeps_the_last_good_table(
-    org: Harness, instance: dg.DagsterInstance
+    org: Harness, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run fails with the field's name and the line to write; analysts keep the earlier table."""
+    """The run fails with the new name, proven by values; analysts keep the earlier table; accepting it is the cure."""
     before = published(org, "Contact")
     org.org.rename_field("Contact", "Email", "Email_Address__c")
     org.advance()
@@ -155,13 +157,19 @@ def test_a_renamed_field_keeps_the_last_good_table(
     done = run_refresh(org.settings, "demo", instance, clock=org.clock)
     assert not done.is_success
     [failed] = done.failed
-    assert "Email" in failed.message
-    assert "Email_Address__c" in failed.message + failed.cure
+    assert "Contact.Email ('Email') is gone from demo; it fed contacts.email" in failed.message
+    assert (
+        "Email_Address__c ('Email Address') looks like its new name: it holds the same value in"
+        in (failed.message)
+    )
     assert published(org, "Contact") == before
     assert done.landed["Contact"] > 0, "the raw records are safe"
 
-    text = org.settings.file.read_text()
-    org.settings.file.write_text(text + "    mapping:\n      Contact: {Email_Address__c: email}\n")
+    [change] = [c for c in Register(org.settings.data).all() if c.is_open]
+    assert (change.kind, change.field, change.proposal) == ("removed", "Email", "Email_Address__c")
+    assert change.evidence["records_compared"] <= 20
+    monkeypatch.setenv("CRM_HOME", str(org.settings.root))
+    accept([change.number])
     org.settings = load_settings(org.settings.root, org.settings.environ)
     again = run_refresh(org.settings, "demo", instance, clock=org.clock)
     assert again.is_success, again.failed

@@ -165,6 +165,7 @@ def test_the_command(org: World, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = erase()
     assert (planned.exit_code, EMAIL.casefold() in planned.output.casefold()) == (0, False)
     assert f"would go: {org.key}" in planned.output
+    assert "Nothing of it is stored" not in planned.output
     with building(org.data):
         refused = erase("--apply")
     assert (refused.exit_code, "a run is building tables" in refused.stderr) == (1, True)
@@ -179,6 +180,7 @@ def test_the_command(org: World, monkeypatch: pytest.MonkeyPatch) -> None:
     done = json.loads(erase("--apply", "--json").stdout)
     assert (done["is_proven"], done["unowned"]) == (True, ["stray"])
     assert org.left(OWN) == {}
+    assert "Nothing of it is stored" in erase().output
     assert erase("--plan", "--apply").exit_code == 2
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, lock_stack(org.data))

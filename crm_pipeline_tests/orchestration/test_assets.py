@@ -261,7 +261,10 @@ def test_a_broken_contract_fails_the_check_and_the_step(
     result = run(settings, "acme_backfill", ["acme", "normalized", "contacts"])
     [check] = result.get_asset_check_evaluations()
     assert not check.passed
-    assert "| email is empty | error | 3 | acme:1 |" in str(check.metadata["broken"].value)
+    [line] = check.metadata["broken"].records
+    assert [line.data[name] for name in ("rule", "severity", "policy", "rows", "such_as")] == [
+        *("email is empty", "error", "block", 3, "acme:1")
+    ]
     assert "breaks its contract" in failure_of(result)
     assert held_back(settings, "Contact") == (("contacts",), parse_instant("2026-03-01T00:00:00Z"))
     assert held_back(settings, "Account") == (("companies",), None)
@@ -293,8 +296,12 @@ def test_rules_between_tables_are_a_check_of_what_is_published() -> None:
     result = checks.published_result(key, "deals", findings)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert result.description == "1 of 2 rules hold."
-    lines = str(result.metadata["broken"].value).splitlines()[2:]
-    assert lines == ["| acme: stage is that of the last history row | warning | 2 | acme:1 |"]
+    [line] = result.metadata["broken"].records
+    assert (line.data["rule"], line.data["rows"], line.data["such_as"]) == (
+        "acme: stage is that of the last history row",
+        2,
+        "acme:1",
+    )
     assert checks.published_result(key, "users", findings).passed
 
 

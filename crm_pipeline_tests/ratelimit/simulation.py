@@ -123,6 +123,7 @@ class Process:
         costs: each one number for all limits, or one by limit in the order of their names.
         member: of the group.
         rest_s: bounds of what a caller does between two calls.
+        settles: returns what a call costs in truth, which its process knows after the reply.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Process:
         callers: int,
         member: str = "",
         rest_s: tuple[float, float] = (0.0, 0.0),
+        settles: Callable[[Amounts], Amounts] = lambda held: held,
     ) -> None:
         self.world = world
         self.pool = PermitPool("simulated", world.limits, member)
@@ -141,6 +143,7 @@ class Process:
             [(w,) * len(world.limits) if isinstance(w, int) else w for w in costs]
         )
         self.rest_s = rest_s
+        self._settles = settles
         self._waiting: deque[Amounts] = deque()
         self._contacts: deque[tuple[Amounts | None, Callable[[Verdict], None]]] = deque()
         self._is_asking = False
@@ -183,10 +186,11 @@ class Process:
         length = self.world.random.uniform(*self.world.latency_s)
         arrives = self.world.random.uniform(0, length)
         counts: list[tuple[int, int, int]] = []
+        true = self._settles(costs)
         self.world.begin(costs, length)
         # also if the process is killed meanwhile
-        self.world.after(arrives, lambda: self._arrived(costs, counts))
-        self._later(length, lambda: self._replied(costs, counts))
+        self.world.after(arrives, lambda: self._arrived(true, counts))
+        self._later(length, lambda: self._replied(costs, true, counts))
 
     def _arrived(self, costs: Amounts, counts: list[tuple[int, int, int]]) -> None:
         self.world.arrived.append(Arrival(self.world.now, self.pool.member, costs))
@@ -194,8 +198,8 @@ class Process:
             if limit.name in self.world.counters:
                 counts.append((index, self.world.counted(index), self.world.counters[limit.name]))
 
-    def _replied(self, costs: Amounts, counts: list[tuple[int, int, int]]) -> None:
-        if self.pool.reply(costs, self.world.now):
+    def _replied(self, held: Amounts, true: Amounts, counts: list[tuple[int, int, int]]) -> None:
+        if self.pool.reply(held, self.world.now, true):
             self._later(_GATHERED_S, lambda: self._contact(None, lambda _: None))
         self._wake()
         for index, used, ceiling in counts:

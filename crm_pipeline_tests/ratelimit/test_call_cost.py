@@ -73,7 +73,7 @@ def test_impossible_costs(limiter: RateLimiter, cost: dict[str, int], words: str
     [
         (Limit("daily", 9, 86_400.0, "daily", resets="Mars/North"), "'Mars/North', which is no"),
         (Limit("daily", 9, 86_400.0, "daily", resets="../passwd"), "which is no time zone"),
-        (Limit("burst", 9, 10.0, resets="UTC"), "only a daily limit does"),
+        (Limit("burst", 9, 10.0, resets="UTC"), "only daily and monthly limits do"),
     ],
 )
 def test_impossible_midnights(limiter: RateLimiter, limit: Limit, words: str) -> None:

@@ -227,6 +227,6 @@ def test_unused_permits_go_back() -> None:
     pool.failed(delta)
     assert pool.reply((2,), 9.1)
     delta = pool.delta(9.2)
-    assert (delta.unused, delta.replied, delta.kept) == ((3,), ((9.1, (2,)),), (0,))
+    assert (delta.unused, delta.replied, delta.kept) == ((3,), ((9.1, (2,), (2,)),), (0,))
     pool.done(delta, (0,), 9.2)
     assert pool.is_idle()

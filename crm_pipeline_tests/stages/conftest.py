@@ -11,6 +11,7 @@ import pytest
 
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.connectors.salesforce.mapping import MAPPING
+from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.clock import FrozenClock, Month, Window, parse_instant
 from crm_pipeline.model.mapping import ObjectMap
 from crm_pipeline.model.schema import Field, Schema
@@ -73,6 +74,7 @@ class Org:
         self.objects: dict[str, set[str]] = {}
         self.maps: tuple[ObjectMap, ...] = MAPPING
         self.guard = DriftGuard(Register(data, self.clock))
+        self.contracts = ContractFolder(data.parent)
 
     def connection(self, name: str = "acme") -> Connection:
         names = sorted(self.objects.get(name, ()))
@@ -174,6 +176,7 @@ class Org:
                 engine=engine,
                 keys=keys,
                 guard=self.guard,
+                contracts=self.contracts,
             )
 
     def rows(self, table: str, columns: str, connection: str = "acme") -> list[tuple[Any, ...]]:

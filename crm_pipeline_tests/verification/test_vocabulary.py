@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from crm_pipeline.verification.reasons import flagged, listed, verdicts
+from crm_pipeline.verification.reasons import flagged, listed, verdict_of, verdicts
 from crm_pipeline.verification.vocabulary import (
     EMAIL_RULE,
     PHONE_RULE,
@@ -26,11 +26,11 @@ RULES = {"emails": (EMAIL_RULE, EmailReason), "phones": (PHONE_RULE, PhoneReason
 
 @pytest.mark.parametrize("kind", RULES)
 def test_each_reason_means_one_verdict(kind: str) -> None:
-    """The table is complete, and nothing that is found offline or by DNS means a confirmed mailbox or line."""
+    """The table is complete, and only the confirmation of a provider means a confirmed mailbox or line."""
     rule, reasons = RULES[kind]
     assert list(rule) == list(reasons)
-    assert EmailVerdict.DELIVERABLE not in rule.values()
-    assert PhoneVerdict.VALID not in rule.values()
+    best = {EmailVerdict.DELIVERABLE, PhoneVerdict.VALID}
+    assert {reason for reason in rule if rule[reason] in best} <= {EmailReason.CONFIRMED}
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,19 @@ def rows_below(head: str, lines: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", RULES)
-def test_the_worst_reason_decides(kind: str) -> None:
-    """For any two reasons, the verdict is the worse of theirs, in whatever order they stand."""
+def test_the_strongest_reason_decides(kind: str) -> None:
+    """For any two reasons, the verdict is the worse of theirs, in whatever order they stand; where nothing speaks
+    against a value, a confirmation is stronger than what is not known."""
     rule: Mapping[Term, Term] = RULES[kind][0]
-    order = list(type(next(iter(rule.values()))))
+    best, unknown, *_ = order = list(type(next(iter(rule.values()))))
     for first in rule:
         for second in rule:
             lists = pa.array([[str(second), str(first)]])
             expected = max(rule[first], rule[second], key=order.index)
+            if {rule[first], rule[second]} == {best, unknown}:
+                expected = best
             assert verdicts(flagged(lists, rule), rule).to_pylist() == [str(expected)]
+            assert verdict_of([first, second], rule) is expected
 
 
 def test_lists_and_flags_are_the_same() -> None:

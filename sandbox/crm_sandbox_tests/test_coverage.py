@@ -38,7 +38,9 @@ def test_what_is_described_and_not_built(vendor: str, pytestconfig) -> None:
 
 UNKNOWN = {
     "hubspot": (404, b"<html>"),
+    "hunter": (404, b"not_found"),
     "pipedrive": (404, b"Unknown method"),
+    "prospeo": (404, b"NOT_FOUND"),
     "salesforce": (404, b"The requested resource does not exist"),
     "zoho": (404, b"INVALID_URL_PATTERN"),
 }

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from crm_pipeline.connectors.account import ApiAccount
+from crm_pipeline.connectors.asked_ids import AskedIds, number, word
 from crm_pipeline.connectors.base import (
     Checkup,
     ConnectorContext,
@@ -28,6 +29,7 @@ from crm_pipeline.connectors.hubspot import (
     estimate,
     facts,
     metadata,
+    points,
     reading,
     search,
     sensitive,
@@ -40,6 +42,7 @@ from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS, STANDARD,
 from crm_pipeline.connectors.hubspot.record_assembly import StaleIndexHits
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.hubspot.sensitive import Sensitive
+from crm_pipeline.connectors.point_pages import ROUTE, picked, point_page
 from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.connectors.whole_reads import window_field
@@ -200,6 +203,20 @@ class HubSpotAccount(ApiAccount[Api]):
             self._api, plan, checkpoint, stale_hits=read.stale_hits, archive=read.archive
         )
 
+    def read(self, obj: str, ids: Sequence[str], schema: Schema | None = None) -> Iterator[Page]:
+        """Yield the records with some ids; owners and pipelines by their lists, which are short."""
+        is_list = obj in SNAPSHOTS
+        asked = AskedIds.of(ids, word if is_list else number)
+        if is_list:
+            pages = snapshots.pages(self._api, self._plan_of(obj, schema)) if asked.ids else ()
+            yield from picked(pages, asked, asked_at=self._api.now())
+            return
+        if asked.malformed:
+            yield point_page(None, asked.malformed, asked_at=self._api.now())
+        if asked.ids:
+            selection = Selection.of(self._api, self._plan_of(obj, schema))
+            yield from points.PointReader(self._api, selection).pages(asked)
+
     def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: the vendor keeps no jobs or cursors of a read."""
 
@@ -243,6 +260,19 @@ class HubSpotAccount(ApiAccount[Api]):
     def confirm_deleted(self, obj: str, ids: Sequence[str]) -> AbstractSet[str]:
         """Return those ids that HubSpot reports as archived."""
         return deletions.archived(self._api, obj, ids)
+
+    def _plan_of(self, obj: str, schema: Schema | None) -> Plan:
+        return Plan(
+            object=obj,
+            window=None,
+            route=ROUTE,
+            reason="",
+            schema=schema or self.describe(obj),
+            cursor_field=None,
+            complete=False,
+            vendor_count=None,
+            calls=0,
+        )
 
     def _counted(self, plan: Plan, stale_hits: StaleIndexHits) -> int:
         return search.count(self._api, Selection.of(self._api, plan), without=stale_hits.ids)

@@ -4,7 +4,8 @@ A record that a response leaves out without a reason is requested again, and is 
 failed input must not look like a deleted record. Source: https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from crm_pipeline.connectors.hubspot import responses
 from crm_pipeline.connectors.hubspot.api import Api
@@ -12,7 +13,23 @@ from crm_pipeline.connectors.hubspot.responses import NOT_FOUND, Records
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.kernel.errors import Unavailable
 
-_ATTEMPTS = 2
+ATTEMPTS = 2
+"""So often an id is requested that a response leaves out without a reason."""
+
+
+@dataclass(frozen=True)
+class BatchResponse:
+    """The content of one batch.
+
+    Attributes:
+        records: those that were asked for.
+        silent: ids that the response does not mention, or reports with another error than 'not found'.
+        failed: the category of that error, by id.
+    """
+
+    records: Records
+    silent: list[str]
+    failed: Mapping[str, str]
 
 
 def size_of(api: Api, selection: Selection) -> int:
@@ -31,9 +48,10 @@ def read(
     total, calls, size = Records(), 0, size_of(api, selection)
     for start in range(0, len(ids), size):
         left = ids[start : start + size]
-        for _ in range(_ATTEMPTS):
-            records, left = _once(api, selection, left, archived=archived)
-            total.add(records)
+        for _ in range(ATTEMPTS):
+            response = once(api, selection, left, archived=archived)
+            total.add(response.records)
+            left = response.silent
             calls += 1
             if not left:
                 break
@@ -47,10 +65,8 @@ def read(
     return total.ordered(), calls
 
 
-def _once(
-    api: Api, selection: Selection, ids: Sequence[str], *, archived: bool
-) -> tuple[Records, list[str]]:
-    """Return the records of one call, and the ids that the response does not mention."""
+def once(api: Api, selection: Selection, ids: Sequence[str], *, archived: bool) -> BatchResponse:
+    """Return the content of one call."""
     body = {
         "inputs": [{"id": record_id} for record_id in ids],
         "properties": selection.properties,
@@ -79,4 +95,10 @@ def _once(
         # Or the id of a record cannot be read.
         silent = set()
     kept = response.records if all(wanted) else response.records.only(wanted)
-    return kept, sorted(silent)
+    failed = {
+        record_id: error.category
+        for error in response.errors
+        if error.category != NOT_FOUND
+        for record_id in error.ids
+    }
+    return BatchResponse(kept, sorted(silent), failed)

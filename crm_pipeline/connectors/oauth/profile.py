@@ -76,7 +76,7 @@ class OAuthProfile:
             `TokenResponse` does.
         cure: returns what to do about a refusal.
         api_hosts: patterns of the hosts that the vendor documents for its API. The configured host is always
-            allowed. See `connectors.trusted_hosts`.
+            allowed. See `wire.trusted_hosts`.
         login_hosts: the same for its token endpoints.
         client_auth: whether the app's credentials go into the form or into a Basic header.
         pkce: codes are bound to the attempt (RFC 7636).

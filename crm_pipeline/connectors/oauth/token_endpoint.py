@@ -12,7 +12,6 @@ import requests
 from crm_pipeline.connectors.implausible import ImplausibleValues
 from crm_pipeline.connectors.oauth.profile import OAuthProfile, Refused
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
-from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.kernel.clock import Clock, format_instant, parse_instant
 from crm_pipeline.kernel.errors import AuthFailed, MalformedResponse, ProtocolError
 from crm_pipeline.kernel.secret import Secret
@@ -22,6 +21,7 @@ from crm_pipeline.store.tokens import StoredToken
 from crm_pipeline.wire import dates
 from crm_pipeline.wire.figures import lasting
 from crm_pipeline.wire.session import HttpSession, Permit, Times
+from crm_pipeline.wire.trusted_hosts import TrustedHosts
 
 EXPIRES = "expires_at"
 # Key of the endpoint that refreshes a stored token, if it is not the usual one.
@@ -67,7 +67,7 @@ class TokenEndpoint:
             observe=self._observe,
             bounds=bounds,
             allow_http=connection.sandbox,
-            trusts=TrustedHosts(connection, profile.login_hosts(connection)).includes,
+            trusts=TrustedHosts(connection.login_url, profile.login_hosts(connection)).includes,
             clock=clock,
         )
 
@@ -160,7 +160,9 @@ class TokenEndpoint:
 
     def _refuse_foreign(self, url: str) -> None:
         """Refuse a login whose response would send the calls, and so the token, to a foreign host."""
-        if TrustedHosts(self.connection, self.profile.api_hosts(self.connection)).includes(url):
+        if TrustedHosts(
+            self.connection.login_url, self.profile.api_hosts(self.connection)
+        ).includes(url):
             return
         raise ProtocolError(
             f"{self.connection.name}: the login answer names {_host(url)} as the address of the account, which "

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from crm_pipeline.connectors.account import ApiAccount
+from crm_pipeline.connectors.asked_ids import AskedIds
 from crm_pipeline.connectors.base import (
     Checkup,
     ConnectorContext,
@@ -21,8 +22,11 @@ from crm_pipeline.connectors.pipedrive import (
     describe,
     direct,
     facts,
+    members,
     metadata,
+    offsets,
     planning,
+    points,
     ranges,
     reading,
     upkeep,
@@ -31,6 +35,8 @@ from crm_pipeline.connectors.pipedrive.api import Api
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, SNAPSHOTS, Item
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.planning import StartedRead
+from crm_pipeline.connectors.pipedrive.scan import Scan
+from crm_pipeline.connectors.point_pages import picked, point_page
 from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.connectors.whole_reads import window_field
@@ -49,6 +55,8 @@ class PipedriveAccount(ApiAccount[Api]):
         self, connection: Connection, context: ConnectorContext, limits: VendorLimits
     ) -> None:
         super().__init__(connection, Api(connection, context, limits))
+        # By object, the fields that the vendor sends only on request: known once it was described.
+        self._optional: dict[str, tuple[str, ...]] = {}
 
     def check(self) -> Checkup:
         """Look at login, identity, permissions, budget and objects."""
@@ -76,7 +84,9 @@ class PipedriveAccount(ApiAccount[Api]):
             NotPermitted: there is no such object, or this login may not read its fields.
         """
         item = self._item(obj)
-        return describe.schema_of(item, metadata.field_entries(self._api, item))
+        entries = metadata.field_entries(self._api, item)
+        self._optional[obj] = describe.optional_of(item, entries)
+        return describe.schema_of(item, entries)
 
     def _ping(self) -> None:
         self._api.me()
@@ -151,6 +161,34 @@ class PipedriveAccount(ApiAccount[Api]):
             first_pages=started.take_first_pages(),
             workers=ranges.workers_of(self._api.pace.calls_per_s, self._api.round_trip_s),
         )
+
+    def read(self, obj: str, ids: Sequence[str], schema: Schema | None = None) -> Iterator[Page]:
+        """Yield the records with some ids; those of short lists by the list."""
+        item = self._item(obj)
+        points.refuse_parts(item, f"{self.connection.name}.{obj}")
+        asked = AskedIds.of(ids, points.form_of(item))
+        if item.is_setup:
+            yield from picked(self._short_list(item, asked), asked, asked_at=self._api.now())
+            return
+        if asked.malformed:
+            yield point_page(None, asked.malformed, asked_at=self._api.now())
+        if asked.ids:
+            described = schema or self.describe(obj)
+            optional = self._optional.get(obj, item.optional)
+            names = [name for name in optional if name not in described.excluded]
+            yield from points.PointReader(Lister(self._api, item, names)).pages(asked)
+
+    def _short_list(self, item: Item, asked: AskedIds) -> Iterator[Page]:
+        if not asked.ids:
+            return
+        lister = Lister(self._api, item)
+        for listing in item.listings:
+            pages = (
+                Scan(lister, listing, None).pages()
+                if item.paging == "cursor"
+                else offsets.pages(lister, listing, None)
+            )
+            yield from members.with_names(lister, pages) if item.lookups else pages
 
     def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: Pipedrive keeps nothing for a read."""

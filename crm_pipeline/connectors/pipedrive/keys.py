@@ -24,7 +24,8 @@ _NO_DATE = "0000-00-00"
 _NO_TIME = "the record does not say when it changed"
 _LONGEST_ID = 19
 # Leads and their labels have UUIDs; all other ids are numbers.
-_WITH_UUID = frozenset({"leads", "leadLabels"})
+WITH_UUID = frozenset({"leads", "leadLabels"})
+"""Objects whose ids are UUIDs."""
 
 
 class Key(msgspec.Struct):
@@ -222,7 +223,7 @@ def _id_of(key: Key) -> str:
 
 
 def _are_ids(ids: list[str], item: Item) -> bool:
-    if item.name in _WITH_UUID:
+    if item.name in WITH_UUID:
         return all(text and text.isascii() and text.isprintable() for text in ids)
     return all(map(is_number, ids))
 

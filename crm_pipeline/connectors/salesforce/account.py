@@ -12,6 +12,7 @@ import msgspec
 import requests
 
 from crm_pipeline.connectors.account import ApiAccount
+from crm_pipeline.connectors.asked_ids import AskedIds
 from crm_pipeline.connectors.base import (
     Checkup,
     ConnectorContext,
@@ -21,6 +22,7 @@ from crm_pipeline.connectors.base import (
     ReadStrategy,
     VendorLimits,
 )
+from crm_pipeline.connectors.point_pages import point_page
 from crm_pipeline.connectors.salesforce import (
     bulk,
     checkup,
@@ -28,6 +30,7 @@ from crm_pipeline.connectors.salesforce import (
     describe,
     direct,
     facts,
+    points,
     rest,
     soql,
     upkeep,
@@ -189,6 +192,14 @@ class SalesforceAccount(ApiAccount[Api]):
             if self._is_too_long(plan):
                 raise
         return None
+
+    def read(self, obj: str, ids: Sequence[str], schema: Schema | None = None) -> Iterator[Page]:
+        """Yield the records with some ids."""
+        asked = AskedIds.of(ids, points.record_id)
+        if asked.malformed:
+            yield point_page(None, asked.malformed, asked_at=self._api.now())
+        if asked.ids:
+            yield from points.PointReader(self._api, schema or self.describe(obj)).pages(asked)
 
     def forget(self, checkpoint: Checkpoint) -> None:
         """Delete the job of a committed window."""

@@ -31,6 +31,7 @@ class _Rows(msgspec.Struct):
 
 class _Entry(msgspec.Struct):
     id: str
+    deletedDate: str = ""  # noqa: N815 - the vendor's name
 
 
 class _Log(msgspec.Struct):
@@ -56,17 +57,18 @@ def deleted(api: Api, obj: str, ids: Sequence[str], *, is_marked: bool) -> froze
     rows = api.ask(f"{api.base}/queryAll/", _Rows, _WHAT, q=query).records
     confirmed = {row.Id for row in rows if row.IsDeleted}
     if not confirmed.issuperset(ids):
-        confirmed |= _logged(api, obj)
+        confirmed |= log(api, obj).keys()
     return frozenset(confirmed.intersection(ids))
 
 
-def _logged(api: Api, obj: str) -> set[str]:
+def log(api: Api, obj: str) -> dict[str, str]:
+    """Return when records were deleted in the last 15 days, by id, also those that were deleted for good."""
     end = min(api.now(), api.vendor_now())
-    log = api.ask(
+    listed = api.ask(
         f"{api.base}/sobjects/{quote(obj, safe='')}/deleted/",
         _Log,
         _WHAT,
         start=soql.instant(end - _LOGGED),
         end=soql.instant(end),
     )
-    return {entry.id for entry in log.deletedRecords}
+    return {entry.id: entry.deletedDate for entry in listed.deletedRecords}

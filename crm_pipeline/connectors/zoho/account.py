@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from crm_pipeline.connectors.account import ApiAccount
+from crm_pipeline.connectors.asked_ids import AskedIds, number, word
 from crm_pipeline.connectors.base import (
     Checkup,
     ConnectorContext,
@@ -19,6 +20,7 @@ from crm_pipeline.connectors.base import (
     VendorLimits,
 )
 from crm_pipeline.connectors.merged_streams import merged
+from crm_pipeline.connectors.point_pages import not_by_id, picked, point_page
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.connectors.whole_reads import window_field
 from crm_pipeline.connectors.zoho import (
@@ -33,6 +35,7 @@ from crm_pipeline.connectors.zoho import (
     listing,
     members,
     planning,
+    points,
     setup,
     upkeep,
 )
@@ -183,6 +186,40 @@ class ZohoAccount(ApiAccount[Api]):
         # it, so that a resumed read finds them under their plan.
         started = threading.Event()
         yield from merged(_signalling(live_pages, started), _waiting(deleted_pages, started))
+
+    def read(self, obj: str, ids: Sequence[str], schema: Schema | None = None) -> Iterator[Page]:
+        """Yield the records with some ids; settings by their lists, which are short."""
+        if obj in members.LINKS:
+            raise not_by_id(
+                f"{self.connection.name}.{obj}",
+                "they are links between two records, without an id of their own",
+                "A refresh reads them with the records that they belong to.",
+            )
+        is_setup = obj in setup.SETUPS
+        asked = AskedIds.of(ids, word if is_setup else number)
+        if is_setup:
+            pages = setup.pages(self._api, self._list_of(obj)) if asked.ids else ()
+            yield from picked(pages, asked, asked_at=self._api.now())
+            return
+        if asked.malformed:
+            yield point_page(None, asked.malformed, asked_at=self._api.now())
+        if asked.ids:
+            self._api.learn()
+            described = schema or self.describe(obj)
+            yield from points.PointReader(self._api, described).pages(asked)
+
+    def _list_of(self, obj: str) -> Plan:
+        return Plan(
+            object=obj,
+            window=None,
+            route=setup.ROUTE,
+            reason="",
+            schema=setup.SETUPS[obj].schema(obj),
+            cursor_field=None,
+            complete=False,
+            vendor_count=None,
+            calls=0,
+        )
 
     def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: exports cannot be removed; the vendor deletes them by itself."""

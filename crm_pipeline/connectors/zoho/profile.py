@@ -14,11 +14,11 @@ from crm_pipeline.connectors.oauth.profile import (
     TokenDetails,
 )
 from crm_pipeline.connectors.oauth.token_response import TokenResponse
-from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.connectors.zoho import data_centres, errors
 from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.kernel.text import vendor_text
 from crm_pipeline.settings import Connection
+from crm_pipeline.wire.trusted_hosts import TrustedHosts
 
 SCOPES = (
     "ZohoCRM.modules.READ",
@@ -67,7 +67,7 @@ def exchange_url(connection: Connection, answer: Mapping[str, str]) -> str:
     server = answer.get("accounts-server", "").rstrip("/")
     if not server or server == connection.login_url:
         return ""
-    if not TrustedHosts(connection, data_centres.ACCOUNTS).includes(server):
+    if not TrustedHosts(connection.login_url, data_centres.ACCOUNTS).includes(server):
         raise AuthFailed(
             f"{connection.name}: the answer names {vendor_text(server)} as the accounts server, which is neither "
             "configured nor one that Zoho documents.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,18 @@ import duckdb
 import structlog
 
 from crm_pipeline.connectors.base import RecordKeys
+from crm_pipeline.contracts.files import ContractFolder, targets_of
 from crm_pipeline.kernel.errors import CorruptFile, UnfitValue, UnknownName
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.mapping import ObjectMap
+from crm_pipeline.model.names import quoted
 from crm_pipeline.model.selection import own_tables, tables_of, with_overrides
 from crm_pipeline.model.table import Table
 from crm_pipeline.model.tables import normalized_name
 from crm_pipeline.settings import Connection, QuarantineLimit
 from crm_pipeline.stages.normalized.changed import RULES, rules_of, write_changes
 from crm_pipeline.stages.normalized.contract import (
+    Asked,
     PreviousVersion,
     Verdict,
     column_schema,
@@ -25,6 +29,7 @@ from crm_pipeline.stages.normalized.contract import (
     unfit,
     verify,
 )
+from crm_pipeline.stages.normalized.described import Described, described
 from crm_pipeline.stages.normalized.drift import DriftGuard, check_fields, held_back
 from crm_pipeline.stages.normalized.elements import exploded
 from crm_pipeline.stages.normalized.emptied import Doubt, doubts_of
@@ -40,7 +45,12 @@ from crm_pipeline.stages.normalized.number_formats import (
     stored_formats,
 )
 from crm_pipeline.stages.normalized.over_rows import over, own_columns, restored_own, with_own
-from crm_pipeline.stages.normalized.quarantine import keep_unusable, refuse_many
+from crm_pipeline.stages.normalized.quarantine import (
+    forget_failing,
+    keep_failing,
+    keep_unusable,
+    refuse_many,
+)
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.result import Normalized, result_of, unchanged
 from crm_pipeline.stages.normalized.rows import define_rows
@@ -62,6 +72,7 @@ CODE_VERSION = 4
 MADE_BY = "made_by"
 _log = structlog.get_logger("crm_pipeline.normalized")
 _USUAL = QuarantineLimit()
+_NONE = ContractFolder()
 
 
 def tables_for(connection: Connection, maps: Sequence[ObjectMap]) -> dict[str, tuple[str, ...]]:
@@ -94,6 +105,7 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
     keys: RecordKeys | None = None,
     limit: QuarantineLimit = _USUAL,
     guard: DriftGuard | None = None,
+    contracts: ContractFolder = _NONE,
 ) -> Normalized:
     """Bring one table of the common model up to date with landing.
 
@@ -110,6 +122,7 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
             records that landed under earlier rules; None takes the keys as they landed.
         limit: how many records may be unusable.
         guard: where changed fields are noted; None holds nothing back because of them.
+        contracts: the user's contracts and policies.
 
     Raises:
         CorruptFile: a landed batch is not as it was landed.
@@ -129,7 +142,9 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
     # The version is read before landing, so that a build that is overtaken in between cannot commit.
     parent, repaired = _parent(tables, name)
     owners = own_tables((o.name for o in connection.objects), maps)
-    feeds, state = _gathered(connection, entries, landing, keys, owners, parent)
+    asked = asked_of(contracts, connection.name, table, entries)
+    gather = partial(gathered, connection, entries, landing, keys, owners, parent, asked)
+    feeds, state = gather()
     if not feeds:
         return unchanged(table, None if repaired else parent)
     if parent is not None and parent.meta.get("inputs") == state:
@@ -140,7 +155,7 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
     if repaired:
         _log.warning("a damaged table is built again from data/landing", table=name, why=repaired)
     if landing.discard_damaged_copies(_batches(feeds)):
-        feeds, state = _gathered(connection, entries, landing, keys, owners, parent)
+        feeds, state = gather()
     for feed in feeds:
         changes = guard.changes(connection.name, feed.landed.object) if guard else []
         check_fields(connection.name, feed.landed, changes)
@@ -148,18 +163,19 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
     landing.check(batches)
     with blamed_on(lambda: damaged_batch(batches)):
         build = _Build(
-            connection, name, parent, feeds, state, landing, tables, engine, limit, guard
+            connection, name, parent, feeds, state, landing, tables, engine, limit, asked, guard
         )
         return replace(build.run(), repaired=repaired)
 
 
-def _gathered(  # noqa: PLR0917 - each argument is plain at the call
+def gathered(  # noqa: PLR0917 - each argument is plain at the call
     connection: Connection,
     entries: Sequence[ObjectMap],
     landing: Landing,
     keys: RecordKeys | None,
     owners: Mapping[str, str],
     parent: TableVersion | None,
+    asked: Asked,
 ) -> tuple[list[Feed], str]:
     """Return the feeds of a table, and their fingerprint."""
     collected = [
@@ -173,8 +189,22 @@ def _gathered(  # noqa: PLR0917 - each argument is plain at the call
         for landed in inputs
     ]
     made_by = [(f.entry, f.table, f.facts_used) for f in feeds]
-    state = inputs_fingerprint(inputs, CODE_VERSION, made_by)
+    # A table that nobody has a contract for keeps the fingerprint that it had before there were any.
+    contracts = [asked.fingerprint] if asked.fingerprint else []
+    state = inputs_fingerprint(inputs, CODE_VERSION, made_by, *contracts)
     return feeds, state
+
+
+def asked_of(
+    contracts: ContractFolder, connection: str, table: str, entries: Sequence[ObjectMap]
+) -> Asked:
+    return Asked(
+        contracts,
+        connection,
+        targets_of(connection, table),
+        tuple(f"{connection}.{name}" for name in dict.fromkeys(e.object for e in entries)),
+        may_set_aside=all(entry.is_own and not entry.each for entry in entries),
+    )
 
 
 def _batches(feeds: Sequence[Feed]) -> list[Manifest]:
@@ -208,6 +238,7 @@ class _Build:
     tables: Tables
     engine: Engine
     limit: QuarantineLimit
+    asked: Asked
     guard: DriftGuard | None = None
 
     @property
@@ -259,14 +290,27 @@ class _Build:
                 ranking = ranked(self.engine, feed.landed)
                 records.append(folded(self.engine, feed.landed, ranking))
                 tally += self._tallied(feed, ranking)
+        described = self._described(records)
         formats = self._formats_of(records, stored_formats(self.parent))
-        while (more := self._attempt(records, formats, tally)) is not None:
+        while (more := self._attempt(records, formats, tally, described)) is not None:
             formats += more
         version = self.tables.version(self.name)
         return result_of(self.table.name, version, changed=True)
 
+    def _described(self, records: Sequence[str]) -> list[Described]:
+        """Judge the landed texts of changed records by what the vendor describes, before they are typed."""
+        return [
+            described(self.engine, feed, relation, self.parent, self.asked)
+            for feed, relation in zip(self.feeds, records, strict=True)
+            if feed.entry.is_own and not feed.entry.single_row
+        ]
+
     def _attempt(
-        self, records: Sequence[str], formats: NumberFormats, tally: Tally
+        self,
+        records: Sequence[str],
+        formats: NumberFormats,
+        tally: Tally,
+        found: Sequence[Described],
     ) -> NumberFormats | None:
         """Commit a version, or return the number formats with which it has to be built instead."""
         parts = [
@@ -287,20 +331,25 @@ class _Build:
                 self.table,
                 paths,
                 self._fed(),
-                previous=PreviousVersion(self.parent),
+                previous=PreviousVersion(self.parent, is_readable=self._is_parent_readable),
                 hints=formats.hints,
+                asked=self.asked,
             )
+            if verdict.errors:
+                raise refuse(self.title, verdict)
+            verdict, tally, paths = self._set_aside(paths, verdict, tally)
             self._check(verdict, tally)
             self._check_values(paths)
             rules = rules_of(self.feeds, formats, CODE_VERSION)
+            rules = f"{rules} {self.asked.fingerprint}".rstrip() if rules else ""
             write_changes(self.engine, staged, paths, self.parent, rules)
-            meta = {**self._meta(verdict, tally, formats), RULES: rules}
+            meta = {**self._meta(verdict, tally, formats, found), RULES: rules}
             meta[MAPPING] = judged_mapping(
                 self.engine,
                 paths,
                 self.parent,
                 verdict.unconverted,
-                is_parent_readable=self._is_parent_readable,
+                is_parent_readable=self.parent is None or self._is_parent_readable,
             )
             staged.commit(self.parent, verdict.rows, meta)
         return None
@@ -328,19 +377,40 @@ class _Build:
         unusable = keep_unusable(self.engine, connection, feed.landed, self.landing, ranking)
         return tally_of(self.engine, feed.landed, ranking, unusable)
 
+    @property
+    def _is_parent_readable(self) -> bool:
+        parent = self.parent
+        return parent is not None and damaged_version([parent], self.tables.verifier) is None
+
+    def _set_aside(
+        self, paths: list[Path], verdict: Verdict, tally: Tally
+    ) -> tuple[Verdict, Tally, list[Path]]:
+        """Put rows that break a contract of policy `quarantine` aside, and write the files without them."""
+        inputs = [feed.landed for feed in self.feeds]
+        if not verdict.aside:
+            forget_failing(self.connection.name, inputs, self.landing)
+            return verdict, tally, paths
+        failing = self.engine.table("rows to set aside", verdict.aside)
+        reasons = keep_failing(self.engine, self.connection.name, inputs, self.landing, failing)
+        key = quoted(self.table.key)
+        for path in paths:
+            kept = path.with_suffix(".kept")
+            rows = f"SELECT * FROM {parquet_files([path])} ANTI JOIN {failing} USING ({key})"
+            self.engine.copy_to(rows, kept)
+            kept.replace(path)
+        [rows] = self.engine.row(f"SELECT count(*) FROM {parquet_files(paths)}")
+        return (
+            replace(verdict, rows=int(rows)),
+            tally + Tally(quarantined=reasons),
+            paths,
+        )
+
     def _check(self, verdict: Verdict, tally: Tally) -> None:
-        if verdict.errors:
-            raise refuse(self.title, verdict)
         if all(feed.entry.is_own for feed in self.feeds):
             tally.check(self.title, verdict.rows)
         inputs = [feed.landed for feed in self.feeds]
         waiting = undecided(self.connection.name, inputs, self.landing, tally.quarantined)
         refuse_many(self.title, waiting, verdict.rows, self.limit)
-
-    @property
-    def _is_parent_readable(self) -> bool:
-        parent = self.parent
-        return parent is not None and damaged_version([parent], self.tables.verifier) is None
 
     def _check_values(self, paths: Sequence[Path]) -> None:
         """Refuse the version if its values show that a field has changed, unless a person has accepted that."""
@@ -386,7 +456,13 @@ class _Build:
             for entry in feed.mapped
         }
 
-    def _meta(self, verdict: Verdict, tally: Tally, formats: NumberFormats) -> dict[str, Any]:
+    def _meta(
+        self,
+        verdict: Verdict,
+        tally: Tally,
+        formats: NumberFormats,
+        found: Sequence[Described],
+    ) -> dict[str, Any]:
         return {
             "inputs": self.state,
             MADE_BY: self.made_by,
@@ -409,6 +485,9 @@ class _Build:
             "results": [
                 [r.rule, r.severity, r.failures, list(r.examples)] for r in verdict.results
             ],
+            # Beside each of them: its policy, what changed rows say, the file of its contract.
+            "judged": [[r.policy, r.changed, r.changed_rows, r.contract] for r in verdict.results],
+            "described": [each.to_meta() for each in found],
             "table": {
                 "name": self.table.name,
                 "singular": self.table.singular,

@@ -80,5 +80,6 @@ def write_changes(
     added = f"SELECT count(*) FROM {read_again} ANTI JOIN {old} USING ({key})"
     [rows] = engine.row(f"SELECT count(*) FROM {new}")
     if rows != parent.rows + engine.row(added)[0]:
-        parts.append(f"SELECT {key} FROM {old} ANTI JOIN {new} USING ({key})")
+        # Both are read_parquet: without names of their own DuckDB does not know whose column is meant.
+        parts.append(f"SELECT {key} FROM {old} AS o ANTI JOIN {new} AS n USING ({key})")
     engine.copy_to(" UNION ".join(parts), staged.path("changes"))

@@ -1,32 +1,30 @@
-"""Check a staged version before it is committed: all rows by SQL, types and a sample of live rows by pandera."""
+"""Judge a staged version before it is committed: every row, by the model's rules and by the user's contracts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from crm_pipeline.kernel.errors import ContractError
-from crm_pipeline.model.contracts import LIVE, arrow_type, count_sql, live_broken, pandera_schema
-from crm_pipeline.model.names import quoted, shown
-from crm_pipeline.model.table import Rule, Table
+from crm_pipeline.contracts.files import ContractFolder
+from crm_pipeline.contracts.model_contract import model_rules
+from crm_pipeline.contracts.rules import Policies, RowRule, RuleResult
+from crm_pipeline.contracts.scan import EXAMPLES, Subject, failing_sql, judged
+from crm_pipeline.contracts.user import UserRules, user_rules
+from crm_pipeline.kernel.errors import ConfigError, ContractError
+from crm_pipeline.model.contracts import LIVE, arrow_type
+from crm_pipeline.model.names import literal, quoted, shown
+from crm_pipeline.model.table import Table
 from crm_pipeline.store.tables import TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
-SAMPLE_ROWS = 500
-EXAMPLES = 5
 UNCONVERTED_SHARE = 0.2
-"""If more than this share of a field's values (and `UNCONVERTED_ROWS`) do not fit, the field's type has changed."""
+"""If more than this share of a field's values (and `UNCONVERTED_ROWS`) do not fit, the field's type has changed.
+
+Values of rows that changed since the version before count for themselves as well: a type that changed in a hundred
+records must not drown in a million older ones.
+"""
 UNCONVERTED_ROWS = 20
-
-
-@dataclass(frozen=True)
-class RuleResult:
-    """The result of a rule: the number of rows that break it and the keys of a few of them."""
-
-    rule: str
-    severity: str
-    failures: int
-    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,7 @@ class Verdict:
     Attributes:
         unconverted: number of values that did not fit their column, by `<object>.<field>`.
         misfits: the fields of which so many values do not fit that their type must be another one.
+        aside: SQL for the rows to put into quarantine, with `_reason`; "" for none.
     """
 
     rows: int
@@ -43,6 +42,7 @@ class Verdict:
     results: tuple[RuleResult, ...]
     unconverted: Mapping[str, int]
     misfits: tuple[str, ...] = ()
+    aside: str = ""
 
     @property
     def errors(self) -> tuple[RuleResult, ...]:
@@ -57,26 +57,68 @@ class Verdict:
 
 @dataclass(frozen=True)
 class PreviousVersion:
-    """Whether the values of each field fitted their columns in the version before.
+    """The version before: what changed since, and whether the values of each field fitted their columns in it.
 
     A field whose values never fitted does not stop a build: a first load is not refused for a field with values
     of another type than the vendor states.
+
+    Attributes:
+        is_readable: whether its rows can be read.
     """
 
     version: TableVersion | None = None
+    is_readable: bool = True
 
-    def fitted(self, obj: str, field: str) -> bool:
+    def fitted(self, obj: str, name: str) -> bool:
         """Say whether the values of a field fitted their column."""
         if self.version is None or not self.version.rows:
             return False
-        if f"{obj}.{field}" in self.version.meta.get("misfits", ()):
+        if f"{obj}.{name}" in self.version.meta.get("misfits", ()):
             return False
         fields = {obj["object"]: obj["fields"] for obj in self.version.meta.get("objects", ())}
         # The meta has no fields of objects whose rows are elements of records.
-        return obj not in fields or any(name == field for name, *_ in fields[obj])
+        return obj not in fields or any(field == name for field, *_ in fields[obj])
+
+    @property
+    def rows(self) -> str:
+        """SQL for its rows; "" where there are none to compare with."""
+        version = self.version
+        if version is None or not (version.base and version.rows and self.is_readable):
+            return ""
+        return parquet_files(version.base)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user asks of a table.
+
+    Attributes:
+        folder: the user's contracts and policies.
+        connection: the connection of the table.
+        targets: the names by which they call the table.
+        objects: the names by which they call the objects that feed it.
+        may_set_aside: whether the rows are records, which can be put into quarantine as they landed.
+    """
+
+    folder: ContractFolder = field(default_factory=ContractFolder)
+    connection: str = ""
+    targets: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+    may_set_aside: bool = True
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A fingerprint of all that is asked of the table and its objects; "" for nothing."""
+        return self.folder.fingerprint((*self.objects, *self.targets))
+
+    @property
+    def policies(self) -> Policies:
+        """The user's policies for the table."""
+        return self.folder.policies_of(self.targets)
 
 
 _FIRST = PreviousVersion()
+_NOTHING = Asked()
 
 
 def verify(
@@ -87,8 +129,9 @@ def verify(
     *,
     previous: PreviousVersion = _FIRST,
     hints: Mapping[tuple[str, str], str] | None = None,
+    asked: Asked = _NOTHING,
 ) -> Verdict:
-    """Check staged Parquet files against the contract of their table.
+    """Judge all rows of staged Parquet files.
 
     Args:
         engine: runs the SQL.
@@ -97,38 +140,44 @@ def verify(
         columns: the column that a source field, `(object, field)`, feeds.
         previous: the version before.
         hints: text to add to the rule of a field whose values do not fit.
+        asked: what the user asks.
+
+    Raises:
+        ContractError: a contract of the user cannot be read.
     """
     relation = parquet_files(paths)
-    counted = engine.row(count_sql(table, relation))
-    results = [
-        RuleResult(
-            rule.name,
-            rule.severity,
-            int(count),
-            _examples(engine, table, rule, relation) if count else (),
-        )
-        for rule, count in zip(table.rules, counted[2:], strict=True)
-    ]
-    live = f"(SELECT * FROM {relation} WHERE {LIVE})"
-    unconverted = unfit(engine, live)
-    named = {f"{obj}.{field}": count for (obj, field), count in unconverted.items()}
-    misfits = []
-    for (obj, name), bad in unconverted.items():
-        is_other = _is_other_type(engine, live, obj, columns.get((obj, name)), bad)
-        misfits.extend([f"{obj}.{name}"] if is_other else [])
-        hint = (hints or {}).get((obj, name), "")
-        rule = f"{obj}.{shown(name)} fits {columns.get((obj, name))}{hint}"
-        severity = "error" if is_other and previous.fitted(obj, name) else "warning"
-        results.append(RuleResult(rule, severity, bad, _misfits(engine, live, obj, name)))
-    results.append(_pandera(engine, table, live))
-    rows, deleted = map(int, counted[:2])
-    return Verdict(rows, deleted, tuple(results), named, tuple(misfits))
+    types = {f.name: f.type for f in engine.arrow(f"SELECT * FROM {relation} LIMIT 0").schema}
+    changed = _changed(engine, relation, previous)
+    subject = Subject(relation, table.key, f"({LIVE})", changed)
+    own = _never_aside(model_rules(table, types, asked.policies), asked)
+    try:
+        theirs = user_rules(asked.folder, asked.targets, types, table.name)
+        if not asked.may_set_aside:
+            theirs = theirs.without_quarantine()
+        by_pandera = theirs.judged_by_pandera(engine, subject)
+    except ConfigError as error:
+        raise ContractError(
+            f"{error.message.rstrip('.')}. The table {table.name} keeps its current version.",
+            failures=[("the contract can be read", 0, [])],
+            cure=error.cure,
+        ) from error
+    rules = (*own, *theirs.rules)
+    results = judged(engine, subject, rules)
+    aside = _aside(subject, rules, results, theirs)
+    fits, misfits, unconverted = _fits(engine, subject, columns, previous, hints or {})
+    rows, deleted = engine.row(
+        f"SELECT count(*), count(*) FILTER (WHERE is_deleted) FROM {relation}"
+    )
+    return Verdict(
+        int(rows), int(deleted), (*results, *by_pandera, *fits), unconverted, misfits, aside
+    )
 
 
 def refuse(name: str, verdict: Verdict) -> ContractError:
     """Return the error that says why a version is not committed."""
     broken = "; ".join(
         f"{r.rule}: {r.failures:,} rows"
+        + (f", {r.changed:,} of {r.changed_rows:,} changed ones" if r.changed else "")
         + (f" (such as {', '.join(r.examples)})" if r.examples else "")
         for r in verdict.errors
     )
@@ -141,24 +190,121 @@ def refuse(name: str, verdict: Verdict) -> ContractError:
     )
 
 
-def _examples(engine: Engine, table: Table, rule: Rule, relation: str) -> tuple[str, ...]:
-    key = quoted(table.key)
-    if rule.kind == "unique":
-        sql = f"SELECT {key} FROM {relation} GROUP BY ALL HAVING count(*) > 1 LIMIT {EXAMPLES}"
-    else:
-        sql = f"SELECT {key} FROM {relation} WHERE {live_broken(table, rule)} LIMIT {EXAMPLES}"
-    return tuple(str(row[0]) for row in engine.rows(sql))
+def _never_aside(rules: tuple[RowRule, ...], asked: Asked) -> tuple[RowRule, ...]:
+    """Return rules of which none puts rows aside where rows are no records, or that judge several rows."""
+    return tuple(
+        replace(rule, policy="block")
+        if rule.policy == "quarantine"
+        and (rule.unique or rule.is_static or not asked.may_set_aside)
+        else rule
+        for rule in rules
+    )
+
+
+def _aside(
+    subject: Subject, rules: Sequence[RowRule], results: Sequence[RuleResult], theirs: UserRules
+) -> str:
+    """Return SQL for the rows that go to quarantine."""
+    chosen = [
+        rule
+        for rule, result in zip(rules, results, strict=True)
+        if rule.policy == "quarantine" and result.failures
+    ]
+    parts = [failing_sql(subject, chosen)] if chosen else []
+    if theirs.failing:
+        reasons = (
+            f"(SELECT key, string_agg(DISTINCT _reason, '; ' ORDER BY _reason) AS _reason "
+            f"FROM {theirs.failing} GROUP BY key)"
+        )
+        parts.append(
+            f"SELECT r._reason, t.* FROM {subject.relation} t JOIN {reasons} r "
+            f"ON r.key = CAST(t.{quoted(subject.key)} AS VARCHAR)"
+        )
+    if not parts:
+        return ""
+    key = quoted(subject.key)
+    return (
+        f"SELECT string_agg(_reason, '; ' ORDER BY _reason) AS _reason, {key}, any_value(object) AS object, "
+        f"any_value(source_id) AS source_id, any_value(batch_id) AS batch_id "
+        f"FROM ({' UNION ALL BY NAME '.join(parts)}) GROUP BY {key}"
+    )
+
+
+def _changed(engine: Engine, relation: str, previous: PreviousVersion) -> str:
+    """Return SQL for the rows that were read again since the version before; "" for all, or where that is not known."""
+    if not previous.rows:
+        return ""
+    batches = engine.table(
+        "batches since",
+        f"SELECT DISTINCT batch_id FROM {relation} EXCEPT SELECT DISTINCT batch_id FROM {previous.rows}",
+    )
+    return f"(SELECT * FROM {relation} SEMI JOIN {batches} USING (batch_id))"
+
+
+def _fits(
+    engine: Engine,
+    subject: Subject,
+    columns: Mapping[tuple[str, str], str],
+    previous: PreviousVersion,
+    hints: Mapping[tuple[str, str], str],
+) -> tuple[list[RuleResult], tuple[str, ...], dict[str, int]]:
+    """Return the results for values that do not fit their column, the fields of another type, and all counts."""
+    live = f"(SELECT * FROM {subject.relation} WHERE {LIVE})"
+    unconverted = unfit(engine, live)
+    lately: Mapping[tuple[str, str], int] = {}
+    changed = ""
+    if unconverted and subject.changed:
+        changed = f"(SELECT * FROM {subject.changed} WHERE {LIVE})"
+        lately = _lately_unfit(engine, changed, subject.key, previous)
+    results, misfits = [], []
+    for (obj, name), bad in unconverted.items():
+        column = columns.get((obj, name))
+        is_other = _is_other_type(engine, live, obj, column, bad)
+        misfits.extend([f"{obj}.{name}"] if is_other else [])
+        late = lately.get((obj, name), 0)
+        is_other = is_other or _is_other_type(engine, changed, obj, column, late)
+        rule = f"{obj}.{shown(name)} fits {column}{hints.get((obj, name), '')}"
+        policy = "block" if is_other and previous.fitted(obj, name) else "warn"
+        rows = changed if late else live
+        results.append(
+            RuleResult(
+                rule,
+                "error" if policy == "block" else "warning",
+                bad,
+                _misfits(engine, rows, obj, name),
+                policy,
+                late if changed else None,
+                engine.row(f"SELECT count(*) FROM {changed}")[0] if late else 0,
+            )
+        )
+    named = {f"{obj}.{name}": count for (obj, name), count in unconverted.items()}
+    return results, tuple(misfits), named
 
 
 def unfit(engine: Engine, relation: str) -> dict[tuple[str, str], int]:
     """Return the number of values that did not fit their column, by `(object, field)`."""
     return {
-        (obj, field): int(count)
-        for obj, field, count in engine.rows(
+        (obj, name): int(count)
+        for obj, name, count in engine.rows(
             "SELECT object, field, count(*) FROM (SELECT object, unnest(unconverted) AS field "
             f"FROM {relation} WHERE unconverted IS NOT NULL) GROUP BY ALL ORDER BY 1, 2"
         )
     }
+
+
+def _lately_unfit(
+    engine: Engine, changed: str, key: str, previous: PreviousVersion
+) -> dict[tuple[str, str], int]:
+    """Return the same for changed rows, without values that did not fit in the version before either."""
+    listed = (
+        "SELECT {0}, object, unnest(unconverted) AS field FROM {1} WHERE unconverted IS NOT NULL"
+    )
+    rows = engine.rows(
+        f"SELECT object, field, count(*) FROM ({listed.format(quoted(key), changed)}) "
+        f"ANTI JOIN ({listed.format(quoted(key), previous.rows)}) USING ({quoted(key)}, object, field) "
+        "GROUP BY ALL"
+    )
+    return {(obj, name): int(count) for obj, name, count in rows}
 
 
 def _is_other_type(engine: Engine, relation: str, obj: str, column: str | None, bad: int) -> bool:
@@ -176,34 +322,12 @@ def _is_other_type(engine: Engine, relation: str, obj: str, column: str | None, 
     return bool(bad > UNCONVERTED_SHARE * (good + bad))
 
 
-def _misfits(engine: Engine, relation: str, obj: str, field: str) -> tuple[str, ...]:
+def _misfits(engine: Engine, relation: str, obj: str, name: str) -> tuple[str, ...]:
     rows = engine.rows(
-        f"SELECT source_id FROM {relation} WHERE object = $object "
-        f"AND list_contains(unconverted, $field) LIMIT {EXAMPLES}",
-        {"object": obj, "field": field},
+        f"SELECT source_id FROM {relation} WHERE object = {literal(obj)} "
+        f"AND list_contains(unconverted, {literal(name)}) LIMIT {EXAMPLES}"
     )
     return tuple(str(row[0]) for row in rows)
-
-
-def _pandera(engine: Engine, table: Table, relation: str) -> RuleResult:
-    """Return the result of pandera's check of types and rules, on a sample that has the suspicious rows first."""
-    import pandas as pd
-    import pandera.errors
-
-    suspects = [live_broken(table, rule) for rule in table.rules if rule.severity == "error"]
-    sample = engine.arrow(
-        f"(SELECT * FROM {relation} WHERE {' OR '.join(suspects)} LIMIT {SAMPLE_ROWS}) UNION ALL "
-        f"(SELECT * FROM {relation} WHERE NOT coalesce({' OR '.join(suspects)}, false) "
-        f"LIMIT {SAMPLE_ROWS})"
-    )
-    frame = sample.to_pandas(types_mapper=pd.ArrowDtype)
-    try:
-        pandera_schema(table).validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        cases = error.failure_cases
-        reasons = sorted({f"{c} {k}" for c, k in zip(cases["column"], cases["check"], strict=True)})
-        return RuleResult("pandera", "error", len(cases), tuple(reasons[:EXAMPLES]))
-    return RuleResult("pandera", "error", 0)
 
 
 def column_schema(table: Table) -> Sequence[Mapping[str, Any]]:

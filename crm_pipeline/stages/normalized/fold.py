@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 
+from crm_pipeline.kernel.clock import format_instant
+from crm_pipeline.model.names import literal
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.merges import winners
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
@@ -59,16 +61,29 @@ def _state(engine: Engine, landed: ObjectInput, ranking: Ranking) -> str:
 
 
 def _seen(engine: Engine, landed: ObjectInput) -> str:
-    """Return SQL for whether a record is in the newest complete read or a later one."""
-    if landed.complete_from == 0:
+    """Return SQL for whether a record is in the newest complete read or a later one, or was read by its id since."""
+    if landed.complete_from == 0 and not landed.points:
         return "true"
     later = landed.since_complete
-    if not (later or landed.set_aside):
+    if not (later or landed.set_aside or landed.points):
         return "false"
     parts = [f"SELECT _source_id FROM {all_keys(later)}"] if later else []
+    if landed.points:
+        parts.append(
+            f"SELECT _source_id FROM {all_keys(landed.points)} WHERE _extracted_at >= {_began(landed)}"
+        )
     if landed.set_aside:
         ids = pa.table({"_source_id": pa.array(landed.set_aside, pa.string())})
         parts.append(f"SELECT _source_id FROM {engine.load(f'{landed.name} set aside', ids)}")
     everything = " UNION ALL ".join(parts)
     seen = engine.table(f"{landed.name} seen", f"SELECT DISTINCT _source_id FROM ({everything})")
     return f"(_source_id IN (SELECT _source_id FROM {seen}))"
+
+
+def _began(landed: ObjectInput) -> str:
+    """Return SQL for the time of the first request of the newest complete read, in whole seconds as requests are."""
+    assert landed.complete_at is not None
+    at = f"TIMESTAMPTZ {literal(format_instant(landed.complete_at.replace(microsecond=0)))}"
+    if not landed.since_complete:
+        return at
+    return f"least({at}, (SELECT min(_extracted_at) FROM {all_keys(landed.since_complete)}))"

@@ -2,7 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 
 from crm_pipeline.connectors.base import RecordKeys
@@ -29,10 +31,14 @@ class ObjectInput:
         entry: the object's mapping; sources have the names of the fields.
         batches: the files of the committed batches, and of recovered records.
         places: the landed batches that the files hold, in fold order; the position is their sequence.
-        schemas: the distinct schemas of the committed windows, ordered by their last use, the newest last.
+        schemas: the distinct schemas of the committed windows, ordered by their last use, the newest last. Those
+            of records that were read by their ids since do not count until a window has them.
         complete_from: position of the first batch of the newest complete read; records that appear
             only before it are deleted. 0 where no read was complete.
-        since_complete: the files of that read and later ones.
+        since_complete: the files of that read and later ones, without those of records that were read by their ids.
+        complete_at: when that read was committed.
+        points: the files of records that were read by their ids, where a read was complete: those that were
+            requested after it began are not deleted, in whatever order both were committed.
         set_aside: ids of quarantined records of that read or later ones, which are not deleted.
         recovered: number of records in `batches` that had been quarantined and can be read now.
         accepted: the windows that a person has accepted.
@@ -48,6 +54,8 @@ class ObjectInput:
     schemas: tuple[Schema, ...]
     complete_from: int
     since_complete: tuple[Manifest, ...] = ()
+    complete_at: datetime | None = None
+    points: tuple[Manifest, ...] = ()
     set_aside: tuple[str, ...] = ()
     recovered: int = 0
     accepted: frozenset[str] = frozenset()
@@ -130,6 +138,8 @@ def collect(
 ) -> ObjectInput | None:
     """Return what has been committed of one object; None where it was never read.
 
+    Single records that were read by their ids wait until the object is read: they would look like all records.
+
     Args:
         connection: the connection of the object.
         entry: the mapping of the object.
@@ -138,29 +148,35 @@ def collect(
         bounds: how many records may be missing from a read that is believed.
     """
     windows = landing.windows(connection, entry.object)
-    if not windows:
+    reads = [window for window in windows if not window.is_point]
+    if not reads:
         return None
     reread = Rereader(landing, connection, entry.object, keys).read(windows)
     if reread.recovered:
         folder = landing.quarantine(connection, entry.object)
         recovered = [batch for batch in reread.batches if batch.path.is_relative_to(folder)]
         note_recovered(landing, connection, entry.object, recovered)
-    schemas = _without_excluded(_schemas(connection, entry.object, windows, landing))
-    own = without_kept_out(entry, schemas[-1])
+    schemas = _schemas(connection, entry.object, reads, landing)
+    # A record that was read by its id since the last window may lack more fields, or have hashes in them.
+    newest = landing.schema(connection, entry.object, windows[-1].schema_fingerprint)
+    schemas = _without_excluded(schemas, schemas[-1].excluded | newest.excluded)
+    own = without_kept_out(entry, schemas[-1], newest)
     fed = {f.column for f in own.fields}
-    complete_from, since_complete, set_aside = _proof(landing, windows, reread)
+    proof = _proof(landing, windows, reread)
     return ObjectInput(
         entry=Fields(schemas, ignores_case=entry.ignores_case).resolved(own),
         batches=reread.batches,
         places=reread.places,
         schemas=schemas,
-        complete_from=complete_from,
-        since_complete=since_complete,
-        set_aside=set_aside,
+        complete_from=proof.position,
+        since_complete=proof.files_since,
+        complete_at=proof.at,
+        points=proof.points,
+        set_aside=proof.set_aside,
         recovered=sum(reread.recovered.values()),
         accepted=acceptance.accepted(landing.folder(connection, entry.object)),
         bounds=bounds or ShrinkBounds(),
-        ages=_ages(windows),
+        ages=_ages(reads),
         kept_out=tuple(f.column for f in entry.fields if f.column not in fed),
     )
 
@@ -193,9 +209,10 @@ def _schemas(
     return tuple(landing.schema(connection, obj, name) for name in reversed(newest_first))
 
 
-def _without_excluded(schemas: tuple[Schema, ...]) -> tuple[Schema, ...]:
+def _without_excluded(
+    schemas: tuple[Schema, ...], excluded: AbstractSet[str]
+) -> tuple[Schema, ...]:
     """Return schemas without the fields that connections.yaml excludes now: what landed before is not shown either."""
-    excluded = schemas[-1].excluded
     if not excluded:
         return schemas
     return tuple(
@@ -204,13 +221,13 @@ def _without_excluded(schemas: tuple[Schema, ...]) -> tuple[Schema, ...]:
     )
 
 
-def without_kept_out(entry: ObjectMap, schema: Schema) -> ObjectMap:
-    """Return a mapping without the fields that connections.yaml excludes or hashes.
+def without_kept_out(entry: ObjectMap, *schemas: Schema) -> ObjectMap:
+    """Return a mapping without the fields that connections.yaml excludes or hashes, by any of the schemas.
 
     A hash is no address, name or date, so it feeds no column; `custom` and the views have it.
     """
     fold = str.casefold if entry.ignores_case else str
-    out = {fold(name) for name in schema.excluded | schema.hashed}
+    out = {fold(name) for schema in schemas for name in schema.excluded | schema.hashed}
     if not out or not entry.is_own:
         return entry
 
@@ -234,10 +251,18 @@ def _ages(windows: Sequence[WindowCommit]) -> tuple[int, ...]:
     return tuple(first[name] for name in reversed(newest_first))
 
 
-def _proof(
-    landing: Landing, windows: Sequence[WindowCommit], reread: Reread
-) -> tuple[int, tuple[Manifest, ...], tuple[str, ...]]:
-    """Return the position of the newest read that proves absence, and the files and quarantined ids since then."""
+@dataclass(frozen=True)
+class _Proof:
+    """The newest read that proves absence, and what landed since; see `ObjectInput` for the meanings."""
+
+    position: int
+    files_since: tuple[Manifest, ...]
+    set_aside: tuple[str, ...] = ()
+    at: datetime | None = None
+    points: tuple[Manifest, ...] = ()
+
+
+def _proof(landing: Landing, windows: Sequence[WindowCommit], reread: Reread) -> _Proof:
     unread = {window.window_id: window.quarantined for window in windows}
     for window_id, recovered in reread.recovered.items():
         unread[window_id] -= recovered
@@ -247,13 +272,16 @@ def _proof(
             for n, window in enumerate(windows)
             if _is_proof(landing, window, unread[window.window_id])
         ),
-        default=0,
+        default=None,
     )
+    if start is None:
+        return _Proof(0, reread.batches)
     # Windows are never merged across a whole read that may prove absence, so it divides files as well.
     proof = (microseconds(windows[start].committed_at), windows[start].window_id)
-    begin = bisect_left(reread.places, proof) if start else 0
-    if not begin:
-        return 0, reread.batches, ()
+    begin = bisect_left(reread.places, proof)
+    points = tuple(batch for batch in reread.batches if batch.is_point)
+    if not (begin or points):
+        return _Proof(0, reread.batches)
     later = [window for window in windows[start:] if unread[window.window_id]]
     rejects = (reject for window in later for reject in landing.rejects(window))
     earlier = {batch.batch_id for window in windows[:start] for batch in window.batches}
@@ -261,9 +289,10 @@ def _proof(
     files_since = tuple(
         batch
         for batch in reread.batches
-        if batch.batch_id not in earlier and batch.window_id not in before
+        if not (batch.is_point or batch.batch_id in earlier or batch.window_id in before)
     )
-    return begin, files_since, tuple(sorted({reject.source_id for reject in rejects} - {""}))
+    set_aside = tuple(sorted({reject.source_id for reject in rejects} - {""}))
+    return _Proof(begin, files_since, set_aside, windows[start].committed_at, points)
 
 
 def _is_proof(landing: Landing, window: WindowCommit, unread: int) -> bool:

@@ -4,12 +4,13 @@ They are determined at every build: rows that a newer reader or mapping can use 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.kernel.identity import path_name
+from crm_pipeline.model.names import literal
 from crm_pipeline.settings import QuarantineLimit
 from crm_pipeline.stages.normalized.inputs import ObjectInput, inputs_fingerprint
 from crm_pipeline.stages.normalized.ranking import Ranking
@@ -21,6 +22,7 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 _NO_ID = "the record has no id"
+_UNUSABLE, _CONTRACT = "normalized", "contract"
 
 
 def keep_unusable(
@@ -30,31 +32,48 @@ def keep_unusable(
 
     Quarantine files of earlier builds are removed; `landing` still has the rows.
     """
-    folder = landing.quarantine(connection, landed.object) / "normalized"
-    name = f"normalized-{path_name(landed.entry.table)}-{inputs_fingerprint([landed])}"
     parts = _parts(engine, landed, ranking)
     reasons = Counter[str]()
-    written: dict[str, FileSum] = {}
-    for part, sql in parts.items():
+    for sql in parts.values():
         reasons.update(dict(engine.rows(f"SELECT _reason, count(*) FROM ({sql}) GROUP BY ALL")))
-        # Written again each time: a newer reader may use more rows of the same batches.
-        path = folder / f"{name}-{part}.parquet"
-        with files.replacing(path, "rejects") as temporary:
-            engine.copy_to(sql, temporary)
-            written[path.name] = FileSum.of(temporary)
-    if reasons:
-        record = {
-            "connection": connection,
-            "object": landed.object,
-            "records": reasons.total(),
-            "files": {file: file_sum.to_dict() for file, file_sum in written.items()},
-            "reasons": dict(reasons),
-            "quarantined_at": format_instant(landing.clock.now()),
-        }
-        files.write_json(folder / f"{name}.json", record, "rejects_manifest")
-    kept = {*written, f"{name}.json"} if reasons else set()
-    _forget(folder, f"normalized-{path_name(landed.entry.table)}-", kept)
+    _write(engine, connection, landed, landing, parts, reasons, _UNUSABLE)
     return reasons
+
+
+def keep_failing(
+    engine: Engine, connection: str, inputs: Sequence[ObjectInput], landing: Landing, failing: str
+) -> Counter[str]:
+    """Write the landed rows of rows that break a contract to the quarantine, and return their number by reason.
+
+    Args:
+        engine: runs the SQL.
+        connection: the connection.
+        inputs: the objects of the table.
+        landing: where they landed.
+        failing: SQL for the rows: `object`, `source_id`, `batch_id` and `_reason`.
+    """
+    reasons = Counter[str]()
+    for landed in inputs:
+        own = f"(SELECT * FROM ({failing}) WHERE object = {literal(landed.object)})"
+        parts: dict[str, str] = {}
+        for shape in ("csv", "json"):
+            paths = [batch.path for batch in landed.batches if batch.shape == shape]
+            if paths:
+                parts[shape] = (
+                    f"SELECT f._reason, r.* FROM {parquet_files(paths)} r JOIN {own} f "
+                    "ON r._source_id = f.source_id AND r._batch_id = f.batch_id"
+                )
+        found = Counter(dict(engine.rows(f"SELECT _reason, count(*) FROM {own} GROUP BY ALL")))
+        _write(engine, connection, landed, landing, parts if found else {}, found, _CONTRACT)
+        reasons.update(found)
+    return reasons
+
+
+def forget_failing(connection: str, inputs: Sequence[ObjectInput], landing: Landing) -> None:
+    """Remove the quarantined rows of contracts that earlier builds wrote; no row breaks one now."""
+    for landed in inputs:
+        folder = landing.quarantine(connection, landed.object) / "normalized"
+        _forget(folder, f"{_CONTRACT}-{path_name(landed.entry.table)}-", set())
 
 
 def refuse_many(name: str, reasons: Mapping[str, int], rows: int, limit: QuarantineLimit) -> None:
@@ -75,6 +94,40 @@ def refuse_many(name: str, reasons: Mapping[str, int], rows: int, limit: Quarant
         "corrected in the CRM or on the way, read them again with a backfill; to go on without them, `quarantine drop` "
         f"them, or set CRM_QUARANTINE_PERCENT higher than {limit.percent}.",
     )
+
+
+def _write(  # noqa: PLR0917 - each argument is plain at the call
+    engine: Engine,
+    connection: str,
+    landed: ObjectInput,
+    landing: Landing,
+    parts: Mapping[str, str],
+    reasons: Counter[str],
+    kind: str,
+) -> None:
+    """Write rows to keep in quarantine, and remove those of earlier builds."""
+    folder = landing.quarantine(connection, landed.object) / "normalized"
+    prefix = f"{kind}-{path_name(landed.entry.table)}-"
+    name = f"{prefix}{inputs_fingerprint([landed])}"
+    written: dict[str, FileSum] = {}
+    for part, sql in parts.items():
+        # Written again each time: a newer reader may use more rows of the same batches.
+        path = folder / f"{name}-{part}.parquet"
+        with files.replacing(path, "rejects") as temporary:
+            engine.copy_to(sql, temporary)
+            written[path.name] = FileSum.of(temporary)
+    if reasons:
+        record = {
+            "connection": connection,
+            "object": landed.object,
+            "records": reasons.total(),
+            "files": {file: file_sum.to_dict() for file, file_sum in written.items()},
+            "reasons": dict(reasons),
+            "quarantined_at": format_instant(landing.clock.now()),
+        }
+        files.write_json(folder / f"{name}.json", record, "rejects_manifest")
+    kept = {*written, f"{name}.json"} if reasons else set()
+    _forget(folder, prefix, kept)
 
 
 def _parts(engine: Engine, landed: ObjectInput, ranking: Ranking) -> dict[str, str]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from crm_pipeline.stages.normalized.contract import RuleResult
+from crm_pipeline.contracts import RuleResult
+from crm_pipeline.stages.normalized.described import Described
 from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in
 from crm_pipeline.stages.normalized.mapping_failures import Failing, failing_in
 from crm_pipeline.store.tables import TableVersion
@@ -28,6 +29,7 @@ class Normalized:
         repaired: the damage of the version before, because of which the table was built again; "" for none.
         failing: fields of which far more values do not fit than before.
         doubts: empty lists that are not believed, so that their earlier rows stay.
+        described: how the landed texts of each object agree with what its vendor describes.
     """
 
     table: str
@@ -44,12 +46,26 @@ class Normalized:
     columns: Sequence[Mapping[str, Any]] = ()
     repaired: str = ""
     doubts: tuple[Doubt, ...] = ()
+    described: tuple[Described, ...] = ()
     failing: tuple[Failing, ...] = ()
 
     @property
     def warnings(self) -> tuple[RuleResult, ...]:
         """The broken rules that do not forbid the commit."""
         return tuple(r for r in self.results if r.severity == "warning" and r.failures)
+
+
+def results_in(version: TableVersion) -> tuple[RuleResult, ...]:
+    """Return the results of all rules, from a version's metadata."""
+    results = version.meta["results"]
+    # Versions that were written before policies existed do not have the second list.
+    more = version.meta.get("judged") or [["", None, 0, ""]] * len(results)
+    return tuple(
+        RuleResult(rule, severity, failures, tuple(examples), policy, changed, rows, contract)
+        for (rule, severity, failures, examples), (policy, changed, rows, contract) in zip(
+            results, more, strict=True
+        )
+    )
 
 
 def unchanged(table: str, version: TableVersion | None) -> Normalized:
@@ -73,7 +89,8 @@ def result_of(table: str, version: TableVersion | None, *, changed: bool) -> Nor
         landed=meta.get("landed", 0),
         superseded=meta.get("superseded", 0),
         unconverted=meta["unconverted"],
-        results=tuple(RuleResult(r, s, n, tuple(e)) for r, s, n, e in meta["results"]),
+        results=results_in(version),
+        described=tuple(Described.of_meta(raw) for raw in meta.get("described", ())),
         columns=meta["columns"],
         doubts=doubts_in(version),
         failing=failing_in(version),

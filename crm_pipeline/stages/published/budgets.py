@@ -60,7 +60,10 @@ def api_limits(limits: Sequence[LimitStatus]) -> OpsTable:
     columns = {
         "limit_group": (_TEXT, "Group of connections that share the limit."),
         "limit_name": (_TEXT, "The vendor's limit."),
-        "kind": (_TEXT, "rolling: waits; daily: refuses once spent; concurrency: calls at once."),
+        "kind": (
+            _TEXT,
+            "rolling: waits; daily, monthly: refuses once spent; concurrency: calls at once.",
+        ),
         "unit": (_TEXT, "What is counted."),
         "resets": (_TEXT, "Time zone at whose midnight it resets; NULL: a rolling window."),
         "used": (_WHOLE, "Used at the moment of the publish."),

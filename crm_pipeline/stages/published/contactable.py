@@ -4,8 +4,10 @@ Whoever opted out in one CRM did so in all of them, and stays so if the record i
 DuckDB that opens the file: it uses only what DuckDB 1.2 has.
 """
 
+from crm_pipeline.model.names import literal
 from crm_pipeline.model.tables import CONTACTABLE, DELETED_SUFFIX
 from crm_pipeline.stages.published.views import View
+from crm_pipeline.verification.email_texts import FULL_WIDTH
 
 _PERSON = """
     connection, first_name, last_name, full_name, company_key, country, lawful_basis, modified_at, email,
@@ -15,6 +17,14 @@ _REFUSING = " UNION ALL ".join(
     for table in ("contacts", "leads")
     for suffix in ("", DELETED_SUFFIX)
 )
+_FULL_WIDTH = "".join(map(chr, FULL_WIDTH))
+_ORDINARY = "".join(one if isinstance(one, str) else chr(one) for one in FULL_WIDTH.values())
+# Records that are deleted have no verdicts, so their texts are taken apart here. An address too many only is not written to.
+_PLAIN = f"lower(translate(value, {literal(_FULL_WIDTH)}, {literal(_ORDINARY)}))"
+for _pattern, _by in ((r"\p{Cf}", ""), ("mailto:", " "), (r"\s*@\s*", "@")):
+    _PLAIN = f"regexp_replace({_PLAIN}, '{_pattern}', '{_by}', 'g')"
+_PLAIN = f"nfc_normalize({_PLAIN})"
+_ADDRESS = r"""[^\s,;|<>()"]+@[^\s,;|<>()"''?\]]+"""
 _SQL = f"""
 WITH everybody AS (
     SELECT 'contacts' AS table_name, contact_key AS record_key, true AS is_candidate, {_PERSON}
@@ -30,7 +40,7 @@ refused_texts AS (
     SELECT point.value FROM (SELECT unnest(emails) AS point FROM refusing WHERE email_opt_out)
 ),
 refused AS (
-    SELECT lower(trim(value)) AS address FROM refused_texts WHERE value IS NOT NULL
+    SELECT ltrim(unnest(regexp_extract_all({_PLAIN}, '{_ADDRESS}')), '[' || chr(39)) AS address FROM refused_texts
     UNION
     SELECT lower(v.email_normalized)
     FROM refused_texts AS r
@@ -58,7 +68,9 @@ JOIN everybody AS e ON e.record_key = r.record_key AND e.is_candidate
 LEFT JOIN crm.email_verdicts AS v ON v.value = e.email AND v."position" = 1
 WHERE r.place = 1 AND e.email_verdict IS NOT NULL AND r.is_undeliverable IS NOT TRUE
     AND NOT EXISTS (SELECT 1 FROM refused AS f WHERE f.address = r.address)
-    AND NOT EXISTS (SELECT 1 FROM refused AS f WHERE f.address = lower(trim(e.email)))
+    AND NOT EXISTS (
+        SELECT 1 FROM refused AS f WHERE f.address = lower(split_part(r.address, '@', 1) || '@' || v.domain)
+    )
 """
 _COLUMNS = {
     "email": "The address in its normal form and lower case; no other row has it.",

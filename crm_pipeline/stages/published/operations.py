@@ -91,7 +91,13 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
     columns = {
         **_OBJECT,
         "window_id": (_TEXT, "Id of the window."),
-        "kind": (_TEXT, "window: all changes in it; point: single records; sweep: all ids."),
+        "kind": (
+            _TEXT,
+            (
+                "window: all changes in it; point: single records, read by their ids, which says nothing about a time; "
+                "sweep: all ids."
+            ),
+        ),
         **_RANGE,
         "records": (_WHOLE, "Records landed."),
         "known": (_WHOLE, "Records read that had landed before."),

@@ -27,6 +27,7 @@ from crm_pipeline.stages.published.consistency import Consistency, Finding
 from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
 from crm_pipeline.stages.published.derived import Derived, derived_tables
 from crm_pipeline.stages.published.empty import EmptyTables
+from crm_pipeline.stages.published.enrichment import CONTACTS_ENRICHED_VIEW, purchases
 from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown, freshness_table
 from crm_pipeline.stages.published.operations import OpsTable, published_findings
 from crm_pipeline.stages.published.parquet import bring_up_to_date
@@ -263,7 +264,11 @@ class _Build:
         try:
             views = self._views()
             schemas = ("crm", "ops", *(f"crm_{name}" for name in self.connections))
-            shown_views = [*(view for _, _, _, view in views), CONTACTABLE_VIEW]
+            shown_views = [
+                *(view for _, _, _, view in views),
+                CONTACTABLE_VIEW,
+                CONTACTS_ENRICHED_VIEW,
+            ]
             empty = EmptyTables(self.engine, _DATABASE)
             empty.create(schemas, self.plain, self.of_stages, self.derived, shown_views)
             since = self._since(shown)
@@ -341,6 +346,7 @@ class _Build:
             operations.quality(self.plain, self._findings(), yesterday.rules),
             rates.verdicts(self.engine, f"{_DATABASE}.crm", yesterday),
             rates.verification_lists(self.lists),
+            purchases(self.engine, f"{_DATABASE}.crm"),
             schema_changes(Register(self.landing.root), self.connections),
             quarantine_table(Quarantine(self.landing), self.connections),
             operations.fields(views, self.landing),

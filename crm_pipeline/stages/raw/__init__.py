@@ -8,6 +8,7 @@ from crm_pipeline.stages.raw.extraction import Extraction
 from crm_pipeline.stages.raw.facts import note_account
 from crm_pipeline.stages.raw.missed import missed_text
 from crm_pipeline.stages.raw.pace import pace, upkeep
+from crm_pipeline.stages.raw.point import PointRead, read_points
 from crm_pipeline.stages.raw.probe import Failed, News, Probe, probe
 from crm_pipeline.stages.raw.remarks import (
     Remark,
@@ -20,6 +21,7 @@ from crm_pipeline.stages.raw.remarks import (
     shrink_cure,
     shrink_text,
 )
+from crm_pipeline.stages.raw.rename_evidence import prove_renames
 from crm_pipeline.stages.raw.task import Mode, visible_schema
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Failed",
     "Mode",
     "News",
+    "PointRead",
     "Probe",
     "Remark",
     "doubted_ids",
@@ -42,6 +45,8 @@ __all__ = [
     "pace",
     "planned",
     "probe",
+    "prove_renames",
+    "read_points",
     "refused_description",
     "remarks_of",
     "shrink_cure",

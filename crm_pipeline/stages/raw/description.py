@@ -21,7 +21,7 @@ def check_description(task: Task, schema: Schema) -> Task:
     Raises:
         ContractError: the description lost too many fields; nothing was read.
     """
-    commits = task.landing.windows(task.connection, task.obj.name)
+    commits = task.landing.object_reads(task.connection, task.obj.name)
     if not commits or commits[-1].schema_fingerprint == schema.fingerprint:
         return task
     last = commits[-1]

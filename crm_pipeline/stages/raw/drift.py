@@ -51,7 +51,7 @@ def _steps(
 ) -> list[tuple[Schema, Schema]]:
     """Return the pairs of descriptions that followed each other since the last noted one."""
     last = register.described(connection, obj) or (before.fingerprint if before else "")
-    names = [window.schema_fingerprint for window in landing.windows(connection, obj)]
+    names = [read.schema_fingerprint for read in landing.object_reads(connection, obj)]
     if not last or not names or names[-1] == last:
         return []
     since = _after_last(names, last)

@@ -34,7 +34,7 @@ def upkeep(account: Account, obj: ObjectSettings, landing: Landing) -> Upkeep:
     """Return what an object costs where nothing changes; a whole read costs the same each time."""
     least = account.upkeep(obj)
     try:
-        commits = landing.windows(account.connection.name, obj.name)
+        commits = landing.object_reads(account.connection.name, obj.name)
     except CorruptFile:  # reported when the object is read
         return least
     if not commits or not commits[-1].complete:

@@ -143,7 +143,7 @@ def _ask(account: Account, obj: str, landing: Landing, seen: _Round) -> None:
         if watermark is None:
             seen.unread.append(obj)
             return
-        if landing.windows(name, obj)[-1].complete:
+        if landing.object_reads(name, obj)[-1].complete:
             return
         news = _news(account, obj, watermark, landing)
     except _ACCOUNT_ERRORS:

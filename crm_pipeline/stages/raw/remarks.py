@@ -93,7 +93,7 @@ def doubted_ids(landing: Landing, connection: str, obj: str) -> list[str]:
 
 def refused_description(landing: Landing, connection: str, obj: str) -> Refused | None:
     """Return the description of an object that is not believed, if nothing was read since."""
-    commits = landing.windows(connection, obj)
+    commits = landing.object_reads(connection, obj)
     if not commits:
         return None
     return acceptance.refused_schema(landing.folder(connection, obj), commits[-1].committed_at)

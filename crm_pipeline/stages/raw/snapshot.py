@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import structlog
 
@@ -34,6 +35,7 @@ from crm_pipeline.store.landing.window import WindowWriter
 _log = structlog.get_logger(__name__)
 # Number of missing ids that the vendor is asked about; it has to confirm each of them.
 _SAMPLE = 20
+_LONGEST_READ = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,13 @@ class SnapshotHistory:
         good: the last one that is believed; None where there is none.
         doubted: the later ones, which are not believed, in order.
         since: all commits from the last one that proves absence; they hold all live records.
+        points: all commits of single records that were read by their ids.
     """
 
     good: WindowCommit | None
     doubted: tuple[WindowCommit, ...]
     since: tuple[WindowCommit, ...]
+    points: tuple[WindowCommit, ...] = ()
 
     @classmethod
     def of(cls, commits: Sequence[WindowCommit]) -> "SnapshotHistory":
@@ -79,6 +83,7 @@ class SnapshotHistory:
             None if good is None else commits[good],
             tuple(commit for commit in commits[good or 0 :] if not commit.is_believed),
             tuple(commits[proof:]),
+            tuple(commit for commit in commits if commit.is_point),
         )
 
     @property
@@ -127,12 +132,14 @@ def evaluate_snapshot(task: Task, plan: Plan, writer: WindowWriter, sight: str =
     if (
         history.good is not None
         and not history.doubted
-        and _is_same(task.landing, history.good, writer)
+        and _is_same(task.landing, history, history.good, writer)
     ):
         if sight:
             task.landing.note_sight(history.good, sight)
         return Verdict(same_as=history.good.window_id)
-    all_losses = _losses(task.landing, history.since, writer)
+    # A record that was read by its id while this read went on need not be in it.
+    before = [c for c in history.since if not (c.is_point and c.committed_at >= writer.started_at)]
+    all_losses = _losses(task.landing, before, writer)
     lost = too_much(all_losses, task.bounds)
     if not lost:
         return Verdict(sight=sight)
@@ -142,7 +149,7 @@ def evaluate_snapshot(task: Task, plan: Plan, writer: WindowWriter, sight: str =
     )
     if evidence:
         return Verdict(evidence=f"{text}, and {evidence}", sight=sight)
-    if history.doubted and _is_same(task.landing, history.doubted[-1], writer):
+    if history.doubted and _is_same(task.landing, history, history.doubted[-1], writer):
         return Verdict(history.doubted[-1].window_id, history.doubted[-1].shrink)
     _log.warning(
         "a whole read is not believed",
@@ -243,8 +250,10 @@ def _loss_text(loss: Loss) -> str:
     return f"{len(loss.missing):,} of {loss.before:,} records{part} are missing"
 
 
-def _is_same(landing: Landing, commit: WindowCommit, writer: WindowWriter) -> bool:
-    """Say whether a committed read has the same records as the one that is being written."""
+def _is_same(
+    landing: Landing, history: SnapshotHistory, commit: WindowCommit, writer: WindowWriter
+) -> bool:
+    """Say whether a committed read has the same records as the one that is being written, and they still count."""
     if commit.schema_fingerprint != writer.schema.fingerprint:
         return False
     records = sum(manifest.records for manifest in writer.manifests)
@@ -253,7 +262,20 @@ def _is_same(landing: Landing, commit: WindowCommit, writer: WindowWriter) -> bo
         return False
     if records and not _contents(commit.batches).equals(_contents(writer.manifests)):
         return False
-    return _rejected(landing, commit) == _rejected(landing, writer)
+    if _rejected(landing, commit) != _rejected(landing, writer):
+        return False
+    return not _is_followed(history.points, commit)
+
+
+def _is_followed(points: Sequence[WindowCommit], commit: WindowCommit) -> bool:
+    """Say whether records were read by their ids after a read began: other versions may count since then."""
+    near = [point for point in points if point.committed_at >= commit.committed_at - _LONGEST_READ]
+    if not near:
+        return False
+    tables = [pq.read_table(batch.path, columns=["_extracted_at"]) for batch in commit.batches]
+    first = pc.min(pa.concat_tables(tables).column("_extracted_at")).as_py() if tables else None
+    began_at = first or commit.committed_at
+    return any(point.committed_at >= began_at for point in near)
 
 
 def _rejected(landing: Landing, window: WindowCommit | WindowWriter) -> list[str]:

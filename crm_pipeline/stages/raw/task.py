@@ -103,7 +103,7 @@ class Task:
         plan = self.account.plan(self.obj, window)
         if not self.obj.keeps_out:
             return plan
-        schema = visible_schema(self.account, self.obj, plan.schema, self._hash_key)
+        schema = visible_schema(self.account, self.obj, plan.schema, self.hash_key)
         plan = replace(plan, schema=schema)
         if not self.obj.hash:
             return plan
@@ -113,7 +113,7 @@ class Task:
         """Return what cuts the kept-out fields of a plan's schema out of records; None where there are none."""
         if not self.obj.keeps_out:
             return None
-        return Cutter(schema, connector(self.account.connection.vendor).keys, self._hash_key)
+        return Cutter(schema, connector(self.account.connection.vendor).keys, self.hash_key)
 
     def withheld(self, schema: Schema) -> WithheldRecords | None:
         """Return what finds the records of erased persons; None where nobody was erased.
@@ -124,10 +124,15 @@ class Task:
         tombstones = Tombstones.at(self.landing.root)
         if not tombstones:
             return None
-        return WithheldRecords.of(self.account.connection, schema, tombstones, self._hash_key)
+        return WithheldRecords.of(self.account.connection, schema, tombstones, self.hash_key)
 
     @property
-    def _hash_key(self) -> HashKey:
+    def hash_key(self) -> HashKey:
+        """The key of hashes.
+
+        Raises:
+            ConfigError: none was given.
+        """
         if self.key is None:
             raise ConfigError(
                 f"{self.connection}.{self.obj.name} keeps fields out or persons erased, and no hash key was given.",

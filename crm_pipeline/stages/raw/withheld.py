@@ -5,7 +5,7 @@ else.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -25,14 +25,17 @@ from crm_pipeline.store.landing.records import landed_name
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.tombstones import Tombstones, address_digest, record_digest
 from crm_pipeline.store.tokens.hash_key import HashKey
+from crm_pipeline.verification import composed, spellings
 from crm_pipeline.wire.decoding import UNREADABLE
 
 _EMAIL_COLUMNS = ("email", "emails")
 PERSONS = ("contacts", "leads", "users")
 """The tables whose rows are persons."""
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+")
-_AT = r"@|\\u0040|%40"
+_SIGN = re.compile(r"[^\w.+-]")
+_AT = r"(?i)[@\x{ff20}\x{fe6b}]|\\u(?:0040|ff20|fe6b)|%40"
 """The sign in all addresses, as it is in texts, in JSON and in addresses of pages."""
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _LONGEST_EPOCH = 13
 
 
@@ -43,22 +46,25 @@ class EmailField(NamedTuple):
     column: str
 
     def addresses(self, row: Mapping[str, Any]) -> set[str]:
-        """Return the addresses of a landed row, in lower case."""
+        """Return the addresses of a landed row in all spellings, in lower case."""
         if "record" not in row:
-            return set(_texts(row.get(landed_name(self.column))))
-        try:
-            value = msgspec.json.decode(row["record"] or "")
-        except UNREADABLE:
-            return set()
-        return set(_texts(_at(value, self.path)))
+            value = row.get(landed_name(self.column))
+        else:
+            try:
+                value = _at(msgspec.json.decode(row["record"] or ""), self.path)
+            except UNREADABLE:
+                return set()
+        return {one for text in _texts(value) for one in spellings(text)}
 
 
-def email_fields(connection: Connection, schema: Schema) -> tuple[EmailField, ...]:
+def email_fields(
+    vendor: str, overrides: Mapping[str, Mapping[str, str | None]], schema: Schema
+) -> tuple[EmailField, ...]:
     """Return the fields with the e-mail addresses of an object's persons; none where its records are no persons."""
-    tables = tables_of((schema.object,), connector(connection.vendor).mapping)
+    tables = tables_of((schema.object,), connector(vendor).mapping)
     entries = [entry for name in PERSONS for entry in tables.get(name, ()) if entry.is_own]
     fields: dict[EmailField, None] = {}
-    for entry in (with_overrides(each, connection.mapping) for each in entries):
+    for entry in (with_overrides(each, overrides) for each in entries):
         for fed in (each for each in entry.fields if each.column in _EMAIL_COLUMNS):
             for name in (fed.source, *fed.fallback, *fed.joined, *fed.former):
                 described = schema.by_name.get(name)
@@ -68,9 +74,9 @@ def email_fields(connection: Connection, schema: Schema) -> tuple[EmailField, ..
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts of a value, of lists each one, in lower case; a text may list several."""
+    """Yield the texts of a value, of lists each one."""
     if isinstance(value, str):
-        yield from (part.strip().casefold() for part in re.split(r"[;,<>]", value) if part.strip())
+        yield value
     elif isinstance(value, dict):
         for each in value.values():
             yield from _texts(each)
@@ -125,7 +131,7 @@ class WithheldRecords:
             tombstones,
             key,
             path,
-            email_fields(connection, schema),
+            email_fields(connection.vendor, connection.mapping, schema),
             column,
         )
 
@@ -148,7 +154,7 @@ class WithheldRecords:
         kept_new = suspects - gone
         redacted = {n: found for n, found in hits.items() if n not in gone and n not in kept_new}
         for n, found in redacted.items():
-            batch = _redacted_row(batch, n, Redaction(found))
+            batch = _redacted_row(batch, n, _redaction(found))
         if not gone:
             return batch
         return batch.filter(pa.array([n not in gone for n in range(batch.num_rows)]))
@@ -173,13 +179,13 @@ class WithheldRecords:
         return found
 
     def _erased_in(self, text: str) -> frozenset[str]:
-        addresses = {one.casefold() for one in _ADDRESS.findall(_plain(text))}
+        addresses = {one.lower() for each in _ADDRESS.findall(_plain(text)) for one in _ends(each)}
         return frozenset(
             one for one in addresses if address_digest(self.key, one) in self.tombstones.addresses
         )
 
     def _redacted(self, raw: bytes) -> bytes:
-        return Redaction(self._erased_in(raw.decode("utf-8", "replace"))).bytes(raw)
+        return _redaction(self._erased_in(raw.decode("utf-8", "replace"))).bytes(raw)
 
     def _erased_at(self, source_id: str, addresses: frozenset[str]) -> datetime:
         """Return the last moment at which the person of a record was erased."""
@@ -246,7 +252,21 @@ def _instant(value: object) -> datetime | None:
 
 def _plain(text: str) -> str:
     """Return a text with the escapes of JSON and of addresses of pages resolved, as far as addresses need it."""
-    return text.replace("\\u0040", "@").replace("%40", "@")
+    if "\\u" in text:
+        text = _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)), text)
+    return composed(text.replace("%40", "@"))
+
+
+def _ends(address: str) -> Iterator[str]:
+    """Yield an address, and what follows each sign in it that may only stand before one, as in `to=jane@x.org`."""
+    yield address
+    local = address.rpartition("@")[0]
+    yield from (address[sign.end() :] for sign in _SIGN.finditer(local))
+
+
+def _redaction(addresses: Iterable[str]) -> Redaction:
+    """Return what replaces addresses, also where a record spells them in another way."""
+    return Redaction(spelled for one in addresses for spelled in (one, *spellings(one)))
 
 
 def _redacted_row(batch: pa.RecordBatch, row: int, redaction: Redaction) -> pa.RecordBatch:

@@ -6,11 +6,14 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from crm_pipeline.contracts import RuleResult
+from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.stages import VERIFIED
 from crm_pipeline.model.verified_tables import CONTACT_POINTS, StageTable
 from crm_pipeline.stages.verified.changed import changed_records
+from crm_pipeline.stages.verified.contract import fingerprint_of
 from crm_pipeline.stages.verified.points import Points
 from crm_pipeline.stages.verified.result import PointCount, Verified, counts_in, result_of, shares
 from crm_pipeline.stages.verified.rows import Rows
@@ -26,6 +29,7 @@ CODE_VERSION = 4
 _HISTORY = 10
 _UNSURE_FOR = timedelta(hours=1)
 _POINTS = CONTACT_POINTS.name
+_NONE = ContractFolder()
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ def verify(
     wanted: Collection[str],
     now: datetime,
     is_anew: bool = False,
+    contracts: ContractFolder = _NONE,
 ) -> Verified:
     """Bring the verified tables up to date with the normalized ones; commit them in one release.
 
@@ -64,6 +69,7 @@ def verify(
         now: the present.
         is_anew: write every file anew, even if nothing has changed, so that none holds a value of before. This is no
             further build in the history.
+        contracts: the user's contracts and policies.
 
     Raises:
         CorruptFile: a file of a normalized table is not as it was written.
@@ -74,10 +80,20 @@ def verify(
         table.name: _version(tables, VERIFIED.stored_name(table.name)) for table in VERIFIED.tables
     }
     sources = sources_of(tables, set(wanted) & set(tables.current().tables))
-    state = _State.of(sources, verifiers, choices)
+    state = _State.of(sources, verifiers, choices, contracts)
     parents = _comparable(tables, current, state)
     return _Build(
-        tables, engine, verifiers, choices, now, is_anew, sources, state, current, parents
+        tables,
+        engine,
+        verifiers,
+        choices,
+        now,
+        is_anew,
+        sources,
+        state,
+        current,
+        parents,
+        contracts,
     ).run()
 
 
@@ -115,7 +131,13 @@ class _State:
     rules: str
 
     @classmethod
-    def of(cls, sources: Collection[Source], verifiers: Verifiers, choices: Choices) -> "_State":
+    def of(
+        cls,
+        sources: Collection[Source],
+        verifiers: Verifiers,
+        choices: Choices,
+        contracts: ContractFolder,
+    ) -> "_State":
         inputs = {source.version.name: source.version.version for source in sources}
         columns = [[c.name for c in table.columns] for table in VERIFIED.tables]
         rules = [
@@ -124,6 +146,8 @@ class _State:
             verifiers.rules,
             sorted(choices.regions.items()),
             columns,
+            # Rows that are kept were judged by the same contracts.
+            *filter(None, [fingerprint_of(contracts)]),
         ]
         return cls(inputs, fingerprint(rules))
 
@@ -144,6 +168,7 @@ class _Build:
     state: _State
     current: Mapping[str, TableVersion | None]
     parents: Mapping[str, TableVersion]
+    contracts: ContractFolder
 
     def run(self) -> Verified:
         """Build and commit the tables, if anything has changed."""
@@ -178,10 +203,10 @@ class _Build:
     def _committed(self, rows: Rows, changed: str) -> Verified:
         with ExitStack() as stack:
             commits = [self._staged(stack, table, rows, changed) for table in VERIFIED.tables]
-            rows.check()
+            results = rows.check(changed, self.contracts)
             before = self.parents.get(_POINTS)
             counts = rows.counts(counts_in(before) if before else ())
-            commit_all([self._with_meta(commit, counts) for commit in commits])
+            commit_all([self._with_meta(commit, counts, results) for commit in commits])
         versions = {
             table.name: version
             for table in VERIFIED.tables
@@ -205,7 +230,12 @@ class _Build:
                 count = write_replaced(self.engine, staged, parent, keys, new, old=old)
         return Commit(staged, self.current[table.name], count)
 
-    def _with_meta(self, commit: Commit, counts: list[PointCount]) -> Commit:
+    def _with_meta(
+        self,
+        commit: Commit,
+        counts: list[PointCount],
+        results: Mapping[str, list[RuleResult]],
+    ) -> Commit:
         [table] = [t for t in VERIFIED.tables if VERIFIED.stored_name(t.name) == commit.staged.name]
         before = self.current[_POINTS]
         history = before.meta.get("history", []) if before else []
@@ -220,6 +250,9 @@ class _Build:
             "columns": [
                 {"name": c.name, "type": c.type, "description": c.description}
                 for c in table.columns
+            ],
+            "results": [
+                [r.rule, r.severity, r.failures, list(r.examples)] for r in results[table.name]
             ],
             "counts": [asdict(count) for count in counts] if is_points else [],
             "history": [*history, shares(counts)][-_HISTORY - 1 :] if is_points else [],

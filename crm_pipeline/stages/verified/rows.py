@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.contracts import RuleResult
+from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.model.stages import VERIFIED
 from crm_pipeline.model.verified_tables import (
     CONTACT_POINTS,
     EMAIL,
@@ -14,6 +16,7 @@ from crm_pipeline.model.verified_tables import (
     PHONE_VERDICTS,
     StageTable,
 )
+from crm_pipeline.stages.verified.contract import check
 from crm_pipeline.stages.verified.points import Points, nothing_of
 from crm_pipeline.stages.verified.result import PointCount
 from crm_pipeline.stages.verified.sources import PERSONS
@@ -28,7 +31,6 @@ _BETTER = list(PhoneVerdict)[: list(PhoneVerdict).index(_WORSE)]
 """The verdicts that a shared number loses; the vocabulary lists them best first."""
 _PERSONS = ", ".join(map(literal, PERSONS))
 _KINDS: Mapping[str, StageTable] = {EMAIL: EMAIL_VERDICTS, PHONE: PHONE_VERDICTS}
-_EXAMPLES = 5
 
 
 class Rows:
@@ -123,31 +125,28 @@ class Rows:
     def _count(self, relation: str) -> int:
         return int(self.engine.row(f"SELECT count(*) FROM {relation}")[0])
 
-    def check(self) -> None:
-        """Check the new rows.
+    def check(self, changed: str, contracts: ContractFolder) -> dict[str, list[RuleResult]]:
+        """Judge the new rows, and return the results of all rules by table.
+
+        Args:
+            changed: the relation with the keys of changed records.
+            contracts: the user's contracts.
 
         Raises:
-            ContractError: a value has no verdict, or a point is there twice.
+            ContractError: a value has no verdict, a point is there twice, or a contract of the user is broken.
         """
-        rows = self._points
-        rules = {
-            "verdict is empty": f"SELECT record_key FROM {rows} WHERE verdict IS NULL",
-            "point is not unique": f"SELECT record_key FROM {rows} GROUP BY record_key, kind, position "
-            "HAVING count(*) > 1",
-        }
-        failures = []
-        for rule, sql in rules.items():
-            [count] = self.engine.row(f"SELECT count(*) FROM ({sql})")
-            if count:
-                examples = [key for (key,) in self.engine.rows(f"{sql} LIMIT {_EXAMPLES}")]
-                failures.append((rule, int(count), examples))
-        if failures:
-            listed = "; ".join(f"{rule}: {count:,} rows" for rule, count, _ in failures)
-            raise ContractError(
-                f"contact_points breaks its contract: {listed}. The tables keep their current versions.",
-                failures=failures,
-                cure="This is an error of the pipeline, not of the records: report it with these texts.",
-            )
+        new = {table.name: self.of(table.name) for table in VERIFIED.tables}
+        whole = {table.name: self._whole(table, changed) for table in VERIFIED.tables}
+        return check(self.engine, new, whole, contracts)
+
+    def _whole(self, table: StageTable, changed: str) -> str:
+        """Return SQL for all rows that a table is going to have."""
+        parent = self.parents.get(table.name)
+        if parent is None:
+            return self.of(table.name)
+        key = ", ".join(map(quoted, table.key))
+        kept = f"SELECT * FROM {Tables.relation(parent)} ANTI JOIN {self.keys(table.name, changed)} USING ({key})"
+        return f"({kept} UNION ALL BY NAME SELECT * FROM {self.of(table.name)})"
 
     def counts(self, before: Iterable[PointCount]) -> list[PointCount]:
         """Return how many points have which verdict, of all records.

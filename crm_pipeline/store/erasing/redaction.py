@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -30,7 +31,7 @@ class Redaction:
     def __bool__(self) -> bool:
         return bool(self._values)
 
-    @property
+    @cached_property
     def candidates(self) -> str:
         """A regular expression (RE2) that every text with a value matches, and few others."""
         forms = {

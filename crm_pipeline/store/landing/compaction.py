@@ -11,6 +11,9 @@ file that a row is in: a row is rewritten as often as the logarithm of the numbe
 Only neighbours are merged. These stay as they are, and separate others: the latest commits, because people read them;
 the first commit with a schema, because it says when the schema was seen; whole reads since the last one that proves
 which records are deleted; commits that limit how far others are believed, or that disagree with the vendor's count.
+
+Commits of single records that were read by their ids are merged with each other, and do not separate windows: versions
+are folded by the places of the batches that they landed in, which merging keeps.
 """
 
 import fcntl
@@ -29,7 +32,7 @@ from crm_pipeline.store.landing.manifest import Missed, WindowCommit
 from crm_pipeline.store.landing.watermark import believed, limiting_commits
 
 KEPT = 3
-"""The latest commits stay as they are."""
+"""The latest commits of each sort, windows and single records, stay as they are."""
 FEWEST = 8
 """Merging costs a few flushed writes, so it waits for so many."""
 _MOST = 1_000  # at once: of earlier versions there may be years of them
@@ -50,15 +53,10 @@ class Merge:
     def commit(self) -> WindowCommit:
         """Return the merged commit under a new id, without its batches."""
         last = self.commits[-1]
-        starts = [commit.window.from_at for commit in self.commits]
-        present = [start for start in starts if start is not None]
         return replace(
             last,
             window_id=sortable_id(),
-            window=Window(
-                min(present) if len(present) == len(starts) else None,
-                max(commit.window.to_at for commit in self.commits),
-            ),
+            window=self._window(),
             batches=(),
             records=sum(commit.records for commit in self.commits),
             known=sum(commit.known for commit in self.commits),
@@ -89,6 +87,14 @@ class Merge:
             ),
         )
 
+    def _window(self) -> Window:
+        end = max(commit.window.to_at for commit in self.commits)
+        if self.commits[-1].is_point:  # no time was read: its window stays empty
+            return Window(end, end)
+        starts = [commit.window.from_at for commit in self.commits]
+        present = [start for start in starts if start is not None]
+        return Window(min(present) if len(present) == len(starts) else None, end)
+
 
 def current(commits: Sequence[WindowCommit]) -> list[WindowCommit]:
     """Return the commits without those that a merged commit among them replaces."""
@@ -107,7 +113,8 @@ def merges(commits: Sequence[WindowCommit], busy: frozenset[str] = frozenset()) 
     for run in _runs(commits, busy):
         chosen = segment([_count(commit) for commit in run], [_bytes(commit) for commit in run])
         if chosen is not None:
-            found += map(Merge, _touching(run[slice(*chosen)]))
+            part = run[slice(*chosen)]
+            found += map(Merge, [tuple(part)] if part[0].is_point else _touching(part))
     return found
 
 
@@ -184,20 +191,41 @@ def remove_replaced(folder: Path, commits: Sequence[WindowCommit]) -> None:
 
 
 def _runs(commits: Sequence[WindowCommit], busy: frozenset[str]) -> list[list[WindowCommit]]:
-    """Return the neighbours that may be merged; each commit has the believed part of its window."""
+    """Return the neighbours that may be merged; each commit has the believed part of its window.
+
+    Windows and single records have runs of their own. Neither goes on across a whole read, so that files tell what
+    landed before it from what landed after it.
+    """
     windows, needed = believed(commits), limiting_commits(commits)
     proof = max((n for n, commit in enumerate(commits) if _is_firm_proof(commit)), default=0)
+    latest = _latest(commits)
     runs: list[list[WindowCommit]] = [[]]
+    points: list[list[WindowCommit]] = [[]]
     last = ""
-    for n, commit in enumerate(commits[: max(len(commits) - KEPT, 0)]):
+    for n, commit in enumerate(commits):
+        is_kept = commit.window_id in latest
+        if commit.is_point:
+            if is_kept or commit.window_id in busy:
+                points.append([])
+            else:
+                points[-1].append(commit)
+            continue
+        if commit.complete:
+            points.append([])
         is_first_of_schema = commit.schema_fingerprint != last
         last = commit.schema_fingerprint
-        is_free = commit.window_id not in needed | busy and not is_first_of_schema
+        is_free = commit.window_id not in needed | busy and not (is_first_of_schema or is_kept)
         if is_free and _is_mergeable(commit, windows, is_past=n < proof):
             runs[-1].append(replace(commit, window=windows[commit.window_id]))
         else:
             runs.append([])
-    return runs
+    return [*runs, *points]
+
+
+def _latest(commits: Sequence[WindowCommit]) -> frozenset[str]:
+    """Return the ids of the latest commits of each sort."""
+    sorts = ([c for c in commits if c.is_point], [c for c in commits if not c.is_point])
+    return frozenset(one.window_id for sort in sorts for one in sort[max(0, len(sort) - KEPT) :])
 
 
 def _is_firm_proof(commit: WindowCommit) -> bool:

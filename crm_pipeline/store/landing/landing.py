@@ -39,6 +39,7 @@ from crm_pipeline.store.landing.manifest import (
 )
 from crm_pipeline.store.landing.merging import carry_out
 from crm_pipeline.store.landing.origins import Place
+from crm_pipeline.store.landing.point_times import PointTimes
 from crm_pipeline.store.landing.records import KEY_COLUMNS, TIMESTAMP, SeenVersions, version_keys
 from crm_pipeline.store.landing.recovery import Interrupted, claimed, remove_interrupted, resumable
 from crm_pipeline.store.landing.rejects import Reject, read_rejects
@@ -47,6 +48,7 @@ from crm_pipeline.store.landing.watermark import Edge, edge_of
 from crm_pipeline.store.landing.window import WindowWriter
 
 _SIGHT_LASTS = timedelta(days=1)  # asking costs one or two calls an object, a part of a refresh
+_CLOCKS_DIFFER = timedelta(days=1)  # more than that is an error that reads report
 _log = structlog.get_logger("crm_pipeline.store")
 _Identity = tuple[int, int, int]
 
@@ -69,6 +71,13 @@ class Landing:
         """Return the folder of an object's rows that could not be landed."""
         return self.root / "quarantine" / path_name(connection) / path_name(obj)
 
+    def connections(self) -> list[str]:
+        """Return the connections with landed records, sorted by name; some may not be configured any more."""
+        folder = self.root / "landing"
+        if not folder.is_dir():
+            return []
+        return sorted(from_path_name(entry.name) for entry in folder.iterdir() if entry.is_dir())
+
     def objects(self, connection: str) -> list[str]:
         """Return the objects of a connection with landed records, sorted by name."""
         folder = self.root / "landing" / path_name(connection)
@@ -90,6 +99,10 @@ class Landing:
         if accepted:
             commits = [replace(c, is_accepted=c.window_id in accepted) for c in commits]
         return sorted(commits, key=lambda commit: (commit.committed_at, commit.window_id))
+
+    def object_reads(self, connection: str, obj: str) -> list[WindowCommit]:
+        """Return the commits of an object without those of single records, which say nothing about the object."""
+        return [commit for commit in self.windows(connection, obj) if not commit.is_point]
 
     def _commits_in(self, folder: Path) -> list[WindowCommit]:
         names = compaction.commit_names(folder)
@@ -254,8 +267,8 @@ class Landing:
             raise CorruptFile(f"the schema {path} cannot be read: {error!r}.", cure=cure) from error
 
     def latest_schema(self, connection: str, obj: str) -> Schema | None:
-        """Return the schema of an object's last committed window."""
-        commits = self.windows(connection, obj)
+        """Return the schema of an object's last committed window; single records, read by their ids, have no say."""
+        commits = self.object_reads(connection, obj)
         if not commits:
             return None
         return self.schema(connection, obj, commits[-1].schema_fingerprint)
@@ -263,10 +276,16 @@ class Landing:
     def seen_versions(
         self, connection: str, obj: str, since: datetime, shape: Shape
     ) -> SeenVersions:
-        """Return the landed versions of records modified at or after `since`."""
+        """Return the landed versions of records modified at or after `since`.
+
+        A version counts only if its record was not read by its id since: then another version may be the newest
+        one, and only landing this one again makes it the newest.
+        """
         keys: dict[bool, list[pa.Array]] = {True: [], False: []}
+        points = PointTimes.of(self._points(connection, obj, since))
         for batch in self._reaching(connection, obj, since):
-            table = _since(batch, since, [*KEY_COLUMNS, "_record_hash"])
+            table = _since(batch, since, [*KEY_COLUMNS, "_record_hash", "_extracted_at"])
+            table = points.without_later(table)
             is_same = batch.shape == shape
             for part in table.to_batches():
                 hashes = part.column("_record_hash") if is_same else None
@@ -276,7 +295,10 @@ class Landing:
     def landed_since(
         self, connection: str, obj: str, since: datetime
     ) -> tuple[int, datetime | None]:
-        """Return how many records modified at or after `since` have landed, and the latest modification."""
+        """Return how many records modified at or after `since` have landed, and the latest modification.
+
+        Only reads of the object count. Records that were read by their ids do not say that others have landed.
+        """
         ids: list[pa.Array] = []
         latest: datetime | None = None
         for batch in self._reaching(connection, obj, since):
@@ -290,8 +312,23 @@ class Landing:
         """Return the batches that may hold records modified at or after `since`, checked."""
         batches = [
             batch
-            for batch in self.batches(connection, obj)
+            for commit in self.object_reads(connection, obj)
+            for batch in commit.batches
             if batch.kind != "window" or batch.window.to_at > since
+        ]
+        self.check(batches)
+        return batches
+
+    def _points(self, connection: str, obj: str, since: datetime) -> list[Manifest]:
+        """Return the batches of records that were read by their ids at or after `since`, checked."""
+        begin = (
+            since - _CLOCKS_DIFFER
+        )  # the vendor's clock set `since`, ours the time of the commits
+        batches = [
+            batch
+            for commit in self.windows(connection, obj)
+            if commit.is_point and commit.committed_at >= begin
+            for batch in commit.batches
         ]
         self.check(batches)
         return batches
@@ -309,7 +346,8 @@ class Landing:
     ) -> WindowWriter:
         """Open a window for writing, after removing the interrupted windows of dead processes.
 
-        Old windows are merged as well, once there are many.
+        Old windows are merged as well, once there are many. A read of single records leaves an interrupted window
+        that can be resumed: the next read of the object resumes it.
 
         Args:
             connection: the object's connection.
@@ -321,7 +359,7 @@ class Landing:
             reader: see `Manifest`.
         """
         folder = files.make_folder(self.folder(connection, obj))
-        self.clear_interrupted(connection, obj)
+        self.clear_interrupted(connection, obj, keep_resumable=kind == "point")
         if compaction.is_worthwhile(folder):
             self.merge(connection, obj)
         path = folder / "schemas" / f"{schema.fingerprint}.json"
@@ -414,10 +452,10 @@ class Landing:
             compaction.remove_replaced(folder, merged)
         return sum(len(commit.supersedes) for commit in merged)
 
-    def clear_interrupted(self, connection: str, obj: str) -> int:
+    def clear_interrupted(self, connection: str, obj: str, *, keep_resumable: bool = False) -> int:
         """Remove the batches of windows whose writer died before the commit; return how many.
 
-        A window that a living process is writing stays untouched.
+        A window that a living process is writing stays untouched, and with `keep_resumable` one that can be resumed.
         """
         folder, quarantine = self.folder(connection, obj), self.quarantine(connection, obj)
         cleared = 0
@@ -428,8 +466,9 @@ class Landing:
             files.discard(*files.abandoned(part.glob(".*"), self.clock.now()))
         for marker in self._markers(connection, obj):
             with claimed(marker, self.clock.now()) as record:
-                if record is not None:
-                    cleared += remove_interrupted(folder, quarantine, marker.stem)
+                if record is None or (keep_resumable and resumable(marker, record)):
+                    continue
+                cleared += remove_interrupted(folder, quarantine, marker.stem)
         return cleared
 
     def _last_commit(self, connection: str, obj: str) -> datetime | None:

@@ -19,7 +19,7 @@ class Manifest:
     """One Parquet file of landed records: the request, the result, and its cost.
 
     Attributes:
-        kind: `window` (all records changed in the window), `point` (single re-reads), `sweep`
+        kind: `window` (all records changed in the window), `point` (single records, read by their ids), `sweep`
             (full re-reads that say nothing about time).
         shape: `csv`, one text column per source field, or `json`, one column `record`.
         vendor_count: the vendor's own number of records for this request, if it gave one.
@@ -64,6 +64,11 @@ class Manifest:
     def sum(self) -> FileSum:
         """Checksum of the Parquet file when it was landed."""
         return FileSum(self.bytes, self.sha256)
+
+    @property
+    def is_point(self) -> bool:
+        """Whether its records were read by their ids."""
+        return self.kind == "point"
 
     @property
     def is_copy(self) -> bool:
@@ -136,7 +141,10 @@ class Missed:
 
 @dataclass(frozen=True)
 class WindowCommit:
-    """The statement that a window was read to its end.
+    """The statement that a window was read to its end, or that single records were.
+
+    A commit of the kind `point` is of the second sort. Its window is empty: it starts and ends at the time of the
+    read.
 
     Attributes:
         records: rows landed by this window's batches.
@@ -203,6 +211,11 @@ class WindowCommit:
     withheld: int = 0
     missed: Missed | None = None
     is_accepted: bool = False
+
+    @property
+    def is_point(self) -> bool:
+        """Whether single records were read by their ids, which says nothing about the object."""
+        return self.kind == "point"
 
     @property
     def differs_by(self) -> int | None:

@@ -230,7 +230,9 @@ def _remove(state: _State, landed: Collection[str]) -> None:
 
 
 def _quarantined(commit: WindowCommit, folder: Path) -> _Window:
-    window = _Window(commit.committed_at, commit.window.from_at, commit.window.to_at)
+    # A record that was read by its id may have any time of change: only a read of everything covers it.
+    start = None if commit.is_point else commit.window.from_at
+    window = _Window(commit.committed_at, start, commit.window.to_at)
     rejects: list[Reject] = []
     for path in sorted(folder.glob(f"????-??/{commit.window_id}-*.parquet")):
         with suppress(OSError, pa.ArrowException, KeyError):

@@ -122,12 +122,13 @@ class WindowWriter:
         self._dictionaries: dict[tuple[str, ...], list[str]] = {}
         self._lock = threading.Lock()
         self._sequence = 0
+        self.started_at = clock.now()
         self._mark()
 
     def _mark(self, *, left: bool = False) -> None:
         record = {
             **owner(),
-            "started_at": format_instant(self.clock.now()),
+            "started_at": format_instant(self.started_at),
             "window": window_record(self.window),
             "kind": self.kind,
             "schema_fingerprint": self.schema.fingerprint,

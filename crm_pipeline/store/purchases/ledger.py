@@ -6,6 +6,7 @@ the purchase as `asked`; once its lease is over it is asked for again, which pro
 for free.
 """
 
+from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,19 +29,19 @@ SELECT coalesce(sum(credits) FILTER (WHERE run = %(run)s), 0),
     coalesce(sum(credits) FILTER (WHERE asked_at >= %(day)s), 0),
     coalesce(sum(credits) FILTER (WHERE asked_at >= %(month)s), 0)
 FROM (
-    SELECT run, asked_at, coalesce(cost, reserved) AS credits
+    SELECT run, asked_at, earlier_cost + coalesce(cost, reserved) AS credits
     FROM crm_state.purchases WHERE provider = %(provider)s
 ) AS counted
 """
 _FREE = """
-SELECT wanted.subject, p.subject IS NULL AS is_new, coalesce(p.state = 'asked', false) AS was_asked
+SELECT wanted.subject, coalesce(p.state = 'asked', false) AS was_asked, p.run, p.asked_at, p.reserved
 FROM unnest(%(subjects)s::text[]) WITH ORDINALITY AS wanted (subject, place)
 LEFT JOIN crm_state.purchases AS p
     ON p.provider = %(provider)s AND p.kind = %(kind)s AND p.subject = wanted.subject
 WHERE p.subject IS NULL
     OR (p.state = 'asked' AND p.lease_until <= %(now)s)
     OR (p.state IN ('settled', 'waiting') AND p.retry_at <= %(now)s)
-ORDER BY wanted.place
+ORDER BY was_asked DESC, wanted.place
 """
 _ASK = f"""
 INSERT INTO crm_state.purchases
@@ -50,7 +51,7 @@ SELECT provider, kind, subject, asked_for, records, 'asked', run, asked_at, leas
 FROM (VALUES %s) AS asked (provider, kind, subject, asked_for, records, run, asked_at, lease_until, reserved)
 ON CONFLICT (provider, kind, subject) DO UPDATE SET
     asked_for = excluded.asked_for, records = excluded.records, state = 'asked', run = excluded.run, asked_at = excluded.asked_at,
-    asked_times = purchases.asked_times + 1, lease_until = excluded.lease_until, reserved = excluded.reserved,
+    asked_times = purchases.asked_times + 1, earlier_cost = purchases.earlier_cost + coalesce(purchases.cost, 0), lease_until = excluded.lease_until, reserved = excluded.reserved,
     cost = NULL, revision = excluded.revision
 """
 _SETTLE = f"""
@@ -63,13 +64,13 @@ FROM (VALUES %s) AS s (provider, kind, subject, run, state, outcome, is_free, co
 WHERE p.provider = s.provider AND p.kind = s.kind AND p.subject = s.subject AND p.state = 'asked' AND p.run = s.run
 """
 _ANSWERS = """
-SELECT provider, kind, asked_for, records, outcome, cost, is_free, answer, settled_at, revision
+SELECT provider, kind, asked_for, records, outcome, earlier_cost + cost, is_free, answer, settled_at, revision
 FROM crm_state.purchases
 WHERE state IN ('settled', 'erased') AND settled_at IS NOT NULL AND revision > %s
 ORDER BY revision, provider, kind, subject
 """
 _COUNTS = """
-SELECT provider, kind, state, coalesce(outcome, ''), count(*), coalesce(sum(coalesce(cost, reserved)), 0)
+SELECT provider, kind, state, coalesce(outcome, ''), count(*), coalesce(sum(earlier_cost + coalesce(cost, reserved)), 0)
 FROM crm_state.purchases GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
 _ERASE = f"""
@@ -102,21 +103,32 @@ class Order:
 
 @dataclass(frozen=True)
 class Budget:
-    """The most credits to spend; None is no bound."""
+    """The most credits to spend; None is no bound.
+
+    Attributes:
+        renews_on: the day of the month on which a month begins (UTC); the last day where a month is shorter.
+    """
 
     per_run: int | None = None
     per_day: int | None = None
     per_month: int | None = None
+    renews_on: int = 1
+
+    def is_exceeded(self, spent: "Spending") -> bool:
+        """Say whether more was spent than there may be."""
+        return any(bound is not None and used > bound for bound, used in self._pairs(spent))
 
     def left(self, spent: "Spending") -> int | None:
         """Return the credits that are left; None where there is no bound."""
-        pairs = (
+        rest = [bound - used for bound, used in self._pairs(spent) if bound is not None]
+        return max(0, min(rest)) if rest else None
+
+    def _pairs(self, spent: "Spending") -> tuple[tuple[int | None, int], ...]:
+        return (
             (self.per_run, spent.run),
             (self.per_day, spent.day),
             (self.per_month, spent.month),
         )
-        rest = [bound - used for bound, used in pairs if bound is not None]
-        return max(0, min(rest)) if rest else None
 
 
 @dataclass(frozen=True)
@@ -126,6 +138,14 @@ class Spending:
     run: int
     day: int
     month: int
+
+    def plus(self, most: int, counted: "Spending") -> "Spending":
+        """Return the sums with a reservation, of which a part is counted already."""
+        return Spending(
+            self.run + most - counted.run,
+            self.day + most - counted.day,
+            self.month + most - counted.month,
+        )
 
 
 @dataclass(frozen=True)
@@ -209,22 +229,27 @@ class PurchaseLedger:
     ) -> Reservation:
         """Record which orders are asked for now: those that nobody has, in their order, as far as the budget goes.
 
-        An order that cannot be paid is passed over, and cheaper ones behind it are not preferred.
+        What a dead process has asked for comes first: its reservation fills the budget until it is settled. Behind an
+        order that cannot be paid, cheaper ones are not preferred.
         """
         by_subject = {order.subject: order for order in reversed(orders)}
         with self._database.transaction() as cursor:
             cursor.execute(_LOCK)
-            left = budget.left(_spent(cursor, provider, run, now))
+            spent = _spent(cursor, provider, run, now, budget.renews_on)
             subjects = list(dict.fromkeys(order.subject for order in orders))
             wanted = {"subjects": subjects, "provider": provider, "kind": kind, "now": now}
             cursor.execute(_FREE, wanted)
             rows = cursor.fetchall()
             chosen: list[Order] = []
-            for subject, _, _ in rows:
+            for subject, was_asked, asked_in, asked_at, reserved in rows:
                 order = by_subject[subject]
-                if left is not None and order.most > left:
+                counted = _counted(
+                    reserved if was_asked else 0, asked_in == run, asked_at, now, budget.renews_on
+                )
+                after = spent.plus(order.most, counted)
+                if budget.is_exceeded(after):
                     break
-                left = None if left is None else left - order.most
+                spent = after
                 chosen.append(order)
             if chosen:
                 values = [
@@ -239,7 +264,7 @@ class PurchaseLedger:
                 )
                 execute_values(cursor, _ASK, values, template, page_size=len(values))
         taken = {order.subject for order in chosen}
-        repeated = frozenset(s for s, _, was_asked in rows if was_asked and s in taken)
+        repeated = frozenset(s for s, was_asked, *_ in rows if was_asked and s in taken)
         return Reservation(tuple(chosen), repeated, len(rows) - len(chosen))
 
     def settle(
@@ -272,10 +297,17 @@ class PurchaseLedger:
             execute_values(cursor, _SETTLE, values, template, page_size=len(values))
             return int(cursor.rowcount)
 
-    def spending(self, provider: str, run: str, now: datetime) -> Spending:
-        """Return the credits spent by a run, today and this month (UTC)."""
+    def spending(self, provider: str, run: str, now: datetime, renews_on: int = 1) -> Spending:
+        """Return the credits spent by a run, today and this month (UTC); see `Budget.renews_on`."""
         with self._database.transaction() as cursor:
-            return _spent(cursor, provider, run, now)
+            return _spent(cursor, provider, run, now, renews_on)
+
+    def unknown(self, provider: str, kind: str, subjects: Sequence[str], now: datetime) -> int:
+        """Return how many of some subjects may be asked for now."""
+        wanted = {"subjects": list(subjects), "provider": provider, "kind": kind, "now": now}
+        with self._database.transaction() as cursor:
+            cursor.execute(_FREE, wanted)
+            return len(cursor.fetchall())
 
     def answers(self, after: int = 0) -> list[Answer]:
         """Return settled and erased purchases after a revision, in the order of their last change."""
@@ -312,9 +344,32 @@ class PurchaseLedger:
         return int(held)
 
 
-def _spent(cursor: Cursor, provider: str, run: str, now: datetime) -> Spending:
+def _spent(cursor: Cursor, provider: str, run: str, now: datetime, renews_on: int) -> Spending:
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    bounds = {"provider": provider, "run": run, "day": day, "month": day.replace(day=1)}
-    cursor.execute(_SPENT, bounds)
+    month = _month_start(day, renews_on)
+    cursor.execute(_SPENT, {"provider": provider, "run": run, "day": day, "month": month})
     [row] = cursor.fetchall()
     return Spending(*map(int, row))
+
+
+def _counted(
+    reserved: int, is_of_run: bool, asked_at: datetime | None, now: datetime, renews_on: int
+) -> Spending:
+    """Return where the reservation of a dead process is counted: it need not be paid for once more."""
+    if not reserved or asked_at is None:
+        return Spending(0, 0, 0)
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return Spending(
+        reserved if is_of_run else 0,
+        reserved if asked_at >= day else 0,
+        reserved if asked_at >= _month_start(day, renews_on) else 0,
+    )
+
+
+def _month_start(day: datetime, renews_on: int) -> datetime:
+    """Return the last day on which a month began, at or before a day."""
+    this = day.replace(day=min(renews_on, monthrange(day.year, day.month)[1]))
+    if this <= day:
+        return this
+    before = day.replace(day=1) - timedelta(days=1)
+    return before.replace(day=min(renews_on, before.day))

@@ -99,6 +99,11 @@ class Engine:
         with self._explained(sql):
             return self.connection.sql(sql).to_arrow_table()
 
+    def batches(self, sql: str, rows: int) -> Iterator[pa.RecordBatch]:
+        """Execute one statement and yield its rows in record batches; nothing else may run meanwhile."""
+        with self._explained(sql):
+            yield from self.connection.sql(sql).to_arrow_reader(rows)
+
     def view(self, name: str, sql: str) -> str:
         """Name a query, so that the next step and a debugger can select from it; return the quoted name."""
         self.run(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {sql}")

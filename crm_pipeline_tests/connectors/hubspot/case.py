@@ -69,6 +69,7 @@ CASE = Case(
     object="contacts",
     objects=("contacts", "companies"),
     absent="2-9999999",
+    unknown="98765432109",
     auth="kind: refresh_token, client_id_env: HUB_CLIENT_ID, client_secret_env: HUB_CLIENT_SECRET, "
     "refresh_token_env: HUB_REFRESH_TOKEN",
     metered="kind: token, token_env: HUB_TOKEN",

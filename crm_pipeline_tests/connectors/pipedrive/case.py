@@ -64,6 +64,7 @@ CASE = Case(
     object="persons",
     objects=("persons", "deals"),
     absent="invoices",
+    unknown="987654",
     auth="kind: refresh_token, client_id_env: PIPE_CLIENT_ID, client_secret_env: PIPE_CLIENT_SECRET, "
     "refresh_token_env: PIPE_REFRESH_TOKEN",
     metered="kind: token, token_env: PIPE_TOKEN",

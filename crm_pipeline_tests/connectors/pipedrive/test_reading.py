@@ -179,7 +179,7 @@ def test_a_field_that_vanished(harness: Harness) -> None:
     harness.company.add_field("persons", "Shoe size", "double")
     after = harness.extract("persons")
     assert harness.ids(after) == harness.ids(before)
-    changes = " ".join(after.schema_changes)
+    changes = " ".join(map(str, after.schema_changes))
     assert f"persons.{fields['Score']} is gone ('Score', double)" in changes
     assert "is now called 'Rank'" in changes
     assert "is new ('Shoe size', double)" in changes

@@ -77,6 +77,7 @@ CASE = Case(
     object="Contact",
     objects=("Contact", "Account"),
     absent="Invoice_That_Is_Not__c",
+    unknown="003000000000009AAA",
     auth=_AUTH,
     metered=_AUTH,
     environ={

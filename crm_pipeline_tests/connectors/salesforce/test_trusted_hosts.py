@@ -8,14 +8,14 @@ import pytest
 
 from crm_pipeline.connectors.salesforce import bulk_results
 from crm_pipeline.connectors.salesforce.profile import PROFILE
-from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.kernel.errors import CrmError
+from crm_pipeline.wire.trusted_hosts import TrustedHosts
 from crm_pipeline_tests.connectors.conformance import case_of
 from crm_pipeline_tests.connectors.conformance_harness import ConformanceHarness
 from crm_pipeline_tests.connectors.conftest import HarnessOf
 from crm_pipeline_tests.connectors.elsewhere import Elsewhere, elsewhere
 from crm_pipeline_tests.connectors.mutated import mutating
-from crm_pipeline_tests.connectors.test_trusted_hosts import ACME
+from crm_pipeline_tests.wire.test_trusted_hosts import ACME
 from crm_sandbox.http import Response
 
 HOSTS = {
@@ -44,7 +44,7 @@ def harness(quiet: HarnessOf, monkeypatch: pytest.MonkeyPatch) -> ConformanceHar
 def test_hosts_of_the_api(address: str) -> None:
     """My Domains are documented; Salesforce blocks names of instances."""
     acme = replace(ACME, login_url="https://other.my.salesforce.com")
-    assert TrustedHosts(acme, PROFILE.api_hosts(acme)).includes(address) is HOSTS[address]
+    assert TrustedHosts(acme.login_url, PROFILE.api_hosts(acme)).includes(address) is HOSTS[address]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -3,10 +3,12 @@
 It serves one object, `People`, as JSON pages of two records: GET <login_url>/people?after=<id>.
 """
 
+import json
 from datetime import UTC, datetime
 
 import msgspec
 
+from crm_pipeline.connectors.asked_ids import AskedIds, Outcome, number
 from crm_pipeline.connectors.base import (
     Abilities,
     Checkup,
@@ -21,6 +23,7 @@ from crm_pipeline.connectors.base import (
 from crm_pipeline.connectors.json_keys import keys_of
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.oauth.login import FixedToken
+from crm_pipeline.connectors.point_pages import NOT_FOUND, point_page
 from crm_pipeline.connectors.range_reader import KeyRange, ParallelRangeReader, RangeBatch
 from crm_pipeline.connectors.record_page import RecordReader
 from crm_pipeline.connectors.strategies import planned
@@ -121,7 +124,7 @@ class ToyAccount:
         return self._context.clock.now().replace(microsecond=0)
 
     def count(self, plan):
-        return self._ask(0, plan)["total"]
+        return self._ask(0, plan.window.to_at)["total"]
 
     def plan(self, obj, window):
         plan = Plan(
@@ -144,16 +147,9 @@ class ToyAccount:
         def read(span: KeyRange):
             after = span.low
             while True:
-                answer = self._ask(after, plan)
+                answer = self._ask(after, plan.window.to_at)
                 rows = answer["people"]
-                import json
-
-                batch = batch_of(
-                    ids=[str(row["id"]) for row in rows],
-                    modified_at=[row["changed"] for row in rows],
-                    texts=[json.dumps(row) for row in rows],
-                    owner=self.connection.name,
-                )
+                batch = self._batch(rows)
                 places = [row["id"] for row in rows]
                 yield RangeBatch(places, batch, self.vendor_now(), is_last=not answer["more"])
                 if not answer["more"]:
@@ -163,18 +159,41 @@ class ToyAccount:
         workers = ParallelRangeReader(read, at_once=2, owner=self.connection.name, route="pages")
         return workers.pages([KeyRange(0, 1_000)])
 
+    def read(self, obj, ids, schema=None):
+        asked = AskedIds.of(ids, number)
+        rows, outcomes = [], dict(asked.malformed)
+        for one in asked.ids:
+            # The list starts at this id, or at the next one where there is no such person.
+            answer = self._ask(int(one), self._context.clock.now())
+            row = next((row for row in answer["people"] if str(row["id"]) == one), None)
+            rows += [row] if row else []
+            outcomes |= asked.named(
+                {one: Outcome("read") if row else Outcome("not_found", NOT_FOUND)}
+            )
+        if outcomes:
+            batch = self._batch(rows)
+            yield point_page(batch, outcomes, asked_at=self.vendor_now(), calls=len(asked.ids))
+
     def forget(self, checkpoint):
         pass
 
     def probe_changes(self, schema, since):
         return 0, datetime(2026, 1, 1, tzinfo=UTC)
 
-    def _ask(self, after, plan):
+    def _batch(self, rows):
+        return batch_of(
+            ids=[str(row["id"]) for row in rows],
+            modified_at=[row["changed"] for row in rows],
+            texts=[json.dumps(row) for row in rows],
+            owner=self.connection.name,
+        )
+
+    def _ask(self, after, until):
         name = self.connection.name
         with self._context.limiter.permit(self.connection.limit_group, [self._limit], member=name):
             self._context.limiter.record(self.connection.limit_group, "people", member=name)
             token = self._login().access_token.reveal()
-            params = {"after": str(after), "until": format_instant(plan.window.to_at)}
+            params = {"after": str(after), "until": format_instant(until)}
             place = f"{self.connection.login_url}/people"
             headers = {"Authorization": f"Bearer {token}"}
             return self._http.request("GET", place, params=params, headers=headers).json()

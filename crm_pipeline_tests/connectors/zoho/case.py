@@ -116,6 +116,7 @@ CASE = Case(
     object="Contacts",
     objects=("Contacts", "Accounts"),
     absent="Invoices__c",
+    unknown="9000000000000009876",
     auth=_AUTH,
     metered=_AUTH,
     environ={

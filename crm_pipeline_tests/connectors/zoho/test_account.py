@@ -57,7 +57,7 @@ def test_a_renamed_label_is_a_change(harness: ZohoHarness) -> None:
     harness.emulator.rename_field("Contacts", "Title", "Rank")
     harness.advance(60)
     done = harness.extract("Contacts", mode="refresh")
-    assert any("Rank" in said for said in done.schema_changes)
+    assert any("Rank" in change.text for change in done.schema_changes)
 
 
 def test_queries(quiet: ZohoHarness) -> None:

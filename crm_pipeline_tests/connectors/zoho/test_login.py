@@ -11,7 +11,6 @@ import requests
 from typer.testing import CliRunner, Result
 
 from crm_pipeline.cli.app import app
-from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.connectors.zoho.data_centres import api_hosts, refuse_unusable
 from crm_pipeline.connectors.zoho.profile import SCOPES, exchange_url
 from crm_pipeline.kernel.clock import Month
@@ -20,6 +19,7 @@ from crm_pipeline.settings import Connection
 from crm_pipeline.settings.connection import AuthSettings
 from crm_pipeline.store.tokens import StoredToken, TokenStore
 from crm_pipeline.store.tokens.state_key import StateKey
+from crm_pipeline.wire.trusted_hosts import TrustedHosts
 from crm_pipeline_tests.connectors.zoho.conftest import ENVIRON, MAIN, ZohoHarness, ZohoHarnessMaker
 
 TOKEN = "/oauth/v2/token"
@@ -173,14 +173,14 @@ def test_no_code_goes_to_a_foreign_server(server: str) -> None:
 def test_hosts_of_the_api(address: str, is_documented: bool) -> None:
     """API hosts are those of every documented data centre, with and without a prefix."""
     acme = connection("https://accounts.zoho.com")
-    assert TrustedHosts(acme, api_hosts(acme)).includes(address) is is_documented
+    assert TrustedHosts(acme.login_url, api_hosts(acme)).includes(address) is is_documented
 
 
 def test_a_data_centre_that_is_configured_has_an_api() -> None:
     """A new data centre works if login_url names it."""
     acme = connection("https://accounts.zoho.ae")
     refuse_unusable(acme)
-    assert TrustedHosts(acme, api_hosts(acme)).includes("https://www.zohoapis.ae")
+    assert TrustedHosts(acme.login_url, api_hosts(acme)).includes("https://www.zohoapis.ae")
 
 
 def test_refreshes_go_to_the_first_login_server(harness: ZohoHarness) -> None:

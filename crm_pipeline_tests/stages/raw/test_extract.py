@@ -234,8 +234,8 @@ def test_renamed_field_is_reported(harness: Harness) -> None:
     harness.org.rename_field("Contact", "Title", "Position__c")
     harness.advance()
     done = harness.extract()
-    assert any("Contact.Title is gone" in change for change in done.schema_changes)
-    assert any("Contact.Position__c is new" in change for change in done.schema_changes)
+    assert any("Contact.Title is gone" in change.text for change in done.schema_changes)
+    assert any("Contact.Position__c is new" in change.text for change in done.schema_changes)
     assert all("Position__c" in row for row in landed(harness).values())
 
 

@@ -15,6 +15,7 @@ from crm_pipeline.store.erasing import MARK, RecordKey, Subject
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.tombstones import FILE, Tombstones
 from crm_pipeline.store.tokens.hash_key import HashKey
+from crm_pipeline.verification import spellings
 from crm_pipeline_tests.stages.conftest import Org, schema
 
 KEY = HashKey(b"k" * 32)
@@ -67,6 +68,32 @@ def test_who_is_withheld(record: dict[str, Any], lands: bool) -> None:
     assert rest(record, other) == [*([record] if lands else []), other]
 
 
+UMLAUT = "jörg@bücher.example"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        UMLAUT,
+        "JÖRG@BÜCHER.example",
+        "jo\u0308rg@xn--bcher-kva.example",
+        "Jörg: jörg\uff20bücher.example",
+        "x@x.example|jörg@bücher.example",
+    ],
+)
+@pytest.mark.parametrize("is_escaped", [True, False])
+def test_an_address_is_withheld_however_it_is_spelled(written: str, is_escaped: bool) -> None:
+    """With a domain in either form, its characters composed or not, and escaped in JSON or not."""
+    subject = Subject(addresses=frozenset(spellings(UMLAUT)))
+    stones = Tombstones({}, {}).with_subject(subject, KEY, ERASED_AT)
+    texts = [
+        json.dumps({"Id": str(n), "CreatedDate": OLD, "Email": one}, ensure_ascii=is_escaped)
+        for n, one in enumerate((written, "örg@bücher.example"))
+    ]
+    batch = batch_of(ids=["0", "1"], modified_at=[None] * 2, texts=texts, owner="x")
+    assert withheld(stones=stones).rest_of(batch).column("record").to_pylist() == texts[1:]
+
+
 def test_a_record_that_mentions_the_person_lands_without_the_address() -> None:
     """In a free text of another person, and in any text of an object whose records are no persons."""
     record = {
@@ -76,6 +103,11 @@ def test_a_record_that_mentions_the_person_lands_without_the_address() -> None:
         "Description": f"of {ADDRESS}",
     }
     assert rest(record) == [{**record, "Description": f"of {MARK}"}]
+    for around in ("?to={}&x=1", "'{}'", "a/{}", "{{{}}}", "a|{}|b"):
+        text = {**record, "Description": around.format(ADDRESS)}
+        assert rest(text) == [{**record, "Description": around.format(MARK)}]
+    longer = {**record, "Description": f"mary-{ADDRESS}, +{ADDRESS}"}
+    assert rest(longer) == [longer]
     task = {"Id": "1", "Email": ADDRESS, "Description": "x"}
     assert rest(task, obj=TASK) == [{**task, "Email": MARK}]
 

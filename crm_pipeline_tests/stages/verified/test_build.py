@@ -9,6 +9,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.stages.verified import Choices, Verified, Verifiers, verify
 from crm_pipeline.store.tables import Tables
@@ -50,7 +51,12 @@ WINDOW = st.tuples(
 )
 
 
-def verified(org: Org, judging: Verifiers | None = None, choices: Choices = CHOICES) -> Verified:
+def verified(
+    org: Org,
+    judging: Verifiers | None = None,
+    choices: Choices = CHOICES,
+    contracts: ContractFolder | None = None,
+) -> Verified:
     with org.engine() as engine:
         return verify(
             org.tables,
@@ -59,6 +65,7 @@ def verified(org: Org, judging: Verifiers | None = None, choices: Choices = CHOI
             choices,
             wanted=org.tables.names("normalized/"),
             now=org.clock.now(),
+            contracts=contracts or ContractFolder(),
         )
 
 
@@ -307,3 +314,23 @@ def test_the_history_of_shares_is_bounded(org: Org) -> None:
         done = verified(org, choices=Choices({}, expires=timedelta(days=99)))
     assert len(done.history) == 11
     assert done.history[-1]["email"] == pytest.approx(0.5)
+
+
+def test_contracts_of_the_user_judge_the_tables(org, tmp_path):
+    """A contract of a verified table is judged before the commit; keys that are addresses are never quoted."""
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "contracts" / "email_verdicts.py").write_text(
+        "import pandera.pandas as pa\n\n"
+        'short = pa.DataFrameSchema({"value": pa.Column(checks=pa.Check.str_length(1, 12), unique=True)})\n'
+    )
+    folder = ContractFolder(tmp_path)
+    landed(org, "Contact", {"A": {"Email": "a@x.example"}})
+    verified(org, contracts=folder)
+    before = org.tables.version("verified/email_verdicts")
+    landed(org, "Contact", {"B": {"Email": "somebody@x.example"}})
+    with pytest.raises(
+        ContractError, match=r"str_length.*\[contracts/email_verdicts.py\]: 1"
+    ) as caught:
+        verified(org, contracts=folder)
+    assert "somebody" not in f"{caught.value} {caught.value.failures}"
+    assert org.tables.version("verified/email_verdicts") == before

@@ -14,6 +14,8 @@ METHODS = ("get", "post", "put", "patch", "delete")
 _SALESFORCE = "salesforce/oas-v64-postman-derived/salesforce-{}-api-openapi.yml"
 FILES: Mapping[str, tuple[str, ...]] = {
     "hubspot": ("hubspot/*.json",),
+    "hunter": (),  # these two publish no description
+    "prospeo": (),
     "pipedrive": ("pipedrive/openapi-*.yaml",),
     "zoho": ("zoho/oas-v8-*/*.json",),
     "salesforce": tuple(

@@ -30,6 +30,16 @@ def _records() -> Any:
     return {"allOrNone": False, "records": [one, {"attributes": {"type": "Lead"}, "id": LIVING}]}
 
 
+PROSPEO_BODIES: Mapping[str, tuple[Any, ...]] = {
+    "/bulk-enrich-person": ({"data": [{"identifier": "a", "person_id": LIVING}]},),
+    "/bulk-enrich-company": ({"data": [{"identifier": "a", "company_id": "c00000000"}]},),
+    "/enrich-person": ({"enrich_mobile": True, "data": {"person_id": LIVING}},),
+    "/enrich-company": ({"data": {"company_id": "c00000001"}},),
+    "/search-person": (
+        {"page": 1, "filters": {"company_industry": {"include": ["Banking", "Energy"]}}},
+        {"page": 1, "filters": {"company_headcount_range": ["51-100"], "company": {"names": []}}},
+    ),
+}
 SALESFORCE_BODIES: Mapping[str, tuple[Any, ...]] = {
     "/composite": (_composite(),),
     "/composite/batch": (_batch(),),

@@ -9,7 +9,10 @@ from typing import Any
 
 from crm_sandbox import SandboxServer
 from crm_sandbox.hubspot import credentials as hubspot_credentials
+from crm_sandbox.hunter import vendor as hunter_vendor
 from crm_sandbox.pipedrive import credentials as pipedrive_credentials
+from crm_sandbox.prospeo import credentials as prospeo_credentials
+from crm_sandbox.prospeo import vendor as prospeo_vendor
 from crm_sandbox.zoho.scopes import ALL_SCOPES
 from crm_sandbox_tests.fuzzing.descriptions import Operation
 from crm_sandbox_tests.fuzzing.draws import Draw
@@ -19,6 +22,7 @@ from crm_sandbox_tests.fuzzing.examples import (
     HUBSPOT_MORE,
     LIVING,
     PIPEDRIVE_BODIES,
+    PROSPEO_BODIES,
     SALESFORCE_BODIES,
     SALESFORCE_MORE,
     SOQL,
@@ -196,6 +200,39 @@ class _Salesforce(Target):
         )
 
 
+class _Prospeo(Target):
+    def login(self, sandbox: SandboxServer) -> dict[str, str]:
+        many = [10**9] * 3
+        self.emulation(sandbox).set_limits(enrich=many, search=many)
+        self.emulation(sandbox).set_credits(remaining=10**9)
+        return {"X-KEY": prospeo_credentials.API_KEY}
+
+    def more(self) -> tuple[Operation, ...]:
+        return tuple(operation(one.method, one.template) for one in prospeo_vendor.operations)
+
+    def bodies(self) -> Mapping[str, Sequence[Any]]:
+        return PROSPEO_BODIES
+
+    def is_refusal(self, status: int, body: Any) -> bool:
+        return isinstance(body, dict) and body.get("error") is True and "error_code" in body
+
+
+class _Hunter(Target):
+    def login(self, sandbox: SandboxServer) -> dict[str, str]:
+        emulation = self.emulation(sandbox)
+        emulation.set_account(verifications=10**9)
+        for window in emulation.windows:
+            window.calls = 10**9
+        return {"X-API-KEY": hunter_vendor.credentials("", "main")["api_key"]}
+
+    def more(self) -> tuple[Operation, ...]:
+        return (Operation("GET", "/v2/email-verifier", {"email": {}}, "", {}, {}),)
+
+    def is_refusal(self, status: int, body: Any) -> bool:
+        errors = body.get("errors") if isinstance(body, dict) else None
+        return bool(errors) and all({"id", "code", "details"} <= set(one) for one in errors)
+
+
 def _filled(value: Any, living: Callable[[], str]) -> Any:
     """Put living records in the place of what stands for one."""
     if isinstance(value, dict):
@@ -290,4 +327,8 @@ SALESFORCE = _Salesforce(
     ("Contact", "Account", "Lead"),
     ("If-Modified-Since", "If-Unmodified-Since", "Sforce-Query-Options", "Content-Type"),
 )
-TARGETS: Mapping[str, Target] = {one.vendor: one for one in (HUBSPOT, PIPEDRIVE, ZOHO, SALESFORCE)}
+PROSPEO = _Prospeo("prospeo", {"": ("x", "a@b.example")}, ("people",))
+HUNTER = _Hunter("hunter", {"": ("info@x.example", "a@gmail.com", "x")}, ())
+TARGETS: Mapping[str, Target] = {
+    one.vendor: one for one in (HUBSPOT, PIPEDRIVE, ZOHO, SALESFORCE, PROSPEO, HUNTER)
+}

@@ -74,7 +74,7 @@ def draw_emails(
     """
     count = len(pattern)
     verdict = rng.choice(len(EMAIL_VERDICTS), count, p=_EMAIL_SHARES)
-    valid = _valid(slug, domain, pattern, mailbox)
+    valid = valid_emails(slug, domain, pattern, mailbox)
     draw = rng.integers(0, 1 << 30, count)
     join = pc.binary_join_element_wise
     address = pc.choose(
@@ -94,7 +94,10 @@ def _word(values: tuple[str, ...], codes: Integers) -> pa.Array:
     return pa.array(values).take(pa.array(codes % len(values)))
 
 
-def _valid(slug: pa.Array, domain: pa.Array, pattern: Integers, mailbox: Integers) -> pa.Array:
+def valid_emails(
+    slug: pa.Array, domain: pa.Array, pattern: Integers, mailbox: Integers
+) -> pa.Array:
+    """Return the address that each person really has; the arguments are those of `draw_emails`."""
     join = pc.binary_join_element_wise
     halves = pc.split_pattern(slug, ".")
     given, family = pc.list_element(halves, 0), pc.list_element(halves, 1)

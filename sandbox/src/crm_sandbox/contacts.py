@@ -58,7 +58,7 @@ def draw_cards(
     )
     phone, phone_verdict = _phones(rng, people, companies, person, company=company, changed=changed)
     mobile, _ = draw_phones(
-        rng, people.locale[person], people.area[person] + 1, _other(people, person)
+        rng, people.locale[person], people.area[person] + 1, other_numbers(people, person)
     )
     masters = _masters(person, duplicate)
     deleted, merged = _endings(rng, duplicate, masters)
@@ -110,7 +110,8 @@ def _scripts(rng: np.random.Generator, duplicate: pa.Array) -> Integers:
     return np.where(duplicate, again, first)
 
 
-def _other(people: People, person: Integers) -> Integers:
+def other_numbers(people: People, person: Integers) -> Integers:
+    """Return the second number of each person, which is a mobile."""
     return 2_000_000 + (people.number[person] * 31 + 17) % 7_999_999
 
 
@@ -126,7 +127,9 @@ def _phones(
     shared = rng.random(len(person)) < 0.12
     switchboard = companies["switchboard"].to_numpy()[company]
     own = np.where(
-        changed & (rng.random(len(person)) < 0.6), _other(people, person), people.number[person]
+        changed & (rng.random(len(person)) < 0.6),
+        other_numbers(people, person),
+        people.number[person],
     )
     locale = np.where(shared, companies["locale"].to_numpy()[company], people.locale[person])
     area = np.where(shared, companies["area"].to_numpy()[company], people.area[person])

@@ -18,7 +18,9 @@ EVIDENCE = DOCS / "coverage.json"
 TABLE = DOCS / "coverage.md"
 _TITLES = {
     "hubspot": "HubSpot",
+    "hunter": "Hunter",
     "pipedrive": "Pipedrive",
+    "prospeo": "Prospeo",
     "salesforce": "Salesforce",
     "zoho": "Zoho",
 }
@@ -33,7 +35,10 @@ _NOTES = {
     "hubspot": "Addresses begin with their area; each answers under the versions that the vendor has for "
     "it (`/crm/v3/objects/...`, `/crm/objects/2026-09/...`). `legacy-properties` is `/properties/v2`, "
     "`collector` is GraphQL.",
+    "hunter": "The verifier of e-mail addresses; other products of the vendor are not built.",
     "pipedrive": "`/api/v1` answers like `/v1`.",
+    "prospeo": "The vendor publishes no description that answers could be compared with; tests compare them with "
+    "the types of its MCP server. The addresses of the old API answer that they are gone.",
     "salesforce": "`vXX.X` is any supported version. SOAP answers `login`, `query`, `queryAll` and "
     "`queryMore`. Compared is what the vendor has recorded an answer of, or declares in its partner WSDL.",
     "zoho": "Addresses are without their version; versions 2 to 8 answer.",

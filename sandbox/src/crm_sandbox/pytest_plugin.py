@@ -103,6 +103,18 @@ def pipedrive_sandbox(crm_sandbox: SandboxServer) -> VendorSandbox:
 
 
 @pytest.fixture
+def prospeo_sandbox(crm_sandbox: SandboxServer) -> VendorSandbox:
+    """A Prospeo account: credits, and people with their true addresses."""
+    return VendorSandbox(crm_sandbox, "prospeo")
+
+
+@pytest.fixture
+def hunter_sandbox(crm_sandbox: SandboxServer) -> VendorSandbox:
+    """A Hunter account that verifies e-mail addresses."""
+    return VendorSandbox(crm_sandbox, "hunter")
+
+
+@pytest.fixture
 def zoho_sandbox(crm_sandbox: SandboxServer) -> VendorSandbox:
     """A Zoho CRM org; `.account("second")` is another one."""
     return VendorSandbox(crm_sandbox, "zoho")

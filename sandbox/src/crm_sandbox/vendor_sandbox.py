@@ -71,8 +71,8 @@ class VendorSandbox:
 
     Args:
         server: the sandbox.
-        vendor: `salesforce`, `hubspot`, `pipedrive` or `zoho`.
-        account: `main`; all but Salesforce have a `second` one.
+        vendor: `salesforce`, `hubspot`, `pipedrive`, `zoho`, `prospeo` or `hunter`.
+        account: `main`; HubSpot, Pipedrive and Zoho have a `second` one.
 
     Attributes:
         server: the sandbox, with its clock and its other vendors.

@@ -12,6 +12,7 @@ CREATE TABLE crm_state.purchases (
     lease_until timestamptz,
     reserved integer NOT NULL CHECK (reserved >= 0),
     cost integer CHECK (cost >= 0),
+    earlier_cost integer NOT NULL DEFAULT 0,
     outcome text,
     is_free boolean,
     answer jsonb,
@@ -24,6 +25,8 @@ CREATE INDEX purchases_by_time ON crm_state.purchases (provider, asked_at);
 CREATE INDEX purchases_by_revision ON crm_state.purchases (revision);
 COMMENT ON TABLE crm_state.purchases IS
     'One row per subject that was asked for; it exists only here, so backups hold it.';
+COMMENT ON COLUMN crm_state.purchases.earlier_cost IS
+    'Credits of earlier questions about the same subject, which count with those of this one.';
 COMMENT ON COLUMN crm_state.purchases.subject IS
     'Keyed hash of what was asked for; it stays when the person is erased, so that nobody is bought again.';
 COMMENT ON COLUMN crm_state.purchases.asked_for IS

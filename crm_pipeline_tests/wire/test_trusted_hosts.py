@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from crm_pipeline.connectors.trusted_hosts import TrustedHosts
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.settings import AuthSettings, Connection
+from crm_pipeline.wire.trusted_hosts import TrustedHosts
 
 ACME = Connection(
     name="acme",
@@ -40,7 +40,7 @@ HOSTS = ("*.my.salesforce.com", "api.example.com")
 )
 def test_configured_and_documented_hosts_are_included(address: str) -> None:
     """The host of login_url as it is, and those that the vendor documents, by https."""
-    assert TrustedHosts(ACME, HOSTS).includes(address)
+    assert TrustedHosts(ACME.login_url, HOSTS).includes(address)
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_configured_and_documented_hosts_are_included(address: str) -> None:
 )
 def test_other_places_are_not_included(address: str) -> None:
     """Look-alikes, other ports, other schemes, user parts, and what is no address."""
-    assert not TrustedHosts(ACME, HOSTS).includes(address)
+    assert not TrustedHosts(ACME.login_url, HOSTS).includes(address)
 
 
 def test_an_emulated_account_is_one_host_and_port() -> None:
     """Another port of the same machine is another server."""
     emulated = replace(ACME, login_url="http://127.0.0.1:8765/salesforce", sandbox=True)
-    places = TrustedHosts(emulated, ())
+    places = TrustedHosts(emulated.login_url, ())
     assert places.includes("http://127.0.0.1:8765/services/data")
     assert not places.includes("http://127.0.0.1:8766/services/data")
     assert not places.includes("https://127.0.0.1:8765/services/data")

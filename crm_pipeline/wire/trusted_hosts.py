@@ -1,4 +1,4 @@
-"""The hosts that requests of one connection may go to: the configured one, and those that the vendor documents.
+"""The hosts that requests of one account may go to: the configured one, and those that the vendor documents.
 
 Responses name addresses: of the instance behind a login, of the next page, of a download. Such an address is
 unverified, and its host would receive our token. `wire.session` checks it here before it sends a request.
@@ -8,19 +8,17 @@ import re
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from crm_pipeline.settings import Connection
-
 
 class TrustedHosts:
-    """The trusted hosts of one connection.
+    """The trusted hosts of one account.
 
     Args:
-        connection: its `login_url` is trusted as configured.
+        configured: the address that is configured for it.
         hosts: the vendor's documented hosts, with `*` for any number of labels: `*.my.salesforce.com`.
     """
 
-    def __init__(self, connection: Connection, hosts: tuple[str, ...]) -> None:
-        self._configured = _origin(connection.login_url)
+    def __init__(self, configured: str, hosts: tuple[str, ...]) -> None:
+        self._configured = _origin(configured)
         self._documented = [_pattern(host) for host in hosts]
 
     def includes(self, address: str) -> bool:

@@ -1,0 +1,152 @@
+"""Enriched assets: who is wanted and what was bought, both built by one step of `stages.enriched`, which may buy first."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
+from crm_pipeline.model.stages import ENRICHED
+from crm_pipeline.model.tables import normalized_name
+from crm_pipeline.orchestration.failures import GENTLE, as_failure
+from crm_pipeline.orchestration.normalized import BUILD_POOL, normalized_tables
+from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.stages import stage_key, stage_specs
+from crm_pipeline.providers import as_enricher, opened_provider
+from crm_pipeline.settings import Connection
+from crm_pipeline.stages.enriched import (
+    Bought,
+    Enriched,
+    Outlook,
+    candidates,
+    enrich_tables,
+    outlook,
+    shop_of,
+)
+from crm_pipeline.store.postgres.database import running_database
+from crm_pipeline.store.purchases import PurchaseLedger, Spending
+
+BUY_TAG = "crm/buy"
+"""The tag of runs that buy, with the value `yes`; other runs only take over what was bought."""
+BUDGET = "budget"
+PURCHASES = ("persons_asked_about", "matches", "credits_spent", "beyond_budget")
+"""The numbers of a run that bought."""
+
+
+def enriched_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinition]:
+    """Return the step of the stage: one asset per table."""
+    connections = list(connections)
+
+    @dg.multi_asset(
+        name="enrich_persons",
+        specs=stage_specs(ENRICHED, connections),
+        check_specs=[
+            dg.AssetCheckSpec(
+                BUDGET,
+                asset=stage_key(ENRICHED, ENRICHMENTS.name),
+                description="Everybody who is wanted was asked about, or there is budget left for it.",
+            )
+        ],
+        description=ENRICHED.description,
+        pool=BUILD_POOL,
+        retry_policy=GENTLE,
+    )
+    def built(
+        context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        crm.progress("enrich")(0, None)
+        names, bought, spent = _wanted(connections), None, None
+        with as_failure(context.log.error):
+            done = _build(crm, names)
+            if context.run.tags.get(BUY_TAG) == "yes" and done.wanted:
+                bought, spent = crm.buy(context.run.run_id, done)
+                done = _build(crm, names)
+        if bought is not None and bought.stopped:
+            context.log.warning("Buying stopped: %s.", bought.stopped)
+        yield dg.MaterializeResult(
+            asset_key=stage_key(ENRICHED, ENRICHMENT_WANTED.name),
+            metadata={"dagster/row_count": done.wanted, "changed": done.changed},
+        )
+        yield dg.MaterializeResult(
+            asset_key=stage_key(ENRICHED, ENRICHMENTS.name),
+            metadata={
+                "dagster/row_count": done.rows(ENRICHMENTS.name),
+                "changed": done.changed,
+                **_of_purchases(bought, spent),
+            },
+        )
+        yield _budget(bought)
+
+    return [built]
+
+
+def _build(crm: Workspace, names: set[str]) -> Enriched:
+    if not crm.settings.enrichment.provider and not crm.has_bought:
+        return Enriched()
+    with crm.ledger() as ledger, crm.engine() as engine:
+        return enrich_tables(
+            crm.tables,
+            engine,
+            ledger,
+            crm.settings.enrichment,
+            names=names,
+            now=crm.clock.now(),
+        )
+
+
+def outlook_of(crm: Workspace) -> Outlook:
+    """Bring the tables up to date, and return what buying would do now; nothing is asked of the provider.
+
+    Raises:
+        ConfigError: the provider sells no facts.
+    """
+    done = _build(crm, _wanted(list(crm.settings.connections.values())))
+    choices, now = crm.settings.enrichment, crm.clock.now()
+    with (
+        running_database(crm.settings) as database,
+        opened_provider(crm.settings, choices.provider, database, clock=crm.clock) as account,
+        crm.engine() as engine,
+    ):
+        shop = shop_of(
+            crm.settings, as_enricher(account), PurchaseLedger(database), "plan", crm.clock
+        )
+        wanted = done.versions.get(ENRICHMENT_WANTED.name)
+        return outlook(shop, candidates(engine, wanted) if wanted else (), now)
+
+
+def _of_purchases(bought: Bought | None, spent: Spending | None) -> dict[str, Any]:
+    """Return the numbers of a run that bought, for Dagster to plot."""
+    if bought is None or spent is None:
+        return {}
+    rate = bought.match_rate
+    return {
+        "persons_asked_about": bought.asked,
+        "matches": bought.outcomes["match"],
+        "credits_spent": bought.cost,
+        "credits_spent_today": spent.day,
+        "credits_spent_this_month": spent.month,
+        "beyond_budget": bought.beyond_budget,
+        **({} if rate is None else {"match_rate": round(rate, 4)}),
+    }
+
+
+def _budget(bought: Bought | None) -> dg.AssetCheckResult:
+    waiting = bought.beyond_budget if bought else 0
+    stopped = bought.stopped if bought else ""
+    return dg.AssetCheckResult(
+        asset_key=stage_key(ENRICHED, ENRICHMENTS.name),
+        check_name=BUDGET,
+        passed=not waiting and not stopped,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{stopped}." if stopped else f"{waiting:,} persons wait for the next budget.",
+        metadata={"persons_waiting": waiting},
+    )
+
+
+def _wanted(connections: Sequence[Connection]) -> set[str]:
+    return {
+        normalized_name(connection.name, table)
+        for connection in connections
+        for table in normalized_tables(connection)
+        if table in ENRICHED.reads
+    }

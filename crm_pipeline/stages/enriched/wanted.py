@@ -1,0 +1,209 @@
+"""Whom it is worth buying facts about, as SQL over normalized and verified tables."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED
+from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.model.tables import TABLES
+from crm_pipeline.model.verified_tables import EMAIL
+from crm_pipeline.settings.enrichment import Enrichment
+from crm_pipeline.store.tables import Tables, TableVersion
+
+_OF_PERSONS: Mapping[str, str] = {
+    "connection": "VARCHAR",
+    "first_name": "VARCHAR",
+    "last_name": "VARCHAR",
+    "full_name": "VARCHAR",
+    "email": "VARCHAR",
+    "emails": "STRUCT(value VARCHAR, label VARCHAR, is_primary BOOLEAN)[]",
+    "company_key": "VARCHAR",
+    "company_name": "VARCHAR",
+    "title": "VARCHAR",
+    "department": "VARCHAR",
+    "mobile_phone": "VARCHAR",
+    "city": "VARCHAR",
+    "state": "VARCHAR",
+    "country": "VARCHAR",
+    "email_opt_out": "BOOLEAN",
+    "do_not_call": "BOOLEAN",
+    "is_converted": "BOOLEAN",
+    "contact_key": "VARCHAR",
+    "modified_at": "TIMESTAMPTZ",
+    "is_deleted": "BOOLEAN",
+}
+_OF_COMPANIES = {"company_key": "VARCHAR", "name": "VARCHAR", "domain": "VARCHAR"}
+_OF_DEALS = {
+    "primary_contact_key": "VARCHAR",
+    "company_key": "VARCHAR",
+    "deal_key": "VARCHAR",
+    "amount": "DECIMAL(24,6)",
+    "currency": "VARCHAR",
+    "is_closed": "BOOLEAN",
+    "is_deleted": "BOOLEAN",
+}
+_PERSON_TABLES = ("contacts", "leads")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The current versions of what the table is made of.
+
+    Attributes:
+        normalized: of all connections.
+        points: the verified contact points; None where nothing was verified yet.
+        bought: the facts bought so far; None for none.
+    """
+
+    normalized: Sequence[TableVersion]
+    points: TableVersion | None
+    bought: str | None
+
+    def of(self, table: str) -> list[TableVersion]:
+        """Return the versions of one table of the common model."""
+        return [version for version in self.normalized if version.name.split("/")[2] == table]
+
+
+def wanted(inputs: Inputs, choices: Enrichment, now: datetime) -> str:
+    """Return SQL for the rows of `enrichment_wanted`."""
+    names = ", ".join(quoted(column.name) for column in ENRICHMENT_WANTED.columns)
+    return f"""(
+        WITH everybody AS MATERIALIZED ({_everybody(inputs)}),
+        points AS ({_points(inputs)}),
+        refusing AS (
+            SELECT record_key, email, emails FROM everybody WHERE email_opt_out OR do_not_call
+        ),
+        refused AS (
+            SELECT lower(trim(email)) AS address FROM refusing WHERE email IS NOT NULL
+            UNION SELECT lower(trim(point.value)) FROM (SELECT unnest(emails) AS point FROM refusing)
+            UNION SELECT p.address FROM refusing JOIN points p USING (record_key)
+        ),
+        companies AS ({_union(inputs.of("companies"), _OF_COMPANIES)}),
+        candidates AS (
+            SELECT e.*, CASE WHEN p.verdict <> 'undeliverable' THEN p.address END AS address, p.verdict,
+                coalesce(e.company_name, c.name) AS employer, c.domain AS employer_domain,
+                {_gaps(choices)} AS gaps
+            FROM everybody e
+            LEFT JOIN points p USING (record_key)
+            LEFT JOIN companies c ON c.company_key = e.company_key
+            WHERE e.table_name IN ({", ".join(map(literal, choices.tables))}) AND e.is_deleted IS NOT TRUE
+                AND e.email_opt_out IS NOT TRUE AND e.do_not_call IS NOT TRUE
+                AND NOT (e.table_name = 'leads' AND (e.is_converted IS TRUE OR e.contact_key IS NOT NULL))
+                AND coalesce(p.address NOT IN (SELECT address FROM refused WHERE address IS NOT NULL), true)
+                AND coalesce(lower(trim(e.email)) NOT IN (SELECT address FROM refused WHERE address IS NOT NULL), true)
+        ),
+        keyed AS (
+            SELECT *, {_ASKED_FOR} AS asked_for FROM candidates WHERE len(gaps) > 0{_recent(choices, now)}
+        ),
+        worth AS ({_worth(inputs)}),
+        persons AS (
+            SELECT asked_for, list_sort(list_distinct(flatten(list(gaps)))) AS gaps,
+                arg_max(full_name, modified_at) AS full_name, arg_max(first_name, modified_at) AS first_name,
+                arg_max(last_name, modified_at) AS last_name, any_value(address) AS email, any_value(verdict) AS verdict,
+                arg_max(employer, modified_at) AS company_name, arg_max(employer_domain, modified_at) AS company_domain,
+                max(modified_at) AS modified_at, list_sort(list(DISTINCT record_key)) AS records
+            FROM keyed WHERE asked_for IS NOT NULL GROUP BY asked_for
+        ),
+        chosen AS (
+            SELECT p.*, coalesce(w.open_deals, 0) AS open_deals, w.open_amount, row_number() OVER (
+                ORDER BY w.open_amount DESC NULLS LAST, coalesce(w.open_deals, 0) DESC, modified_at DESC NULLS LAST, asked_for
+            ) AS place
+            FROM persons p LEFT JOIN worth w USING (asked_for)
+            WHERE coalesce(w.open_amount, 0) >= {choices.least_amount!r}{_unknown(inputs, choices, now)}
+        )
+        SELECT {names} FROM chosen ORDER BY place
+    )"""
+
+
+_ASKED_FOR = """CASE
+    WHEN address IS NOT NULL THEN 'email:' || address
+    WHEN trim(full_name) <> '' AND employer_domain IS NOT NULL
+        THEN 'name:' || lower(regexp_replace(trim(full_name), '\\s+', ' ', 'g')) || '@' || employer_domain
+END"""
+
+
+def _everybody(inputs: Inputs) -> str:
+    parts = []
+    for table in _PERSON_TABLES:
+        key = TABLES[table].key
+        columns = {key: "VARCHAR", **_OF_PERSONS}
+        rows = _union(inputs.of(table), columns, live_only=False)
+        parts.append(
+            f"SELECT {literal(table)} AS table_name, {quoted(key)} AS record_key, "
+            f"{', '.join(map(quoted, _OF_PERSONS))} FROM ({rows})"
+        )
+    return " UNION ALL ".join(parts)
+
+
+def _points(inputs: Inputs) -> str:
+    if inputs.points is None:
+        return "SELECT ''::VARCHAR AS record_key, ''::VARCHAR AS address, ''::VARCHAR AS verdict WHERE false"
+    return (
+        "SELECT record_key, lower(normalized) AS address, verdict "
+        f"FROM {Tables.relation(inputs.points)} WHERE kind = {literal(EMAIL)} AND normalized IS NOT NULL "
+        "QUALIFY row_number() OVER (PARTITION BY record_key ORDER BY is_primary DESC, position) = 1"
+    )
+
+
+def _gaps(choices: Enrichment) -> str:
+    cases = [f"CASE WHEN {_is_missing(name)} THEN {literal(name)} END" for name in choices.fill]
+    return f"list_filter([{', '.join(cases)}], lambda gap: gap IS NOT NULL)"
+
+
+def _is_missing(column: str) -> str:
+    if column == "email":
+        return "p.address IS NULL OR p.verdict = 'undeliverable'"
+    return f"coalesce(trim(e.{quoted(column)}), '') = ''"
+
+
+def _recent(choices: Enrichment, now: datetime) -> str:
+    if choices.changed_within is None:
+        return ""
+    return f" AND modified_at >= {literal((now - choices.changed_within).isoformat())}::TIMESTAMPTZ"
+
+
+def _unknown(inputs: Inputs, choices: Enrichment, now: datetime) -> str:
+    """Return the condition that leaves out whoever the answer is known about."""
+    if inputs.bought is None:
+        return ""
+    again = literal((now - choices.again_after).isoformat())
+    return (
+        f" AND asked_for NOT IN (SELECT asked_for FROM {inputs.bought} WHERE kind = 'person' "
+        f"AND (status NOT IN ('no_match', 'masked') OR bought_at > {again}::TIMESTAMPTZ))"
+    )
+
+
+def _worth(inputs: Inputs) -> str:
+    """Return SQL for the open deals of each person: those that name a record of the person, and those of the company."""
+    deals = _union(inputs.of("deals"), _OF_DEALS)
+    return f"""
+        WITH deals AS (SELECT * FROM ({deals}) WHERE is_closed IS NOT TRUE),
+        pairs AS (
+            SELECT k.asked_for, d.deal_key, d.amount, d.currency
+            FROM keyed k JOIN deals d ON d.primary_contact_key = k.record_key
+            UNION
+            SELECT k.asked_for, d.deal_key, d.amount, d.currency
+            FROM keyed k JOIN deals d ON d.company_key = k.company_key
+        )
+        SELECT asked_for, count(*) AS open_deals,
+            CASE WHEN count(DISTINCT coalesce(currency, '')) FILTER (WHERE amount IS NOT NULL) <= 1
+                THEN sum(amount) END AS open_amount
+        FROM pairs WHERE asked_for IS NOT NULL GROUP BY asked_for"""
+
+
+def _union(
+    versions: Iterable[TableVersion], columns: Mapping[str, str], *, live_only: bool = True
+) -> str:
+    """Return SQL for some columns of versions; those that a version lacks are NULL."""
+    empty = ", ".join(f"NULL::{kind} AS {quoted(name)}" for name, kind in columns.items())
+    parts = [f"SELECT {empty} WHERE false"]
+    for version in versions:
+        present = {column["name"] for column in version.meta["columns"]}
+        listed = ", ".join(
+            quoted(name) if name in present else f"NULL::{kind} AS {quoted(name)}"
+            for name, kind in columns.items()
+        )
+        live = " WHERE is_deleted IS NOT TRUE" if live_only else ""
+        parts.append(f"SELECT {listed} FROM {Tables.relation(version)}{live}")
+    return " UNION ALL BY NAME ".join(parts)

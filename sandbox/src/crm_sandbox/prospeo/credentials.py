@@ -1,0 +1,3 @@
+"""The key of the emulated account."""
+
+API_KEY = "sandbox-prospeo-key"
