@@ -1,3 +1,4 @@
+import json
 import os
 
 import duckdb
@@ -6,6 +7,7 @@ import pytest
 from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store.quarantine import Quarantine
 
 LATER = "2026-03-01T00:00:00.000Z"
 
@@ -110,6 +112,26 @@ def test_too_many_rows_in_quarantine_stop_the_table(deals):
     deals.land(deals.schema, [deal(n, Amount="101") for n in range(40)])
     with pytest.raises(ContractError, match="40 records cannot be used"):
         deals.normalize("deals")
+
+
+def test_dropped_rows_of_a_contract_hold_no_table_back(deals):
+    """They are one set of quarantine, as received, and a corrected contract brings them back whatever was decided."""
+    write(deals, schema(AMOUNT.format(', metadata={"policy": "quarantine"}')))
+    deals.land(deals.schema, [deal(n, Amount="101" if n < 25 else "9") for n in range(40)])
+    store = Quarantine(deals.landing)
+    with pytest.raises(ContractError, match="25 records cannot be used"):
+        deals.normalize("deals")
+    [waiting] = store.sets()
+    assert (waiting.stage, waiting.table, waiting.records) == ("contract", "deals", 25)
+    received = json.loads(store.rows(waiting, 1).column("record").to_pylist()[0])
+    assert (received["Amount"], len(received)) == ("101", len(deals.schema.fields))
+    store.drop(waiting)
+    result = deals.normalize("deals")
+    assert (result.rows, result.quarantined, result.landed) == (15, 25, 40)
+    assert [each.is_dropped for each in store.sets()] == [True]
+    write(deals, schema(AMOUNT.format(', metadata={"policy": "quarantine"}').replace("100", "200")))
+    assert deals.normalize("deals").rows == 40
+    assert store.sets() == []
 
 
 def test_policies_in_connections_yaml_win(deals):
