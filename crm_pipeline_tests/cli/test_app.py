@@ -23,6 +23,8 @@ COMMANDS = [
     "query",
     "status",
     "verify",
+    "enrich",
+    "credits",
     "scrub",
     "erase",
     "backup",
@@ -31,6 +33,7 @@ COMMANDS = [
     "version",
     "budget",
     "drift",
+    "contract",
     "quarantine",
     "db",
 ]
@@ -42,7 +45,7 @@ def test_commands_are_these(run: Run) -> None:
     assert run("--help").exit_code == 0
 
 
-GROUPS = {"budget", "drift", "quarantine", "db"}
+GROUPS = {"budget", "drift", "contract", "quarantine", "db"}
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c not in {"version", *GROUPS}])
