@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from crm_pipeline.erasure.spellings import ASCII_DOMAIN, PLAIN, Spellings
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.settings import Connection, Settings
@@ -71,18 +72,21 @@ def find(settings: Settings, target: str) -> Found:
     _require_alone(target)
     person, tables = _Person(), Tables(settings.data)
     address = target.strip().casefold() if "@" in target and ":" not in target else ""
+    asked: frozenset[str] = frozenset()
     with Engine(settings.data / "tmp", threads=1) as engine:
         if address:
-            person.addresses.add(address)
+            spellings = Spellings(address)
+            asked = spellings.plain
+            person.addresses |= asked
             for relation in _relations(tables, engine, PERSONS):
-                _of_address(engine, relation, address, person)
-            person.records |= set(_landed(settings, address))
+                _of_address(engine, relation, spellings, person)
+            person.records |= set(_landed(settings, spellings))
         else:
             person.records.add(RecordKey.parse(target.strip()))
         _with_merged(engine, tables, person)
         for relation in _relations(tables, engine, PERSONS):
             _described(engine, relation, person)
-        _without_shared(engine, tables, person, address)
+        _without_shared(engine, tables, person, asked)
         _with_linked(engine, tables, person)
     return Found(
         Subject(
@@ -123,24 +127,29 @@ def _relations(tables: Tables, engine: Engine, names: Sequence[str]) -> Iterator
         yield _Relation(table, connection, sql, frozenset(engine.columns(sql)))
 
 
-def _of_address(engine: Engine, relation: _Relation, address: str, person: _Person) -> None:
+def _of_address(engine: Engine, relation: _Relation, spellings: Spellings, person: _Person) -> None:
+    odd = engine.rows(
+        f"SELECT DISTINCT text FROM (SELECT unnest({relation.addresses}) AS text FROM {relation.sql}) "
+        f"WHERE NOT regexp_full_match(text, {literal(PLAIN)}) OR contains(text, {literal(ASCII_DOMAIN)})"
+    )
+    texts = sorted(spellings.plain | spellings.among([text for (text,) in odd]))
     rows = engine.rows(
         f"SELECT connection, object, source_id FROM {relation.sql} "
-        f"WHERE list_contains({relation.addresses}, {literal(address)})"
+        f"WHERE list_has_any({relation.addresses}, [{', '.join(map(literal, texts))}])"
     )
     person.records |= {RecordKey(*row) for row in rows}
 
 
-def _landed(settings: Settings, address: str) -> Iterator[RecordKey]:
+def _landed(settings: Settings, spellings: Spellings) -> Iterator[RecordKey]:
     """Yield the records of persons that had an address in any version that landed."""
     landing = Landing(settings.data)
     for connection in settings.connections.values():
         for obj in landing.objects(connection.name):
-            yield from _landed_of(landing, connection, obj, address)
+            yield from _landed_of(landing, connection, obj, spellings)
 
 
 def _landed_of(
-    landing: Landing, connection: Connection, obj: str, address: str
+    landing: Landing, connection: Connection, obj: str, spellings: Spellings
 ) -> Iterator[RecordKey]:
     for batch in landing.batches(connection.name, obj):
         fields = email_fields(
@@ -153,10 +162,13 @@ def _landed_of(
             columns = ["_source_id", *({"record", *(f.column for f in fields)} & set(names))]
             for part in file.iter_batches(_ROWS, columns=columns):
                 texts = [part.column(name) for name in columns[1:]]
-                hits = [pc.match_substring(one, address, ignore_case=True) for one in texts]
+                hits = [
+                    pc.match_substring_regex(one, spellings.pattern, ignore_case=True)
+                    for one in texts
+                ]
                 for row in sorted({n for hit in hits for n in pc.indices_nonzero(hit).to_pylist()}):
                     [values] = part.slice(row, 1).to_pylist()
-                    if any(address in f.addresses(values) for f in fields):
+                    if any(spellings.plain & f.addresses(values) for f in fields):
                         yield RecordKey(connection.name, obj, values["_source_id"])
 
 
@@ -190,9 +202,9 @@ def _described(engine: Engine, relation: _Relation, person: _Person) -> None:
         person.names |= {one for one in (full_name, *numbers) if one}
 
 
-def _without_shared(engine: Engine, tables: Tables, person: _Person, asked: str) -> None:
+def _without_shared(engine: Engine, tables: Tables, person: _Person, asked: frozenset[str]) -> None:
     """Take out the addresses that records of others have, but not the one that was asked for."""
-    others = sorted(person.addresses - {asked})
+    others = sorted(person.addresses - asked)
     if not others:
         return
     for relation in _relations(tables, engine, PERSONS):
@@ -201,7 +213,7 @@ def _without_shared(engine: Engine, tables: Tables, person: _Person, asked: str)
             f"WHERE list_has_any({relation.addresses}, [{', '.join(map(literal, others))}]) "
             f"AND {_KEY} NOT IN ({_keys(person.records)})"
         )
-        shared = {address for (address,) in rows} & (person.addresses - {asked})
+        shared = {address for (address,) in rows} & (person.addresses - asked)
         person.addresses -= shared
         person.shared += len(shared)
 

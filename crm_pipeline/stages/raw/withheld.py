@@ -33,6 +33,7 @@ PERSONS = ("contacts", "leads", "users")
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+")
 _AT = r"@|\\u0040|%40"
 """The sign in all addresses, as it is in texts, in JSON and in addresses of pages."""
+_AROUND_AT = re.compile(r"\s*@\s*")
 _LONGEST_EPOCH = 13
 
 
@@ -68,9 +69,10 @@ def email_fields(connection: Connection, schema: Schema) -> tuple[EmailField, ..
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts of a value, of lists each one, in lower case; a text may list several."""
+    """Yield the texts of a value, of lists each one, in lower case; a text may list several, with spaces around the @."""
     if isinstance(value, str):
-        yield from (part.strip().casefold() for part in re.split(r"[;,<>]", value) if part.strip())
+        joined = _AROUND_AT.sub("@", value)
+        yield from (part.strip().casefold() for part in re.split(r"[;,<>]", joined) if part.strip())
     elif isinstance(value, dict):
         for each in value.values():
             yield from _texts(each)
