@@ -131,9 +131,14 @@ def _show(outcome: "Outcome") -> None:
     columns = ("store", "rows removed", "rows with values replaced", "files")
     output().print(table("", columns, rows, numbers=(1, 2, 3)))
     say(
-        f"{len(subject.records):,} records, {len(subject.addresses):,} addresses; {len(subject.linked):,} records of "
-        "others are linked."
+        f"Records: {len(subject.records):,}; addresses: {len(subject.addresses):,}; linked records of others: "
+        f"{len(subject.linked):,}."
     )
+    if not any(erased.rows or erased.values or erased.files for erased in outcome.erased):
+        say(
+            "Nothing of it is stored. Look in crm.contact_points for how the record has the address (`value`, "
+            "`normalized`), or erase by the key of the record."
+        )
     if outcome.found.shared:
         say(
             f"{outcome.found.shared:,} addresses stay, because records of others have them as well."

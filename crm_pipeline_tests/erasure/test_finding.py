@@ -20,7 +20,7 @@ SPELLINGS = {
     "Link": "mailto:jane@xn--bcher-kva.example",
     "Ascii": "jane@xn--bcher-kva.example",
     "Several": "bob@x.example; jane @ bücher.example",
-    "Wide": "ｊａｎｅ@bücher.example",
+    "Wide": "\uff4a\uff41\uff4e\uff45@bücher.example",
 }
 OTHERS = {"A": "mary-jane@bücher.example", "B": "jane@bücher.examples", "C": "jane @ x.example"}
 

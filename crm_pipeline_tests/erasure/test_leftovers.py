@@ -162,9 +162,12 @@ def test_the_command(org: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def erase(*options: str) -> Result:
         return CliRunner().invoke(app, ["erase", EMAIL, *options])
 
+    nothing = CliRunner().invoke(app, ["erase", "nobody@nowhere.example"])
+    assert (nothing.exit_code, "Nothing of it is stored" in nothing.stderr) == (0, True)
     planned = erase()
     assert (planned.exit_code, EMAIL.casefold() in planned.output.casefold()) == (0, False)
     assert f"would go: {org.key}" in planned.output
+    assert "Nothing of it" not in planned.output
     with building(org.data):
         refused = erase("--apply")
     assert (refused.exit_code, "a run is building tables" in refused.stderr) == (1, True)
