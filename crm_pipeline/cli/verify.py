@@ -56,6 +56,11 @@ def verify(
     if value is None:
         _verify_stale(as_json=as_json)
         return
+    if not value.strip():
+        raise ConfigError(
+            "there is nothing in the value to verify.",
+            cure="Write an address or a number, such as `crm-pipeline verify jane@example.com`.",
+        )
     findings = _explained(value, _kind(value, kind), country, dns=dns)
     _show(findings, as_json=as_json)
     if any(f.what.endswith((": undeliverable", ": invalid")) for f in findings):

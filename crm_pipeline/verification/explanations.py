@@ -48,8 +48,10 @@ _EMAIL_CURES: Mapping[EmailReason, str] = {
     EmailReason.ROLE: "Look for the person's own address.",
     EmailReason.HOMOGRAPH: "Compare the domain with the company's, letter by letter, before you write.",
     EmailReason.UNKNOWN_TLD: "Check the end of the domain.",
-    EmailReason.NOT_CHECKED: "Switch DNS on to learn whether the domain receives mail.",
-    EmailReason.DNS_FAILED: "Nothing to do: the domain is asked again.",
+    EmailReason.NOT_CHECKED: "To learn whether the domain receives mail: `verify --dns` for one address, `verification: {dns: on}` "
+    "in connections.yaml for all.",
+    EmailReason.DNS_FAILED: "Nothing to do for records: a refresh asks again. If it lasts, check `resolver` in connections.yaml "
+    "and the network.",
 }
 _PHONE_CURES: Mapping[PhoneReason, str] = {
     PhoneReason.NOT_A_NUMBER: "Empty the field, or ask for the number.",
@@ -123,7 +125,7 @@ def _kind(row: Mapping[str, str | None]) -> str:
     kind, country = row["phone_type"], row["phone_country"]
     place = f" in {country}" if country and country != "001" else ""
     if not kind:
-        return f"No kind of number{place}."
+        return f"The kind of the number is not known{place}."
     return f"{kind}{place}: {PhoneType[kind.upper()].description}"
 
 

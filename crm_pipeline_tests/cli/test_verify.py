@@ -42,7 +42,9 @@ def test_dns_is_asked_where_it_is_wanted(run: Run, project: Path) -> None:
     assert json.loads(done.stdout)[1]["what"] == "no_domain: undeliverable"
 
 
-@pytest.mark.parametrize("arguments", [(), ("a@b.org", "--stale"), ("a@b.org", "--kind", "fax")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("",), (" ",), ("a@b.org", "--stale"), ("a@b.org", "--kind", "fax")]
+)
 def test_wrong_use_says_what_to_write(run: Run, arguments: tuple[str, ...]) -> None:
     """A value or --stale, and a kind that exists."""
     done = run("verify", *arguments)
