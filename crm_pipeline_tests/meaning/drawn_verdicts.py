@@ -43,6 +43,8 @@ def _special(connection: str) -> list[Row]:
         "V6": (f"Only.{connection}@gmial.com", False),
         "V7": (f"twice.{connection}@x.co", False),
         "V8": (f"Twice.{connection}@X.co", None),
+        "V9": ("Ann <spelled@x.co>", True),
+        "V10": ("spelled@x.co", False),
     }
     return [
         {
@@ -52,6 +54,7 @@ def _special(connection: str) -> list[Row]:
             "email": email,
             "emails": [],
             "email_opt_out": refused,
+            "source": "Mail" if number == "V10" else None,
         }
         for number, (email, refused) in texts.items()
     ]
@@ -81,7 +84,7 @@ def _company(connection: str) -> Row:
 
 def _change(rows: Rows, row: Row, rng: random.Random) -> None:
     row["modified_at"] = rows.published_at - timedelta(days=rng.randrange(4))
-    row.setdefault("source", rng.choice((None, "Web", "Fair")))
+    row["source"] = row.get("source") or rng.choice((None, "Web", "Fair"))
     row["country"] = rng.choice((None, "DE"))
 
 

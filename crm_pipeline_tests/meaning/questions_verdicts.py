@@ -125,8 +125,9 @@ def bounce_risk(rows: Rows) -> Lines:
         bad = [row["email_verdict"] == UNUSABLE for row in listed]
         risky = [row["email_verdict"] == "risky" for row in listed]
         bounced = [row.get("email_bounced") is True for row in listed]
+        is_known = any(row.get("email_bounced") is not None for row in listed)
         at_risk = sum(map(any, zip(bad, risky, bounced, strict=True)))
-        counts = (len(listed), sum(bad), sum(risky), sum(bounced))
+        counts = (len(listed), sum(bad), sum(risky), sum(bounced) if is_known else None)
         yield (*key, *counts, share(at_risk, len(listed)))
 
 
