@@ -171,6 +171,12 @@ def plain_address(text: str) -> str:
     return text.strip(" ").lower()
 
 
+def within(text: str | None) -> set[str]:
+    """Return what stands around each @ of a text, without spaces."""
+    around = re.findall(r"[^\s<>,;]+\s*@\s*[^\s<>,;]+", text or "")
+    return {re.sub(r"\s", "", part).lower() for part in around}
+
+
 def is_address(text: str | None) -> bool:
     """Say whether a text has the form of an e-mail address."""
     return bool(text and re.search(r"^[^@\s]+@[^@\s]+\.[^@\s]+$", text, re.ASCII))
@@ -228,6 +234,7 @@ def _refused_in(rows: Rows) -> set[str]:
             refused |= addresses_of(person)
             listed = [entry["value"] for entry in person.get("emails") or ()]
             for text in (person.get("email"), *listed):
+                refused |= within(text)
                 normal = (row.get("email_normalized") for row in judged.get(text, ()))
                 refused |= {address.lower() for address in normal if address}
     return refused

@@ -2,7 +2,7 @@
 -- One line per address. It has to be known that a contact with it did not opt out (email_opt_out = false); that is
 -- no proof of consent, see lawful_basis. Left out in all CRMs is an address with which a contact or a lead, live or
 -- deleted, opted out, that bounced, or that HubSpot sends nothing to (quarantined); further addresses count there, and
--- other spellings ('Jane <jane@x.org>') as crm.email_verdicts reads them. So are addresses that are undeliverable.
+-- other spellings ('Jane <jane@x.org>', 'jane @ x.org'). So are addresses that are undeliverable.
 -- name is the first by the alphabet, where several contacts share the address.
 -- Money: none. Days: none.
 WITH everybody AS (
@@ -25,7 +25,8 @@ refused_texts AS (
     SELECT entry.value FROM (SELECT unnest(emails) AS entry FROM refusing)
 ),
 refused AS (
-    SELECT lower(trim(value)) AS address FROM refused_texts WHERE value IS NOT NULL
+    SELECT lower(regexp_replace(part, '\s', '', 'g')) AS address  -- deleted people's texts have no verdicts
+    FROM (SELECT unnest(regexp_extract_all(value, '[^\s<>,;]+\s*@\s*[^\s<>,;]+')) AS part FROM refused_texts)
     UNION
     SELECT lower(v.email_normalized)
     FROM refused_texts AS r

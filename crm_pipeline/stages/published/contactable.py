@@ -15,6 +15,9 @@ _REFUSING = " UNION ALL ".join(
     for table in ("contacts", "leads")
     for suffix in ("", DELETED_SUFFIX)
 )
+# Texts that only deleted people have are not judged, and are taken apart roughly: too many refusals do no harm.
+_PARTS = r"regexp_extract_all(value, '[^\s<>,;]+\s*@\s*[^\s<>,;]+')"
+_WITHOUT_SPACES = r"regexp_replace(part, '\s', '', 'g')"
 _SQL = f"""
 WITH everybody AS (
     SELECT 'contacts' AS table_name, contact_key AS record_key, true AS is_candidate, {_PERSON}
@@ -30,7 +33,7 @@ refused_texts AS (
     SELECT point.value FROM (SELECT unnest(emails) AS point FROM refusing WHERE email_opt_out)
 ),
 refused AS (
-    SELECT lower(trim(value)) AS address FROM refused_texts WHERE value IS NOT NULL
+    SELECT lower({_WITHOUT_SPACES}) AS address FROM (SELECT unnest({_PARTS}) AS part FROM refused_texts)
     UNION
     SELECT lower(v.email_normalized)
     FROM refused_texts AS r

@@ -123,6 +123,11 @@ FAULTS = {
         "LEFT JOIN crm.deal_contacts",
         "JOIN crm.deal_contacts",
     ),
+    "deleted people refuse in one spelling": (
+        "21",
+        "regexp_extract_all(value, ",
+        "regexp_extract_all('', ",
+    ),
     "other spellings do not refuse": ("21", "v.email_normalized IS NOT NULL", "false"),
     "the undeliverable are written to": (
         "21",
@@ -321,11 +326,11 @@ CONTACTABLE_FAULTS = {
         "FROM refusing WHERE email_opt_out",
         "FROM refusing WHERE false",
     ),
-    "fields are not taken apart": ("v.email_normalized IS NOT NULL", "false"),
     "only judged texts refuse": (
-        "FROM refused_texts WHERE value IS NOT NULL",
-        "FROM refused_texts WHERE false",
+        "regexp_extract_all(value, ",
+        "regexp_extract_all('', ",
     ),
+    "fields are not taken apart": ("v.email_normalized IS NOT NULL", "false"),
     "addresses differ by case": (
         "PARTITION BY lower(email_normalized)",
         "PARTITION BY email_normalized",

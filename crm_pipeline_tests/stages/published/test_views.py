@@ -19,7 +19,7 @@ OLD = [one for one in os.environ.get("CRM_OLD_DUCKDBS", "").split(os.pathsep) if
 KNOWN = (
     "abs bool_or cast chr coalesce count ends_with exists floor from_json instr isfinite json_extract_string json_transform "
     "json_valid left len length list_concat list_contains list_filter list_transform list_value lower "
-    "make_timestamp map nullif regexp_full_match regexp_matches regexp_replace replace row_number rtrim split_part "
+    "make_timestamp map nullif regexp_extract_all regexp_full_match regexp_matches regexp_replace replace row_number rtrim split_part "
     "starts_with string_split strlen timezone trim try_cast unnest decimal in and or not when"
 )
 """Functions that views may call; each was tried in DuckDB 1.2.2, 1.3.2, 1.4.1 and 2.0."""
