@@ -266,34 +266,42 @@ def test_a_deleted_persons_opt_out_counts_in_any_spelling(
     org: Org, schema_of: Callable[..., Any], ledger: PurchaseLedger
 ) -> None:
     """Its text has no verdict, and neither need that of the live contact. Addresses that look alike are wanted."""
-    contact = schema_of("Contact", "LastName", "Email:email", "HasOptedOutOfEmail:boolean")
+    org.land(
+        schema_of("Account", "Name", "Website:url"),
+        [{"Id": "firm", "Name": "Firm", "Website": "firm.example"}],
+    )
+    org.normalize("companies")
     wanted = ["mary-ann@x.example", "x@xn--bcher-kva.example", "di@x.example.org"]
-    live = {
-        **{name: one for name, (one, _) in REFUSALS.items()},
-        **dict(zip("123", wanted, strict=True)),
-    }
+    judged = {name: one for name, (one, _) in REFUSALS.items() if name != "unjudged"}
+    judged |= {f"look-alike {n}": one for n, one in enumerate(wanted)}
+    unjudged = {"unjudged": REFUSALS["unjudged"][0], "else": "Gil <gil@x.example>"}
+    gone = {f"{name} gone": one for name, (_, one) in REFUSALS.items()}
     opted_out = {"IsDeleted": "true", "HasOptedOutOfEmail": "true"}
-    gone = [
-        {"Id": f"{name} gone", "Email": one, **opted_out} for name, (_, one) in REFUSALS.items()
-    ]
-    people = [{"Id": name, "Email": one} for name, one in live.items()]
-    org.land(contact, [{"LastName": row["Id"], **row} for row in (*people, *gone)])
+    org.land(
+        schema_of(
+            *("Contact", "LastName", "Email:email", "HasOptedOutOfEmail:boolean"),
+            "AccountId:reference:Account:Account",
+        ),
+        [
+            *({"Id": name, "LastName": name, "Email": one} for name, one in judged.items()),
+            *(
+                {"Id": name, "LastName": name, "Email": one, "AccountId": "firm"}
+                for name, one in unjudged.items()
+            ),
+            *(
+                {"Id": name, "LastName": name, "Email": one, **opted_out}
+                for name, one in gone.items()
+            ),
+        ],
+    )
     org.normalize("contacts")
-    judged = [
-        point(f"acme:Contact:{n}", "email", one, "unknown")
-        for n, one in live.items()
-        if n != "unjudged"
-    ]
-    judge(org, judged)
-    domains = [
-        {**row, "domain": "xn--bcher-kva.example"}
-        for row in email_verdicts(judged)
-        if "ü" in row["value"]
-    ]
-    stage(org, EMAIL_VERDICTS, domains)
+    points = [point(f"acme:Contact:{n}", "email", one, "unknown") for n, one in judged.items()]
+    judge(org, points)
+    in_ascii = [row for row in email_verdicts(points) if "ü" in row["value"]]
+    stage(org, EMAIL_VERDICTS, [{**row, "domain": "xn--bcher-kva.example"} for row in in_ascii])
     build(org, ledger)
     found = rows(org, "enrichment_wanted", "asked_for")
-    assert found == [(f"email:{one}",) for one in sorted(wanted)]
+    assert found == [*((f"email:{one}",) for one in sorted(wanted)), ("name:else@firm.example",)]
 
 
 def test_an_erasure_empties_what_was_bought(
