@@ -140,7 +140,7 @@ def _show(outcome: "Outcome") -> None:
     columns = ("store", "rows removed", "rows with values replaced", "files")
     output().print(table("", columns, rows, numbers=(1, 2, 3)))
     say(
-        f"Records: {len(subject.records):,}; addresses: {len(subject.addresses):,}; linked records of others: "
+        f"Records: {len(_records(outcome)):,}; addresses: {len(subject.addresses):,}; linked records of others: "
         f"{len(subject.linked):,}."
     )
     if not _is_stored(outcome):

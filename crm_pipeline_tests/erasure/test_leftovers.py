@@ -181,6 +181,7 @@ def test_the_command(org: World, monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = CliRunner().invoke(app, ["erase", f"{org.key}x"])
     assert (nobody.exit_code, "Nothing of it is stored" in nobody.stderr) == (0, True)
     assert "would go" not in nobody.output
+    assert "Records: 0;" in nobody.output
     planned = erase()
     assert (planned.exit_code, EMAIL.casefold() in planned.output.casefold()) == (0, False)
     assert f"would go: {org.key}" in planned.output
