@@ -174,6 +174,8 @@ TYPOS = {
     ),
     "no time of day": ("share: 1", "nightly: 25:00", 12, "nightly", "like '02:30'"),
     "share above 1": ("share: 1", "share: 90", 12, "share", "docs/connections.md"),
+    "country by name": ("share: 1", "country: Germany", 12, "country", "DE for Germany"),
+    "country by no code": ("share: 1", "country: UK", 12, "country", "GB for the United Kingdom"),
     "shrink above all": ("percent: 7.5", "percent: 101", 15, "shrink_percent", "docs/connections"),
     "shrink of nothing": ("rows: 3", "rows: 0", 16, "shrink_rows", "docs/connections.md"),
     "share as text": ("share: 1", "share: most", 12, "share", "docs/connections.md"),

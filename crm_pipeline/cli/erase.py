@@ -89,10 +89,19 @@ def _running(settings: "Settings") -> str:
     return f" Under way: {', '.join(runs)}." if runs else ""
 
 
+def _is_stored(outcome: "Outcome") -> bool:
+    return any(each.rows or each.values or each.files for each in outcome.erased)
+
+
+def _records(outcome: "Outcome") -> list[str]:
+    """Return the keys of the records that go; none where nothing is stored, of a key that does not exist for instance."""
+    return sorted(map(str, outcome.found.subject.records)) if _is_stored(outcome) else []
+
+
 def _record(outcome: "Outcome") -> dict[str, Any]:
     subject, searched = outcome.found.subject, outcome.searched
     return {
-        "records": sorted(map(str, subject.records)),
+        "records": _records(outcome),
         "linked": sorted(map(str, subject.linked)),
         "addresses": len(subject.addresses),
         "shared_addresses": outcome.found.shared,
@@ -123,7 +132,7 @@ def _show(outcome: "Outcome") -> None:
     from crm_pipeline.cli.console import output, say, table
 
     subject = outcome.found.subject
-    for record in sorted(subject.records):
+    for record in _records(outcome):
         say(f"{'erased' if outcome.is_applied else 'would go'}: {record}")
     rows = [
         (erased.store, erased.rows, erased.values, len(erased.files)) for erased in outcome.erased
@@ -131,10 +140,10 @@ def _show(outcome: "Outcome") -> None:
     columns = ("store", "rows removed", "rows with values replaced", "files")
     output().print(table("", columns, rows, numbers=(1, 2, 3)))
     say(
-        f"{len(subject.records):,} records, {len(subject.addresses):,} addresses; {len(subject.linked):,} records of "
-        "others are linked."
+        f"Records: {len(_records(outcome)):,}; addresses: {len(subject.addresses):,}; linked records of others: "
+        f"{len(subject.linked):,}."
     )
-    if not any(erased.files for erased in outcome.erased):
+    if not _is_stored(outcome):
         say(
             "Nothing of it is stored. Check its spelling: in keys, capitals matter. Once erased, it does not land later."
         )
@@ -171,3 +180,24 @@ def _show_proof(outcome: "Outcome") -> None:
         sys.stderr.write(paragraph(text, "error") + "\n")
     if outcome.is_proven:
         say("No address is left.")
+    else:
+        sys.stderr.write(
+            paragraph(f"It is not proven that nothing is left. {_cure(outcome)}") + "\n"
+        )
+
+
+def _cure(outcome: "Outcome") -> str:
+    """Return what to do about a proof that failed."""
+    searched = outcome.searched
+    assert searched is not None
+    parts = {part for path in (*searched.found, *searched.unreadable) for part in path.parts}
+    steps = []
+    if own := [f"data/{name}" for name in outcome.unowned if name in parts]:
+        steps.append(f"Remove or correct what is in {', '.join(own)}.")
+    if searched.unreadable:
+        steps.append("`crm-pipeline scrub` says what to do about damaged files.")
+    steps.append("Then erase" if steps else "Erase")
+    return " ".join(steps) + (
+        " again with --apply. A file that is named again may hold a longer address with this one in it: see "
+        "'The proof' in docs/operations.md."
+    )

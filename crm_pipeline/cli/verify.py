@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from crm_pipeline.verification import Finding
 
 _ENOUGH_DIGITS = 3
+_UNUSABLE = frozenset({"undeliverable", "invalid"})
 Kind = Literal["email", "phone"]
 
 
@@ -56,9 +57,14 @@ def verify(
     if value is None:
         _verify_stale(as_json=as_json)
         return
+    if not value.strip():
+        raise ConfigError(
+            "there is nothing in the value to verify.",
+            cure="Write an address or a number, such as `crm-pipeline verify jane@example.com`.",
+        )
     findings = _explained(value, _kind(value, kind), country, dns=dns)
     _show(findings, as_json=as_json)
-    if any(f.what.endswith((": undeliverable", ": invalid")) for f in findings):
+    if any(f.verdict in _UNUSABLE for f in findings):
         raise typer.Exit(1)
 
 

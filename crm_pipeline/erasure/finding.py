@@ -120,26 +120,35 @@ def _mailbox(target: str) -> str:
     return found[0]
 
 
-def find(settings: Settings, target: str) -> Found:
+def find(settings: Settings, target: str, unfinished: Iterable[str] = ()) -> Found:
     """Return the person of an e-mail address, or of the key of a record.
+
+    Args:
+        settings: of the workspace.
+        target: the address or the key.
+        unfinished: addresses of an erasure that did not end, which are asked for as well: what was found then need not be
+            all, for records change, and so does what is taken for one address.
 
     Raises:
         ConfigError: the text is neither.
     """
     _require_text(target)
-    address, tables = _mailbox(target), Tables(settings.data)
-    person = _Person(addresses=mailboxes(target.strip()) if address else {})
+    is_address, tables = bool(_mailbox(target)), Tables(settings.data)
+    person = _Person()
+    for text in (*unfinished, *((target.strip(),) if is_address else ())):
+        person.add_addresses(text)
+    asked = frozenset(person.addresses)
+    if not is_address:
+        person.records.add(RecordKey.parse(target.strip()))
     with Engine(settings.data / "tmp", threads=1) as engine:
-        if address:
+        if asked:
             for relation in _relations(tables, engine, PERSONS):
-                person.records |= _of_address(engine, relation, address, person)
-            person.records |= set(_landed(settings, address, person))
-        else:
-            person.records.add(RecordKey.parse(target.strip()))
+                person.records |= _of_addresses(engine, relation, asked, person)
+            person.records |= set(_landed(settings, asked, person))
         _with_merged(engine, tables, person)
         for relation in _relations(tables, engine, PERSONS):
             _described(engine, relation, person)
-        _without_shared(engine, tables, person, address)
+        _without_shared(engine, tables, person, asked)
         _with_linked(engine, tables, person)
     return Found(
         Subject(
@@ -189,26 +198,28 @@ def _relations(tables: Tables, engine: Engine, names: Sequence[str]) -> Iterator
         yield _Relation(table, connection, sql, frozenset(engine.columns(sql)))
 
 
-def _of_address(
-    engine: Engine, relation: _Relation, address: str, person: _Person
+def _of_addresses(
+    engine: Engine, relation: _Relation, asked: frozenset[str], person: _Person
 ) -> set[RecordKey]:
     rows = engine.rows(
         f"SELECT connection, object, source_id, {relation.texts} FROM {relation.sql} "
         f"WHERE {relation.with_one_of(person.spellings)}"
     )
     return {
-        RecordKey(*key) for *key, texts in rows if any(address in mailboxes(text) for text in texts)
+        RecordKey(*key)
+        for *key, texts in rows
+        if any(asked & mailboxes(text).keys() for text in texts)
     }
 
 
-def _landed(settings: Settings, address: str, person: _Person) -> Iterator[RecordKey]:
-    """Yield the records of persons that had an address in any version that landed."""
+def _landed(settings: Settings, asked: frozenset[str], person: _Person) -> Iterator[RecordKey]:
+    """Yield the records of persons that had one of the addresses in any version that landed."""
     landing = Landing(settings.data)
     suspect = "(?i)" + "|".join([*map(re.escape, sorted(person.spellings)), _HIDDEN])
     for name in landing.connections():
         fields_of = partial(_email_fields, settings.connections.get(name))
         for obj in landing.objects(name):
-            yield from _landed_of(landing, name, obj, address, suspect, fields_of)
+            yield from _landed_of(landing, name, obj, asked, suspect, fields_of)
 
 
 def _email_fields(connection: Connection | None, schema: Schema) -> Sequence[EmailField]:
@@ -222,7 +233,7 @@ def _landed_of(  # noqa: PLR0917 - each argument is plain at the call
     landing: Landing,
     connection: str,
     obj: str,
-    address: str,
+    asked: frozenset[str],
     suspect: str,
     fields_of: Callable[[Schema], Sequence[EmailField]],
 ) -> Iterator[RecordKey]:
@@ -241,7 +252,7 @@ def _landed_of(  # noqa: PLR0917 - each argument is plain at the call
                 hits = [pc.match_substring_regex(one, suspect) for one in texts]
                 for row in sorted({n for hit in hits for n in pc.indices_nonzero(hit).to_pylist()}):
                     [values] = part.slice(row, 1).to_pylist()
-                    if any(address in f.addresses(values) for f in fields):
+                    if any(asked & f.addresses(values) for f in fields):
                         yield RecordKey(connection, obj, values["_source_id"])
 
 
@@ -276,9 +287,9 @@ def _described(engine: Engine, relation: _Relation, person: _Person) -> None:
         person.names |= {one for one in (full_name, *numbers) if one}
 
 
-def _without_shared(engine: Engine, tables: Tables, person: _Person, asked: str) -> None:
-    """Take out the addresses that records of others have, but not the one that was asked for."""
-    others = person.addresses.keys() - {asked}
+def _without_shared(engine: Engine, tables: Tables, person: _Person, asked: frozenset[str]) -> None:
+    """Take out the addresses that records of others have, but not those that were asked for."""
+    others = person.addresses.keys() - asked
     if not others:
         return
     spelled = {one for address in others for one in person.addresses[address]}

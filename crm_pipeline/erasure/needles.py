@@ -23,7 +23,9 @@ class Needles:
 
     def __init__(self, values: Iterable[tuple[str, str]]) -> None:
         self._names: dict[bytes, str] = {}
+        # Longer addresses, and for each form how many bytes they have before and behind it.
         self._others: set[bytes] = set()
+        self._shapes: dict[bytes, set[tuple[int, int]]] = {}
         for name, value in values:
             for form in forms(value):
                 self._names.setdefault(form.lower(), name)
@@ -43,12 +45,24 @@ class Needles:
         except for the longer addresses that `in_cell` met.
         """
         folded = bytes(data).lower()
-        names = {name for form, name in self._names.items() if form in folded}
-        if not names or not self._others:
-            return names
-        for other in sorted(self._others, key=len, reverse=True):
-            folded = folded.replace(other, b"\0")
-        return {name for form, name in self._names.items() if form in folded}
+        return {
+            name
+            for form, name in self._names.items()
+            if form in folded and self._is_alone(form, folded)
+        }
+
+    def _is_alone(self, form: bytes, folded: bytes) -> bool:
+        """Return whether a form stands anywhere but within longer addresses; each place costs the same for any number of them."""
+        shapes = self._shapes.get(form)
+        if not shapes:
+            return True
+        at = folded.find(form)
+        while at >= 0:
+            end = at + len(form)
+            if not any(folded[max(at - n, 0) : end + m] in self._others for n, m in shapes):
+                return True
+            at = folded.find(form, at + 1)
+        return False
 
     def in_cell(self, cell: bytes) -> set[str]:
         """Return the names of the values in one text; an address that is a part of a longer one is another address."""
@@ -62,8 +76,16 @@ class Needles:
                 names.add(name)
             else:
                 around = rb"[\w.+-]*" + re.escape(form) + rb"[\w.-]*"
-                self._others.update(match[0] for match in re.finditer(around, folded))
+                for match in re.finditer(around, folded):
+                    self._others.add(match[0])
+                    self._note(form, match[0])
         return names
+
+    def _note(self, form: bytes, other: bytes) -> None:
+        at = other.find(form)
+        while at >= 0:
+            self._shapes.setdefault(form, set()).add((at, len(other) - at - len(form)))
+            at = other.find(form, at + 1)
 
 
 def forms(value: str) -> Iterator[bytes]:

@@ -68,7 +68,7 @@ def plan(settings: Settings, target: str, database: Database | None) -> Outcome:
 def apply(
     settings: Settings, target: str, database: Database | None, clock: Clock | None = None
 ) -> Outcome:
-    """Erase a person everywhere, and prove it; an erasure that was interrupted is finished first.
+    """Erase a person everywhere, and prove it; an erasure that was interrupted is finished with it.
 
     Raises:
         ConfigError: the target is neither an address nor the key of a record.
@@ -82,9 +82,8 @@ def apply(
 
 def _applied(settings: Settings, target: str, database: Database | None, clock: Clock) -> Outcome:
     interrupted = _interrupted(settings)
-    if interrupted is not None:
-        _erased(settings, interrupted, database, clock)
-    found = find(settings, target)
+    # Before anything is replaced: a record whose address is gone cannot be told any more.
+    found = find(settings, target, interrupted.addresses if interrupted else ())
     if interrupted is not None:
         found = Found(_joined(found.subject, interrupted), found.shared)
     outcome = Outcome(found, is_applied=True, unowned=_unowned(settings))

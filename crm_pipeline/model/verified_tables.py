@@ -104,9 +104,20 @@ CONTACT_POINTS = StageTable(
             "BOOLEAN",
             "Whether it is the record's main address or number of this kind.",
         ),
-        text("region", "Country by which a phone number was read (ISO 3166 code)."),
-        text("normalized", "email_normalized or phone_e164."),
-        text("verdict", "The verdict of email_verdicts or phone_verdicts."),
+        text(
+            "region",
+            "Country by which a phone number was read (ISO 3166 code). Empty: unknown; NULL: an e-mail address.",
+        ),
+        text(
+            "normalized",
+            "The address in its normal form, or the number as it is dialled from anywhere (also of one that is "
+            "invalid); NULL where it is none.",
+        ),
+        text(
+            "verdict",
+            "Of an address: undeliverable, risky, unknown or deliverable; of a number: invalid, risky, unknown or "
+            "valid. email_verdicts and phone_verdicts say what they mean.",
+        ),
         Column("reasons", TEXTS, _REASONS),
         text("suggestion", "The address that was probably meant, where the domain looks mistyped."),
     ),

@@ -34,7 +34,6 @@ from crm_pipeline.settings.verification import VerificationModel
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 RESERVED = frozenset({"crm", "ops", "history"})  # schemas crm, ops and crm_history of crm.duckdb
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z", re.ASCII)
-_COUNTRY = re.compile(r"[A-Z]{2}\Z")
 _OBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 
 
@@ -114,10 +113,15 @@ class ConnectionModel(Model):
     @field_validator("country")
     @classmethod
     def _is_a_code(cls, value: str | None) -> str | None:
-        if value is not None and not _COUNTRY.match(value):
+        if value is None:
+            return None
+        from phonenumbers import SUPPORTED_REGIONS  # only who names a country waits for it
+
+        if value not in SUPPORTED_REGIONS:
             raise problem(
-                "is no code of a country",
-                cure="Write its ISO 3166 code of two capital letters, such as DE for Germany.",
+                "is no code of a country with telephone numbers",
+                cure="Write its ISO 3166 code of two capital letters, such as DE for Germany or GB for the "
+                "United Kingdom.",
             )
         return value
 

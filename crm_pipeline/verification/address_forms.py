@@ -1,23 +1,30 @@
 """Which mailboxes a text names, in whatever spelling: for telling whether two records have the same address."""
 
+import re
 import unicodedata
+from collections.abc import Iterator
 
 from crm_pipeline.verification.email_syntax import parsed_one
 from crm_pipeline.verification.email_texts import FULL_WIDTH, taken_apart
+
+_SHOWN = re.compile(r"""[^\s,;|<>()"'\[\]@]+\s*@\s*[^\s,;|<>()"'\[\]@]+""")
+"""Texts that may be an address, perhaps with blanks around the @."""
 
 
 def mailboxes(text: str) -> dict[str, set[str]]:
     """Return the addresses in a text by their normal form in lower case, each with its spellings.
 
     The addresses are those that verdicts are on. One whose syntax is bad has no normal form, and is taken as written.
-    Spellings are in lower case: as written, in normal form, with the domain in ASCII, with marks apart from their letters.
+    Spellings are in lower case: as written (also in full width, and with blanks around the @), in normal form, with the domain
+    in ASCII, with marks apart from their letters.
     """
     found: dict[str, set[str]] = {}
+    shown = dict(_shown(text))
     for written in taken_apart(text):
         if "@" in written:
             address = parsed_one(written)
             normal = (address.normalized or written).lower()
-            spelled = {normal, written.lower()}
+            spelled = {normal, written.lower(), shown.get(written, normal)}
             if address.normalized:
                 spelled.add(f"{address.local}@{address.domain}".lower())
             apart = {unicodedata.normalize("NFD", one) for one in spelled}
@@ -28,6 +35,16 @@ def mailboxes(text: str) -> dict[str, set[str]]:
 def spellings(text: str) -> set[str]:
     """Return the spellings of all addresses in a text, see `mailboxes`."""
     return {one for each in mailboxes(text).values() for one in each}
+
+
+def _shown(text: str) -> Iterator[tuple[str, str]]:
+    """Yield addresses that a text spells in another way, and how it does."""
+    plain = text.translate(FULL_WIDTH)  # one character for each, so that places stay
+    for match in _SHOWN.finditer(plain):
+        written = text[match.start() : match.end()]
+        address = re.sub(r"\s", "", match[0])
+        if written != address:
+            yield address, written.lower()
 
 
 def composed(text: str) -> str:

@@ -1,7 +1,7 @@
 """Verdicts on one value, explained as a linter does: what was found, why it matters, and what to do about it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -26,16 +26,27 @@ class Finding(NamedTuple):
     """One line of an explanation.
 
     Attributes:
-        what: the address or number and its verdict, or a reason with the verdict that it means.
+        kind: `email` or `phone` of a value and its verdict, `reason` of a reason with the verdict that it means, or
+            `country` of one that is not known.
+        subject: the address or number as it was understood, or the word of the reason.
+        verdict: the verdict.
         why: what that says.
         cure: what to do; "" where nothing is to be done.
     """
 
-    what: str
+    kind: Literal["email", "phone", "reason", "country"]
+    subject: str
+    verdict: str
     why: str
     cure: str
 
+    @property
+    def what(self) -> str:
+        """The subject and its verdict as one text."""
+        return f"{self.subject}: {self.verdict}"
 
+
+_COUNTRY_CURE = "Give its code of two letters, such as DE."
 _EMAIL_CURES: Mapping[EmailReason, str] = {
     EmailReason.BAD_SYNTAX: "Ask for the address again, or look for it in the person's mails.",
     EmailReason.DAMAGED: "Look for the address in its source, and for where its characters are lost.",
@@ -48,8 +59,10 @@ _EMAIL_CURES: Mapping[EmailReason, str] = {
     EmailReason.ROLE: "Look for the person's own address.",
     EmailReason.HOMOGRAPH: "Compare the domain with the company's, letter by letter, before you write.",
     EmailReason.UNKNOWN_TLD: "Check the end of the domain.",
-    EmailReason.NOT_CHECKED: "Switch DNS on to learn whether the domain receives mail.",
-    EmailReason.DNS_FAILED: "Nothing to do: the domain is asked again.",
+    EmailReason.NOT_CHECKED: "To learn whether the domain receives mail: `verify --dns` for one address, `verification: {dns: on}` "
+    "in connections.yaml for all.",
+    EmailReason.DNS_FAILED: "Nothing to do for records: a refresh asks again. If it lasts, check `resolver` in connections.yaml "
+    "and the network.",
     EmailReason.MAILBOX_NOT_FOUND: "Ask for the present address; the person may have left.",
     EmailReason.CATCH_ALL: "Write only where a bounce does no harm.",
     EmailReason.UNCONFIRMED: "Write only where a bounce does no harm, or ask another provider.",
@@ -84,7 +97,7 @@ def explain_email(value: str, answers: Mapping[str, DomainAnswer] | None = None)
         form = _shown(row["email_normalized"] or row["address"])
         is_same = row["address"] == value
         why = "Read as it stands." if is_same else f"Read as '{_shown(row['address'])}'."
-        findings.append(Finding(f"{form}: {row['verdict']}", why, ""))
+        findings.append(Finding("email", form, row["verdict"], why, ""))
         for word in row["reasons"]:
             reason = EmailReason[word.upper()]
             why, cure = reason.description, _EMAIL_CURES.get(reason, "")
@@ -92,7 +105,7 @@ def explain_email(value: str, answers: Mapping[str, DomainAnswer] | None = None)
                 why = f"{why} {_shown(parsed_one(row['address']).problem or '')}".strip()
             if reason is EmailReason.TYPO:
                 cure = f"Did you mean {row['suggestion']}?"
-            findings.append(Finding(f"{reason}: {EMAIL_RULE[reason]}", why, cure))
+            findings.append(Finding("reason", str(reason), str(EMAIL_RULE[reason]), why, cure))
     return findings
 
 
@@ -107,17 +120,15 @@ def explain_phone(value: str, country: str = "") -> list[Finding]:
     findings = []
     if country and not region:
         why = f"'{_shown(country)}' is no country that is known, or may be more than one."
-        findings.append(
-            Finding("country: unknown", why, "Give its code of two letters, such as DE.")
-        )
+        findings.append(Finding("country", "country", "unknown", why, _COUNTRY_CURE))
     for row in judge_phones(_column(value), pa.array([region], pa.string())).to_pylist():
         extension = f" extension {row['extension']}" if row["extension"] else ""
         form = f"{row['phone_e164'] or _shown(row['number'])}{extension}"
-        findings.append(Finding(f"{form}: {row['verdict']}", _kind(row), ""))
+        findings.append(Finding("phone", form, row["verdict"], _kind(row), ""))
         for word in row["reasons"]:
             reason = PhoneReason[word.upper()]
-            line = Finding(f"{reason}: {PHONE_RULE[reason]}", reason.description, "")
-            findings.append(line._replace(cure=_PHONE_CURES.get(reason, "")))
+            why, cure = reason.description, _PHONE_CURES.get(reason, "")
+            findings.append(Finding("reason", str(reason), str(PHONE_RULE[reason]), why, cure))
     return findings
 
 
@@ -126,7 +137,7 @@ def _kind(row: Mapping[str, str | None]) -> str:
     kind, country = row["phone_type"], row["phone_country"]
     place = f" in {country}" if country and country != "001" else ""
     if not kind:
-        return f"No kind of number{place}."
+        return f"The kind of the number is not known{place}."
     return f"{kind}{place}: {PhoneType[kind.upper()].description}"
 
 

@@ -29,6 +29,19 @@ WRITTEN = {
     "shared": "i1@x.example; i2@x.example",
     "recipients": "; ".join(f"r{n}@x.example" for n in range(30)),
     "other": "Other <I2@x.example>",
+    "before": "ann @ bücher.example",
+}
+ANN = {
+    "plain": "ann@bücher.example",
+    "shown": "Ann Doe <ann@bücher.example>",
+    "link": "mailto:ann@xn--bcher-kva.example",
+    "several": "bob@x.example; Ann @ bücher.example",
+    "wide": "\uff41\uff4e\uff4e@bücher.example",
+}
+NOT_ANN = {
+    "longer": "mary-ann@bücher.example",
+    "end": "ann@bücher.examples",
+    "domain": "ann @ x.example",
 }
 
 
@@ -41,7 +54,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     org.land(
         CONTACT, [{"Id": name, "LastName": name, "Email": one} for name, one in WRITTEN.items()]
     )
+    for group, written in (("ann", ANN), ("not ann", NOT_ANN)):
+        rows = [
+            {"Id": f"{group}, {name}", "LastName": name, "Email": one}
+            for name, one in written.items()
+        ]
+        org.land(CONTACT, rows)
     org.normalize("contacts")
+    org.land(CONTACT, [{"Id": "before", "LastName": "before", "Email": "new@x.example"}])
     former = {"Id": "former", "LastName": "former", "Email": "v\uff20x.example"}
     org.land(CONTACT, [former])
     org.land(CONTACT, [{**former, "Email": "w@x.example"}])
@@ -83,6 +103,28 @@ def test_an_address_is_found_however_it_is_spelled(
     Also in an earlier version, and in landed records of a connection that is not configured any more.
     """
     assert records(find(settings, target)) == {name}
+
+
+@pytest.mark.parametrize(
+    "target", ["ann@bücher.example", "ANN@bücher.example", "ann@xn--bcher-kva.example"]
+)
+def test_all_records_of_an_address_are_found(settings: Settings, target: str) -> None:
+    """Each spells it in its own way, one before its last change; of addresses that look alike none is found.
+
+    What has the address as the records spell it, a note for instance, loses it.
+    """
+    found = find(settings, target)
+    assert records(found) == {"before", *(f"ann, {name}" for name in ANN)}
+    assert found.subject.addresses >= {
+        *("ann @ bücher.example", "ann@xn--bcher-kva.example", "\uff41\uff4e\uff4e@bücher.example")
+    }
+
+
+def test_addresses_of_an_unfinished_erasure_are_asked_for_as_well(settings: Settings) -> None:
+    """In whatever spelling a record has them; also when the next erasure is that of a key."""
+    for target in ("u@x.example", "removed:Contact:removed"):
+        found = find(settings, target, ["c1@x.example", "s@x.example"])
+        assert records(found) == {"removed", "two", "spaced"}
 
 
 def test_an_address_in_a_list_is_an_address(settings: Settings) -> None:

@@ -13,12 +13,13 @@ from typer.testing import CliRunner, Result
 
 from crm_pipeline.cli.app import app
 from crm_pipeline.erasure import run
+from crm_pipeline.erasure.finding import Found
 from crm_pipeline.erasure.stores import unowned
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ConfigError, StoreError
 from crm_pipeline.kernel.failpoint import watching
 from crm_pipeline.store.build_lock import building
-from crm_pipeline.store.erasing import MARK
+from crm_pipeline.store.erasing import MARK, Subject
 from crm_pipeline.store.landing.rejects import Reject
 from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.scrub import scrub
@@ -111,6 +112,21 @@ def test_killed_at_any_point_the_next_erasure_finishes(org: World) -> None:
     ]
 
 
+def test_what_an_unfinished_erasure_did_not_find_is_found_by_the_next(
+    org: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have begun in a version that knew fewer spellings, and is finished whomever the next one is for."""
+    settings, database, clock = org.harness.settings, org.harness.database, org.harness.clock
+    with monkeypatch.context() as patched:
+        known = Found(Subject(addresses=frozenset({EMAIL.lower()})))
+        patched.setattr(run, "find", lambda *_: known)
+        patched.setattr(run, "stores", lambda *_: [])
+        assert not run.apply(settings, EMAIL, database, clock).is_proven
+    done = run.apply(settings, "demo:Contact:nobody", database, clock)
+    assert (done.is_proven, org.key in map(str, done.found.subject.records)) == (True, True)
+    assert org.left(OWN) == {}
+
+
 def rows_of(tables: Tables, table: str, columns: str, where: str) -> list[tuple[Any, ...]]:
     version = tables.version(f"normalized/demo/{table}")
     assert version is not None
@@ -162,6 +178,10 @@ def test_the_command(org: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def erase(*options: str) -> Result:
         return CliRunner().invoke(app, ["erase", EMAIL, *options])
 
+    nobody = CliRunner().invoke(app, ["erase", f"{org.key}x"])
+    assert (nobody.exit_code, "Nothing of it is stored" in nobody.stderr) == (0, True)
+    assert "would go" not in nobody.output
+    assert "Records: 0;" in nobody.output
     planned = erase()
     assert (planned.exit_code, EMAIL.casefold() in planned.output.casefold()) == (0, False)
     assert f"would go: {org.key}" in planned.output
@@ -175,7 +195,9 @@ def test_the_command(org: World, monkeypatch: pytest.MonkeyPatch) -> None:
     stray.write_text(f"{PHONE} {EMAIL}".encode("utf-16-le").decode("latin-1"))
     failed = erase("--apply")
     assert (failed.exit_code, "copy.txt still holds: address 1" in failed.stderr) == (1, True)
-    assert "data/stray belongs to no store" in " ".join(failed.output.split())
+    said = " ".join(failed.output.split())
+    assert "data/stray belongs to no store" in said
+    assert "Remove or correct what is in data/stray. Then erase again with --apply." in said
     stray.unlink()
     done = json.loads(erase("--apply", "--json").stdout)
     assert (done["is_proven"], done["unowned"]) == (True, ["stray"])

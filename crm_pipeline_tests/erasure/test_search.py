@@ -51,6 +51,17 @@ def test_another_address_is_not_the_value(other: str) -> None:
     assert Redaction([VALUE]).text(other) == other
 
 
+def test_longer_addresses_of_all_lengths_are_told_from_the_value() -> None:
+    """Side by side in bytes, in any order; one place where the value stands alone is enough."""
+    needles = Needles([("it", VALUE)])
+    others = [f"{'x' * n}-{VALUE}{'y' * m}" for n in range(5) for m in range(5)]
+    for other in others:
+        needles.in_cell(other.encode())
+    side_by_side = "".join(sorted(others)).encode()
+    assert needles.found(side_by_side) == set()
+    assert needles.found(side_by_side + b"zz" + VALUE.encode() + side_by_side) == {"it"}
+
+
 @pytest.mark.parametrize("form", ["parquet", "nested", "gzip", "zip", "duckdb", "split", "name"])
 def test_files_are_decoded(tmp_path: Path, form: str) -> None:
     """Compressed and columnar files are read as what they are; a file that cannot be decoded is named."""

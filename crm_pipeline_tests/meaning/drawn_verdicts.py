@@ -22,6 +22,7 @@ def judge(rows: Rows, seed: int = 7) -> None:
     for connection in rows.accounts:
         rows.add("contacts", _special(connection))
         rows.add("leads", _special_leads(connection))
+        rows.add("contacts_deleted", _special_deleted(connection))
         rows.add("companies", [_company(connection)])
     for table, key in _TABLES.items():
         for row in rows.of(table):
@@ -43,6 +44,10 @@ def _special(connection: str) -> list[Row]:
         "V6": (f"Only.{connection}@gmial.com", False),
         "V7": (f"twice.{connection}@x.co", False),
         "V8": (f"Twice.{connection}@X.co", None),
+        "V9": (f"mailto:spelled.{connection}@x.co", True),
+        "V10": (f"spelled.{connection}@x.co", False),
+        "V11": ("erst@x.co", False),
+        "V12": ("zweit@x.co", False),
     }
     return [
         {
@@ -52,9 +57,22 @@ def _special(connection: str) -> list[Row]:
             "email": email,
             "emails": [],
             "email_opt_out": refused,
+            "source": "Mail" if number == "V10" else None,
         }
         for number, (email, refused) in texts.items()
     ]
+
+
+def _special_deleted(connection: str) -> Iterator[Row]:
+    """Deleted people who opted out; nobody judges texts that only deleted people have."""
+    for number, email in (("V1", "Ann <Erst@x.co>"), ("V2", "zweit @ x.co")):
+        yield {
+            "connection": connection,
+            "contact_key": f"{connection}:C:deleted {number}",
+            "email": email,
+            "emails": [],
+            "email_opt_out": True,
+        }
 
 
 def _special_leads(connection: str) -> Iterator[Row]:
@@ -81,13 +99,13 @@ def _company(connection: str) -> Row:
 
 def _change(rows: Rows, row: Row, rng: random.Random) -> None:
     row["modified_at"] = rows.published_at - timedelta(days=rng.randrange(4))
-    row.setdefault("source", rng.choice((None, "Web", "Fair")))
+    row["source"] = row.get("source") or rng.choice((None, "Web", "Fair"))
     row["country"] = rng.choice((None, "DE"))
 
 
 def normal_forms(text: str) -> list[str | None]:
     """Take a field apart into the normal forms of its addresses; None for what is none."""
-    parts = text.replace("Ann <", "").replace(">", "").split(";")
+    parts = text.replace("mailto:", "").replace("Ann <", "").replace(">", "").split(";")
     found: list[str | None] = []
     for part in parts:
         local, at, domain = part.strip().partition("@")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from crm_pipeline_tests.meaning.questions_deals import Lines, share
-from crm_pipeline_tests.meaning.questions_people import plain_address
+from crm_pipeline_tests.meaning.questions_people import plain_address, within
 from crm_pipeline_tests.meaning.rows import Row, Rows
 
 _KEYS = {"contacts": "contact_key", "companies": "company_key", "leads": "lead_key"}
@@ -41,6 +41,7 @@ def _refused(rows: Rows) -> set[str]:
             elif row.get("email_bounced") is True:
                 texts = [row.get("email")]
             for text in filter(None, texts):
+                refused |= within(text)
                 refused.add(plain_address(text))
                 normal = (row["email_normalized"] for row in judged.get(text, ()))
                 refused |= {address.lower() for address in normal if address}
@@ -125,8 +126,9 @@ def bounce_risk(rows: Rows) -> Lines:
         bad = [row["email_verdict"] == UNUSABLE for row in listed]
         risky = [row["email_verdict"] == "risky" for row in listed]
         bounced = [row.get("email_bounced") is True for row in listed]
+        is_known = any(row.get("email_bounced") is not None for row in listed)
         at_risk = sum(map(any, zip(bad, risky, bounced, strict=True)))
-        counts = (len(listed), sum(bad), sum(risky), sum(bounced))
+        counts = (len(listed), sum(bad), sum(risky), sum(bounced) if is_known else None)
         yield (*key, *counts, share(at_risk, len(listed)))
 
 

@@ -15,4 +15,7 @@ def test_a_mailbox_has_its_normal_form_and_its_spellings() -> None:
     }
     assert mailboxes("A@@b") == {"a@@b": {"a@@b"}}
     assert mailboxes("030 123") == mailboxes(" ") == {}
-    assert spellings("F\uff20x.example") == {"f@x.example"}
+    assert spellings("F\uff20x.example") == {"f@x.example", "f\uff20x.example"}
+    assert spellings("Bob <b@x.example>; Jane @ x.example") == {
+        *("b@x.example", "jane@x.example", "jane @ x.example")
+    }

@@ -8,7 +8,7 @@ from crm_pipeline.verification import explain_email, explain_phone
 def test_an_address_is_explained() -> None:
     """The verdict first, then each reason with its sentence and its cure."""
     lines = explain_email("Jane <jane@gmial.com>")
-    assert lines[0] == ("jane@gmial.com: risky", "Read as 'jane@gmial.com'.", "")
+    assert lines[0] == ("email", "jane@gmial.com", "risky", "Read as 'jane@gmial.com'.", "")
     assert ("typo: risky", "Did you mean jane@gmail.com?") in [
         (line.what, line.cure) for line in lines
     ]
@@ -16,10 +16,10 @@ def test_an_address_is_explained() -> None:
 
 def test_bad_syntax_is_explained_in_the_librarys_words() -> None:
     """Only the explanation has them: they quote the text."""
-    what, why, cure = explain_email("jane@@x.org")[1]
-    assert what == "bad_syntax: undeliverable"
-    assert why.endswith("The part after the @-sign contains invalid characters: '@'.")
-    assert cure
+    line = explain_email("jane@@x.org")[1]
+    assert line.what == "bad_syntax: undeliverable"
+    assert line.why.endswith("The part after the @-sign contains invalid characters: '@'.")
+    assert line.cure
 
 
 def test_a_number_is_explained() -> None:

@@ -1,6 +1,6 @@
 -- Bounce risk by source: which sources bring addresses that bounce, or that are likely to?
 -- Main addresses of contacts and of leads that were judged. undeliverable and risky are verdicts of this pipeline;
--- bounced is what the CRM saw, and can be both.
+-- bounced is what the CRM saw, and can be both; NULL: the CRM has no bounces.
 -- Money: none. Days: none.
 WITH people AS (
     SELECT connection, source, email_verdict, email_bounced FROM crm.contacts
@@ -12,7 +12,7 @@ SELECT connection,
        count(*) AS addresses,
        count(*) FILTER (WHERE email_verdict = 'undeliverable') AS undeliverable,
        count(*) FILTER (WHERE email_verdict = 'risky') AS risky,
-       count(*) FILTER (WHERE email_bounced) AS bounced,
+       CASE WHEN count(email_bounced) > 0 THEN count(*) FILTER (WHERE email_bounced) END AS bounced,
        round(count(*) FILTER (WHERE email_verdict IN ('undeliverable', 'risky') OR email_bounced) / count(*), 3)
            AS share_at_risk
 FROM people

@@ -13,7 +13,7 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
 from crm_pipeline.model.stages import ENRICHED, VERIFIED
-from crm_pipeline.model.verified_tables import CONTACT_POINTS, StageTable
+from crm_pipeline.model.verified_tables import CONTACT_POINTS, EMAIL_VERDICTS, StageTable
 from crm_pipeline.settings.enrichment import Enrichment
 from crm_pipeline.stages.enriched.wanted import Inputs, wanted
 from crm_pipeline.store.purchases import Answer, PurchaseLedger
@@ -22,7 +22,7 @@ from crm_pipeline.store.tables.corruption import check_versions, damaged_version
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.replacement import write_merged, write_replaced, write_whole
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """To be raised when the same inputs would give other rows."""
 _WANTED, _BOUGHT = ENRICHMENT_WANTED.name, ENRICHMENTS.name
 _ARROW = {
@@ -120,7 +120,8 @@ class _Build:
         before = self.current[_WANTED]
         if parent and before and before.meta.get("state") == state and not self.is_anew:
             return self._result(changed=False)
-        check_versions(self.tables, [*inputs.normalized, *filter(None, [inputs.points])])
+        verified = filter(None, (inputs.points, inputs.verdicts))
+        check_versions(self.tables, [*inputs.normalized, *verified])
         with ExitStack() as stack:
             bought = self._bought(stack, parent, answers)
             staged = stack.enter_context(
@@ -137,8 +138,11 @@ class _Build:
         versions = [
             self.tables.version(name, release) for name in sorted(self.names & set(release.tables))
         ]
-        points = self.tables.version(VERIFIED.stored_name(CONTACT_POINTS.name), release)
-        return Inputs([v for v in versions if v is not None], points, "bought")
+        points, verdicts = (
+            self.tables.version(VERIFIED.stored_name(table.name), release)
+            for table in (CONTACT_POINTS, EMAIL_VERDICTS)
+        )
+        return Inputs([v for v in versions if v is not None], points, verdicts, "bought")
 
     def _comparable(self) -> TableVersion | None:
         """Return the version of the bought facts, if its rows can be kept."""
@@ -150,11 +154,11 @@ class _Build:
 
     def _state(self, inputs: Inputs, revision: int) -> str:
         versions = [(v.name, v.version) for v in inputs.normalized]
-        points = inputs.points.version if inputs.points else ""
+        verified = [one.version if one else "" for one in (inputs.points, inputs.verdicts)]
         columns = [repr(table) for table in ENRICHED.tables]
         # Who is wanted depends on the day where it depends on ages.
         today = self.now.date().isoformat()
-        facts = [CODE_VERSION, columns, versions, points, repr(self.choices), revision, today]
+        facts = [CODE_VERSION, columns, versions, verified, repr(self.choices), revision, today]
         return fingerprint(facts)
 
     def _bought(

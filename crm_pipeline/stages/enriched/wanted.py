@@ -10,6 +10,7 @@ from crm_pipeline.model.tables import TABLES
 from crm_pipeline.model.verified_tables import EMAIL
 from crm_pipeline.settings.enrichment import Enrichment
 from crm_pipeline.store.tables import Tables, TableVersion
+from crm_pipeline.verification.address_sql import addresses_in
 
 _OF_PERSONS: Mapping[str, str] = {
     "connection": "VARCHAR",
@@ -53,11 +54,13 @@ class Inputs:
     Attributes:
         normalized: of all connections.
         points: the verified contact points; None where nothing was verified yet.
+        verdicts: those on e-mail addresses, which have the domains in ASCII; None where nothing was verified yet.
         bought: the facts bought so far; None for none.
     """
 
     normalized: Sequence[TableVersion]
     points: TableVersion | None
+    verdicts: TableVersion | None
     bought: str | None
 
     def of(self, table: str) -> list[TableVersion]:
@@ -74,10 +77,18 @@ def wanted(inputs: Inputs, choices: Enrichment, now: datetime) -> str:
         refusing AS (
             SELECT record_key, email, emails FROM everybody WHERE email_opt_out OR do_not_call
         ),
+        refused_texts AS (
+            SELECT email AS value FROM refusing
+            UNION ALL SELECT point.value FROM (SELECT unnest(emails) AS point FROM refusing)
+        ),
         refused AS (
-            SELECT lower(trim(email)) AS address FROM refusing WHERE email IS NOT NULL
-            UNION SELECT lower(trim(point.value)) FROM (SELECT unnest(emails) AS point FROM refusing)
+            SELECT lower(trim(value)) AS address FROM refused_texts WHERE value IS NOT NULL
+            UNION SELECT unnest({addresses_in("value")}) FROM refused_texts
             UNION SELECT p.address FROM refusing JOIN points p USING (record_key)
+        ),
+        unjudged AS (
+            SELECT record_key, unnest({addresses_in("email")}) AS address
+            FROM everybody ANTI JOIN points USING (record_key)
         ),
         companies AS ({_union(inputs.of("companies"), _OF_COMPANIES)}),
         candidates AS (
@@ -90,8 +101,10 @@ def wanted(inputs: Inputs, choices: Enrichment, now: datetime) -> str:
             WHERE e.table_name IN ({", ".join(map(literal, choices.tables))}) AND e.is_deleted IS NOT TRUE
                 AND e.email_opt_out IS NOT TRUE AND e.do_not_call IS NOT TRUE
                 AND NOT (e.table_name = 'leads' AND (e.is_converted IS TRUE OR e.contact_key IS NOT NULL))
-                AND coalesce(p.address NOT IN (SELECT address FROM refused WHERE address IS NOT NULL), true)
-                AND coalesce(lower(trim(e.email)) NOT IN (SELECT address FROM refused WHERE address IS NOT NULL), true)
+                AND NOT EXISTS (SELECT 1 FROM refused r WHERE r.address = p.address)
+                AND NOT EXISTS (SELECT 1 FROM refused r WHERE r.address = split_part(p.address, '@', 1) || '@' || p.domain)
+                AND NOT EXISTS (SELECT 1 FROM refused r WHERE r.address = lower(trim(e.email)))
+                AND e.record_key NOT IN (SELECT record_key FROM unjudged JOIN refused USING (address))
         ),
         keyed AS (
             SELECT *, {_ASKED_FOR} AS asked_for FROM candidates WHERE len(gaps) > 0{_recent(choices, now)}
@@ -137,13 +150,25 @@ def _everybody(inputs: Inputs) -> str:
 
 
 def _points(inputs: Inputs) -> str:
+    """Return SQL for the main address of each record, with its domain in ASCII where that is known."""
     if inputs.points is None:
-        return "SELECT ''::VARCHAR AS record_key, ''::VARCHAR AS address, ''::VARCHAR AS verdict WHERE false"
-    return (
-        "SELECT record_key, lower(normalized) AS address, verdict "
+        return (
+            "SELECT ''::VARCHAR AS record_key, ''::VARCHAR AS address, ''::VARCHAR AS verdict, "
+            "''::VARCHAR AS domain WHERE false"
+        )
+    points = (
+        "SELECT record_key, normalized, verdict "
         f"FROM {Tables.relation(inputs.points)} WHERE kind = {literal(EMAIL)} AND normalized IS NOT NULL "
         "QUALIFY row_number() OVER (PARTITION BY record_key ORDER BY is_primary DESC, position) = 1"
     )
+    if inputs.verdicts is None:
+        return f"SELECT *, lower(normalized) AS address, NULL::VARCHAR AS domain FROM ({points})"
+    domains = (
+        "SELECT email_normalized AS normalized, any_value(domain) AS domain "
+        f"FROM {Tables.relation(inputs.verdicts)} WHERE NOT regexp_full_match(email_normalized, '[ -~]*') "
+        "GROUP BY email_normalized"
+    )
+    return f"SELECT *, lower(normalized) AS address FROM ({points}) LEFT JOIN ({domains}) USING (normalized)"
 
 
 def _gaps(choices: Enrichment) -> str:

@@ -4,10 +4,9 @@ Whoever opted out in one CRM did so in all of them, and stays so if the record i
 DuckDB that opens the file: it uses only what DuckDB 1.2 has.
 """
 
-from crm_pipeline.model.names import literal
 from crm_pipeline.model.tables import CONTACTABLE, DELETED_SUFFIX
 from crm_pipeline.stages.published.views import View
-from crm_pipeline.verification.email_texts import FULL_WIDTH
+from crm_pipeline.verification.address_sql import addresses_in
 
 _PERSON = """
     connection, first_name, last_name, full_name, company_key, country, lawful_basis, modified_at, email,
@@ -17,14 +16,8 @@ _REFUSING = " UNION ALL ".join(
     for table in ("contacts", "leads")
     for suffix in ("", DELETED_SUFFIX)
 )
-_FULL_WIDTH = "".join(map(chr, FULL_WIDTH))
-_ORDINARY = "".join(one if isinstance(one, str) else chr(one) for one in FULL_WIDTH.values())
 # Records that are deleted have no verdicts, so their texts are taken apart here. An address too many only is not written to.
-_PLAIN = f"lower(translate(value, {literal(_FULL_WIDTH)}, {literal(_ORDINARY)}))"
-for _pattern, _by in ((r"\p{Cf}", ""), ("mailto:", " "), (r"\s*@\s*", "@")):
-    _PLAIN = f"regexp_replace({_PLAIN}, '{_pattern}', '{_by}', 'g')"
-_PLAIN = f"nfc_normalize({_PLAIN})"
-_ADDRESS = r"""[^\s,;|<>()"]+@[^\s,;|<>()"''?\]]+"""
+_REFUSED = addresses_in("value")
 _SQL = f"""
 WITH everybody AS (
     SELECT 'contacts' AS table_name, contact_key AS record_key, true AS is_candidate, {_PERSON}
@@ -40,7 +33,7 @@ refused_texts AS (
     SELECT point.value FROM (SELECT unnest(emails) AS point FROM refusing WHERE email_opt_out)
 ),
 refused AS (
-    SELECT ltrim(unnest(regexp_extract_all({_PLAIN}, '{_ADDRESS}')), '[' || chr(39)) AS address FROM refused_texts
+    SELECT unnest({_REFUSED}) AS address FROM refused_texts
     UNION
     SELECT lower(v.email_normalized)
     FROM refused_texts AS r

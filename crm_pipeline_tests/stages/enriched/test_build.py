@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from crm_pipeline.model.tables import normalized_name
+from crm_pipeline.model.verified_tables import EMAIL_VERDICTS
 from crm_pipeline.settings.enrichment import Enrichment
 from crm_pipeline.stages.enriched import Enriched, enrich_tables
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.purchases import Budget, Order, PurchaseLedger, Settlement
 from crm_pipeline_tests.stages.conftest import Org
-from crm_pipeline_tests.stages.published.judged import judge, point
+from crm_pipeline_tests.stages.published.judged import email_verdicts, judge, point, stage
 
 CHOICES = Enrichment(provider="prospeo", fill=("title", "city"))
 NAMES = frozenset(
@@ -248,6 +249,59 @@ def test_choices_narrow_who_is_wanted(
     assert min(recent)[0] >= org.clock.now() - timedelta(days=90)
     build(org, ledger, replace(CHOICES, provider=""))
     assert rows(org, "enrichment_wanted", "asked_for") == []
+
+
+REFUSALS = {
+    "shown": ("ann@x.example", "Ann <ANN@x.example>"),
+    "spaced": ("bo@x.example", "bo @ x.example"),
+    "listed": ("cy@x.example", "cy2@x.example; cy@x.example"),
+    "wide": ("di@x.example", "di\uff20x.example"),
+    "punycode": ("ed@bücher.example", "ed@xn--bcher-kva.example"),
+    "unjudged": ("Fay <fay@x.example>", "fay@x.example"),
+}
+"""The address of a live contact, and that of a deleted one who opted out."""
+
+
+def test_a_deleted_persons_opt_out_counts_in_any_spelling(
+    org: Org, schema_of: Callable[..., Any], ledger: PurchaseLedger
+) -> None:
+    """Its text has no verdict, and neither need that of the live contact. Addresses that look alike are wanted."""
+    org.land(
+        schema_of("Account", "Name", "Website:url"),
+        [{"Id": "firm", "Name": "Firm", "Website": "firm.example"}],
+    )
+    org.normalize("companies")
+    wanted = ["mary-ann@x.example", "x@xn--bcher-kva.example", "di@x.example.org"]
+    judged = {name: one for name, (one, _) in REFUSALS.items() if name != "unjudged"}
+    judged |= {f"look-alike {n}": one for n, one in enumerate(wanted)}
+    unjudged = {"unjudged": REFUSALS["unjudged"][0], "else": "Gil <gil@x.example>"}
+    gone = {f"{name} gone": one for name, (_, one) in REFUSALS.items()}
+    opted_out = {"IsDeleted": "true", "HasOptedOutOfEmail": "true"}
+    org.land(
+        schema_of(
+            *("Contact", "LastName", "Email:email", "HasOptedOutOfEmail:boolean"),
+            "AccountId:reference:Account:Account",
+        ),
+        [
+            *({"Id": name, "LastName": name, "Email": one} for name, one in judged.items()),
+            *(
+                {"Id": name, "LastName": name, "Email": one, "AccountId": "firm"}
+                for name, one in unjudged.items()
+            ),
+            *(
+                {"Id": name, "LastName": name, "Email": one, **opted_out}
+                for name, one in gone.items()
+            ),
+        ],
+    )
+    org.normalize("contacts")
+    points = [point(f"acme:Contact:{n}", "email", one, "unknown") for n, one in judged.items()]
+    judge(org, points)
+    in_ascii = [row for row in email_verdicts(points) if "ü" in row["value"]]
+    stage(org, EMAIL_VERDICTS, [{**row, "domain": "xn--bcher-kva.example"} for row in in_ascii])
+    build(org, ledger)
+    found = rows(org, "enrichment_wanted", "asked_for")
+    assert found == [*((f"email:{one}",) for one in sorted(wanted)), ("name:else@firm.example",)]
 
 
 def test_an_erasure_empties_what_was_bought(

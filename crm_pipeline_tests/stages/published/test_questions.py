@@ -109,8 +109,8 @@ FAULTS = {
     "unknown consent is consent": ("09", "email_opt_out = false", "email_opt_out IS NOT TRUE"),
     "consent is asked of one CRM": (
         "21",
-        "AND lower(c.email) NOT IN (SELECT address FROM refused WHERE address IS NOT NULL)",
-        "",
+        "WHERE email_opt_out OR email_bounced OR",
+        "WHERE false AND",
     ),
     "only main addresses are compared": (
         "07",
@@ -123,6 +123,18 @@ FAULTS = {
         "LEFT JOIN crm.deal_contacts",
         "JOIN crm.deal_contacts",
     ),
+    "deleted people refuse in one spelling": (
+        "21",
+        "regexp_extract_all(value, ",
+        "regexp_extract_all('', ",
+    ),
+    "other spellings do not refuse": ("21", "v.email_normalized IS NOT NULL", "false"),
+    "the undeliverable are written to": (
+        "21",
+        "AND c.email_verdict IS DISTINCT FROM 'undeliverable'",
+        "",
+    ),
+    "no bounces known is none": ("23", "CASE WHEN count(email_bounced) > 0", "CASE WHEN true"),
     "the unusable get letters": ("09", "AND email_verdict IS DISTINCT FROM 'undeliverable'", ""),
     "an address counts once per person": ("22", "count(DISTINCT c.email) AS", "count(c.email) AS"),
     "leads of contacts are people": ("22", "AND contact_key IS NULL", ""),
