@@ -298,8 +298,8 @@ class _Build:
 
     def _table(self, table: PublishedTable) -> tuple[int, int]:
         return (
-            self._insert(table.name, table.live_sql),
-            self._insert(table.deleted_name, table.deleted_sql),
+            self._insert(table.name, table.live_sql) if table.versions else 0,
+            self._insert(table.deleted_name, table.deleted_sql) if table.has_deleted else 0,
         )
 
     def _derived(self, table: Derived) -> int:
