@@ -182,7 +182,7 @@ def _is_staged(path: Path) -> bool:
 
 
 def assert_whole(
-    sandbox: SandboxServer, data: Path, now: datetime, objects: Iterable[str] = OBJECTS
+    sandbox: SandboxServer, data: Path, now: datetime, objects: Sequence[str] = OBJECTS
 ) -> None:
     """Nothing is lost, nothing doubled, nothing left over; analysts see what the org holds.
 
@@ -200,7 +200,7 @@ def assert_whole(
                 rows = pq.read_table(batch.path, columns=["_source_id", "_batch_id"]).to_pylist()
                 ids.update((r["_source_id"], r["_batch_id"].rpartition("-")[0]) for r in rows)
             assert sum(ids.values()) == len(ids) == window.records
-        assert_published_equals(sandbox.salesforce, data, obj)
+    assert_published_equals(sandbox.salesforce, data, objects)
     assert not list(data.rglob("*.open"))
     assert not [path for path in data.glob("landing/*/*/spool/*") if any(path.iterdir())]
     committed = {batch.batch_id for obj in objects for batch in landing.batches(CONNECTION, obj)}

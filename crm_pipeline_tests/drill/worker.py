@@ -43,7 +43,7 @@ from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
-from crm_pipeline_tests.once import schemas_kept_in
+from crm_pipeline_tests.once import empty_ones_kept_in
 
 STAGES = ("land", "normalise", "publish")
 Work = Callable[[dict[str, Any]], dict[str, Any]]
@@ -213,7 +213,11 @@ def warm_up() -> None:
 def serve(work: Work) -> None:
     """Carry out one order after the other, each in a child."""
     warm_up()
-    with TemporaryDirectory(prefix="schemas-") as folder, schemas_kept_in(Path(folder)):
+    # At once, so that a watched run and the one that is struck make the same calls.
+    with (
+        TemporaryDirectory(prefix="empty-") as folder,
+        empty_ones_kept_in(Path(folder), at_once=True),
+    ):
         for line in sys.stdin:
             sys.stdout.write(json.dumps(forked(json.loads(line), work)) + "\n")
             sys.stdout.flush()

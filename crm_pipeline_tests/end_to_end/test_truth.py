@@ -73,7 +73,8 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def published(harness: Harness, obj: str) -> dict[str, dict[str, Any]]:
-    return published_rows(harness.settings.data, obj)
+    with closing(open_published(harness.settings.data)) as reader:
+        return published_rows(reader, obj)
 
 
 def truth(harness: Harness, obj: str) -> dict[str, dict[str, Any]]:
@@ -81,8 +82,7 @@ def truth(harness: Harness, obj: str) -> dict[str, dict[str, Any]]:
 
 
 def assert_equal(harness: Harness) -> None:
-    for obj in OBJECTS:
-        assert_published_equals(harness.org, harness.settings.data, obj)
+    assert_published_equals(harness.org, harness.settings.data, OBJECTS)
 
 
 def sensed(harness: Harness, instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:

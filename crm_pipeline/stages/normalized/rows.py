@@ -27,9 +27,8 @@ def define_rows(engine: Engine, connection: str, feed: Feed, folded: str) -> str
     """Define the rows of an object in the table's columns and return the relation's name."""
     if feed.entry.single_row:
         return _single_row_of(engine, connection, feed, folded)
-    name = feed.landed.name
-    values = engine.view(f"{name} typed", _typed(connection, feed, folded))
-    return engine.view(f"{name} rows", _final(feed, values))
+    typed_rows = f"({_typed(connection, feed, folded)}) AS {quoted(f'{feed.landed.name} typed')}"
+    return f"({_final(feed, typed_rows)})"
 
 
 def _typed(connection: str, feed: Feed, folded: str) -> str:

@@ -4,7 +4,7 @@ Only tables with another version are compared. A record counts as changed if it 
 mapping of the same records is no change of the CRM.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,7 @@ _NOT_COMPARED = frozenset({"batch_id", "url", *SOURCES})
 """Columns about how a record was read, about the account's web address, and verdicts on the record's values."""
 _log = structlog.get_logger("crm_pipeline.published")
 Counts = tuple[int, int, int, int]
+_Names = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Changes:
                 "WHERE connection IS NOT NULL"
             )
         }
+        earlier = self._tables_before()
         for table in self.published:
             connections = {connection_of(version): version.version for version in table.versions}
             changed = [
@@ -109,27 +111,28 @@ class Changes:
                 for name, version in connections.items()
                 if versions.get((name, table.name)) != version
             ]
-            counts = self._counted(table, changed) if changed else {}
+            counts = self._counted(table, changed, earlier) if changed else {}
             for name in connections:
                 yield (name, table.name), counts.get(name, _NONE)
                 versions.pop((name, table.name), None)
         for name, table_name in sorted(versions):
             if table_name not in DERIVED:
-                yield (name, table_name), (0, 0, self._live_before(name, table_name), 0)
+                yield (name, table_name), (0, 0, self._live_before(name, table_name, earlier), 0)
 
-    def _live_before(self, connection: str, table: str) -> int:
+    def _live_before(self, connection: str, table: str, earlier: _Names) -> int:
         """Return the number of live rows that a connection had in a table that it no longer has."""
-        if not self._columns(_BEFORE, table):
+        if ("crm", table) not in earlier:
             return 0
         sql = f"SELECT count(*) FROM {_BEFORE}.crm.{quoted(table)} WHERE connection = $connection"
         return int(self.engine.rows(sql, {"connection": connection})[0][0])
 
-    def _counted(self, table: PublishedTable, connections: Sequence[str]) -> dict[str, Counts]:
-        now, was = self._columns(self.database, table.name), self._columns(_BEFORE, table.name)
+    def _counted(
+        self, table: PublishedTable, connections: Sequence[str], earlier: _Names
+    ) -> dict[str, Counts]:
         key, listed = quoted(table.key), ", ".join(map(literal, connections))
         new, old = (f"{name}.crm.{quoted(table.name)}" for name in (self.database, _BEFORE))
         gone = f"{_BEFORE}.crm.{quoted(table.deleted_name)}"
-        if not was:
+        if ("crm", table.name) not in earlier:
             rows = self.engine.rows(
                 f"SELECT connection, count(*) FROM {new} WHERE connection IN ({listed}) GROUP BY ALL"
             )
@@ -145,8 +148,9 @@ class Changes:
             WHERE n.batch_id IS DISTINCT FROM o.batch_id OR n.modified_at IS DISTINCT FROM o.modified_at
             """,
         )
+        now, was = self.engine.columns(new), self.engine.columns(old)
         same = [n for n, kind in now.items() if was.get(n) == kind and n not in _NOT_COMPARED]
-        rezoned = ", ".join(map(literal, self._rezoned(connections)))
+        rezoned = ", ".join(map(literal, self._rezoned(connections, earlier)))
         differs = " OR ".join(
             f"(n.{quoted(name)} IS DISTINCT FROM o.{quoted(name)}"
             + (f" AND n.connection NOT IN ({rezoned}))" if rezoned and now[name] == "DATE" else ")")
@@ -173,19 +177,21 @@ class Changes:
         self.engine.run(f"DROP TABLE {moved}")
         return {connection: (a, b, c, d) for connection, a, b, c, d in counted}
 
-    def _rezoned(self, connections: Sequence[str]) -> list[str]:
+    def _rezoned(self, connections: Sequence[str], earlier: _Names) -> list[str]:
         """Return the connections whose days are in another time zone than before, so that days cannot be compared."""
-        sql = "SELECT connection, time_zone FROM {}.ops.connections"
-        if "time_zone" not in self._columns(_BEFORE, "connections", schema="ops"):
+        new, old = (f"{name}.ops.connections" for name in (self.database, _BEFORE))
+        if ("ops", "connections") not in earlier or "time_zone" not in self.engine.columns(old):
             return []
-        was = dict(self.engine.rows(sql.format(_BEFORE)))
-        now = dict(self.engine.rows(sql.format(self.database)))
+        now, was = (
+            dict(self.engine.rows(f"SELECT connection, time_zone FROM {table}"))
+            for table in (new, old)
+        )
         return [name for name in connections if was.get(name) != now.get(name)]
 
-    def _columns(self, database: str, table: str, schema: str = "crm") -> dict[str, str]:
-        rows: Iterable[tuple[Any, ...]] = self.engine.rows(
-            "SELECT column_name, data_type FROM duckdb_columns() "
-            f"WHERE database_name = {literal(database)} AND schema_name = {literal(schema)} AND table_name = $name",
-            {"name": table},
+    def _tables_before(self) -> _Names:
+        """Return schema and name of the tables of the earlier file; to list them takes longer than to describe one."""
+        rows = self.engine.rows(
+            "SELECT schema_name, table_name FROM duckdb_tables() "
+            f"WHERE database_name = {literal(_BEFORE)}"
         )
-        return {name: str(kind) for name, kind in rows}
+        return frozenset((schema, name) for schema, name in rows)

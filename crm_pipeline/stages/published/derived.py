@@ -129,6 +129,11 @@ def _pairs(
     merges: str,
 ) -> str:
     """Return SQL for all pairs; `missing` says why a pair is left out, NULL where both records are live."""
+    if not (left.versions or links.versions):
+        return (
+            f"SELECT NULL::VARCHAR AS connection, NULL::VARCHAR AS {left.key}, NULL::VARCHAR AS {right.key}, "
+            f"NULL::{TEXTS} AS roles, NULL::BOOLEAN AS is_primary, NULL::VARCHAR AS missing WHERE false"
+        )
     side = "SELECT connection, {}, {}, role, is_primary, {} FROM links WHERE from_table = {} AND to_table = {}"
     of_left, of_right = literal(left.name), literal(right.name)
     no_roles = ", ".join(map(literal, _NO_ROLES))

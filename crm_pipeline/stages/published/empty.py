@@ -67,8 +67,8 @@ class EmptyTables:
     def ops(self, table: OpsTable) -> None:
         """Create a table of schema `ops` with its rows."""
         target = f"{self.database}.ops.{quoted(table.name)}"
-        loaded = self.engine.load(f"ops {table.name}", table.arrow)
-        self.engine.run(f"CREATE TABLE {target} AS SELECT * FROM {loaded}")
+        with self.engine.registered(table.arrow) as rows:
+            self.engine.run(f"CREATE TABLE {target} AS SELECT * FROM {rows}")
         self._comment("TABLE", target, table.description)
         self._comments(target, {name: about for name, (_, about) in table.columns.items()})
 

@@ -161,7 +161,7 @@ def publish(
         with snapshots.building(
             name, current, lambda: build.parquet(_shared(landing, tables))
         ) as path:
-            rows, deleted = build.database(path, accounts, current)
+            made = build.database(path, accounts, current)
     now = landing.clock.now()
     snapshots.collect(now, keep_last=retention.snapshots, keep_days=retention.snapshot_days)
     shown = snapshots.current()
@@ -174,11 +174,11 @@ def publish(
         release.number,
         path,
         changed=True,
-        rows=rows,
-        deleted=deleted,
+        rows=made.rows,
+        deleted=made.deleted,
         bytes=path.stat().st_size,
         repaired=repaired,
-        findings=published_findings(path),
+        findings=made.findings,
     )
 
 
@@ -235,6 +235,15 @@ def _same_data(release: Release, crms: Sequence[Connected]) -> str:
 
 
 @dataclass(frozen=True)
+class _Made:
+    """What was written: the live and the deleted rows of each table, and how the rules between tables fared."""
+
+    rows: Mapping[str, int]
+    deleted: Mapping[str, int]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
 class _Build:
     landing: Landing
     engine: Engine
@@ -255,10 +264,8 @@ class _Build:
         """The tables that are published as rows of records."""
         return [table for table in self.published if table.name not in DERIVED]
 
-    def database(
-        self, path: Path, accounts: ApiAccounts, shown: Path | None
-    ) -> tuple[dict[str, int], dict[str, int]]:
-        """Write the database file; return the live and the deleted rows of each table."""
+    def database(self, path: Path, accounts: ApiAccounts, shown: Path | None) -> _Made:
+        """Write the database file."""
         run = self.engine.run
         run(f"ATTACH {literal(str(path))} AS {_DATABASE} (STORAGE_VERSION '{STORAGE_VERSION}')")
         try:
@@ -277,7 +284,8 @@ class _Build:
             counts = {table.name: self._table(table) for table in self.plain}
             judged = {rows.name: self._insert(rows.name, rows.sql) for rows in self.of_stages}
             made = {table.name: self._derived(table) for table in self.derived}
-            for ops in self._operations(views, accounts, yesterday):
+            findings = tuple(self._findings())
+            for ops in self._operations(views, accounts, yesterday, findings):
                 empty.ops(ops)
             run("COMMIT")
             # In a transaction of its own, so that a damaged earlier file does not spoil this one.
@@ -289,7 +297,8 @@ class _Build:
         finally:
             run(f"DETACH {_DATABASE}")
         live = {name: live for name, (live, _) in counts.items()}
-        return live | judged | made, {name: gone for name, (_, gone) in counts.items()}
+        deleted = {name: gone for name, (_, gone) in counts.items()}
+        return _Made(live | judged | made, deleted, findings)
 
     def parquet(self, shared: PublishedFiles) -> None:
         """Bring the Parquet files up to date; a file with the same rows is not written again."""
@@ -307,8 +316,8 @@ class _Build:
 
     def _table(self, table: PublishedTable) -> tuple[int, int]:
         return (
-            self._insert(table.name, table.live_sql),
-            self._insert(table.deleted_name, table.deleted_sql),
+            self._insert(table.name, table.live_sql) if table.versions else 0,
+            self._insert(table.deleted_name, table.deleted_sql) if table.has_deleted else 0,
         )
 
     def _derived(self, table: Derived) -> int:
@@ -335,6 +344,7 @@ class _Build:
         views: Sequence[tuple[str, str, str, View]],
         accounts: ApiAccounts,
         yesterday: Earlier,
+        findings: Sequence[Finding],
     ) -> list[OpsTable]:
         return [
             operations.publication(self.release.number, LAYOUT, self.landing.clock.now()),
@@ -343,7 +353,7 @@ class _Build:
             operations.windows(self.landing, self.connections),
             operations.batches(self.landing, self.connections),
             operations.table_versions(self.published, self.of_stages),
-            operations.quality(self.plain, self._findings(), yesterday.rules),
+            operations.quality(self.plain, findings, yesterday.rules),
             rates.verdicts(self.engine, f"{_DATABASE}.crm", yesterday),
             rates.verification_lists(self.lists),
             purchases(self.engine, f"{_DATABASE}.crm"),

@@ -108,21 +108,24 @@ class PublishedTable:
     @property
     def live_sql(self) -> str:
         """SQL for the live rows, in the table's columns."""
-        condition = "WHERE NOT is_deleted" if self._has_deleted else ""
+        condition = "WHERE NOT is_deleted" if self.has_deleted else ""
         return self._sql(condition, self.versions, self.added)
 
     @property
     def deleted_sql(self) -> str:
         """SQL for the deleted rows, in the table's columns."""
-        return self._sql("WHERE is_deleted", self.versions if self._has_deleted else ())
+        return self._sql("WHERE is_deleted", self.versions if self.has_deleted else ())
 
     @property
-    def _has_deleted(self) -> bool:
+    def has_deleted(self) -> bool:
+        """Whether there are deleted rows."""
         return any(version.rows != version.meta["live"] for version in self.versions)
 
     def _sql(
         self, condition: str, versions: Sequence[TableVersion], added: Sequence[Added] = ()
     ) -> str:
+        if not versions:  # joins with other tables would only take time
+            return self._no_rows
         values = {column.column: column.value for column in self.looked_up}
         for columns in added:
             values |= columns.values
@@ -146,10 +149,14 @@ class PublishedTable:
         return finish.sql({**sources, **own}, [quoted(name) for name, _, _ in self.columns])
 
     def _union(self, versions: Sequence[TableVersion]) -> str:
-        empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(c)}" for c, kind, _ in self.columns)
-        parts = [f"SELECT {empty} WHERE false"]
+        parts = [self._no_rows]
         parts.extend(f"SELECT * FROM {Tables.relation(version)}" for version in versions)
         return " UNION ALL BY NAME ".join(parts)
+
+    @property
+    def _no_rows(self) -> str:
+        empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(c)}" for c, kind, _ in self.columns)
+        return f"SELECT {empty} WHERE false"
 
     def _options(self, column: str) -> list[tuple[str, str, str, str]]:
         """Return connection, object, value and label of the pick lists that feed a column."""

@@ -116,9 +116,15 @@ class Engine:
 
     def load(self, name: str, rows: pa.Table) -> str:
         """Load rows made in Python into a named table; return the quoted name."""
+        with self.registered(rows) as loaded:
+            return self.table(name, f"SELECT * FROM {loaded}")
+
+    @contextmanager
+    def registered(self, rows: pa.Table) -> Iterator[str]:
+        """Let statements select from rows made in Python, by the name that is yielded."""
         self.connection.register("_loaded", rows)
         try:
-            return self.table(name, "SELECT * FROM _loaded")
+            yield "_loaded"
         finally:
             self.connection.unregister("_loaded")
 

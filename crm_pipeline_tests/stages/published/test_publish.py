@@ -82,6 +82,13 @@ def test_the_same_release_is_published_once(contacts):
     assert {p: p.stat().st_mtime_ns for p in (contacts.data / "published").iterdir()} == files
 
 
+def test_findings_are_those_of_the_file(related):
+    """A publish returns the results of the rules that its file has."""
+    made, shown = related.publish(is_forced=True), related.publish()
+    assert (made.changed, shown.changed) == (True, False)
+    assert made.findings == shown.findings != ()
+
+
 def test_a_failed_publish_leaves_the_old_one(contacts, schema_of, monkeypatch):
     """After a failure readers keep the earlier file, and no temporary file is left."""
     first = contacts.publish()
