@@ -72,7 +72,7 @@ def _show(outlook: "Outlook", *, as_json: bool) -> None:
     left = "without a bound" if outlook.left is None else f"{outlook.left:,} {outlook.unit} left"
     console.print(
         f"{outlook.wanted:,} persons are wanted, of whom {outlook.known:,} were asked about before. "
-        f"Each costs at most {outlook.most_each:,} {outlook.unit} at {outlook.provider}; misses are free. "
+        f"Each costs at most {_amount(outlook.most_each, outlook.unit)} at {outlook.provider}; misses are free. "
         f"Budget: {left}.",
         markup=False,
         soft_wrap=True,
@@ -80,10 +80,14 @@ def _show(outlook: "Outlook", *, as_json: bool) -> None:
     price = f", about {outlook.money} {outlook.currency}" if outlook.money else ""
     console.print(
         f"`crm-pipeline enrich --apply` asks about {outlook.affordable:,} persons, for at most "
-        f"{outlook.most:,} {outlook.unit}{price}.",
+        f"{_amount(outlook.most, outlook.unit)}{price}.",
         markup=False,
         soft_wrap=True,
     )
+
+
+def _amount(number: int, unit: str) -> str:
+    return f"{number:,} {unit.removesuffix('s') if number == 1 else unit}"
 
 
 def _apply(settings: "Settings", *, as_json: bool) -> None:
