@@ -1,75 +1,34 @@
 """Build one normalized table of one connection: collect, fold, type, check, commit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import duckdb
 import structlog
 
 from crm_pipeline.connectors.base import RecordKeys
 from crm_pipeline.contracts.files import ContractFolder, targets_of
-from crm_pipeline.kernel.errors import CorruptFile, UnfitValue, UnknownName
-from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.kernel.errors import CorruptFile, UnknownName
 from crm_pipeline.model.mapping import ObjectMap
-from crm_pipeline.model.names import quoted
 from crm_pipeline.model.selection import own_tables, tables_of, with_overrides
-from crm_pipeline.model.table import Table
 from crm_pipeline.model.tables import normalized_name
 from crm_pipeline.settings import Connection, QuarantineLimit
-from crm_pipeline.stages.normalized.changed import RULES, rules_of, write_changes
-from crm_pipeline.stages.normalized.contract import (
-    Asked,
-    PreviousVersion,
-    Verdict,
-    column_schema,
-    refuse,
-    unfit,
-    verify,
-)
-from crm_pipeline.stages.normalized.described import Described, described
-from crm_pipeline.stages.normalized.drift import DriftGuard, check_fields, held_back
-from crm_pipeline.stages.normalized.elements import exploded
-from crm_pipeline.stages.normalized.emptied import Doubt, doubts_of
+from crm_pipeline.stages.normalized.contract import Asked
+from crm_pipeline.stages.normalized.drift import DriftGuard, check_fields
 from crm_pipeline.stages.normalized.feed import Feed, feed_of
-from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
-from crm_pipeline.stages.normalized.mapping_failures import MAPPING, judged_mapping
-from crm_pipeline.stages.normalized.merges import merged_away
-from crm_pipeline.stages.normalized.metadata import object_metadata
-from crm_pipeline.stages.normalized.number_formats import (
-    NumberFormats,
-    number_formats_of,
-    stored_formats,
-)
-from crm_pipeline.stages.normalized.over_rows import over, own_columns, restored_own, with_own
-from crm_pipeline.stages.normalized.quarantine import (
-    forget_failing,
-    keep_failing,
-    keep_unusable,
-    refuse_many,
-)
-from crm_pipeline.stages.normalized.ranking import Ranking, ranked
-from crm_pipeline.stages.normalized.result import Normalized, result_of, unchanged
-from crm_pipeline.stages.normalized.rows import define_rows
-from crm_pipeline.stages.normalized.tally import Tally, tally_of
-from crm_pipeline.stages.normalized.undecided import undecided
-from crm_pipeline.stages.normalized.unreadable import unreadable
-from crm_pipeline.stages.normalized.value_drift import changed_values
+from crm_pipeline.stages.normalized.result import Normalized, unchanged
+from crm_pipeline.stages.normalized.table_build import CODE_VERSION, TableBuild
 from crm_pipeline.store.files.corruption import blamed_on
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.account_facts import account_facts
 from crm_pipeline.store.landing.corruption import damaged_batch
 from crm_pipeline.store.landing.manifest import Manifest
-from crm_pipeline.store.tables import Staged, Tables, TableVersion
+from crm_pipeline.store.tables import Tables, TableVersion
 from crm_pipeline.store.tables.corruption import damaged_version
-from crm_pipeline.store.tables.engine import Engine, parquet_files
+from crm_pipeline.store.tables.engine import Engine
 
-CODE_VERSION = 4
-"""To be raised when the same landed bytes would give other rows."""
-MADE_BY = "made_by"
 _log = structlog.get_logger("crm_pipeline.normalized")
 _USUAL = QuarantineLimit()
 _NONE = ContractFolder()
@@ -162,7 +121,7 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
     batches = _batches(feeds)
     landing.check(batches)
     with blamed_on(lambda: damaged_batch(batches)):
-        build = _Build(
+        build = TableBuild(
             connection, name, parent, feeds, state, landing, tables, engine, limit, asked, guard
         )
         return replace(build.run(), repaired=repaired)
@@ -225,292 +184,6 @@ def _parent(tables: Tables, name: str) -> tuple[TableVersion | None, str]:
         return tables.version(name), ""
     except CorruptFile as error:
         return tables.unreadable(name), error.message
-
-
-@dataclass(frozen=True)
-class _Build:
-    connection: Connection
-    name: str
-    parent: TableVersion | None
-    feeds: Sequence[Feed]
-    state: str
-    landing: Landing
-    tables: Tables
-    engine: Engine
-    limit: QuarantineLimit
-    asked: Asked
-    guard: DriftGuard | None = None
-
-    @property
-    def made_by(self) -> str:
-        """A fingerprint of the mappings: values of versions that were made by others are not compared."""
-        return fingerprint([CODE_VERSION, [repr(feed.landed.entry) for feed in self.feeds]])
-
-    @property
-    def table(self) -> Table:
-        return self.feeds[0].table
-
-    @property
-    def title(self) -> str:
-        return f"{self.connection.name}.{self.table.name}"
-
-    def run(self) -> Normalized:
-        """Build the table; check each record for readability only if one of them stops the build."""
-        if self.parent is not None and self.parent.meta.get("unreadable"):
-            return self._checked().build()
-        try:
-            return self.build()
-        except UnfitValue:
-            checked = self._checked()
-            if not checked.unread:
-                raise
-        return checked.build()
-
-    def _checked(self) -> "_Build":
-        unread = {f.landed.object: unreadable(self.engine, f.landed) for f in self.feeds}
-        feeds = [
-            replace(f, landed=replace(f.landed, unread=unread[f.landed.object])) for f in self.feeds
-        ]
-        return replace(self, feeds=feeds)
-
-    @property
-    def unread(self) -> frozenset[str]:
-        """Relations with records that cannot be read."""
-        return frozenset(feed.landed.unread for feed in self.feeds if feed.landed.unread)
-
-    def build(self) -> Normalized:
-        """Build and commit a version; build it again if the numbers of a field turn out to have another format."""
-        tally = Tally()
-        records = []
-        for feed in self.feeds:
-            if feed.entry.each or feed.entry.lists_merged:
-                define = exploded if feed.entry.each else merged_away
-                records.append(define(self.engine, feed.landed))
-            else:
-                ranking = ranked(self.engine, feed.landed)
-                records.append(folded(self.engine, feed.landed, ranking))
-                tally += self._tallied(feed, ranking)
-        described = self._described(records)
-        formats = self._formats_of(records, stored_formats(self.parent))
-        while (more := self._attempt(records, formats, tally, described)) is not None:
-            formats += more
-        version = self.tables.version(self.name)
-        return result_of(self.table.name, version, changed=True)
-
-    def _described(self, records: Sequence[str]) -> list[Described]:
-        """Judge the landed texts of changed records by what the vendor describes, before they are typed."""
-        return [
-            described(self.engine, feed, relation, self.parent, self.asked)
-            for feed, relation in zip(self.feeds, records, strict=True)
-            if feed.entry.is_own and not feed.entry.single_row
-        ]
-
-    def _attempt(
-        self,
-        records: Sequence[str],
-        formats: NumberFormats,
-        tally: Tally,
-        found: Sequence[Described],
-    ) -> NumberFormats | None:
-        """Commit a version, or return the number formats with which it has to be built instead."""
-        parts = [
-            f"SELECT * FROM {self._rows(formats.over(feed), relation)}"
-            for feed, relation in zip(self.feeds, records, strict=True)
-        ]
-        with self.tables.stage(self.name, (self.table.key,)) as staged:
-            rows = self._whole(" UNION ALL BY NAME ".join(parts))
-            paths = self._write(staged, rows, records)
-            bad = unfit(self.engine, parquet_files(paths))
-            more = self._formats_of(
-                records, {name: "" for name in bad if name not in formats.formats}
-            )
-            if any(more.formats.values()):
-                return more
-            formats += more
-            verdict = verify(
-                self.engine,
-                self.table,
-                paths,
-                self._fed(),
-                previous=PreviousVersion(self.parent, is_readable=self._is_parent_readable),
-                hints=formats.hints,
-                asked=self.asked,
-            )
-            if verdict.errors:
-                raise refuse(self.title, verdict)
-            verdict, tally, paths = self._set_aside(paths, verdict, tally)
-            self._check(verdict, tally)
-            self._check_values(paths)
-            rules = rules_of(self.feeds, formats, CODE_VERSION)
-            rules = f"{rules} {self.asked.fingerprint}".rstrip() if rules else ""
-            write_changes(self.engine, staged, paths, self.parent, rules)
-            meta = {**self._meta(verdict, tally, formats, found), RULES: rules}
-            meta[MAPPING] = judged_mapping(
-                self.engine,
-                paths,
-                self.parent,
-                verdict.unconverted,
-                is_parent_readable=self.parent is None or self._is_parent_readable,
-            )
-            staged.commit(self.parent, verdict.rows, meta)
-        return None
-
-    def _rows(self, feed: Feed, records: str) -> str:
-        """Define the rows of an object in the table, and return SQL for them."""
-        rows = define_rows(self.engine, self.connection.name, feed, records)
-        rows = with_own(rows, own_columns(feed, self.connection.mapping))
-        if not feed.entry.over_rows:
-            return rows
-        return self.engine.view(f"{feed.landed.name} over rows", over(feed.entry.over_rows, rows))
-
-    def _formats_of(
-        self, records: Sequence[str], names: Mapping[tuple[str, str], str]
-    ) -> NumberFormats:
-        formats = NumberFormats()
-        for feed, relation in zip(self.feeds, records, strict=True):
-            formats += number_formats_of(self.engine, feed, relation, names)
-        return formats
-
-    def _tallied(self, feed: Feed, ranking: Ranking) -> Tally:
-        if feed.entry.single_row:
-            return Tally()
-        connection = self.connection.name
-        unusable = keep_unusable(self.engine, connection, feed.landed, self.landing, ranking)
-        return tally_of(self.engine, feed.landed, ranking, unusable)
-
-    @property
-    def _is_parent_readable(self) -> bool:
-        parent = self.parent
-        return parent is not None and damaged_version([parent], self.tables.verifier) is None
-
-    def _set_aside(
-        self, paths: list[Path], verdict: Verdict, tally: Tally
-    ) -> tuple[Verdict, Tally, list[Path]]:
-        """Put rows that break a contract of policy `quarantine` aside, and write the files without them."""
-        inputs = [feed.landed for feed in self.feeds]
-        if not verdict.aside:
-            forget_failing(self.connection.name, inputs, self.landing)
-            return verdict, tally, paths
-        failing = self.engine.table("rows to set aside", verdict.aside)
-        reasons = keep_failing(self.engine, self.connection.name, inputs, self.landing, failing)
-        key = quoted(self.table.key)
-        for path in paths:
-            kept = path.with_suffix(".kept")
-            rows = f"SELECT * FROM {parquet_files([path])} ANTI JOIN {failing} USING ({key})"
-            self.engine.copy_to(rows, kept)
-            kept.replace(path)
-        [rows] = self.engine.row(f"SELECT count(*) FROM {parquet_files(paths)}")
-        return (
-            replace(verdict, rows=int(rows)),
-            tally + Tally(quarantined=reasons),
-            paths,
-        )
-
-    def _check(self, verdict: Verdict, tally: Tally) -> None:
-        if all(feed.entry.is_own for feed in self.feeds):
-            tally.check(self.title, verdict.rows)
-        inputs = [feed.landed for feed in self.feeds]
-        waiting = undecided(self.connection.name, inputs, self.landing, tally.quarantined)
-        refuse_many(self.title, waiting, verdict.rows, self.limit)
-
-    def _check_values(self, paths: Sequence[Path]) -> None:
-        """Refuse the version if its values show that a field has changed, unless a person has accepted that."""
-        if (
-            self.guard is None
-            or self.parent is None
-            or self.parent.meta.get(MADE_BY) != self.made_by
-            or not self._is_parent_readable
-        ):
-            return
-        noticed = changed_values(self.engine, self.feeds, self.table.key, paths, self.parent)
-        connection, table = self.connection.name, self.table.name
-        blocking = self.guard.evaluate(connection, table, self.parent.version, noticed)
-        if blocking:
-            raise held_back(self.title, blocking)
-
-    def _write(self, staged: Staged, rows: str, records: Sequence[str]) -> list[Path]:
-        """Write live and deleted rows to separate files, so that the live one can be published as it is."""
-        live = staged.path("base")
-        # Rows where is_deleted is NULL are included, so that the contract sees and refuses them.
-        written = self.engine.copy_to(f"SELECT * FROM ({rows}) WHERE is_deleted IS NOT TRUE", live)
-        # Counting all rows, unlike counting deleted ones, does not parse the records again.
-        if self._count(rows, records) == written:
-            return [live]
-        deleted = staged.path("base")
-        self.engine.copy_to(f"SELECT * FROM ({rows}) WHERE is_deleted", deleted)
-        return [live, deleted]
-
-    def _count(self, rows: str, records: Sequence[str]) -> int:
-        """Count the rows; by records where each is a row, since the statement for rows takes longer to plan."""
-        by_rows = self.table.over_rows or any(
-            feed.entry.over_rows or feed.entry.single_row for feed in self.feeds
-        )
-        relations = [f"({rows})"] if by_rows else records
-        return sum(int(self.engine.row(f"SELECT count(*) FROM {name}")[0]) for name in relations)
-
-    def _whole(self, rows: str) -> str:
-        """Return SQL for the rows, with the columns that depend on several rows."""
-        mapping = self.connection.mapping
-        own = dict.fromkeys(name for feed in self.feeds for name in own_columns(feed, mapping))
-        if not self.table.over_rows:
-            return restored_own(f"({rows})", tuple(own))
-        # A table, so that it is computed once for live and deleted rows.
-        made = over(self.table.over_rows, f"({rows})")
-        return restored_own(self.engine.table(f"{self.table.name} whole", made), tuple(own))
-
-    def _fed(self) -> dict[tuple[str, str], str]:
-        return {
-            (feed.landed.object, entry.source): entry.column
-            for feed in self.feeds
-            for entry in feed.mapped
-        }
-
-    def _meta(
-        self,
-        verdict: Verdict,
-        tally: Tally,
-        formats: NumberFormats,
-        found: Sequence[Described],
-    ) -> dict[str, Any]:
-        return {
-            "inputs": self.state,
-            MADE_BY: self.made_by,
-            "live": verdict.rows - verdict.deleted,
-            "batches": sum(len(feed.landed.places) for feed in self.feeds),
-            "landed": tally.landed,
-            "superseded": tally.superseded,
-            "quarantined": tally.quarantined.total(),
-            "reasons": dict(tally.quarantined),
-            "unreadable": sum(
-                self.engine.row(f"SELECT count(*) FROM {relation}")[0] for relation in self.unread
-            ),
-            "reader": duckdb.__version__,
-            "time_zone": self.feeds[0].account.zone,
-            "unconverted": dict(verdict.unconverted),
-            "fed": sorted({entry.column for feed in self.feeds for entry in feed.mapped}),
-            "misfits": list(verdict.misfits),
-            "number_formats": formats.to_meta,
-            "doubts": [asdict(doubt) for doubt in self._doubts()],
-            "results": [
-                [r.rule, r.severity, r.failures, list(r.examples)] for r in verdict.results
-            ],
-            # Beside each of them: its policy, what changed rows say, the file of its contract.
-            "judged": [[r.policy, r.changed, r.changed_rows, r.contract] for r in verdict.results],
-            "described": [each.to_meta() for each in found],
-            "table": {
-                "name": self.table.name,
-                "singular": self.table.singular,
-                "description": self.table.description,
-            },
-            "columns": [dict(column) for column in column_schema(self.table)],
-            "objects": object_metadata(
-                self.feeds, [o.name for o in self.connection.objects], self.parent
-            ),
-        }
-
-    def _doubts(self) -> list[Doubt]:
-        lists = [feed.landed for feed in self.feeds if feed.entry.each]
-        return [doubt for landed in lists for doubt in doubts_of(self.engine, landed)]
 
 
 __all__ = ["CODE_VERSION", "Normalized", "normalize", "tables_for"]

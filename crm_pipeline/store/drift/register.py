@@ -21,6 +21,7 @@ FOLDER = "drift"
 _CURE = "Move it away: the change is noted again if it is still there. What was decided about it is lost."
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 PolicyOf = Callable[[FieldChange], Policy]
+_Identity = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Register:
     def __init__(self, data: Path, clock: Clock | None = None) -> None:
         self.folder = data / FOLDER
         self.clock = clock or SystemClock()
+        # A build reads the register for each object, and changes hardly ever change: by path and identity of the file.
+        self._known: dict[Path, tuple[_Identity, Change]] = {}
 
     def all(self) -> list[Change]:
         """Return every change, ordered by number.
@@ -175,13 +178,19 @@ class Register:
     def _write(self, change: Change) -> None:
         files.write_json(self._path(change.number), change.to_dict(), "drift")
 
-    @staticmethod
-    def _read(path: Path) -> Change:
+    def _read(self, path: Path) -> Change:
+        status = path.stat()
+        identity = (status.st_ino, status.st_mtime_ns, status.st_size)
+        known = self._known.get(path)
+        if known is not None and known[0] == identity:
+            return known[1]
         record: dict[str, Any] = files.read_json(path, cure=_CURE)
         try:
-            return Change.from_dict(record)
+            change = Change.from_dict(record)
         except _UNREADABLE as error:
             raise CorruptFile(f"{path} is damaged: {error!r}.", cure=_CURE) from error
+        self._known[path] = identity, change
+        return change
 
     @staticmethod
     def _change(  # noqa: PLR0917 - each argument is plain at the call

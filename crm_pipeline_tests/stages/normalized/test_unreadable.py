@@ -242,7 +242,7 @@ def test_another_failure_is_not_taken_for_a_bad_record(things, monkeypatch):
     things.put(("1", good("x")))
     with things.engine() as engine:
         monkeypatch.setattr(
-            "crm_pipeline.stages.normalized.build.verify",
+            "crm_pipeline.stages.normalized.table_build.verify",
             lambda *_, **__: engine.run("SELECT CAST('Ada' AS INTEGER)"),
         )
         with pytest.raises(StoreError, match="a value does not fit") as error:
