@@ -19,6 +19,7 @@ from benchmarks import (
     api_clock,
     contracts,
     crashes,
+    drift,
     four_crms,
     fuzz,
     json_pages,
@@ -119,6 +120,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Fuzz": fuzz.report,
     "Verification": verification.report,
     "Verified": verified.report,
+    "Drift": drift.report,
     "Contracts": contracts.report,
     "Start-up": startup.report,
 }
