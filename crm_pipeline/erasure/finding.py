@@ -120,13 +120,13 @@ def _mailbox(target: str) -> str:
     return found[0]
 
 
-def find(settings: Settings, target: str, unfinished: Iterable[str] = ()) -> Found:
+def find(settings: Settings, target: str, interrupted: Iterable[str] = ()) -> Found:
     """Return the person of an e-mail address, or of the key of a record.
 
     Args:
         settings: of the workspace.
         target: the address or the key.
-        unfinished: addresses of an erasure that did not end, which are asked for as well: what was found then need not be
+        interrupted: addresses of an erasure that did not end, which are asked for as well: what was found then need not be
             all, for records change, and so does what is taken for one address.
 
     Raises:
@@ -135,7 +135,7 @@ def find(settings: Settings, target: str, unfinished: Iterable[str] = ()) -> Fou
     _require_text(target)
     is_address, tables = bool(_mailbox(target)), Tables(settings.data)
     person = _Person()
-    for text in (*unfinished, *((target.strip(),) if is_address else ())):
+    for text in (*interrupted, *((target.strip(),) if is_address else ())):
         person.add_addresses(text)
     asked = frozenset(person.addresses)
     if not is_address:

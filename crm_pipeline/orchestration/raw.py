@@ -131,7 +131,7 @@ def _extracted(
             note_changes(
                 crm.landing, crm.drift, crm.settings.drift, connection.name, obj.name, before=before
             )
-            prove_renames(account, obj, crm.landing, crm.drift, key)
+            prove_renames(account, obj, crm.landing, crm.drift, connection.name, key)
     except Exception as error:
         crm.looks.failed(connection.name, obj.name, error, run=run.run_id)
         raise

@@ -136,8 +136,9 @@ class TableBuild:
 
     def _described(self, records: Sequence[str]) -> list[Described]:
         """Judge the landed texts of changed records by what the vendor describes, before they are typed."""
+        parent = self.parent if self._is_parent_readable else None
         return [
-            described(self.engine, feed, relation, self.parent, self.asked)
+            described(self.engine, feed, relation, parent, self.asked)
             for feed, relation in zip(self.feeds, records, strict=True)
             if feed.entry.is_own and not feed.entry.single_row
         ]

@@ -25,11 +25,12 @@ _LONGEST_LOOK = 20_000
 """So many landed records are looked through for values of a removed field."""
 
 
-def prove_renames(
+def prove_renames(  # noqa: PLR0917 - each argument is plain at the call
     account: Account,
     obj: ObjectSettings,
     landing: Landing,
     register: Register,
+    connection: str,
     key: HashKey | None = None,
 ) -> list[Likeness]:
     """Note for each removed field of an object which new field has taken its place; return what was compared.
@@ -42,9 +43,9 @@ def prove_renames(
         obj: the object, which has just been read.
         landing: where it has landed.
         register: with its changed fields.
+        connection: the connection of the object.
         key: of hashes, needed where the object keeps fields out.
     """
-    connection = account.connection.name
     changes = register.of(connection, obj.name)
     removed = [c for c in changes if c.is_open and c.kind == "removed" and not c.evidence]
     found: list[Likeness] = []
@@ -53,7 +54,8 @@ def prove_renames(
         added = [
             change.field for change in changes if change.origin == origin and change.kind == "added"
         ]
-        found += _proven(account, obj, landing, register, key, gone, added)
+        if added:
+            found += _proven(account, obj, landing, register, connection, key, gone, added)
     return found
 
 
@@ -62,18 +64,18 @@ def _proven(  # noqa: PLR0917 - each argument is plain at the call
     obj: ObjectSettings,
     landing: Landing,
     register: Register,
+    connection: str,
     key: HashKey | None,
     gone: Sequence[Change],
     added: Sequence[str],
 ) -> list[Likeness]:
-    connection = account.connection.name
     before = landing.schema(connection, obj.name, gone[0].origin.partition(" to ")[0])
     now = landing.latest_schema(connection, obj.name)
     if now is None:
         return []
     old = [before.by_name[change.field] for change in gone if change.field in before.by_name]
     new = [now.by_name[name] for name in added if name in now.by_name]
-    values = _values_before(landing, connection, obj.name, old) if new else {}
+    values = _values_before(landing, connection, obj.name, old)
     if not values:
         return []
     try:

@@ -152,6 +152,8 @@ CREATE TABLE ops.publication (published_at TIMESTAMPTZ);
 CREATE TABLE ops.freshness (connection VARCHAR, object VARCHAR, state VARCHAR, error VARCHAR, remarks VARCHAR,
     is_late BOOLEAN, current_at TIMESTAMPTZ, history_from TIMESTAMPTZ, held_back_since TIMESTAMPTZ);
 CREATE TABLE ops.tables (connection VARCHAR, table_name VARCHAR, quarantined BIGINT);
+CREATE TABLE ops.quarantine (connection VARCHAR, object VARCHAR, table_name VARCHAR, stage VARCHAR, reason VARCHAR,
+    records BIGINT, is_dropped BOOLEAN, since TIMESTAMPTZ, last_seen TIMESTAMPTZ);
 CREATE TABLE ops.quality (connection VARCHAR, table_name VARCHAR, rule VARCHAR, severity VARCHAR, failures BIGINT,
     rows BIGINT);
 """

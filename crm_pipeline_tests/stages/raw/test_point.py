@@ -22,12 +22,14 @@ from crm_pipeline.kernel.errors import ContractError, ProtocolError
 from crm_pipeline.model.mapping import FieldMap, ObjectMap
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings import ObjectSettings
+from crm_pipeline.settings.drift import DriftPolicies
 from crm_pipeline.stages.normalized.fold import folded
 from crm_pipeline.stages.normalized.inputs import collect
 from crm_pipeline.stages.normalized.ranking import ranked
 from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.stages.published import operations
-from crm_pipeline.stages.raw import extract, probe, read_points, refused_description
+from crm_pipeline.stages.raw import extract, note_changes, probe, read_points, refused_description
+from crm_pipeline.store.drift import Register
 from crm_pipeline.store.erasing.subject import RecordKey, Subject
 from crm_pipeline.store.landing import Landing, compaction
 from crm_pipeline.store.landing.freshness import freshness_of
@@ -415,7 +417,9 @@ def test_a_field_that_only_a_point_has_seen(run: Run, monkeypatch: pytest.Monkey
     latest = run.landing.latest_schema("acme", "Contact")
     assert latest is not None
     assert "Nickname" not in latest.names
-    assert operations.schema_changes(run.landing, ["acme"]).rows == []
+    register = Register(run.landing.root, run.clock)
+    policies = DriftPolicies()
+    assert note_changes(run.landing, register, policies, "acme", "Contact", before=latest) == []
     run.check()
     monkeypatch.setattr(f"{__name__}.STAMPED", more[:1])
     before = commits(run)

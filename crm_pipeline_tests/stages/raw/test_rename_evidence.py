@@ -16,9 +16,8 @@ def changes_of(harness: Harness, obj: str = "Contact") -> list[Change]:
     harness.extract(obj, mode="refresh")
     note_changes(harness.landing, register, DriftPolicies(), "demo", obj, before=before)
     with harness.account() as account:
-        prove_renames(
-            account, harness.settings.connection("demo").object(obj), harness.landing, register
-        )
+        settings = harness.settings.connection("demo").object(obj)
+        prove_renames(account, settings, harness.landing, register, "demo")
     return register.open("demo", obj)
 
 

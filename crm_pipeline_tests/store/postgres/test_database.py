@@ -240,6 +240,7 @@ def test_applied_migrations_are_never_edited() -> None:
         "0001_state.sql": "f24923598dddced9965440a55899a2e3db6692e40b2116fc7fa1c0ae39b7dc5e",
         "0002_shares.sql": "d4e56abd2cded5a5bb9396a1e00103801999f321d64bf8b21a8d53b16a2770fb",
         "0003_dns_answers.sql": "d48d4121fec7e41e50f0004069bbe96daf9096ff7fd7cf6f1ca841cd5b7b2866",
+        "0004_purchases.sql": "702cf3b710443701fb103922a369f7bde7afb34e1ff2592ad02db7e06504fc43",
         "0010_monthly_limits.sql": "4b9dee42f8ccca4c491aab3d69a66f87b7ec6772d83065bded9ddb4f1b036f48",
     }
 

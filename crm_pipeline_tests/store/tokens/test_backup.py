@@ -57,7 +57,7 @@ def test_there_and_back(database: Database, saved: Path) -> None:
     emptied(database)
     done = restore(database, KEY, saved)
     assert everything(database) == before
-    assert done.rows == {"api_usage": 1, "tokens": 1}
+    assert done.rows == {"api_usage": 1, "purchases": 0, "tokens": 1}
     assert done.made_at == NOW
     stored = TokenStore(database, KEY).load("acme")
     assert stored is not None
@@ -108,7 +108,7 @@ def test_another_key(database: Database, saved: Path) -> None:
         restore(database, other, saved)
     assert "--without-tokens" in caught.value.cure
     done = restore(database, other, saved, without_tokens=True)
-    assert done.rows == {"api_usage": 1}
+    assert done.rows == {"api_usage": 1, "purchases": 0}
     assert TokenStore(database, other).load("acme") is None
 
 
