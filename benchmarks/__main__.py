@@ -27,6 +27,7 @@ from benchmarks import (
     limiter,
     meaning,
     mutations,
+    purchases,
     rot,
     search_wall,
     small_windows,
@@ -121,6 +122,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Verification": verification.report,
     "Verified": verified.report,
     "Drift": drift.report,
+    "Purchases": purchases.report,
     "Contracts": contracts.report,
     "Start-up": startup.report,
 }
