@@ -129,7 +129,7 @@ def _newest(
     seen: set[str] = set()
     names = {field.name for field in fields}
     had: dict[str, bool] = {}
-    for commit in reversed(landing.object_reads(connection, obj)):
+    for commit in reversed(landing.windows(connection, obj)):
         described = commit.schema_fingerprint
         if described not in had:
             had[described] = bool(names & landing.schema(connection, obj, described).by_name.keys())
