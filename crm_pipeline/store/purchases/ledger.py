@@ -8,7 +8,7 @@ for free.
 
 from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -243,9 +243,10 @@ class PurchaseLedger:
             chosen: list[Order] = []
             for subject, was_asked, asked_in, asked_at, reserved in rows:
                 order = by_subject[subject]
-                counted = _counted(
-                    reserved if was_asked else 0, asked_in == run, asked_at, now, budget.renews_on
-                )
+                held = reserved if was_asked else 0
+                # The question that died may have been dearer, and its answer is still to be paid.
+                order = replace(order, most=max(order.most, held))
+                counted = _counted(held, asked_in == run, asked_at, now, budget.renews_on)
                 after = spent.plus(order.most, counted)
                 if budget.is_exceeded(after):
                     break
@@ -254,7 +255,15 @@ class PurchaseLedger:
             if chosen:
                 values = [
                     (
-                        *(provider, kind, o.subject, o.asked_for, list(o.records), run, now),
+                        *(
+                            provider,
+                            kind,
+                            o.subject,
+                            _plain(o.asked_for),
+                            list(o.records),
+                            run,
+                            now,
+                        ),
                         *(now + LEASE, o.most),
                     )
                     for o in chosen
@@ -284,7 +293,7 @@ class PurchaseLedger:
                     "settled" if s.is_final else "waiting",
                     s.outcome,
                 ),
-                *(s.is_free, s.cost, None if s.answer is None else Json(dict(s.answer)), now),
+                *(s.is_free, s.cost, None if s.answer is None else Json(_plain(s.answer)), now),
                 s.retry_at,
             )
             for s in settlements
@@ -342,6 +351,15 @@ class PurchaseLedger:
             if apply and held:
                 cursor.execute(_ERASE, wanted)
         return int(held)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without what PostgreSQL holds in no text: NUL, and halves of surrogate pairs."""
+    if isinstance(value, str):
+        return value.replace("\0", "").encode(errors="ignore").decode()
+    if isinstance(value, Mapping):
+        return {_plain(name): _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _spent(cursor: Cursor, provider: str, run: str, now: datetime, renews_on: int) -> Spending:
