@@ -320,7 +320,9 @@ def _translated(pairs: FieldPairs) -> Iterator[Noticed]:
     if not texts or len(both) < LEAST_ROWS or len(changed) < _MOST * len(both):
         return
     is_one_to_one = len(set(changed)) == len(before) == len(now)
-    if is_one_to_one and 2 <= len(before) <= _CATEGORIES and len(changed) >= 5 * len(before):
+    # Where records move on from one stage to the next, the words are those of before.
+    are_new = now.isdisjoint(old for old, _ in both)
+    if is_one_to_one and are_new and 2 <= len(before) <= _CATEGORIES and len(changed) >= 5 * len(before):
         text = f"has other words for all its {len(before)} values in {len(changed)} of {len(both)} records"
         yield pairs.noticed("translated", text, values=len(before), records_changed=len(changed))
 
