@@ -39,6 +39,7 @@ LEAST_ROWS = 20
 _LEAST_CHANGED = 10
 _MOST = 0.8
 _NEW_ROWS = 50
+_YOUNGEST = 100
 _CATEGORIES = 20
 _SEVERAL = 3
 """A conversion meets different values; one value that became another one in many records is a bulk edit."""
@@ -117,7 +118,7 @@ def changed_values(
     filled = sample.filled_before()
     for pairs in sample.fields(feeds):
         of_field = [fact for find in _FINDERS for fact in find(pairs)]
-        of_field += _unfilled(pairs, filled)
+        of_field += _unfilled(pairs, filled, sample)
         # Other words for all values are new values, too.
         facts += of_field or list(_new_category(pairs, sample))
     return facts
@@ -163,6 +164,15 @@ class _Sample:
             f"FROM parquet_metadata([{files}]) GROUP BY ALL HAVING count(stats_null_count) = count(*)"
         )
         return {str(name): float(share) for name, share in rows}
+
+    def filled_lately(self, obj: str, column: str) -> float:
+        """Return the share of filled values before in the youngest records: some fields are filled in the end."""
+        [share] = self.engine.row(
+            f"SELECT coalesce(avg(({quoted(column)} IS NOT NULL)::INTEGER), 0) FROM (SELECT {quoted(column)} "
+            f"FROM {self.old} WHERE object = {literal(obj)} AND is_deleted IS NOT TRUE "
+            f"ORDER BY created_at DESC NULLS LAST LIMIT {_YOUNGEST})"
+        )
+        return float(share)
 
     def categories(self, column: str) -> frozenset[str] | None:
         """Return the texts that a column had before, deleted rows included; None where they are many."""
@@ -230,9 +240,11 @@ def _emptied(pairs: FieldPairs) -> Iterator[Noticed]:
         )
 
 
-def _unfilled(pairs: FieldPairs, filled: Mapping[str, float]) -> Iterator[Noticed]:
+def _unfilled(pairs: FieldPairs, filled: Mapping[str, float], sample: _Sample) -> Iterator[Noticed]:
     before = filled.get(pairs.column, 0.0)
     if len(pairs.fresh) < _NEW_ROWS or before < _MOST or any(v is not None for v in pairs.fresh):
+        return
+    if sample.filled_lately(pairs.object, pairs.column) < _MOST:
         return
     text = f"is empty in all {len(pairs.fresh)} new records, and is filled in {before:.0%} of the others"
     yield pairs.noticed(
@@ -322,7 +334,12 @@ def _translated(pairs: FieldPairs) -> Iterator[Noticed]:
     is_one_to_one = len(set(changed)) == len(before) == len(now)
     # Where records move on from one stage to the next, the words are those of before.
     are_new = now.isdisjoint(old for old, _ in both)
-    if is_one_to_one and are_new and 2 <= len(before) <= _CATEGORIES and len(changed) >= 5 * len(before):
+    if (
+        is_one_to_one
+        and are_new
+        and 2 <= len(before) <= _CATEGORIES
+        and len(changed) >= 5 * len(before)
+    ):
         text = f"has other words for all its {len(before)} values in {len(changed)} of {len(both)} records"
         yield pairs.noticed("translated", text, values=len(before), records_changed=len(changed))
 

@@ -83,6 +83,24 @@ def test_new_records_without_a_field_that_others_have_are_noticed(deals) -> None
     assert noticed(deals) == {("unfilled", "Amount")}
 
 
+def test_a_field_that_is_filled_in_the_end_is_not_missed_in_new_records(org) -> None:
+    """New tasks are not done, new tickets not closed: neither were those that came last before."""
+    org.schema = FIELDS
+
+    def made(number: int) -> dict[str, str]:
+        created = datetime.fromisoformat("2026-01-01T00:00:00") + timedelta(hours=number)
+        is_done = number < 540
+        day = deal(number)["LastActivityDate"] if is_done else ""
+        stamp = created.isoformat() + ".000Z"
+        return {**deal(number), "CreatedDate": stamp, "LastActivityDate": day}
+
+    org.land(org.schema, [made(number) for number in range(600)])
+    org.normalize("deals")
+    org.land(org.schema, [made(number) for number in range(600, 660)])
+    org.normalize("deals")
+    assert noticed(org) == set()
+
+
 def test_a_policy_of_the_user_decides(deals) -> None:
     """connections.yaml may let a kind of change pass with a warning."""
     deals.guard = replace(deals.guard, policies=DriftPolicies({"rescaled": "warn"}))
