@@ -42,6 +42,7 @@ class Bought:
         outcomes: number of answers by outcome.
         cost: credits.
         known: wanted persons who were asked about before.
+        underway: wanted persons whom another run asks about, or one that ended early did; see `LEASE` of the ledger.
         erased: wanted persons who were erased, and were not asked about.
         beyond_budget: persons for whom no budget was left.
         stopped: why the run ended early; "" where it did not.
@@ -50,6 +51,7 @@ class Bought:
     outcomes: Counter[str] = field(default_factory=Counter)
     cost: int = 0
     known: int = 0
+    underway: int = 0
     erased: int = 0
     beyond_budget: int = 0
     stopped: str = ""
@@ -149,11 +151,13 @@ def buy(shop: Shop, wanted: Iterable[Candidate]) -> Bought:
     for chunk in _chunks(wanted, _AT_ONCE):
         orders = orders_of(shop, chunk)
         done.erased += sum(shop.is_erased(candidate.person) for candidate in chunk)
+        underway = shop.ledger.underway(shop.provider, PERSON, list(orders), shop.clock.now())
+        done.underway += underway
         start, asked = done.outcomes.total(), done.asked
         # Misses give back what was reserved for them, so there may be budget for more.
         while (beyond := _buy(shop, orders, done)) and done.asked > asked and not done.stopped:
             asked = done.asked
-        done.known += len(orders) - beyond - (done.outcomes.total() - start)
+        done.known += len(orders) - underway - beyond - (done.outcomes.total() - start)
         if done.stopped or beyond:
             done.beyond_budget = beyond
             break

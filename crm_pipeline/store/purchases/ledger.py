@@ -16,6 +16,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatev
 from psycopg2.extras import Json, execute_values
 
 from crm_pipeline.store.postgres.database import Database
+from crm_pipeline.store.purchases.storable import storable
 
 LEASE = timedelta(minutes=10)
 """How long a response may take before another process takes the purchase over."""
@@ -259,7 +260,7 @@ class PurchaseLedger:
                             provider,
                             kind,
                             o.subject,
-                            _plain(o.asked_for),
+                            storable(o.asked_for),
                             list(o.records),
                             run,
                             now,
@@ -293,7 +294,7 @@ class PurchaseLedger:
                     "settled" if s.is_final else "waiting",
                     s.outcome,
                 ),
-                *(s.is_free, s.cost, None if s.answer is None else Json(_plain(s.answer)), now),
+                *(s.is_free, s.cost, None if s.answer is None else Json(storable(s.answer)), now),
                 s.retry_at,
             )
             for s in settlements
@@ -317,6 +318,17 @@ class PurchaseLedger:
         with self._database.transaction() as cursor:
             cursor.execute(_FREE, wanted)
             return len(cursor.fetchall())
+
+    def underway(self, provider: str, kind: str, subjects: Sequence[str], now: datetime) -> int:
+        """Return how many of some subjects another process has asked for, or one that died may have; see `LEASE`."""
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM crm_state.purchases WHERE provider = %s AND kind = %s "
+                "AND subject = ANY(%s) AND state = 'asked' AND lease_until > %s",
+                (provider, kind, list(subjects), now),
+            )
+            [count] = cursor.fetchone() or (0,)
+        return int(count)
 
     def answers(self, after: int = 0) -> list[Answer]:
         """Return settled and erased purchases after a revision, in the order of their last change."""
@@ -351,15 +363,6 @@ class PurchaseLedger:
             if apply and held:
                 cursor.execute(_ERASE, wanted)
         return int(held)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value without what PostgreSQL holds in no text: NUL, and halves of surrogate pairs."""
-    if isinstance(value, str):
-        return value.replace("\0", "").encode(errors="ignore").decode()
-    if isinstance(value, Mapping):
-        return {_plain(name): _plain(each) for name, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _spent(cursor: Cursor, provider: str, run: str, now: datetime, renews_on: int) -> Spending:

@@ -149,6 +149,18 @@ def test_a_provider_that_is_down_ends_the_run_which_says_so(
     assert buy(replace(shop, run="next"), wanted).outcomes["match"] == providers.spent() == 8
 
 
+def test_what_a_dead_run_left_open_is_said(shop: Shop, providers: Providers) -> None:
+    """Until the lease is over nobody is asked again, and they do not count as known."""
+    wanted = known(providers, 6)
+    with pytest.raises(Killed):
+        buy(replace(shop, enricher=Mortal(shop.enricher, 2, is_before=True)), wanted)
+    early = buy(replace(shop, run="early"), wanted)
+    assert (early.asked, early.known, early.underway) == (0, 2, 4)
+    providers.clock.advance(601)
+    late = buy(replace(shop, run="late"), wanted)
+    assert (late.asked, late.known, late.underway) == (4, 2, 0)
+
+
 def test_a_refused_key_charges_nothing_and_blocks_nobody(shop: Shop, providers: Providers) -> None:
     """The purchases are free again at once, so the run after the cure buys them."""
     wanted = known(providers, 3)
