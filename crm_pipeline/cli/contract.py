@@ -61,7 +61,7 @@ def init(
 
 def try_all(
     targets: Annotated[
-        list[str] | None, typer.Argument(help="Only these tables; by default all.")
+        list[str] | None, typer.Argument(help="Only these tables and objects; by default all.")
     ] = None,
     *,
     as_json: JsonOption = False,
@@ -79,7 +79,10 @@ def try_all(
     from crm_pipeline.cli.workspace import load_settings
 
     settings = load_settings()
-    folder, faults = _contracts(settings)
+    folder, faults, names = _contracts(settings)
+    for target in targets or ():
+        if target not in names:
+            raise UnknownName("table or object", target, names)
     with _engine(settings) as engine:
         trials = list(_trials(settings, folder, engine, set(targets or ())))
     if as_json:
@@ -121,8 +124,8 @@ def _engine(settings: "Settings") -> "Iterator[Engine]":
         yield engine
 
 
-def _contracts(settings: "Settings") -> "tuple[ContractFolder, list[ConfigError]]":
-    """Return the user's contracts, and what is wrong with their files."""
+def _contracts(settings: "Settings") -> "tuple[ContractFolder, list[ConfigError], set[str]]":
+    """Return the user's contracts, what is wrong with their files, and the names that contracts may be for."""
     from crm_pipeline.connectors.registry import connector
     from crm_pipeline.contracts.files import ContractFolder
     from crm_pipeline.stages.normalized.trial import contract_names
@@ -131,7 +134,8 @@ def _contracts(settings: "Settings") -> "tuple[ContractFolder, list[ConfigError]
     connections = settings.connections.values()
     maps = {c.vendor: connector(c.vendor).mapping for c in connections}
     _, errors = folder.all()
-    return folder, [*errors, *folder.strangers(contract_names(connections, maps))]
+    names = contract_names(connections, maps)
+    return folder, [*errors, *folder.strangers(names)], names
 
 
 def _trials(
@@ -140,6 +144,7 @@ def _trials(
     from crm_pipeline.connectors.registry import connector
     from crm_pipeline.contracts.files import targets_of
     from crm_pipeline.kernel.clock import SystemClock
+    from crm_pipeline.model.selection import tables_of
     from crm_pipeline.stages.normalized import tables_for
     from crm_pipeline.stages.normalized.trial import tried
     from crm_pipeline.store.landing import Landing
@@ -149,13 +154,16 @@ def _trials(
     seen: set[str] = set()
     for connection in settings.connections.values():
         vendor = connector(connection.vendor)
+        known = tables_of((obj.name for obj in connection.objects), vendor.mapping)
         for table in tables_for(connection, vendor.mapping):
-            if only and not only & set(targets_of(connection.name, table)):
+            objects = {f"{connection.name}.{entry.object}" for entry in known[table]}
+            is_whole = not only or bool(only & set(targets_of(connection.name, table)))
+            if not is_whole and not only & objects:
                 continue
             for trial in tried(
                 connection, table, landing, tables, vendor.mapping, engine, vendor.keys, folder
             ):
-                if trial.subject not in seen:
+                if trial.subject not in seen and (is_whole or trial.subject in only):
                     seen.add(trial.subject)
                     yield trial
 

@@ -144,7 +144,7 @@ def _failing(one: Left, frame: "pd.DataFrame", count: _Count) -> "pd.Series":
             output = output.all(axis="columns")
         is_by_row = isinstance(output, pd.Series)
         bad = ~output.astype(bool) if is_by_row else nothing
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
         # To pandera, a check that raises is a check that fails. Its text may hold values.
         count.fault = f" (raises {type(error).__name__})"
         return ~nothing
@@ -220,7 +220,7 @@ def _count_whole(engine: Engine, subject: Subject, one: Left, count: _Count) -> 
     try:
         result = one.check(frame, one.column.name) if one.column else one.check(frame)
         passed = bool(result.check_passed)
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
         count.fault = f" (raises {type(error).__name__})"
         passed = False
     if not passed:

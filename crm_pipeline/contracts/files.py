@@ -149,7 +149,7 @@ def _concerns(path: Path, targets: tuple[str, ...]) -> bool:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise ConfigError(
             f"{FOLDER}/{path.name} cannot be read: {error.strerror}.", cure="Check its permissions."

@@ -132,14 +132,24 @@ def _of_purchases(bought: Bought | None, spent: Spending | None) -> dict[str, An
 
 def _budget(bought: Bought | None) -> dg.AssetCheckResult:
     waiting = bought.beyond_budget if bought else 0
+    underway = bought.underway if bought else 0
     stopped = bought.stopped if bought else ""
+    if stopped:
+        text = f"{stopped}."
+    elif underway:
+        text = (
+            f"{underway:,} persons are asked about by another run, or were by one that ended early: "
+            "a run in ten minutes brings their answers."
+        )
+    else:
+        text = f"{waiting:,} persons wait for the next budget."
     return dg.AssetCheckResult(
         asset_key=stage_key(ENRICHED, ENRICHMENTS.name),
         check_name=BUDGET,
-        passed=not waiting and not stopped,
+        passed=not waiting and not underway and not stopped,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{stopped}." if stopped else f"{waiting:,} persons wait for the next budget.",
-        metadata={"persons_waiting": waiting},
+        description=text,
+        metadata={"persons_waiting": waiting, "persons_underway": underway},
     )
 
 

@@ -41,7 +41,10 @@ def _of_list(connection: str, doubt: Doubt) -> Remark:
 
 
 def _of_changes(landing: Landing, connection: str, obj: str) -> list[Remark]:
-    changes = Register(landing.root).open(connection, obj)
+    try:
+        changes = Register(landing.root).open(connection, obj)
+    except CorruptFile as error:
+        return [Remark("damage", error.message, error.cure)]
     return [Remark("drift", f"{changes_text(changes)}.", CHANGES_CURE)] if changes else []
 
 

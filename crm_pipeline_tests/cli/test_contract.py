@@ -88,6 +88,29 @@ def test_what_is_wrong_with_contracts_is_said(run: Run, landed: Path) -> None:
     assert "last_name: equal_to(Name 1) [contracts/contacts.py]" in flat
 
 
+def test_only_the_named_tables_are_tried(run: Run, landed: Path) -> None:
+    """A table with its objects, an object alone; a name that nothing has is refused, and does not pass as tried."""
+    for name, expected in (
+        ("acme.Contact", ["acme.Contact"]),
+        ("contacts", ["acme.Contact", "acme.contacts"]),
+        ("deals", []),
+    ):
+        found = json.loads(run("contract", "test", name, "--json").stdout)["subjects"]
+        assert [one["subject"] for one in found] == expected
+    refused = run("contract", "test", "dealz")
+    assert (refused.exit_code, "Did you mean 'deals'?" in refused.output) == (2, True)
+
+
+def test_a_contract_that_ends_the_process_does_not(run: Run, landed: Path) -> None:
+    """`sys.exit` in a check is a check that raises; an editor's mark at the beginning of a file is none of its text."""
+    (landed / "contracts").mkdir()
+    text = 'import sys\nimport pandera.pandas as pa\n\nx = pa.DataFrameSchema({"last_name": pa.Column(checks=pa.Check(lambda _: sys.exit(3)))})\n'
+    (landed / "contracts" / "contacts.py").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    result = run("contract", "test")
+    assert result.exit_code == 1
+    assert "(raises SystemExit)" in " ".join(result.stdout.split())
+
+
 def test_the_common_tables_are_exported(run: Run) -> None:
     """`export` prints Open Data Contract Standard YAML with each column, its type and its rules."""
     document = yaml.safe_load(run("contract", "export").stdout)

@@ -97,3 +97,19 @@ def test_a_successor_that_is_mapped_otherwise_is_not_overwritten(
     done = run("drift", "accept", "1")
     assert "maps Contact.New__c to title" in done.output
     assert [change.is_open for change in register.all()] == [True]
+
+
+def test_a_damaged_file_is_said_and_stops_only_what_it_is_about(
+    run: Run, register: Register
+) -> None:
+    """`status` goes on and says so for its connection, once for all is known of it; `drift` names the file and the cure."""
+    number = note(register, "Phone")
+    path = register.folder / f"{number:07}.json"
+    path.write_bytes(path.read_bytes()[:-30])
+    shown = run("status")
+    text = " ".join(shown.output.split())
+    assert "is damaged" in text
+    assert "Move it away" in text
+    assert "Traceback" not in text
+    listed = run("drift")
+    assert (listed.exit_code, "is damaged" in listed.output) == (1, True)

@@ -15,14 +15,14 @@ from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
 from crm_pipeline.model.stages import ENRICHED, VERIFIED
 from crm_pipeline.model.verified_tables import CONTACT_POINTS, EMAIL_VERDICTS, StageTable
 from crm_pipeline.settings.enrichment import Enrichment
-from crm_pipeline.stages.enriched.wanted import Inputs, wanted
+from crm_pipeline.stages.enriched.wanted import KEY_FUNCTION, Inputs, purchase_key, wanted
 from crm_pipeline.store.purchases import Answer, PurchaseLedger
 from crm_pipeline.store.tables import Commit, Tables, TableVersion, commit_all
 from crm_pipeline.store.tables.corruption import check_versions, damaged_version
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.replacement import write_merged, write_replaced, write_whole
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """To be raised when the same inputs would give other rows."""
 _WANTED, _BOUGHT = ENRICHMENT_WANTED.name, ENRICHMENTS.name
 _ARROW = {
@@ -191,6 +191,7 @@ class _Build:
         return Commit(staged, self.current[_BOUGHT], count)
 
     def _wanted(self, inputs: Inputs) -> str:
+        self.engine.function(KEY_FUNCTION, purchase_key)
         if self.choices.provider:
             return wanted(inputs, self.choices, self.now)
         return f"({wanted(inputs, self.choices, self.now)} LIMIT 0)"

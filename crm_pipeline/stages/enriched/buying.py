@@ -22,6 +22,8 @@ _PURPOSE = "purchase"
 _AT_ONCE = 200
 _SOON = timedelta(hours=1)
 _TOMORROW = timedelta(days=1)
+_UNASKED = frozenset({"no_credit", "retry_later"})
+"""Outcomes that end a run: whoever comes next would have the same one."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Bought:
         outcomes: number of answers by outcome.
         cost: credits.
         known: wanted persons who were asked about before.
+        underway: wanted persons whom another run asks about, or one that ended early did; see `LEASE` of the ledger.
         erased: wanted persons who were erased, and were not asked about.
         beyond_budget: persons for whom no budget was left.
         stopped: why the run ended early; "" where it did not.
@@ -48,14 +51,15 @@ class Bought:
     outcomes: Counter[str] = field(default_factory=Counter)
     cost: int = 0
     known: int = 0
+    underway: int = 0
     erased: int = 0
     beyond_budget: int = 0
     stopped: str = ""
 
     @property
     def asked(self) -> int:
-        """How many persons were asked about."""
-        return self.outcomes.total()
+        """How many persons were asked about; for others there were no credits, or the provider could not be reached."""
+        return self.outcomes.total() - sum(self.outcomes[name] for name in _UNASKED)
 
     @property
     def match_rate(self) -> float | None:
@@ -147,11 +151,13 @@ def buy(shop: Shop, wanted: Iterable[Candidate]) -> Bought:
     for chunk in _chunks(wanted, _AT_ONCE):
         orders = orders_of(shop, chunk)
         done.erased += sum(shop.is_erased(candidate.person) for candidate in chunk)
-        start = asked = done.asked
+        underway = shop.ledger.underway(shop.provider, PERSON, list(orders), shop.clock.now())
+        done.underway += underway
+        start, asked = done.outcomes.total(), done.asked
         # Misses give back what was reserved for them, so there may be budget for more.
         while (beyond := _buy(shop, orders, done)) and done.asked > asked and not done.stopped:
             asked = done.asked
-        done.known += len(orders) - beyond - (done.asked - start)
+        done.known += len(orders) - underway - beyond - (done.outcomes.total() - start)
         if done.stopped or beyond:
             done.beyond_budget = beyond
             break
@@ -198,20 +204,34 @@ def _buy(shop: Shop, orders: Mapping[str, tuple[Order, "Person"]], done: Bought)
     )
     waiting = {f"q{place}": order.subject for place, order in enumerate(reserved.orders)}
     questions = [Question(name, orders[subject][1]) for name, subject in waiting.items()]
+    details: dict[str, str] = {}
     try:
         for answer in shop.enricher.enrich(questions, shop.wanted) if questions else ():
             subject = waiting.pop(answer.id)
             _settle(shop, [_settlement(subject, answer, shop)])
             done.outcomes[answer.outcome.value] += 1
             done.cost += answer.billed_units
-            if answer.outcome == "no_credit":
-                done.stopped = answer.detail or "the provider's credits are spent"
+            details[answer.outcome.value] = answer.detail
     except (AuthFailed, NotPermitted):
         # Questions without an answer were not charged.
         at = shop.clock.now()
         _settle(shop, [_put_off(subject, "retry_later", at) for subject in waiting.values()])
         raise
+    done.stopped = _why_to_stop(details)
     return reserved.beyond_budget
+
+
+def _why_to_stop(details: Mapping[str, str]) -> str:
+    """Return why nobody else is to be asked about, from the details of outcomes; "" to go on.
+
+    Where each question has failed, each may have been charged: more of them would use up the budget for nothing.
+    """
+    if "no_credit" in details:
+        return details["no_credit"].rstrip(".") or "the provider's credits are spent"
+    if "retry_later" in details or details.keys() == {"error"}:
+        detail = details.get("error") or details.get("retry_later", "")
+        return detail.rstrip(".") or "the provider cannot be asked now"
+    return ""
 
 
 def _settle(shop: Shop, settlements: Sequence[Settlement]) -> None:

@@ -107,7 +107,7 @@ def wanted(inputs: Inputs, choices: Enrichment, now: datetime) -> str:
                 AND e.record_key NOT IN (SELECT record_key FROM unjudged JOIN refused USING (address))
         ),
         keyed AS (
-            SELECT *, {_ASKED_FOR} AS asked_for FROM candidates WHERE len(gaps) > 0{_recent(choices, now)}
+            SELECT * FROM {_KEYED} AS named WHERE true{_recent(choices, now)}
         ),
         worth AS ({_worth(inputs)}),
         persons AS (
@@ -132,8 +132,25 @@ def wanted(inputs: Inputs, choices: Enrichment, now: datetime) -> str:
 _ASKED_FOR = """CASE
     WHEN address IS NOT NULL THEN 'email:' || address
     WHEN trim(full_name) <> '' AND employer_domain IS NOT NULL
-        THEN 'name:' || lower(regexp_replace(trim(full_name), '\\s+', ' ', 'g')) || '@' || employer_domain
+        THEN 'name:' || regexp_replace(trim(full_name), '\\s+', ' ', 'g') || '@' || employer_domain
 END"""
+KEY_FUNCTION = "purchase_key"
+"""SQL's name of `purchase_key`; SQL cannot fold letters as purchases are keyed, and texts in ASCII need no more than it can."""
+_KEYED = f"""(
+    SELECT * REPLACE (
+        CASE WHEN regexp_full_match(asked_for, '[ -~]*') THEN lower(asked_for) ELSE {KEY_FUNCTION}(asked_for) END AS asked_for
+    ) FROM (SELECT *, {_ASKED_FOR} AS asked_for FROM candidates WHERE len(gaps) > 0)
+)"""
+
+
+def purchase_key(asked_for: str) -> str:
+    """Return what is asked for as the ledger keys it: letters folded, the domain in ASCII."""
+    from crm_pipeline.providers import Person, key_of
+
+    kind, _, rest = asked_for.partition(":")
+    name, _, domain = rest.rpartition("@")
+    person = Person(email=rest) if kind == "email" else Person(name=name, domain=domain)
+    return key_of(person) or asked_for
 
 
 def _everybody(inputs: Inputs) -> str:

@@ -52,9 +52,8 @@ class DriftGuard:
         numbers = {change.number for change in noted}
         self.register.resolve(
             change
-            for change in self.register.all()
-            if change.connection == connection
-            and change.is_open
+            for change in self.register.of_connection(connection)
+            if change.is_open
             and change.table == table
             and change.origin.endswith(f" {parent}")
             and change.number not in numbers

@@ -6,16 +6,28 @@ records; where one thing has happened to a field in most of them, the field itse
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from statistics import median
 
+import pyarrow as pa
+
 from crm_pipeline.kernel.change_kinds import ValueKind
-from crm_pipeline.model.names import quoted
+from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.schema_changes import FieldChange
+from crm_pipeline.stages.normalized.compared_values import (
+    Value,
+    day,
+    instant,
+    is_news,
+    number,
+    plain,
+    within_python,
+)
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.store.drift.register import Noticed
 from crm_pipeline.store.tables import TableVersion
@@ -27,11 +39,15 @@ LEAST_ROWS = 20
 _LEAST_CHANGED = 10
 _MOST = 0.8
 _NEW_ROWS = 50
+_YOUNGEST = 100
 _CATEGORIES = 20
+_SEVERAL = 3
+"""A conversion meets different values; one value that became another one in many records is a bulk edit."""
 _ONE_DAY = timedelta(hours=26)
 _KEY, _OBJECT, _CUSTOM = "_key", "object", "custom"
+_NEW_BY_NATURE = frozenset({"modified_at"})
+"""Columns that differ in every record that was read again: a bulk edit gives all one moment."""
 
-Value = object
 Pair = tuple[Value, Value]
 
 
@@ -102,7 +118,7 @@ def changed_values(
     filled = sample.filled_before()
     for pairs in sample.fields(feeds):
         of_field = [fact for find in _FINDERS for fact in find(pairs)]
-        of_field += _unfilled(pairs, filled)
+        of_field += _unfilled(pairs, filled, sample)
         # Other words for all values are new values, too.
         facts += of_field or list(_new_category(pairs, sample))
     return facts
@@ -142,12 +158,21 @@ class _Sample:
 
     def filled_before(self) -> Mapping[str, float]:
         """Return the share of filled rows of each column before, from the statistics of the files."""
-        files = ", ".join(f"'{path}'" for path in self.parent.base)
+        files = ", ".join(literal(str(path)) for path in self.parent.base)
         rows = self.engine.rows(
             "SELECT path_in_schema, 1 - sum(stats_null_count) / sum(row_group_num_rows) "
             f"FROM parquet_metadata([{files}]) GROUP BY ALL HAVING count(stats_null_count) = count(*)"
         )
         return {str(name): float(share) for name, share in rows}
+
+    def filled_lately(self, obj: str, column: str) -> float:
+        """Return the share of filled values before in the youngest records: some fields are filled in the end."""
+        [share] = self.engine.row(
+            f"SELECT coalesce(avg(({quoted(column)} IS NOT NULL)::INTEGER), 0) FROM (SELECT {quoted(column)} "
+            f"FROM {self.old} WHERE object = {literal(obj)} AND is_deleted IS NOT TRUE "
+            f"ORDER BY created_at DESC NULLS LAST LIMIT {_YOUNGEST})"
+        )
+        return float(share)
 
     def categories(self, column: str) -> frozenset[str] | None:
         """Return the texts that a column had before, deleted rows included; None where they are many."""
@@ -163,7 +188,7 @@ class _Sample:
             (feed.landed.object, entry.column): entry.source
             for feed in feeds
             for entry in feed.mapped
-            if not entry.at
+            if not entry.at and entry.column not in _NEW_BY_NATURE
         }
         before = {str(row[_KEY]): row for row in self._rows(self.old)}
         found: dict[tuple[str, str], FieldPairs] = {}
@@ -184,7 +209,9 @@ class _Sample:
             f"SELECT r.{quoted(self.key)} AS {_KEY}, r.* FROM {relation} r "
             f'SEMI JOIN "rows read again" s ON r.{quoted(self.key)} = s.{_KEY}'
         )
-        rows: list[dict[str, Value]] = self.engine.arrow(sql).to_pylist()
+        found = self.engine.arrow(sql)
+        columns = [within_python(column) for column in found.columns]
+        rows: list[dict[str, Value]] = pa.table(columns, found.column_names).to_pylist()
         return rows
 
 
@@ -194,22 +221,13 @@ def _values(
     """Return the values of a row's fields by column and field; those in `custom` have the column ""."""
     obj = str(row[_OBJECT])
     values = {
-        (column, columns[obj, column]): _plain(value)
+        (column, columns[obj, column]): plain(value)
         for column, value in row.items()
         if (obj, column) in columns
     }
     text = row.get(_CUSTOM)
     rest = json.loads(str(text)) if text else {}
-    return values | {("", str(name)): _plain(value) for name, value in rest.items()}
-
-
-def _plain(value: Value) -> Value:
-    """Return a value that can be compared; an empty text is no value, a list or object is its text."""
-    if value in ("", []) or value is None:
-        return None
-    return (
-        json.dumps(value, default=str, sort_keys=True) if isinstance(value, list | dict) else value
-    )
+    return values | {("", str(name)): plain(value) for name, value in rest.items()}
 
 
 def _emptied(pairs: FieldPairs) -> Iterator[Noticed]:
@@ -222,9 +240,11 @@ def _emptied(pairs: FieldPairs) -> Iterator[Noticed]:
         )
 
 
-def _unfilled(pairs: FieldPairs, filled: Mapping[str, float]) -> Iterator[Noticed]:
+def _unfilled(pairs: FieldPairs, filled: Mapping[str, float], sample: _Sample) -> Iterator[Noticed]:
     before = filled.get(pairs.column, 0.0)
     if len(pairs.fresh) < _NEW_ROWS or before < _MOST or any(v is not None for v in pairs.fresh):
+        return
+    if sample.filled_lately(pairs.object, pairs.column) < _MOST:
         return
     text = f"is empty in all {len(pairs.fresh)} new records, and is filled in {before:.0%} of the others"
     yield pairs.noticed(
@@ -233,34 +253,42 @@ def _unfilled(pairs: FieldPairs, filled: Mapping[str, float]) -> Iterator[Notice
 
 
 def _rescaled(pairs: FieldPairs) -> Iterator[Noticed]:
-    numbers = [(o, n) for old, new in pairs.both if (o := _number(old)) and (n := _number(new))]
-    ratios = [new / old for old, new in numbers if new != old]
+    numbers = [(o, n) for old, new in pairs.both if (o := number(old)) and (n := number(new))]
+    ratios = [(old, new / old) for old, new in numbers if new != old]
     if len(ratios) < _LEAST_CHANGED or len(ratios) < len(numbers) / 2:
         return
-    factor = median(ratios)
-    alike = sum(abs(ratio / factor - 1) < 0.001 for ratio in ratios)
-    if factor > 0 and alike >= _MOST * len(ratios):
-        text = f"is {factor:g} times its earlier value in {alike} of {len(numbers)} records that were read again"
+    factor = median(ratio for _, ratio in ratios)
+    if not 0 < factor < math.inf:
+        return
+    alike = [old for old, ratio in ratios if abs(ratio / factor - 1) < 0.001]
+    if len(alike) >= _MOST * len(ratios) and len(set(alike)) >= _SEVERAL:
+        text = f"is {factor:g} times its earlier value in {len(alike)} of {len(numbers)} records that were read again"
         yield pairs.noticed(
-            "rescaled", text, new=f"{factor:g}", factor=factor, records_rescaled=alike
+            "rescaled", text, new=f"{factor:g}", factor=factor, records_rescaled=len(alike)
         )
 
 
 def _swapped(pairs: FieldPairs) -> Iterator[Noticed]:
-    days = [(o, n) for old, new in pairs.both if (o := _day(old)) and (n := _day(new))]
+    days = [(o, n) for old, new in pairs.both if (o := day(old)) and (n := day(new))]
     could = [(old, new) for old, new in days if old.day <= 12 and old.day != old.month]
-    swapped = sum((old.month, old.day) == (new.day, new.month) for old, new in could)
-    if swapped >= _LEAST_CHANGED and swapped >= _MOST * len(could):
+    found = [old for old, new in could if (old.month, old.day) == (new.day, new.month)]
+    swapped = len(found)
+    if swapped < _LEAST_CHANGED or len(set(found)) < _SEVERAL:
+        return
+    if swapped >= _MOST * len(could):
         text = f"has day and month the other way round in {swapped} of {len(could)} records that were read again"
         yield pairs.noticed("day_and_month_swapped", text, records_swapped=swapped)
 
 
 def _shifted(pairs: FieldPairs) -> Iterator[Noticed]:
-    times = [(o, n) for old, new in pairs.both if (o := _instant(old)) and (n := _instant(new))]
+    times = [(o, n) for old, new in pairs.both if (o := instant(old)) and (n := instant(new))]
     deltas = Counter(new - old for old, new in times if new != old)
     if deltas.total() < _LEAST_CHANGED or deltas.total() < len(times) / 2:
         return
     [(delta, alike)] = deltas.most_common(1)
+    before = {old for old, new in times if new - old == delta}
+    if len(before) < _SEVERAL:
+        return
     if alike >= _MOST * deltas.total() and abs(delta) <= _ONE_DAY:
         hours = delta / timedelta(hours=1)
         text = f"is {hours:+g} hours from its earlier value in {alike} of {len(times)} records that were read again"
@@ -272,7 +300,7 @@ def _shifted(pairs: FieldPairs) -> Iterator[Noticed]:
 def _truncated(pairs: FieldPairs) -> Iterator[Noticed]:
     texts = [(old, new) for old, new in pairs.both if isinstance(old, str) and isinstance(new, str)]
     cut = [(o, n) for o, n in texts if len(n) < len(o) and o.startswith(n.rstrip("…."))]
-    if len(cut) < _LEAST_CHANGED:
+    if len(cut) < _LEAST_CHANGED or len({old for old, _ in cut}) < _SEVERAL:
         return
     longest = max(len(new) for _, new in cut)
     longer = [(old, new) for old, new in texts if len(old) > longest]
@@ -287,7 +315,9 @@ def _constant(pairs: FieldPairs) -> Iterator[Noticed]:
     both = pairs.both
     values = {new for _, new in both}
     before = {old for old, _ in both}
-    if len(both) >= LEAST_ROWS and len(values) == 1 and len(before) >= len(both) / 4:
+    if len(values) != 1 or is_news(before, *values):
+        return
+    if len(both) >= LEAST_ROWS and len(before) >= len(both) / 4:
         text = (
             f"has one value in all {len(both)} records that were read again, and had {len(before)}"
         )
@@ -302,7 +332,14 @@ def _translated(pairs: FieldPairs) -> Iterator[Noticed]:
     if not texts or len(both) < LEAST_ROWS or len(changed) < _MOST * len(both):
         return
     is_one_to_one = len(set(changed)) == len(before) == len(now)
-    if is_one_to_one and 2 <= len(before) <= _CATEGORIES and len(changed) >= 5 * len(before):
+    # Where records move on from one stage to the next, the words are those of before.
+    are_new = now.isdisjoint(old for old, _ in both)
+    if (
+        is_one_to_one
+        and are_new
+        and 2 <= len(before) <= _CATEGORIES
+        and len(changed) >= 5 * len(before)
+    ):
         text = f"has other words for all its {len(before)} values in {len(changed)} of {len(both)} records"
         yield pairs.noticed("translated", text, values=len(before), records_changed=len(changed))
 
@@ -333,33 +370,3 @@ _FINDERS: tuple[Callable[[FieldPairs], Iterator[Noticed]], ...] = (
     _constant,
     _translated,
 )
-
-
-def _number(value: Value) -> float | None:
-    """Return a value as a number; None for anything else, and for 0, which has no ratio."""
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        return float(str(value)) or None
-    except ValueError:
-        return None
-
-
-def _day(value: Value) -> date | None:
-    at = _instant(value)
-    return at.date() if at else None
-
-
-def _instant(value: Value) -> datetime | None:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    return (
-        datetime(value.year, value.month, value.day, tzinfo=UTC)
-        if isinstance(value, date)
-        else None
-    )

@@ -67,7 +67,7 @@ def schema_changes(register: Register, connections: Collection[str]) -> OpsTable
             change.decided_at,
             change.decided_by or None,
         )
-        for change in register.all()
+        for change in register.readable()
         if change.connection in connections
     ]
     about = "Changes of the vendors' fields and of what they hold, until somebody decides about them and after."

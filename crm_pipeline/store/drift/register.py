@@ -4,6 +4,7 @@
 changes of an object have been noted; it is written after them, so a crash in between notes them again, once.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +21,7 @@ from crm_pipeline.store.drift.change import Change, Policy, State
 FOLDER = "drift"
 _CURE = "Move it away: the change is noted again if it is still there. What was decided about it is lost."
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
+_CONNECTION = re.compile(rb'^ "connection": "([A-Za-z0-9_-]+)",$', re.MULTILINE)
 PolicyOf = Callable[[FieldChange], Policy]
 _Identity = tuple[int, int, int]
 
@@ -53,15 +55,24 @@ class Register:
         Raises:
             CorruptFile: a file is damaged.
         """
-        return [self._read(path) for path in sorted(self.folder.glob("[0-9]*.json"))]
+        return [self._read(path) for path in self._paths()]
+
+    def readable(self) -> list[Change]:
+        """Return the changes whose files are not damaged, ordered by number; remarks say that others are."""
+        return list(self._without(lambda _: True))
+
+    def of_connection(self, connection: str) -> list[Change]:
+        """Return the changes of one connection, ordered by number.
+
+        Raises:
+            CorruptFile: a file is damaged that may be about this connection: what is left of it names no other one.
+        """
+        found = self._without(lambda path: _names_another(path, connection))
+        return [change for change in found if change.connection == connection]
 
     def of(self, connection: str, obj: str) -> list[Change]:
         """Return the changes of one object, ordered by number."""
-        return [
-            change
-            for change in self.all()
-            if change.connection == connection and change.object == obj
-        ]
+        return [change for change in self.of_connection(connection) if change.object == obj]
 
     def open(self, connection: str, obj: str) -> list[Change]:
         """Return the changes of one object that wait for a person."""
@@ -88,7 +99,7 @@ class Register:
             origin: identifies the event.
             table: where the facts were seen, for facts about values.
         """
-        known = [change for change in self.all() if change.connection == connection]
+        known = self.of_connection(connection)
         now = self.clock.now()
         noted = []
         for item in noticed:
@@ -102,7 +113,8 @@ class Register:
                 continue
             again = next((c for c in same if c.is_open or c.origin == origin), None)
             if again is not None:
-                fresh = _seen_again(again, item, now)
+                # Somebody may have decided about it since the register was read.
+                fresh = _seen_again(self._read(self._path(again.number)), item, now)
                 self._write(fresh)
             else:
                 fresh = self._create(
@@ -165,9 +177,23 @@ class Register:
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:07}.json"
 
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("[0-9]*.json"))
+
+    def _without(self, is_left_out: Callable[[Path], bool]) -> Iterator[Change]:
+        """Yield all changes except damaged ones that may be left out."""
+        for path in self._paths():
+            try:
+                change = self._read(path)
+            except CorruptFile:
+                if not is_left_out(path):
+                    raise
+            else:
+                yield change
+
     def _create(self, change: Change) -> Change:
         """Write a change under the next free number; another process may take one at the same time."""
-        numbers = [int(path.stem) for path in self.folder.glob("[0-9]*.json")]
+        numbers = [int(path.stem) for path in self._paths()]
         number = max(numbers, default=0)
         while True:
             number += 1
@@ -223,6 +249,12 @@ class Register:
             decided_at=now if is_taken_over else None,
             decided_by="policy" if is_taken_over else "",
         )
+
+
+def _names_another(path: Path, connection: str) -> bool:
+    """Say whether what is left of a damaged file is about another connection."""
+    found = _CONNECTION.search(path.read_bytes()) if path.is_file() else None
+    return found is not None and found[1] != connection.encode()
 
 
 def _undone(known: Iterable[Change], fact: FieldChange) -> Iterator[Change]:

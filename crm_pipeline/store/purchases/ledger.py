@@ -8,7 +8,7 @@ for free.
 
 from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatev
 from psycopg2.extras import Json, execute_values
 
 from crm_pipeline.store.postgres.database import Database
+from crm_pipeline.store.purchases.storable import storable
 
 LEASE = timedelta(minutes=10)
 """How long a response may take before another process takes the purchase over."""
@@ -243,9 +244,10 @@ class PurchaseLedger:
             chosen: list[Order] = []
             for subject, was_asked, asked_in, asked_at, reserved in rows:
                 order = by_subject[subject]
-                counted = _counted(
-                    reserved if was_asked else 0, asked_in == run, asked_at, now, budget.renews_on
-                )
+                held = reserved if was_asked else 0
+                # The question that died may have been dearer, and its answer is still to be paid.
+                order = replace(order, most=max(order.most, held))
+                counted = _counted(held, asked_in == run, asked_at, now, budget.renews_on)
                 after = spent.plus(order.most, counted)
                 if budget.is_exceeded(after):
                     break
@@ -254,7 +256,15 @@ class PurchaseLedger:
             if chosen:
                 values = [
                     (
-                        *(provider, kind, o.subject, o.asked_for, list(o.records), run, now),
+                        *(
+                            provider,
+                            kind,
+                            o.subject,
+                            storable(o.asked_for),
+                            list(o.records),
+                            run,
+                            now,
+                        ),
                         *(now + LEASE, o.most),
                     )
                     for o in chosen
@@ -284,7 +294,7 @@ class PurchaseLedger:
                     "settled" if s.is_final else "waiting",
                     s.outcome,
                 ),
-                *(s.is_free, s.cost, None if s.answer is None else Json(dict(s.answer)), now),
+                *(s.is_free, s.cost, None if s.answer is None else Json(storable(s.answer)), now),
                 s.retry_at,
             )
             for s in settlements
@@ -308,6 +318,17 @@ class PurchaseLedger:
         with self._database.transaction() as cursor:
             cursor.execute(_FREE, wanted)
             return len(cursor.fetchall())
+
+    def underway(self, provider: str, kind: str, subjects: Sequence[str], now: datetime) -> int:
+        """Return how many of some subjects another process has asked for, or one that died may have; see `LEASE`."""
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM crm_state.purchases WHERE provider = %s AND kind = %s "
+                "AND subject = ANY(%s) AND state = 'asked' AND lease_until > %s",
+                (provider, kind, list(subjects), now),
+            )
+            [count] = cursor.fetchone() or (0,)
+        return int(count)
 
     def answers(self, after: int = 0) -> list[Answer]:
         """Return settled and erased purchases after a revision, in the order of their last change."""

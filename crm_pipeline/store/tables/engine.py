@@ -119,6 +119,12 @@ class Engine:
         with self.registered(rows) as loaded:
             return self.table(name, f"SELECT * FROM {loaded}")
 
+    def function(self, name: str, call: Callable[[str], str]) -> None:
+        """Let statements call a function of Python on single texts; it is slow, so for few rows only."""
+        known = self.rows("SELECT 1 FROM duckdb_functions() WHERE function_name = ?", [name])
+        if not known:
+            self.connection.create_function(name, call, ["VARCHAR"], "VARCHAR")
+
     @contextmanager
     def registered(self, rows: pa.Table) -> Iterator[str]:
         """Let statements select from rows made in Python, by the name that is yielded."""

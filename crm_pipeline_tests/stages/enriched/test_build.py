@@ -11,8 +11,9 @@ import pytest
 
 from crm_pipeline.model.tables import normalized_name
 from crm_pipeline.model.verified_tables import EMAIL_VERDICTS
+from crm_pipeline.providers import key_of
 from crm_pipeline.settings.enrichment import Enrichment
-from crm_pipeline.stages.enriched import Enriched, enrich_tables
+from crm_pipeline.stages.enriched import Enriched, candidates, enrich_tables
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.purchases import Budget, Order, PurchaseLedger, Settlement
 from crm_pipeline_tests.stages.conftest import Org
@@ -248,6 +249,34 @@ def test_choices_narrow_who_is_wanted(
     assert 0 < len(recent) < len(crms.expected())
     assert min(recent)[0] >= org.clock.now() - timedelta(days=90)
     build(org, ledger, replace(CHOICES, provider=""))
+    assert rows(org, "enrichment_wanted", "asked_for") == []
+
+
+def test_whoever_was_bought_is_not_wanted_in_any_alphabet(
+    org: Org, schema_of: Callable[..., Any], ledger: PurchaseLedger
+) -> None:
+    """The keys of the table are those of the ledger, whatever letters a name or a domain has."""
+    site = {"Id": "firm", "Name": "Bücher", "Website": "bücher.example"}
+    org.land(schema_of("Account", "Name", "Website:url"), [site])
+    org.normalize("companies")
+    names = ["Groß", "İpek", 'O\'Neil "X"', "ﬁsh", "Ng\u00a0Li"]
+    rows_of = [
+        {"Id": f"n{n}", "LastName": name, "AccountId": "firm"} for n, name in enumerate(names)
+    ]
+    rows_of.append({"Id": "e", "LastName": "Strauß", "Email": "ed@bücher.example"})
+    fields = ("LastName", "Email:email", "AccountId:reference:Account:Account")
+    org.land(schema_of("Contact", *fields), rows_of)
+    org.normalize("contacts")
+    judge(org, [point("acme:Contact:e", "email", "ed@bücher.example", "unknown")])
+    result = build(org, ledger)
+    with org.engine() as engine:
+        people = list(candidates(engine, result.versions["enrichment_wanted"]))
+    keys = sorted(key_of(candidate.person) for candidate in people)
+    assert len(keys) == len(rows_of)
+    assert [row[0] for row in rows(org, "enrichment_wanted", "asked_for")] == keys
+    for key in keys:
+        buy(ledger, org, key, name="job_title", value="CFO", status="")
+    build(org, ledger)
     assert rows(org, "enrichment_wanted", "asked_for") == []
 
 

@@ -11,7 +11,7 @@ from crm_pipeline.kernel.errors import AuthFailed
 from crm_pipeline.providers import Answer, Enricher, Person, Question, Wanted
 from crm_pipeline.settings import Provider
 from crm_pipeline.settings.enrichment import Enrichment
-from crm_pipeline.stages.enriched import Candidate, Shop, buy, outlook, shop_of
+from crm_pipeline.stages.enriched import Candidate, Shop, buy, buying, outlook, shop_of
 from crm_pipeline.store.erasing import Subject
 from crm_pipeline.store.landing.tombstones import Tombstones
 from crm_pipeline.store.purchases import Budget, PurchaseLedger
@@ -131,6 +131,34 @@ def test_spent_credits_end_the_run_and_lose_nobody(shop: Shop, providers: Provid
     providers.clock.advance(3601)
     assert buy(replace(shop, run="next"), wanted).outcomes["match"] == 4
     assert providers.spent() == 6
+
+
+@pytest.mark.parametrize(("code", "status"), [("SOMETHING_NEW", 503), ("INTERNAL_ERROR", 500)])
+def test_a_provider_that_is_down_ends_the_run_which_says_so(
+    shop: Shop, providers: Providers, monkeypatch: pytest.MonkeyPatch, code: str, status: int
+) -> None:
+    """It is not called for every batch, nobody counts as known, and all are bought when it is back."""
+    monkeypatch.setattr(buying, "_AT_ONCE", 2)
+    wanted = known(providers, 8)
+    providers.prospeo.admin("fail", code=code, times=3, status=status)
+    done = buy(shop, wanted)
+    assert done.stopped
+    assert (done.outcomes.total(), done.known, done.cost) == (2, 0, 0)
+    assert done.asked == done.outcomes["error"]
+    providers.clock.advance(86_401)
+    assert buy(replace(shop, run="next"), wanted).outcomes["match"] == providers.spent() == 8
+
+
+def test_what_a_dead_run_left_open_is_said(shop: Shop, providers: Providers) -> None:
+    """Until the lease is over nobody is asked again, and they do not count as known."""
+    wanted = known(providers, 6)
+    with pytest.raises(Killed):
+        buy(replace(shop, enricher=Mortal(shop.enricher, 2, is_before=True)), wanted)
+    early = buy(replace(shop, run="early"), wanted)
+    assert (early.asked, early.known, early.underway) == (0, 2, 4)
+    providers.clock.advance(601)
+    late = buy(replace(shop, run="late"), wanted)
+    assert (late.asked, late.known, late.underway) == (4, 2, 0)
 
 
 def test_a_refused_key_charges_nothing_and_blocks_nobody(shop: Shop, providers: Providers) -> None:

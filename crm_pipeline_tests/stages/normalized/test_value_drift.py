@@ -1,7 +1,10 @@
 """Values that change as a whole are noticed before their table is published; ordinary edits are not."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -80,6 +83,24 @@ def test_new_records_without_a_field_that_others_have_are_noticed(deals) -> None
     assert noticed(deals) == {("unfilled", "Amount")}
 
 
+def test_a_field_that_is_filled_in_the_end_is_not_missed_in_new_records(org) -> None:
+    """New tasks are not done, new tickets not closed: neither were those that came last before."""
+    org.schema = FIELDS
+
+    def made(number: int) -> dict[str, str]:
+        created = datetime.fromisoformat("2026-01-01T00:00:00") + timedelta(hours=number)
+        is_done = number < 540
+        day = deal(number)["LastActivityDate"] if is_done else ""
+        stamp = created.isoformat() + ".000Z"
+        return {**deal(number), "CreatedDate": stamp, "LastActivityDate": day}
+
+    org.land(org.schema, [made(number) for number in range(600)])
+    org.normalize("deals")
+    org.land(org.schema, [made(number) for number in range(600, 660)])
+    org.normalize("deals")
+    assert noticed(org) == set()
+
+
 def test_a_policy_of_the_user_decides(deals) -> None:
     """connections.yaml may let a kind of change pass with a warning."""
     deals.guard = replace(deals.guard, policies=DriftPolicies({"rescaled": "warn"}))
@@ -99,3 +120,69 @@ def test_ordinary_edits_raise_no_alarm(deals, seed: int) -> None:
         read_again(deals, edited(chance), numbers=numbers)
         deals.normalize("deals")
     assert noticed(deals) == set()
+
+
+NOW = "2026-11-23T02:00:03.000Z"
+BULK: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "a probability follows its stage": ({"Probability": "10"}, {"Probability": "20"}),
+    "a due day put off": ({"CloseDate": "2026-11-22"}, {"CloseDate": "2026-11-23"}),
+    "a day that happens to be the other": ({"Due__c": "2026-03-04"}, {"Due__c": "2026-04-03"}),
+    "a shorter name for a country": ({"Description": "Germany (DE)"}, {"Description": "Germany"}),
+    "activity on all of them today": ({}, {"LastActivityDate": "2026-11-23"}),
+    "a nightly job": ({"SystemModstamp": "2026-11-22T02:00:03.000Z"}, {}),
+}
+
+
+def land_twice(
+    org: Any, first: Callable[[int], dict[str, str]], then: dict[str, str]
+) -> Callable[[], Any]:
+    """Build a table of 100 deals, of which every fourth one is read again with a later modification."""
+    org.schema = FIELDS
+    start = datetime.fromisoformat("2026-11-01T00:00:00")
+    deals = []
+    for number in range(100):
+        stamp = (start + timedelta(seconds=977 * number)).isoformat() + ".000Z"
+        deals.append({**deal(number), "SystemModstamp": stamp, **first(number)})
+    org.land(org.schema, deals)
+    org.normalize("deals")
+    org.land(org.schema, [{**row, "SystemModstamp": NOW, **then} for row in deals[::4]])
+    return lambda: org.normalize("deals")
+
+
+@pytest.mark.parametrize("case", BULK)
+def test_an_edit_of_many_records_at_once_raises_no_alarm(org, case: str) -> None:
+    """One value that becomes another one in 25 records is no conversion, and a moment of today is no constant."""
+    before, after = BULK[case]
+    build = land_twice(org, lambda number: {} if number % 4 else before, after)
+    assert build().changed
+    assert noticed(org) == set()
+
+
+def test_deals_that_move_on_are_not_translated(deals) -> None:
+    """Each stage becomes the next one in most records: words that were there before are no other language."""
+    moved = {
+        "Prospecting": "Negotiation",
+        "Negotiation": "Closed Won",
+        "Closed Won": "Closed Won",
+        "Closed Lost": "Closed Lost",
+    }
+    read_again(deals, put("StageName", moved.__getitem__), numbers=range(0, 300, 4))
+    read_again(deals, put("StageName", moved.__getitem__), numbers=range(1, 300, 4))
+    assert deals.normalize("deals").changed
+    assert noticed(deals) == set()
+
+
+@pytest.mark.parametrize(
+    ("field", "before", "after"),
+    [
+        ("CloseDate", "12026-03-04", "2026-04-03"),
+        ("CloseDate", "2026-03-04", "12026-04-03"),
+        ("Code__c", "9e{number}999", "5"),
+        ("Code__c", "NaN", "Infinity"),
+        ("Seen__c", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"),
+    ],
+)
+def test_odd_values_are_compared_without_an_error(org, field: str, before: str, after: str) -> None:
+    """Days after 9999, texts that are infinite as numbers and the edges of the calendar do not stop a build."""
+    build = land_twice(org, lambda n: {field: before.format(number=n)}, {field: after})
+    assert build().changed

@@ -95,3 +95,33 @@ def test_a_damaged_file_is_named(register: Register, text: str) -> None:
     path.write_text(json.dumps(text) if text == "[]" else text)
     with pytest.raises(CorruptFile, match=r"0000001\.json is damaged.*Move it away"):
         register.all()
+
+
+def test_a_damaged_file_stops_only_its_own_connection(register: Register) -> None:
+    """Others go on where what is left of it says whose it was; nothing is noted or read in silence otherwise."""
+    note(register, fact())
+    path = register.folder / "0000001.json"
+    path.write_bytes(path.read_bytes().replace(b"removed", b"rem\xffved"))
+    with pytest.raises(CorruptFile, match=r"0000001\.json is damaged.*Move it away"):
+        note(register, fact())
+    with pytest.raises(CorruptFile):
+        register.open("acme", "Contact")
+    noticed = [Noticed(fact(), {})]
+    [other] = register.note("beta", noticed, lambda _: "warn", origin="1 to 2")
+    assert (other.number, register.open("beta", "Contact")) == (2, [other])
+    assert register.readable() == [other]
+    path.write_bytes(b"")
+    with pytest.raises(CorruptFile):
+        register.open("beta", "Contact")
+
+
+def test_a_decision_that_is_made_meanwhile_is_kept(
+    register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that has read the register does not open again what a person accepts before it writes."""
+    note(register, fact())
+    known = register.all()
+    register.decide(1, "accepted")
+    monkeypatch.setattr(register, "of_connection", lambda _: known)
+    assert [change.state for change in note(register, fact(), origin="2 to 3")] == ["accepted"]
+    assert [change.state for change in register.all()] == ["accepted"]

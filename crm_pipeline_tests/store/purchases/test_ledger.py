@@ -140,6 +140,30 @@ def test_erased_persons_are_neither_kept_nor_bought_again(ledger: PurchaseLedger
     assert names(reserve(ledger, orders("a", "b"), run="r2", now=NOW + timedelta(days=999))) == []
 
 
+def test_the_dearest_question_that_died_is_booked(ledger: PurchaseLedger) -> None:
+    """Asked again for less, a free response costs what the first question may have cost, and the budget knows it."""
+    reserve(ledger, orders("a", most=10))
+    later = NOW + timedelta(minutes=11)
+    tight = Budget(per_day=10)
+    assert names(reserve(ledger, orders("a", "b", most=1), tight, run="r2", now=later)) == ["a"]
+    assert ledger.spending("p", "r2", later).day == 10
+    settle(ledger, Settlement("a", "match", 0, is_free=True, answer={}), run="r2", now=later)
+    assert [answer.cost for answer in ledger.answers()] == [10]
+
+
+def test_texts_that_postgres_cannot_hold_lose_no_purchase(ledger: PurchaseLedger) -> None:
+    """A NUL or half of a surrogate pair, in a name or in an answer, is left out of what is recorded."""
+    wanted = [Order("a", "name:a\x00b@x.example", 1, ("acme:Contact:1",))]
+    assert names(reserve(ledger, wanted)) == ["a"]
+    answer = {"facts": [{"name": "city", "value": "Bo\x00nn\ud800"}], "provider_id": "p\x00"}
+    assert settle(ledger, Settlement("a", "match", 1, answer=answer)) == 1
+    [found] = ledger.answers()
+    assert (found.asked_for, found.answer) == (
+        "name:ab@x.example",
+        {"facts": [{"name": "city", "value": "Bonn"}], "provider_id": "p"},
+    )
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_four_processes_that_die_at_any_moment_buy_nobody_twice(
     ledger: PurchaseLedger, seed: int
