@@ -88,6 +88,16 @@ def test_what_is_wrong_with_contracts_is_said(run: Run, landed: Path) -> None:
     assert "last_name: equal_to(Name 1) [contracts/contacts.py]" in flat
 
 
+def test_only_what_is_asked_for_is_tried(run: Run, landed: Path) -> None:
+    """`test` takes tables and objects, and refuses a name that nothing has."""
+    for name in ("contacts", "crm.contacts", "acme.contacts", "acme.Contact"):
+        subjects = json.loads(run("contract", "test", name, "--json").stdout)["subjects"]
+        assert [s["subject"] for s in subjects] == ["acme.Contact", "acme.contacts"]
+    wrong = run("contract", "test", "contacs")
+    assert wrong.exit_code == 2
+    assert "Did you mean 'contacts'?" in wrong.output
+
+
 def test_the_common_tables_are_exported(run: Run) -> None:
     """`export` prints Open Data Contract Standard YAML with each column, its type and its rules."""
     document = yaml.safe_load(run("contract", "export").stdout)
