@@ -228,12 +228,14 @@ def _kept_out_findings(settings: "Settings", account: "Account") -> "Iterator[Fi
 def _remark_findings(settings: "Settings", chosen: "Connection") -> "Iterator[Finding]":
     """Yield the remarks on the landed data of each object as findings."""
     from crm_pipeline.connectors.base import Finding
-    from crm_pipeline.orchestration.remarks import remarks_at
+    from crm_pipeline.orchestration.remarks import held_back_at, remarks_at
     from crm_pipeline.store.landing import Landing
+    from crm_pipeline.store.landing.looks import Looks
     from crm_pipeline.store.tables import Tables
 
+    held = held_back_at(Looks(settings.data).at(chosen.name), chosen)
     for obj, remarks in remarks_at(Landing(settings.data), Tables(settings.data), chosen).items():
-        for remark in remarks:
+        for remark in (*held.get(obj, ()), *remarks):
             yield Finding("warn", remark.kind, f"{obj}: {remark.text}", remark.cure)
 
 

@@ -61,7 +61,8 @@ def init(
 
 def try_all(
     targets: Annotated[
-        list[str] | None, typer.Argument(help="Only these tables and objects; by default all.")
+        list[str] | None,
+        typer.Argument(help="Only these tables, or those of these objects; by default all."),
     ] = None,
     *,
     as_json: JsonOption = False,
@@ -79,10 +80,10 @@ def try_all(
     from crm_pipeline.cli.workspace import load_settings
 
     settings = load_settings()
-    folder, faults, names = _contracts(settings)
     for target in targets or ():
-        if target not in names:
-            raise UnknownName("table or object", target, names)
+        if target not in (known := _known(settings)):
+            raise UnknownName("table or object", target, known)
+    folder, faults = _contracts(settings)
     with _engine(settings) as engine:
         trials = list(_trials(settings, folder, engine, set(targets or ())))
     if as_json:
@@ -124,18 +125,22 @@ def _engine(settings: "Settings") -> "Iterator[Engine]":
         yield engine
 
 
-def _contracts(settings: "Settings") -> "tuple[ContractFolder, list[ConfigError], set[str]]":
-    """Return the user's contracts, what is wrong with their files, and the names that contracts may be for."""
-    from crm_pipeline.connectors.registry import connector
+def _contracts(settings: "Settings") -> "tuple[ContractFolder, list[ConfigError]]":
+    """Return the user's contracts, and what is wrong with their files."""
     from crm_pipeline.contracts.files import ContractFolder
-    from crm_pipeline.stages.normalized.trial import contract_names
 
     folder = ContractFolder(settings.root, settings.policies)
-    connections = settings.connections.values()
-    maps = {c.vendor: connector(c.vendor).mapping for c in connections}
     _, errors = folder.all()
-    names = contract_names(connections, maps)
-    return folder, [*errors, *folder.strangers(names)], names
+    return folder, [*errors, *folder.strangers(_known(settings))]
+
+
+def _known(settings: "Settings") -> set[str]:
+    """Return the names of all tables and objects."""
+    from crm_pipeline.connectors.registry import connector
+    from crm_pipeline.stages.normalized.trial import contract_names
+
+    connections = settings.connections.values()
+    return contract_names(connections, {c.vendor: connector(c.vendor).mapping for c in connections})
 
 
 def _trials(
@@ -144,9 +149,8 @@ def _trials(
     from crm_pipeline.connectors.registry import connector
     from crm_pipeline.contracts.files import targets_of
     from crm_pipeline.kernel.clock import SystemClock
-    from crm_pipeline.model.selection import tables_of
     from crm_pipeline.stages.normalized import tables_for
-    from crm_pipeline.stages.normalized.trial import tried
+    from crm_pipeline.stages.normalized.trial import objects_of, tried
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.tables import Tables
 
@@ -154,16 +158,17 @@ def _trials(
     seen: set[str] = set()
     for connection in settings.connections.values():
         vendor = connector(connection.vendor)
-        known = tables_of((obj.name for obj in connection.objects), vendor.mapping)
         for table in tables_for(connection, vendor.mapping):
-            objects = {f"{connection.name}.{entry.object}" for entry in known[table]}
-            is_whole = not only or bool(only & set(targets_of(connection.name, table)))
-            if not is_whole and not only & objects:
+            names = {
+                *targets_of(connection.name, table),
+                *objects_of(connection, table, vendor.mapping),
+            }
+            if only and not only & names:
                 continue
             for trial in tried(
                 connection, table, landing, tables, vendor.mapping, engine, vendor.keys, folder
             ):
-                if trial.subject not in seen and (is_whole or trial.subject in only):
+                if trial.subject not in seen:
                     seen.add(trial.subject)
                     yield trial
 
@@ -194,11 +199,9 @@ def _drafted_of_object(settings: "Settings", engine: "Engine", connection: str, 
     from crm_pipeline.connectors.registry import connector
     from crm_pipeline.contracts.draft import drafted
     from crm_pipeline.kernel.clock import SystemClock
-    from crm_pipeline.stages.normalized.trial import contract_names, texts_of
+    from crm_pipeline.stages.normalized.trial import texts_of
     from crm_pipeline.store.landing import Landing
 
-    connections = settings.connections.values()
-    maps = {c.vendor: connector(c.vendor).mapping for c in connections}
     chosen = settings.connections.get(connection)
     found = None
     if chosen and any(obj.name == name for obj in chosen.objects):
@@ -207,7 +210,7 @@ def _drafted_of_object(settings: "Settings", engine: "Engine", connection: str, 
         found = texts_of(chosen, name, landing, vendor.mapping, engine, vendor.keys)
     if found is None:
         target = f"{connection}.{name}" if connection else name
-        known = contract_names(connections, maps)
+        known = _known(settings)
         if target in known:
             raise ConfigError(
                 f"nothing of {target} has been read yet.", cure="Run `crm-pipeline refresh` first."

@@ -77,9 +77,16 @@ def _show(outlook: "Outlook", *, as_json: bool) -> None:
         markup=False,
         soft_wrap=True,
     )
+    if outlook.left is not None and outlook.left < outlook.most_each:
+        console.print(
+            "Nothing can be bought before a budget begins anew; `crm-pipeline credits` says which is spent.",
+            soft_wrap=True,
+        )
+        return
     price = f", about {outlook.money} {outlook.currency}" if outlook.money else ""
+    more = " or more" if outlook.affordable < outlook.wanted - outlook.known else ""
     console.print(
-        f"`crm-pipeline enrich --apply` asks about {outlook.affordable:,} persons, for at most "
+        f"`crm-pipeline enrich --apply` asks about {outlook.affordable:,} persons{more}, for at most "
         f"{_amount(outlook.most, outlook.unit)}{price}.",
         markup=False,
         soft_wrap=True,

@@ -6,7 +6,7 @@ from typing import Any
 
 from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.kernel.errors import CorruptFile
-from crm_pipeline.orchestration.remarks import remarks_at
+from crm_pipeline.orchestration.remarks import held_back_at, remarks_at
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.raw import Remark
 from crm_pipeline.store.landing import Landing
@@ -111,10 +111,11 @@ def objects_of(
     fresh = {row.object: row for row in freshness_of(connection, landing, looks, now)}
     landed = landing.objects(connection.name)
     remarks = remarks_at(landing, Tables(settings.data), connection)
+    held = held_back_at(looks, connection)
     return [
         replace(
             _object_status(landing, connection.name, name),
-            remarks=remarks.get(name, ()),
+            remarks=(*held.get(name, ()), *remarks.get(name, ())),
             fresh=fresh.get(name),
             behind_s=fresh[name].behind_s(now) if name in fresh else None,
             is_automatic=settings.is_automatic,

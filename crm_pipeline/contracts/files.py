@@ -4,6 +4,7 @@ A file is for the table that its name says (`deals.py`, `acme.deals.yaml`), or t
 says. Which files concern a table is read from their texts: pandera is imported only where one has to be run.
 """
 
+import ast
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -122,7 +123,7 @@ class ContractFolder:
             where = f"{FOLDER}/{path.name}"
             faults += [
                 UnknownName("table or object", name, names, where=where)
-                for name in sorted(names_in(path))
+                for name in sorted(_names_of_schemas(path) or {path.stem} - _shown(path, names))
                 if name not in names
             ]
         for name in self.policies:
@@ -138,9 +139,46 @@ def targets_of(connection: str, table: str) -> tuple[str, ...]:
 
 
 def names_in(path: Path) -> set[str]:
-    """Return the tables and objects that a file is for, from its text."""
+    """Return what may be the tables and objects that a file is for, from its text: names of checks, too."""
     given = {quoted or plain for quoted, plain in _NAME.findall(_text(path))}
     return given or {path.stem}
+
+
+def _names_of_schemas(path: Path) -> set[str]:
+    """Return the names that the schemas in a file have as plain texts, and no name of a check or a column."""
+    import yaml
+
+    try:
+        if path.suffix == ".py":
+            return set(_names_in_python(ast.parse(_text(path))))
+        document = yaml.safe_load(_text(path))
+    except (SyntaxError, ValueError, yaml.YAMLError):
+        return set()
+    name = document.get("name") if isinstance(document, dict) else None
+    return {name} if isinstance(name, str) and name else set()
+
+
+def _names_in_python(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        given: list[ast.expr | None] = []
+        if isinstance(node, ast.ClassDef) and node.name == "Config":
+            for each in node.body:
+                targets = each.targets if isinstance(each, ast.Assign) else []
+                targets = [each.target] if isinstance(each, ast.AnnAssign) else targets
+                if any(isinstance(t, ast.Name) and t.id == "name" for t in targets):
+                    given.append(getattr(each, "value", None))
+        elif isinstance(node, ast.Call):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called == "DataFrameSchema":
+                given += [k.value for k in node.keywords if k.arg == "name"]
+        for value in given:
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield value.value
+
+
+def _shown(path: Path, names: set[str]) -> set[str]:
+    """Return the file's own name if its text names a table in another way, such as by a schema under another name."""
+    return {path.stem} if names_in(path) & names else set()
 
 
 def _concerns(path: Path, targets: tuple[str, ...]) -> bool:

@@ -49,7 +49,8 @@ def with_overrides(
     """Return a mapping with the user's additions of connections.yaml applied.
 
     A field that the user maps replaces the field that fed the column, which becomes a former one; `None`
-    leaves the field in `custom`.
+    leaves the field in `custom`. Of several fields that are mapped to one column the last one feeds it, and
+    those before it are former ones: so a renamed field that had a line of its own keeps it.
 
     Raises:
         UnknownName: the user names a column that the table does not have or that cannot be mapped.
@@ -65,16 +66,20 @@ def with_overrides(
                 raise UnknownName(f"column of {table.name}", column, table.mappable, where=key)
     taken = {column for column in wanted.values() if column is not None}
     kept = [f for f in entry.fields if not _is_named(f, wanted) and f.column not in taken]
+    mapped: dict[str, list[str]] = {}
+    for source, column in wanted.items():
+        if column is not None:
+            mapped.setdefault(column, []).insert(0, source)
     added = [
         FieldMap(
             source,
             column,
-            former=tuple(
-                f.source for f in entry.fields if f.column == column and f.source not in wanted
+            former=(
+                *earlier,
+                *(f.source for f in entry.fields if f.column == column and f.source not in wanted),
             ),
         )
-        for source, column in wanted.items()
-        if column is not None
+        for column, (source, *earlier) in mapped.items()
     ]
     replaced = taken | {f"{column.removesuffix('_source_id')}_key" for column in taken}
     constants = {k: v for k, v in entry.constants.items() if k not in replaced}

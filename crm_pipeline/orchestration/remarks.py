@@ -1,12 +1,14 @@
 """Remarks on the objects of a connection, for people: from landing, and from the lists that tables are made of."""
 
+from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.settings import Connection, ObjectSettings
-from crm_pipeline.stages.normalized import Doubt, doubted_lists
+from crm_pipeline.stages.normalized import Doubt, doubted_lists, tables_for
 from crm_pipeline.stages.raw import Remark, remarks_of, shrink_cure
 from crm_pipeline.store.drift import Register
 from crm_pipeline.store.drift.texts import CHANGES_CURE, changes_text
 from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.landing.looks import ConnectionLooks
 from crm_pipeline.store.tables import Tables
 
 
@@ -23,6 +25,21 @@ def remarks_at(
         )
         for obj in connection.objects
     }
+
+
+def held_back_at(looks: ConnectionLooks, connection: Connection) -> dict[str, tuple[Remark, ...]]:
+    """Return a remark on each table that is held back, at the first object that feeds it.
+
+    `ops.freshness` has a column for it, so these are no remarks of the published file.
+    """
+    found: dict[str, tuple[Remark, ...]] = {}
+    for table, objects in tables_for(connection, connector(connection.vendor).mapping).items():
+        if since := looks.held.get(table):
+            text = f"The table {table} has kept its version since {since:%Y-%m-%d %H:%M} UTC: a newer one was refused."
+            cure = f"`crm-pipeline refresh {connection.name}` builds it, or says what is wrong."
+            first = next(iter(objects))
+            found[first] = (*found.get(first, ()), Remark("held_back", text, cure))
+    return found
 
 
 def _of_landing(landing: Landing, connection: str, obj: ObjectSettings) -> list[Remark]:
@@ -48,4 +65,4 @@ def _of_changes(landing: Landing, connection: str, obj: str) -> list[Remark]:
     return [Remark("drift", f"{changes_text(changes)}.", CHANGES_CURE)] if changes else []
 
 
-__all__ = ["remarks_at"]
+__all__ = ["held_back_at", "remarks_at"]

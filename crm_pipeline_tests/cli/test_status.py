@@ -75,6 +75,17 @@ def test_last_window(
     assert contact["mismatched_windows"] == (1 if outcome == "2 differ" else 0)
 
 
+def test_a_table_that_is_held_back(run: Run, project: Path) -> None:
+    """A table whose newer version was refused is named, with since when and what shows the reason."""
+    looks = Looks(project / "data", FrozenClock("2026-11-01T00:10:00Z"))
+    looks.held_back("acme", "contacts")
+    text = " ".join(run("status").stdout.split())
+    assert "The table contacts has kept its version since 2026-11-01 00:10 UTC" in text
+    assert "`crm-pipeline refresh acme`" in text
+    looks.was_built("acme", "contacts")
+    assert "kept its version" not in run("status").stdout
+
+
 def test_objects_no_longer_configured(run: Run, project: Path) -> None:
     """What has landed is shown although connections.yaml does not name it any more."""
     land(project / "data", "Old__c", 2, 2)

@@ -144,6 +144,18 @@ def test_names_that_nothing_has_are_said(folder):
     assert "policies of connections.yaml" in faults[1]
 
 
+def test_names_of_checks_and_columns_are_no_tables(folder):
+    """The documented contract has a column `name` and a named check; neither is taken for a table, nor is YAML's null."""
+    [example] = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    write(folder, "deals.py", example)
+    write(folder, "contacts.yaml", "columns:\n  name: {dtype: str}\nname: null\ntitle: null\n")
+    renamed = 'from pandera.pandas import DataFrameSchema as S\n\nx = S({}, name="deals")\n'
+    write(folder, "mine.py", renamed)
+    assert folder.strangers(["deals", "crm.deals", "acme.deals", "contacts"]) == []
+    [fault] = folder.strangers(["deals", "crm.deals", "contacts"])
+    assert "'acme.deals'" in str(fault)
+
+
 def test_fingerprints_follow_what_concerns_a_table(folder):
     """A table is judged again if its own contract or policy changed, and not if another one's did."""
     targets = targets_of("acme", "deals")

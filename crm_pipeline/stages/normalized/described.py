@@ -138,8 +138,8 @@ def _by_user(
     engine: Engine, feed: Feed, relation: str, name: str, asked: Asked
 ) -> list[RuleResult]:
     """Return the results of the user's contracts of the object; all of its columns are texts."""
-    if not asked.folder.fingerprint((name,)):
-        return []
+    if name in asked.targets or not asked.folder.fingerprint((name,)):
+        return []  # where both have one name, it is that of the table
     rows, types = text_relation(feed.landed, relation)
     theirs = user_rules(asked.folder, (name,), types, name).without_quarantine()
     subject = Subject(rows, "_judged_id")

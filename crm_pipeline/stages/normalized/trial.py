@@ -84,7 +84,20 @@ def tried(  # noqa: PLR0917 - each argument is plain at the call
             trials.append(Trial(name, verdict.results))
         except ContractError as error:
             trials.append(_refused(name, error))
-    return trials
+    return _by_subject(trials)
+
+
+def _by_subject(trials: Iterable[Trial]) -> list[Trial]:
+    """Return one result for each name: at HubSpot and Pipedrive, an object and its table may have the same."""
+    found: dict[str, Trial] = {}
+    for trial in trials:
+        if before := found.get(trial.subject):
+            faulty = before if before.fault else trial
+            results = before.results + trial.results
+            found[trial.subject] = Trial(trial.subject, results, faulty.fault, faulty.cure)
+        else:
+            found[trial.subject] = trial
+    return list(found.values())
 
 
 def _refused(name: str, error: ContractError) -> Trial:
@@ -94,6 +107,12 @@ def _refused(name: str, error: ContractError) -> Trial:
         if rows
     )
     return Trial(name, results, "" if results else error.message, error.cure)
+
+
+def objects_of(connection: Connection, table: str, maps: Sequence[ObjectMap]) -> set[str]:
+    """Return the names of the objects that feed a table, with their connection."""
+    entries = tables_of((o.name for o in connection.objects), maps)[table]
+    return {f"{connection.name}.{entry.object}" for entry in entries}
 
 
 def contract_names(

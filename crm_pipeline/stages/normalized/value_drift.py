@@ -183,12 +183,11 @@ class _Sample:
         return frozenset(str(row[0]) for row in rows) if len(rows) <= _CATEGORIES else None
 
     def fields(self, feeds: Sequence[Feed]) -> Iterator[FieldPairs]:
-        """Yield the values of each source field, by object."""
+        """Yield the values of each source field, by object; a record counts once."""
         columns = {
-            (feed.landed.object, entry.column): entry.source
+            (feed.landed.object, column): source
             for feed in feeds
-            for entry in feed.mapped
-            if not entry.at and entry.column not in _NEW_BY_NATURE
+            for source, column in _compared(feed).items()
         }
         before = {str(row[_KEY]): row for row in self._rows(self.old)}
         found: dict[tuple[str, str], FieldPairs] = {}
@@ -213,6 +212,20 @@ class _Sample:
         columns = [within_python(column) for column in found.columns]
         rows: list[dict[str, Value]] = pa.table(columns, found.column_names).to_pylist()
         return rows
+
+
+def _compared(feed: Feed) -> dict[str, str]:
+    """Return the column in which each field is compared: of several the first one, an instant before its day."""
+    fed = {
+        entry.column: entry.source
+        for entry in feed.mapped
+        if not entry.at and entry.column not in _NEW_BY_NATURE
+    }
+    found: dict[str, str] = {}
+    for column in sorted(feed.table.columns, key=lambda column: column.type == "DATE"):
+        if column.name in fed:
+            found.setdefault(fed[column.name], column.name)
+    return found
 
 
 def _values(

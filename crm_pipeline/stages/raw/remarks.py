@@ -28,7 +28,7 @@ class Remark:
     """A remark on an object.
 
     Attributes:
-        kind: one of `watermark`, `shrink`, `unnamed`, `fields`, `quarantine`, `kept_out`.
+        kind: one of `watermark`, `shrink`, `unnamed`, `fields`, `quarantine`, `kept_out`, `drift`, `held_back`.
         text: the state of the object.
         cure: what to do about it.
     """

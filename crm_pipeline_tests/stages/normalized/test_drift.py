@@ -35,6 +35,19 @@ def test_the_proposed_lines_cure_it(org, schema_of):
     ]
 
 
+def test_a_field_with_a_line_of_its_own_is_cured_by_the_line_of_its_successor(org, schema_of):
+    """The line that `drift accept` writes stands behind the old one, which then says where older values are."""
+    org.land(schema_of("Contact", "LastName", "Region__c"), [ROW, {**ROW, "Id": "003B"}])
+    org.mappings = {"Contact": {"Region__c": "department"}}
+    org.normalize("contacts")
+    org.land(schema_of("Contact", "LastName", "Zone__c"), [{**ROW, "Zone__c": "APAC"}])
+    with pytest.raises(ContractError):
+        org.normalize("contacts")
+    org.mappings = {"Contact": {"Region__c": "department", "Zone__c": "department"}}
+    org.normalize("contacts")
+    assert org.rows("contacts", "source_id, department") == [("003A", "APAC"), ("003B", "EMEA")]
+
+
 def test_a_field_set_to_null_is_let_go(org, schema_of):
     """The user may set a missing field to null; its old values stay in custom."""
     org.land(schema_of("Contact", "LastName", "Email:email:Email"), [ROW])

@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 
@@ -7,6 +8,7 @@ import pytest
 from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.stages.normalized.trial import tried
 from crm_pipeline.store.quarantine import Quarantine
 
 LATER = "2026-03-01T00:00:00.000Z"
@@ -39,6 +41,38 @@ def schema(columns, checks="", metadata=""):
 
 def broken(result):
     return {r.rule: (r.policy, r.failures, r.examples) for r in result.results if r.failures}
+
+
+def test_where_table_and_object_have_one_name_it_is_the_table_s(org, tmp_path):
+    """At HubSpot `acme.deals` is both; a contract of that name has the table's columns, and is tried once."""
+    org.maps = importlib.import_module("crm_pipeline.connectors.hubspot.mapping").MAPPING
+    (tmp_path / "contracts").mkdir()
+    org.contracts = ContractFolder(tmp_path)
+    write(org, schema('"deal_key": pa.Column(unique=True), "name": pa.Column()'), "acme.deals.py")
+    name = Field("dealname", "Name", "string", path=("properties", "dealname"))
+    org.land_records(
+        Schema("deals", "deals", (Field("id", "Record ID", "id"), name)),
+        [{"id": "1", "properties": {"dealname": "First"}}, {"id": "2", "properties": {}}],
+    )
+    with pytest.raises(ContractError, match=r"name is empty \[contracts/acme\.deals\.py\]: 1 rows"):
+        org.normalize("deals")
+    write(org, schema('"deal_key": pa.Column(unique=True)'), "acme.deals.py")
+    org.normalize("deals")
+    write(org, schema('"name": pa.Column()'), "acme.deals.py")
+    with org.engine() as engine:
+        [trial] = tried(
+            org.connection(),
+            "deals",
+            org.landing,
+            org.tables,
+            org.maps,
+            engine,
+            None,
+            org.contracts,
+        )
+    assert trial.subject == "acme.deals"
+    [result] = [r for r in trial.results if r.failures and r.contract]
+    assert (result.rule, result.failures) == ("name is empty [contracts/acme.deals.py]", 1)
 
 
 AMOUNT = '"amount": pa.Column(checks=pa.Check.le(100), nullable=True{})'

@@ -1,5 +1,6 @@
 """Values that change as a whole are noticed before their table is published; ordinary edits are not."""
 
+import importlib
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings.drift import DriftPolicies
 from crm_pipeline_tests.stages.normalized.seeded_values import (
     FIELDS,
@@ -64,6 +66,37 @@ def test_an_accepted_change_is_built_and_not_asked_about_again(deals) -> None:
     read_again(deals, SEEDED["amount in cents"][2], put("Note__c", lambda _: "called"))
     assert deals.normalize("deals").changed
     assert [c.state for c in deals.guard.register.all() if c.kind == "rescaled"] == ["accepted"]
+
+
+def test_a_field_that_feeds_two_columns_counts_each_record_once(org) -> None:
+    """Zoho's amounts are in `amount` and, by the rate, in `amount_main`; an alarm counts records, not columns."""
+    org.maps = importlib.import_module("crm_pipeline.connectors.zoho.mapping").MAPPING
+    number = {"type": "double", "common_type": "decimal"}
+    fields = (
+        Field("id", "Id", "bigint"),
+        Field("Deal_Name", "Name", "text"),
+        Field("Amount", "Amount", **number),
+        Field("Exchange_Rate", "Rate", **number),
+        Field("Modified_Time", "Modified", "datetime", "timestamp"),
+    )
+    for factor in (1, 100):
+        rows = [
+            {
+                "id": str(n),
+                "Deal_Name": f"Deal {n}",
+                "Amount": (n + 1) * factor,
+                "Exchange_Rate": 1,
+                "Modified_Time": f"2026-01-0{2 - factor % 2}T00:00:00+00:00",
+            }
+            for n in range(30)
+        ]
+        org.land_records(Schema("Deals", "Deals", fields), rows, stamp="Modified_Time")
+        if factor == 1:
+            org.normalize("deals")
+    with pytest.raises(ContractError, match=r"100 times its earlier value in 30 of 30 records"):
+        org.normalize("deals")
+    [change] = [c for c in org.guard.register.all() if c.field == "Amount"]
+    assert change.evidence["records_compared"] == 30
 
 
 def test_a_change_that_is_undone_is_resolved(deals) -> None:
