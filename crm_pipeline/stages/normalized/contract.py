@@ -184,19 +184,19 @@ def refuse(name: str, verdict: Verdict) -> ContractError:
     return ContractError(
         f"{name} breaks its contract: {broken}. The table keeps its current version.",
         failures=[(r.rule, r.failures, list(r.examples)) for r in verdict.errors],
-        cure=_cure(verdict.errors),
+        cure=_cure(verdict.errors, f"`crm-pipeline refresh {name.partition('.')[0]}`"),
     )
 
 
-def _cure(broken: Sequence[RuleResult]) -> str:
+def _cure(broken: Sequence[RuleResult], build: str) -> str:
     """Return what to do: about the records, about the contracts that say so, and about types that have changed."""
     own = ", ".join(dict.fromkeys(result.contract for result in broken if result.contract))
     if own and all(result.contract for result in broken):
-        return f"Correct the records in the CRM, or change {own}, and build the table again."
+        return f"Correct the records in the CRM, or change {own}; {build} builds the table again."
     also = f", or change {own}" if own else ""
     return (
-        f"Correct the records in the CRM, or map the field elsewhere in connections.yaml{also}, and build the table "
-        "again. If the type of a field was changed, run a backfill: records read before have the old values."
+        f"Correct the records in the CRM, or map the field elsewhere in connections.yaml{also}; {build} builds "
+        "the table again. If the type of a field was changed, run a backfill: records read before have the old values."
     )
 
 

@@ -270,8 +270,12 @@ def _undone(known: Iterable[Change], fact: FieldChange) -> Iterator[Change]:
 
 def _seen_again(change: Change, item: Noticed, now: datetime) -> Change:
     evidence = dict(item.evidence) or change.evidence
+    fact = item.fact
     return replace(
         change,
+        old=fact.old,
+        new=fact.new,
+        text=fact.text,
         last_seen_at=now,
         evidence=evidence,
         proposal=item.proposal or change.proposal,

@@ -1,5 +1,6 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,9 @@ def test_a_change_stays_open_until_somebody_decides(register: Register) -> None:
     """It is seen again by later reads under the same number, and is closed by a person alone."""
     [first] = note(register, fact())
     register.clock.advance(3600)  # type: ignore[attr-defined]
-    [again] = note(register, fact(), origin="2 to 3")
+    [again] = note(register, replace(fact(), text="now in 9 records"), origin="2 to 3")
     assert (first.number, again.number, again.state) == (1, 1, "open")
+    assert again.text == "now in 9 records"
     assert (again.seen_at, again.last_seen_at) == (first.seen_at, register.clock.now())
     register.decide(1, "accepted")
     assert register.open("acme", "Contact") == []
