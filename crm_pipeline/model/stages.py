@@ -62,7 +62,7 @@ ENRICHED = Stage(
     "enriched",
     "Whom it is worth buying facts about, and what was bought, apart from what the CRMs say.",
     (ENRICHMENT_WANTED, ENRICHMENTS),
-    reads=("contacts", "leads", "companies", "deals"),
+    reads=("contacts", "leads", "companies", "deals", "stages"),
     reads_stages=(VERIFIED.name,),
 )
 STAGES: tuple[Stage, ...] = (VERIFIED, ENRICHED)

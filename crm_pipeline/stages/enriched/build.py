@@ -22,7 +22,7 @@ from crm_pipeline.store.tables.corruption import check_versions, damaged_version
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.replacement import write_merged, write_replaced, write_whole
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 """To be raised when the same inputs would give other rows."""
 _WANTED, _BOUGHT = ENRICHMENT_WANTED.name, ENRICHMENTS.name
 _ARROW = {

@@ -35,7 +35,16 @@ _OF_PERSONS: Mapping[str, str] = {
     "is_deleted": "BOOLEAN",
 }
 _OF_COMPANIES = {"company_key": "VARCHAR", "name": "VARCHAR", "domain": "VARCHAR"}
+_OF_STAGES = {
+    "connection": "VARCHAR",
+    "pipeline_key": "VARCHAR",
+    "name": "VARCHAR",
+    "is_closed": "BOOLEAN",
+}
 _OF_DEALS = {
+    "connection": "VARCHAR",
+    "stage": "VARCHAR",
+    "pipeline_key": "VARCHAR",
     "primary_contact_key": "VARCHAR",
     "company_key": "VARCHAR",
     "deal_key": "VARCHAR",
@@ -216,11 +225,25 @@ def _unknown(inputs: Inputs, choices: Enrichment, now: datetime) -> str:
     )
 
 
+# Some CRMs say of the stage alone that a deal is closed.
+_AGREED = "CASE WHEN count(DISTINCT is_closed) = 1 THEN any_value(is_closed) END"
+
+
 def _worth(inputs: Inputs) -> str:
     """Return SQL for the open deals of each person: those that name a record of the person, and those of the company."""
     deals = _union(inputs.of("deals"), _OF_DEALS)
     return f"""
-        WITH deals AS (SELECT * FROM ({deals}) WHERE is_closed IS NOT TRUE),
+        WITH stages AS ({_union(inputs.of("stages"), _OF_STAGES)}),
+        in_pipeline AS (
+            SELECT connection, pipeline_key, name AS stage, {_AGREED} AS is_closed FROM stages GROUP BY ALL
+        ),
+        by_name AS (SELECT connection, name AS stage, {_AGREED} AS is_closed FROM stages GROUP BY ALL),
+        deals AS (
+            SELECT d.* FROM ({deals}) d
+            LEFT JOIN in_pipeline i USING (connection, pipeline_key, stage)
+            LEFT JOIN by_name n USING (connection, stage)
+            WHERE coalesce(d.is_closed, i.is_closed, n.is_closed) IS NOT TRUE
+        ),
         pairs AS (
             SELECT k.asked_for, d.deal_key, d.amount, d.currency
             FROM keyed k JOIN deals d ON d.primary_contact_key = k.record_key

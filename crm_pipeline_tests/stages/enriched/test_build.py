@@ -350,3 +350,48 @@ def test_without_a_provider_nothing_is_made(org: Org, ledger: PurchaseLedger) ->
     """Who buys nothing has no tables of it, and no cost."""
     assert build(org, ledger, Enrichment()) == Enriched()
     assert org.tables.current().number == 0
+
+
+def test_a_deal_that_only_its_stage_closes_is_not_open(
+    org: Org, schema_of: Callable[..., Any], ledger: PurchaseLedger
+) -> None:
+    """Some CRMs say of stages alone whether deals in them are closed."""
+    org.land(
+        schema_of(
+            "OpportunityStage", "MasterLabel", "ApiName", "IsClosed:boolean", "IsWon:boolean"
+        ),
+        [
+            {
+                "Id": f"01J{n}",
+                "MasterLabel": name,
+                "ApiName": name,
+                "IsClosed": closed,
+                "IsWon": "false",
+            }
+            for n, (name, closed) in enumerate([("Lost", "true"), ("Talks", "false")])
+        ],
+        complete=True,
+    )
+    org.land(schema_of("Contact", "LastName", "Email:email", "Title"), [
+        {"Id": "003A", "LastName": "Ng", "Email": "a@x.example"},
+    ])  # fmt: skip
+    org.land(
+        schema_of(
+            "Opportunity",
+            "Name",
+            "StageName:picklist",
+            "Amount:currency",
+            "ContactId:reference:Contact:Contact",
+        ),
+        [
+            {"Id": f"006{n}", "Name": "d", "StageName": stage, "Amount": "10", "ContactId": "003A"}
+            for n, stage in enumerate(["Lost", "Talks", "Other"])
+        ],
+    )
+    for table in ("stages", "contacts", "deals"):
+        org.normalize(table)
+    judge(org, [point("acme:Contact:003A", "email", "a@x.example", "unknown")])
+    with org.engine() as engine:
+        names = {normalized_name("acme", table) for table in ("stages", "contacts", "deals")}
+        enrich_tables(org.tables, engine, ledger, CHOICES, names=names, now=org.clock.now())
+    assert rows(org, "enrichment_wanted", "open_deals, open_amount") == [(2, Decimal(20))]
