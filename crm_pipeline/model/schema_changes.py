@@ -18,7 +18,7 @@ class FieldChange:
         field: the field's name in the newer description; of a removed field its last name.
         old, new: the fact before and after, in words; "" where there is none.
         text: the fact as one sentence. It never holds values of records.
-        is_loss: values or choices may be lost by the change.
+        is_loss: values or choices may be lost by the change; of a change of values: the field feeds a column.
     """
 
     object: str
