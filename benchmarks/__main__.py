@@ -32,6 +32,7 @@ from benchmarks import (
     search_wall,
     small_windows,
     startup,
+    states,
     tables,
     through_dagster,
     tokens,
@@ -125,6 +126,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Purchases": purchases.report,
     "Contracts": contracts.report,
     "Start-up": startup.report,
+    "States": states.report,
 }
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def test_a_suite_that_takes_too_long_fails(
     """Counted is what a program and those that it starts compute, though it ends well; a part is not judged."""
     program = shutil.copy(ROOT / ".ci" / "measured.py", tmp_path)
     (tmp_path / "budgets.toml").write_text(
-        '[suite]\ncpu_s = 0.8\nwall_s = 100\nreason = "enough for a small program"\n'
+        '[suite]\ncpu_s = 0.4\nwall_s = 100\nreason = "enough for a small program"\n'
     )
     busy = f"import time\nwhile time.process_time() < {seconds}: pass"
     outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}], check=True)"
@@ -66,3 +66,14 @@ def test_a_suite_that_takes_too_long_fails(
     assert done.returncode == code
     assert "CPU seconds" in done.stdout
     assert ("cpu_s is" in done.stderr) is bool(code)
+
+
+def test_a_slow_machine_is_no_expensive_suite(
+    measured: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CPU seconds are judged as the machine of the budget would have taken them; the yardstick says how much faster it is."""
+    monkeypatch.setattr(measured, "run", lambda _: (0, {"cpu_s": 3_000.0, "wall_s": 9.0}))
+    for times, code in ((2.0, 0), (1.0, 1)):
+        monkeypatch.setattr(measured, "yardstick_s", lambda t=times: t * measured.YARDSTICK_S)
+        assert measured.main(["true"]) == code
+        assert f"took {times:.2f} times as long for the yardstick" in capsys.readouterr().out
