@@ -14,13 +14,14 @@ from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.kernel.errors import ConfigError, ContractError, CountMismatch
 from crm_pipeline.orchestration import checks, metadata
 from crm_pipeline.orchestration.failures import as_failure, failure
+from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.partitions import (
     is_snapshot,
     month_keys,
     monthly,
     window_between,
 )
-from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.raw import (
     Extraction,
@@ -39,30 +40,20 @@ MODE_TAG = "crm/mode"
 Emitted = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
 
-def raw_key(connection: str, obj: str) -> dg.AssetKey:
-    """Return the key of a raw asset."""
-    return dg.AssetKey([connection, "raw", obj])
-
-
-def api_pool(connection: Connection) -> str:
-    """Return the pool in which steps that call a connection's API wait for each other."""
-    return f"api_{connection.name}"
-
-
-def raw_assets(connection: Connection) -> list[dg.AssetsDefinition]:
+def raw_assets(connection: Connection, names: Names) -> list[dg.AssetsDefinition]:
     """Return the raw assets of a connection."""
-    return [_raw_asset(connection, obj) for obj in connection.objects]
+    return [_raw_asset(connection, obj, names) for obj in connection.objects]
 
 
-def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefinition:
-    key = raw_key(connection.name, obj.name)
+def _raw_asset(connection: Connection, obj: ObjectSettings, names: Names) -> dg.AssetsDefinition:
     partitioned = not is_snapshot(connection, obj)
 
-    def landed(context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]) -> Emitted:
+    def landed(context: dg.AssetExecutionContext) -> Emitted:
+        crm = workspace_of(context.resources, names)
         is_range = _mode(context.run) != "refresh"
         try:
             with as_failure(context.log.error, but=(CountMismatch, ContractError)):
-                window = _window(context, connection) if partitioned and is_range else None
+                window = _window(context, connection, names) if partitioned and is_range else None
                 done = _extracted(crm, connection, obj, window, context.run)
         except CountMismatch as error:
             yield checks.count_refused(error)
@@ -96,7 +87,7 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
         yield checks.quarantine_result(connection.name, obj.name, missing)
         yield checks.freshness_result(fresh)
 
-    return _decorated(connection, obj, key, partitioned=partitioned)(landed)
+    return _decorated(connection, obj, names, partitioned=partitioned)(landed)
 
 
 def _mode(run: dg.DagsterRun) -> Mode:
@@ -140,8 +131,9 @@ def _extracted(
 
 
 def _decorated(
-    connection: Connection, obj: ObjectSettings, key: dg.AssetKey, *, partitioned: bool
+    connection: Connection, obj: ObjectSettings, names: Names, *, partitioned: bool
 ) -> Callable[[Callable[..., Emitted]], dg.AssetsDefinition]:
+    key = names.raw(connection.name, obj.name)
     how = "by month of modification" if partitioned else "whole, as a snapshot"
     with warnings.catch_warnings():
         # `backfill_policy` is the one beta parameter of Dagster that this package uses.
@@ -150,20 +142,21 @@ def _decorated(
             key=key,
             description=f"{obj.name} of {connection.name} as {connection.vendor} gives it: "
             f"landed losslessly, append-only, {how}.",
-            group_name="raw",
+            group_name=names.group("raw"),
             kinds={connection.vendor, "parquet"},
-            pool=api_pool(connection),
+            pool=names.api_pool(connection.name),
+            required_resource_keys={names.resource},
             partitions_def=monthly(connection) if partitioned else None,
             backfill_policy=dg.BackfillPolicy.single_run() if partitioned else None,
             check_specs=checks.raw_specs(key),
         )
 
 
-def _window(context: dg.AssetExecutionContext, connection: Connection) -> Window:
+def _window(context: dg.AssetExecutionContext, connection: Connection, names: Names) -> Window:
     if not _has_months(context):
         raise ConfigError(
             f"this run of {context.run.job_name} has no partitions selected.",
-            cure=f"Choose partitions when launching it, or run {connection.name}_refresh.",
+            cure=f"Choose partitions when launching it, or run {names.refresh(connection.name)}.",
         )
     keys = context.partition_key_range
     window = window_between(connection, keys.start, keys.end)

@@ -6,6 +6,7 @@ Everything is opened at its first use, so that definitions load with an empty en
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -16,6 +17,7 @@ from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
 from crm_pipeline.model.stages import ENRICHED
+from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.partitions import is_snapshot
 from crm_pipeline.orchestration.remarks import remarks_at
 from crm_pipeline.providers import as_enricher, opened_provider
@@ -46,6 +48,12 @@ StepCallback = Callable[[str, int, int | None], None]
 """Called with `(step, records so far, records expected)`."""
 
 
+def workspace_of(resources: Any, names: Names) -> "Workspace":
+    """Return the workspace from the resources of a run or a tick, whose name depends on the deployment."""
+    workspace: Workspace = getattr(resources, names.resource)
+    return workspace
+
+
 def tables_by_object(connection: Connection) -> dict[str, list[str]]:
     """Return the tables that each object of a connection feeds."""
     fed: dict[str, list[str]] = {}
@@ -56,7 +64,7 @@ def tables_by_object(connection: Connection) -> dict[str, list[str]]:
 
 
 class Workspace:
-    """The one resource of all assets, schedules and sensors; its name in Dagster is `crm`.
+    """The one resource of all assets, schedules and sensors; its name in Dagster is `Names.resource`.
 
     Args:
         on_step: called with the progress of steps.
