@@ -12,6 +12,7 @@ from typing import TypedDict
 import dagster as dg
 
 from crm_pipeline.configuration import load_settings
+from crm_pipeline.orchestration.configured import CrmResource
 from crm_pipeline.orchestration.enriched import enriched_assets
 from crm_pipeline.orchestration.freshness import freshness_sensor
 from crm_pipeline.orchestration.jobs import IN_PROCESS, Jobs
@@ -29,9 +30,13 @@ from crm_pipeline.settings import Settings
 
 
 class Overrides(TypedDict, total=False):
-    """What `build_defs` takes instead of its own resources."""
+    """What `build_defs` takes instead of its own resource.
 
-    crm: Workspace
+    Attributes:
+        crm: a `CrmResource` with other folders or limits, or a ready `Workspace`, for instance with a clock for tests.
+    """
+
+    crm: CrmResource | Workspace
 
 
 def build_defs(
@@ -87,5 +92,5 @@ def build_defs(
             freshness_sensor(chosen, publishing, names),
             partial_publish(chosen, reading, publishing, names),
         ],
-        resources={names.resource: (overrides or {}).get("crm") or Workspace(chosen)},
+        resources={names.resource: (overrides or {}).get("crm") or CrmResource.of(chosen)},
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
 from crm_pipeline.model.stages import ENRICHED
@@ -27,11 +28,20 @@ from crm_pipeline.stages.enriched import (
 from crm_pipeline.store.postgres.database import running_database
 from crm_pipeline.store.purchases import PurchaseLedger, Spending
 
-BUY_TAG = "crm/buy"
-"""The tag of runs that buy, with the value `yes`; other runs only take over what was bought."""
+STEP = "enrich_persons"
 BUDGET = "budget"
 PURCHASES = ("persons_asked_about", "matches", "credits_spent", "beyond_budget")
 """The numbers of a run that bought."""
+
+
+class Purchases(dg.Config):
+    """Whether a run of the stage may buy."""
+
+    buy: bool = Field(
+        default=False,
+        description="Buy facts about the wanted persons first, within the budgets. Otherwise the tables only take over "
+        "what was bought.",
+    )
 
 
 def enriched_assets(connections: Iterable[Connection], names: Names) -> list[dg.AssetsDefinition]:
@@ -40,7 +50,7 @@ def enriched_assets(connections: Iterable[Connection], names: Names) -> list[dg.
     enrichments = names.stage(ENRICHED.name, ENRICHMENTS.name)
 
     @dg.multi_asset(
-        name=names.step("enrich_persons"),
+        name=names.step(STEP),
         specs=stage_specs(ENRICHED, connections, names),
         check_specs=[
             dg.AssetCheckSpec(
@@ -55,14 +65,14 @@ def enriched_assets(connections: Iterable[Connection], names: Names) -> list[dg.
         retry_policy=GENTLE,
     )
     def built(
-        context: dg.AssetExecutionContext,
+        context: dg.AssetExecutionContext, config: Purchases
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         crm = workspace_of(context.resources, names)
         crm.progress("enrich")(0, None)
         tables, bought, spent = _wanted(connections), None, None
         with as_failure(context.log.error):
             done = _build(crm, tables)
-            if context.run.tags.get(BUY_TAG) == "yes" and done.wanted:
+            if config.buy and done.wanted:
                 bought, spent = crm.buy(context.run.run_id, done)
                 done = _build(crm, tables)
         if bought is not None and bought.stopped:

@@ -11,14 +11,15 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.kernel.clock import Month
-from crm_pipeline.orchestration.enriched import BUY_TAG
+from crm_pipeline.orchestration import enriched
 from crm_pipeline.orchestration.names import CONNECTION_TAG, PLAIN, Names
 from crm_pipeline.orchestration.normalized import normalized_tables
 from crm_pipeline.orchestration.partitions import is_snapshot, range_tags
 from crm_pipeline.orchestration.published import published_tables
-from crm_pipeline.orchestration.raw import MODE_TAG
+from crm_pipeline.orchestration.reading import config_for
 from crm_pipeline.orchestration.stages import stage_keys
 from crm_pipeline.settings import Connection, Settings
+from crm_pipeline.stages.raw import Mode
 
 LEFT_OUT_TAG = "crm/left_out"
 IN_PROCESS = dg.in_process_executor
@@ -61,6 +62,7 @@ class Jobs:
             f"Read a range of months of {connection.name} again, whole, and publish. One run "
             "for the whole range; run it first for a new connection.",
             self._tags(connection),
+            self._reading(connection, "range"),
         )
 
     def refresh(self, connection: Connection) -> Job:
@@ -71,7 +73,8 @@ class Jobs:
             f"Read what changed in {connection.name} since the watermark of each object, less "
             f"{connection.lookback_s} s, and publish. The partitions of its run say which months it "
             "touches; what it reads does not depend on them.",
-            {**self._tags(connection), MODE_TAG: "refresh"},
+            self._tags(connection),
+            self._reading(connection, "refresh"),
         )
 
     def nightly(self, connection: Connection) -> Job:
@@ -81,7 +84,8 @@ class Jobs:
             keys_of(self._settings, connection, monthly_objects(connection), self._names),
             f"Read a range of months of {connection.name} again, whole, land what refreshes have missed, say how "
             "much that is, and publish. Its schedule chooses the running month.",
-            {**self._tags(connection), MODE_TAG: "recheck"},
+            self._tags(connection),
+            self._reading(connection, "recheck"),
         )
 
     def publish(self) -> Job:
@@ -99,7 +103,7 @@ class Jobs:
             published_keys(self._settings, self._names),
             "Buy facts about the persons that `enrichment` in connections.yaml wants, within the budgets of "
             "the provider, and publish. Nobody is bought twice. Other jobs buy nothing.",
-            {BUY_TAG: "yes"},
+            config={"ops": {self._names.step(enriched.STEP): {"config": {"buy": True}}}},
         )
 
     def _job(
@@ -108,17 +112,25 @@ class Jobs:
         keys: Collection[dg.AssetKey],
         description: str,
         tags: Mapping[str, str] | None = None,
+        config: dict[str, Any] | None = None,
     ) -> Job:
         return dg.define_asset_job(
             name,
             selection=dg.AssetSelection.assets(*keys),
             description=description,
             tags=tags,
+            config=config,
             executor_def=self._executor,
         )
 
     def _tags(self, connection: Connection) -> dict[str, str]:
         return {CONNECTION_TAG: self._names.connection(connection.name)}
+
+    def _reading(self, connection: Connection, mode: Mode) -> dict[str, Any]:
+        objects = [obj.name for obj in connection.objects]
+        if mode == "recheck":
+            objects = monthly_objects(connection)
+        return config_for((self._names.raw(connection.name, name) for name in objects), mode)
 
     def _of(self, connection: Connection) -> list[dg.AssetKey]:
         objects = {obj.name for obj in connection.objects}

@@ -86,7 +86,10 @@ def published_assets(connections: Iterable[Connection], names: Names) -> list[dg
             )
         for table in tables:
             yield dg.MaterializeResult(
-                asset_key=names.published(table), metadata=metadata.published(done, table)
+                asset_key=names.published(table),
+                metadata=metadata.published(done, table),
+                # What depends on the asset can tell a publish that had nothing to write.
+                data_version=dg.DataVersion(done.path.stem),
             )
         for table in checked:
             yield checks.published_result(names.published(table), table, done.findings)

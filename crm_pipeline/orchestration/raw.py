@@ -19,8 +19,10 @@ from crm_pipeline.orchestration.partitions import (
     is_snapshot,
     month_keys,
     monthly,
+    refreshed_months,
     window_between,
 )
+from crm_pipeline.orchestration.reading import Reading, job_modes, mode_of
 from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.raw import (
@@ -36,7 +38,6 @@ from crm_pipeline.stages.raw import (
 from crm_pipeline.store.landing.outstanding import outstanding
 from crm_pipeline.store.landing.tombstones import Tombstones
 
-MODE_TAG = "crm/mode"
 Emitted = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
 
@@ -47,14 +48,18 @@ def raw_assets(connection: Connection, names: Names) -> list[dg.AssetsDefinition
 
 def _raw_asset(connection: Connection, obj: ObjectSettings, names: Names) -> dg.AssetsDefinition:
     partitioned = not is_snapshot(connection, obj)
+    modes = job_modes(connection.name, names)
 
-    def landed(context: dg.AssetExecutionContext) -> Emitted:
+    def landed(context: dg.AssetExecutionContext, config: Reading) -> Emitted:
         crm = workspace_of(context.resources, names)
-        is_range = _mode(context.run) != "refresh"
         try:
             with as_failure(context.log.error, but=(CountMismatch, ContractError)):
-                window = _window(context, connection, names) if partitioned and is_range else None
-                done = _extracted(crm, connection, obj, window, context.run)
+                months = _months(context) if partitioned else None
+                job = modes.get(context.run.job_name)
+                mode = mode_of(config, job, months, _refreshed(crm, connection, obj))
+                is_range = partitioned and mode != "refresh"
+                window = _window(context, connection, mode, names) if is_range else None
+                done = _extracted(crm, connection, obj, window, mode=mode, run=context.run.run_id)
         except CountMismatch as error:
             yield checks.count_refused(error)
             yield checks.freshness_result(crm.fresh(connection, obj.name))
@@ -90,9 +95,19 @@ def _raw_asset(connection: Connection, obj: ObjectSettings, names: Names) -> dg.
     return _decorated(connection, obj, names, partitioned=partitioned)(landed)
 
 
-def _mode(run: dg.DagsterRun) -> Mode:
-    modes: dict[str | None, Mode] = {"refresh": "refresh", "recheck": "recheck"}
-    return modes.get(run.tags.get(MODE_TAG), "range")
+def _months(context: dg.AssetExecutionContext) -> tuple[Month, Month] | None:
+    if not _has_months(context):
+        return None
+    keys = context.partition_key_range
+    return Month.parse(keys.start), Month.parse(keys.end)
+
+
+def _refreshed(
+    crm: Workspace, connection: Connection, obj: ObjectSettings
+) -> tuple[Month, Month] | None:
+    """Return the months that a refresh of an object touches; None where it was never read."""
+    watermark = crm.landing.watermark(connection.name, obj.name)
+    return refreshed_months(connection, [watermark], crm.clock.now()) if watermark else None
 
 
 def _extracted(
@@ -100,7 +115,9 @@ def _extracted(
     connection: Connection,
     obj: ObjectSettings,
     window: Window | None,
-    run: dg.DagsterRun,
+    *,
+    mode: Mode,
+    run: str,
 ) -> Extraction:
     """Extract an object, and record success or failure among its looks."""
     on_progress = crm.progress(obj.name)
@@ -114,7 +131,7 @@ def _extracted(
                 account,
                 obj,
                 window,
-                mode=_mode(run),
+                mode=mode,
                 landing=crm.landing,
                 on_progress=on_progress,
                 key=key,
@@ -124,9 +141,9 @@ def _extracted(
             )
             prove_renames(account, obj, crm.landing, crm.drift, connection.name, key)
     except Exception as error:
-        crm.looks.failed(connection.name, obj.name, error, run=run.run_id)
+        crm.looks.failed(connection.name, obj.name, error, run=run)
         raise
-    crm.looks.was_read(connection.name, obj.name, done.watermark, run=run.run_id)
+    crm.looks.was_read(connection.name, obj.name, done.watermark, run=run)
     return done
 
 
@@ -152,7 +169,9 @@ def _decorated(
         )
 
 
-def _window(context: dg.AssetExecutionContext, connection: Connection, names: Names) -> Window:
+def _window(
+    context: dg.AssetExecutionContext, connection: Connection, mode: Mode, names: Names
+) -> Window:
     if not _has_months(context):
         raise ConfigError(
             f"this run of {context.run.job_name} has no partitions selected.",
@@ -160,7 +179,7 @@ def _window(context: dg.AssetExecutionContext, connection: Connection, names: Na
         )
     keys = context.partition_key_range
     window = window_between(connection, keys.start, keys.end)
-    if _mode(context.run) == "range":
+    if mode == "range":
         return window
     # What is older than the first month is not compared with what has landed.
     return Window(Month.parse(keys.start).start_at, window.to_at)

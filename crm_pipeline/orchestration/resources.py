@@ -4,10 +4,11 @@ Everything is opened at its first use, so that definitions load with an empty en
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
+import duckdb
 import structlog
 
 from crm_pipeline.connectors.base import Account
@@ -40,6 +41,7 @@ from crm_pipeline.store.purchases import PurchaseLedger, Spending
 from crm_pipeline.store.quarantine import Quarantine, Quarantined
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.published import open_published
 from crm_pipeline.store.tokens.hash_key import HashKey
 from crm_pipeline.wire.retry import RetryPolicy
 
@@ -194,6 +196,16 @@ class Workspace:
             self._is_settled = True
             for line in settle(self.settings):
                 _log.warning(line)
+
+    @contextmanager
+    def published(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the published database read-only, in UTC: for assets that are made of what analysts read.
+
+        Raises:
+            StoreError: nothing has been published yet.
+        """
+        with closing(open_published(self.settings.data)) as connection:
+            yield connection
 
     def api_accounts(self) -> ApiAccounts:
         """Return the calls by day, and the usage of the vendors' limits."""
