@@ -148,7 +148,6 @@ def test_a_job_reaches_from_raw_to_published_of_one_connection(defs: dg.Definiti
     stages = {key.to_user_string().rsplit("/", 1)[0] for key in job.asset_layer.selected_asset_keys}
     of_all = {"crm/verified", "crm/enriched", "crm/published"}
     assert stages == {"acme/raw", "acme/normalized", *of_all}
-    assert defs.resolve_job_def("acme_refresh").tags["crm/mode"] == "refresh"
 
 
 @pytest.mark.parametrize(("value", "running"), [(None, False), ("off", False), ("on", True)])

@@ -30,6 +30,7 @@ FLOORS = {
     "erasure": 6,
     "orchestration": 7,
     "supervisor": 8,
+    "components": 9,
     "definitions": 9,
     "cli": 9,
     "__main__": 10,

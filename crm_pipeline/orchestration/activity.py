@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from crm_pipeline.orchestration.jobs import CONNECTION_TAG
-from crm_pipeline.orchestration.raw import raw_key
+from crm_pipeline.orchestration.names import CONNECTION_TAG, PLAIN, Names
 from crm_pipeline.settings import Connection
 from crm_pipeline.store.landing.looks import ConnectionLooks
 
@@ -65,16 +64,17 @@ def activity_of(
     instance: dg.DagsterInstance,
     connection: Connection,
     looks: ConnectionLooks | None = None,
+    names: Names = PLAIN,
 ) -> Activity:
     """Return the activity of a connection's jobs; `looks` hold which objects each run has tried."""
-    tags = {CONNECTION_TAG: connection.name}
+    tags = {CONNECTION_TAG: names.connection(connection.name)}
     active = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_ACTIVE), limit=1)
     ended = instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_ENDED), limit=_LOOKED_AT)
     run = active[0].dagster_run if active else None
     last = ended[0] if ended else None
     ended_s = last.end_time if last else None
     failures = _failures([record.dagster_run.status for record in ended])
-    if last and _is_through(last.dagster_run, connection, looks or ConnectionLooks()):
+    if last and _is_through(last.dagster_run, connection, looks or ConnectionLooks(), names):
         failures = 0
     return Activity(
         under_way=f"{run.job_name} is {run.status.value.lower()}" if run else None,
@@ -84,14 +84,17 @@ def activity_of(
     )
 
 
-def _is_through(run: dg.DagsterRun, connection: Connection, looks: ConnectionLooks) -> bool:
+def _is_through(
+    run: dg.DagsterRun, connection: Connection, looks: ConnectionLooks, names: Names
+) -> bool:
     """Say whether a run has tried all its objects: then objects failed, and not the run."""
-    names = [
+    objects = [
         obj.name
         for obj in connection.objects
-        if run.asset_selection is None or raw_key(connection.name, obj.name) in run.asset_selection
+        if run.asset_selection is None
+        or names.raw(connection.name, obj.name) in run.asset_selection
     ]
-    return bool(names) and all(looks.of(name).tried_in == run.run_id for name in names)
+    return bool(objects) and all(looks.of(name).tried_in == run.run_id for name in objects)
 
 
 def _failures(statuses: Sequence[dg.DagsterRunStatus]) -> int:

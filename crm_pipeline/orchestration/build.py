@@ -2,19 +2,21 @@
 
 Inside a deployment of your own::
 
-    from crm_pipeline.orchestration.build import build_defs
+    from crm_pipeline import build_defs
 
     defs = dg.Definitions.merge(build_defs(), my_definitions)
 """
 
-from collections.abc import Mapping
+from typing import TypedDict
 
 import dagster as dg
 
 from crm_pipeline.configuration import load_settings
+from crm_pipeline.orchestration.configured import CrmResource
 from crm_pipeline.orchestration.enriched import enriched_assets
 from crm_pipeline.orchestration.freshness import freshness_sensor
-from crm_pipeline.orchestration.jobs import ENRICH_JOB, PUBLISH_JOB, all_jobs, refresh_name
+from crm_pipeline.orchestration.jobs import IN_PROCESS, Jobs
+from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.nightly import nightly_schedules
 from crm_pipeline.orchestration.normalized import normalized_assets
 from crm_pipeline.orchestration.published import published_assets
@@ -26,50 +28,69 @@ from crm_pipeline.orchestration.sensors import partial_publish, sensor_of
 from crm_pipeline.orchestration.verified import verified_assets
 from crm_pipeline.settings import Settings
 
-RESOURCE = "crm"
+
+class Overrides(TypedDict, total=False):
+    """What `build_defs` takes instead of its own resource.
+
+    Attributes:
+        crm: a `CrmResource` with other folders or limits, or a ready `Workspace`, for instance with a clock for tests.
+    """
+
+    crm: CrmResource | Workspace
 
 
 def build_defs(
-    settings: Settings | None = None, overrides: Mapping[str, object] | None = None
+    settings: Settings | None = None,
+    overrides: Overrides | None = None,
+    *,
+    prefix: str = "",
+    executor: dg.ExecutorDefinition | None = None,
 ) -> dg.Definitions:
     """Return all assets, jobs, schedules and sensors of the connections.
 
+    They merge with those of a deployment that has its own: jobs carry their executor, and nothing is set for others.
+
     Args:
         settings: by default connections.yaml and the environment.
-        overrides: resources by name that replace ours; `crm` is the `Workspace`.
+        overrides: resources that replace ours, under their names without a prefix.
+        prefix: goes before every name that Dagster sees, for deployments that have some of the names; see `Names`.
+        executor: of our jobs; by default one process for all steps of a run.
 
     Raises:
-        ConfigError: connections.yaml is wrong. A missing secret is not: it fails the runs of its own
-            connection, when they need it.
+        ConfigError: connections.yaml is wrong, or the prefix. A missing secret is not an error: it fails the runs of
+            its own connection, when they need it.
     """
-    chosen = settings or load_settings()
+    chosen, names = settings or load_settings(), Names(prefix)
+    runs_in = executor or IN_PROCESS
     connections = list(chosen.connections.values())
-    jobs = all_jobs(chosen)
-    scrubbing = scrub_job()
+    jobs = Jobs(chosen, names, runs_in).every()
     by_name = {job.name: job for job in jobs}
-    refreshes = [(connection, by_name[refresh_name(connection.name)]) for connection in connections]
+    scrubbing, publishing = scrub_job(names, runs_in), by_name[names.publish]
+    reading = [job for job in jobs if job.name not in {names.enrich, names.publish}]
+    refreshes = [(each, by_name[names.refresh(each.name)]) for each in connections]
     return dg.Definitions(
         assets=[
-            *(asset for connection in connections for asset in raw_assets(connection)),
-            *(asset for connection in connections for asset in normalized_assets(connection)),
-            *verified_assets(connections),
-            *enriched_assets(connections),
-            *published_assets(connections),
+            *(asset for connection in connections for asset in raw_assets(connection, names)),
+            *(
+                asset
+                for connection in connections
+                for asset in normalized_assets(connection, names)
+            ),
+            *verified_assets(connections, names),
+            *enriched_assets(connections, names),
+            *published_assets(connections, names),
         ],
         jobs=[*jobs, scrubbing],
         schedules=[
-            *(schedule_of(chosen, connection, job) for connection, job in refreshes),
-            *nightly_schedules(chosen, by_name),
-            scrub_schedule(chosen, scrubbing),
-            *enrich_schedules(chosen, by_name),
+            *(schedule_of(chosen, connection, job, names) for connection, job in refreshes),
+            *nightly_schedules(chosen, by_name, names),
+            scrub_schedule(chosen, scrubbing, names),
+            *enrich_schedules(chosen, by_name, names),
         ],
         sensors=[
-            *(sensor_of(chosen, connection, job) for connection, job in refreshes),
-            freshness_sensor(chosen, jobs[-1]),
-            partial_publish(
-                chosen, [job for job in jobs if job.name not in {ENRICH_JOB, PUBLISH_JOB}], jobs[-1]
-            ),
+            *(sensor_of(chosen, connection, job, names) for connection, job in refreshes),
+            freshness_sensor(chosen, publishing, names),
+            partial_publish(chosen, reading, publishing, names),
         ],
-        resources={RESOURCE: Workspace(chosen), **(overrides or {})},
-        executor=dg.in_process_executor,
+        resources={names.resource: (overrides or {}).get("crm") or CrmResource.of(chosen)},
     )

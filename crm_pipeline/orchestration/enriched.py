@@ -4,14 +4,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
 from crm_pipeline.model.stages import ENRICHED
 from crm_pipeline.model.tables import normalized_name
 from crm_pipeline.orchestration.failures import GENTLE, as_failure
-from crm_pipeline.orchestration.normalized import BUILD_POOL, normalized_tables
-from crm_pipeline.orchestration.resources import Workspace
-from crm_pipeline.orchestration.stages import stage_key, stage_specs
+from crm_pipeline.orchestration.names import Names
+from crm_pipeline.orchestration.normalized import normalized_tables
+from crm_pipeline.orchestration.resources import Workspace, workspace_of
+from crm_pipeline.orchestration.stages import stage_specs
 from crm_pipeline.providers import as_enricher, opened_provider
 from crm_pipeline.settings import Connection
 from crm_pipeline.stages.enriched import (
@@ -26,56 +28,68 @@ from crm_pipeline.stages.enriched import (
 from crm_pipeline.store.postgres.database import running_database
 from crm_pipeline.store.purchases import PurchaseLedger, Spending
 
-BUY_TAG = "crm/buy"
-"""The tag of runs that buy, with the value `yes`; other runs only take over what was bought."""
+STEP = "enrich_persons"
 BUDGET = "budget"
 PURCHASES = ("persons_asked_about", "matches", "credits_spent", "beyond_budget")
 """The numbers of a run that bought."""
 
 
-def enriched_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinition]:
+class Purchases(dg.Config):
+    """Whether a run of the stage may buy."""
+
+    buy: bool = Field(
+        default=False,
+        description="Buy facts about the wanted persons first, within the budgets. Otherwise the tables only take over "
+        "what was bought.",
+    )
+
+
+def enriched_assets(connections: Iterable[Connection], names: Names) -> list[dg.AssetsDefinition]:
     """Return the step of the stage: one asset per table."""
     connections = list(connections)
+    enrichments = names.stage(ENRICHED.name, ENRICHMENTS.name)
 
     @dg.multi_asset(
-        name="enrich_persons",
-        specs=stage_specs(ENRICHED, connections),
+        name=names.step(STEP),
+        specs=stage_specs(ENRICHED, connections, names),
         check_specs=[
             dg.AssetCheckSpec(
                 BUDGET,
-                asset=stage_key(ENRICHED, ENRICHMENTS.name),
+                asset=enrichments,
                 description="Everybody who is wanted was asked about, or there is budget left for it.",
             )
         ],
         description=ENRICHED.description,
-        pool=BUILD_POOL,
+        pool=names.build_pool,
+        required_resource_keys={names.resource},
         retry_policy=GENTLE,
     )
     def built(
-        context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]
+        context: dg.AssetExecutionContext, config: Purchases
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        crm = workspace_of(context.resources, names)
         crm.progress("enrich")(0, None)
-        names, bought, spent = _wanted(connections), None, None
+        tables, bought, spent = _wanted(connections), None, None
         with as_failure(context.log.error):
-            done = _build(crm, names)
-            if context.run.tags.get(BUY_TAG) == "yes" and done.wanted:
+            done = _build(crm, tables)
+            if config.buy and done.wanted:
                 bought, spent = crm.buy(context.run.run_id, done)
-                done = _build(crm, names)
+                done = _build(crm, tables)
         if bought is not None and bought.stopped:
             context.log.warning("Buying stopped: %s.", bought.stopped)
         yield dg.MaterializeResult(
-            asset_key=stage_key(ENRICHED, ENRICHMENT_WANTED.name),
+            asset_key=names.stage(ENRICHED.name, ENRICHMENT_WANTED.name),
             metadata={"dagster/row_count": done.wanted, "changed": done.changed},
         )
         yield dg.MaterializeResult(
-            asset_key=stage_key(ENRICHED, ENRICHMENTS.name),
+            asset_key=enrichments,
             metadata={
                 "dagster/row_count": done.rows(ENRICHMENTS.name),
                 "changed": done.changed,
                 **_of_purchases(bought, spent),
             },
         )
-        yield _budget(bought)
+        yield _budget(enrichments, bought)
 
     return [built]
 
@@ -130,7 +144,7 @@ def _of_purchases(bought: Bought | None, spent: Spending | None) -> dict[str, An
     }
 
 
-def _budget(bought: Bought | None) -> dg.AssetCheckResult:
+def _budget(key: dg.AssetKey, bought: Bought | None) -> dg.AssetCheckResult:
     waiting = bought.beyond_budget if bought else 0
     underway = bought.underway if bought else 0
     stopped = bought.stopped if bought else ""
@@ -144,7 +158,7 @@ def _budget(bought: Bought | None) -> dg.AssetCheckResult:
     else:
         text = f"{waiting:,} persons wait for the next budget."
     return dg.AssetCheckResult(
-        asset_key=stage_key(ENRICHED, ENRICHMENTS.name),
+        asset_key=key,
         check_name=BUDGET,
         passed=not waiting and not underway and not stopped,
         severity=dg.AssetCheckSeverity.WARN,

@@ -13,9 +13,9 @@ from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.orchestration import checks
 from crm_pipeline.orchestration.activity import is_under_way
-from crm_pipeline.orchestration.jobs import PUBLISH_JOB, Job
-from crm_pipeline.orchestration.raw import raw_key
-from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.jobs import Job
+from crm_pipeline.orchestration.names import Names
+from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Settings
 from crm_pipeline.stages.published import Shown, state_of
 from crm_pipeline.store.landing.freshness import Freshness
@@ -27,21 +27,21 @@ _FRESH = "fresh"
 _LONGEST_TEXT = 2_000
 
 
-def freshness_sensor(settings: Settings, publish: Job) -> dg.SensorDefinition:
+def freshness_sensor(settings: Settings, publish: Job, names: Names) -> dg.SensorDefinition:
     """Return the sensor."""
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
-        name=NAME,
+        name=names.of(NAME),
         job=publish,
+        required_resource_keys={names.resource},
         minimum_interval_seconds=_EVERY_S,
         default_status=running if settings.is_automatic else stopped,
         description="Show on each raw asset whether it can be had and is looked at in time, and publish a "
         "change of that alone within an hour. Asks no vendor.",
     )
-    def freshness(
-        context: dg.SensorEvaluationContext, crm: dg.ResourceParam[Workspace]
-    ) -> dg.SensorResult:
+    def freshness(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        crm = workspace_of(context.resources, names)
         now, rows = crm.clock.now(), crm.freshness()
         before = json.loads(context.cursor or "{}")
         verdicts = {_name(row): _verdict(row) for row in rows}
@@ -51,7 +51,7 @@ def freshness_sensor(settings: Settings, publish: Job) -> dg.SensorDefinition:
         if not is_published:
             is_published, is_due = _compared(crm, rows, now)
         requests = []
-        if is_due and not is_under_way(context.instance, PUBLISH_JOB):
+        if is_due and not is_under_way(context.instance, names.publish):
             # One try an hour, if the disk is full.
             requests = [dg.RunRequest(run_key=fingerprint([state, f"{now:%Y-%m-%dT%H}"]))]
         cursor = {
@@ -62,7 +62,7 @@ def freshness_sensor(settings: Settings, publish: Job) -> dg.SensorDefinition:
             run_requests=requests,
             skip_reason=None if requests else dg.SkipReason(_summary(rows)),
             cursor=json.dumps(cursor),
-            asset_events=list(_news(rows, verdicts, before.get("stale", {}))),
+            asset_events=list(_news(rows, verdicts, before.get("stale", {}), names)),
         )
 
     return freshness
@@ -80,13 +80,17 @@ def _verdict(fresh: Freshness) -> str:
 
 
 def _news(
-    rows: Iterable[Freshness], verdicts: Mapping[str, str], before: Mapping[str, str]
+    rows: Iterable[Freshness],
+    verdicts: Mapping[str, str],
+    before: Mapping[str, str],
+    names: Names,
 ) -> Iterable[dg.AssetCheckEvaluation]:
     """Yield the checks whose verdict changed since the last tick; runs show the checks of the objects that they read."""
     for fresh in rows:
         name = _name(fresh)
         if verdicts[name] != before.get(name, _FRESH):
-            yield checks.freshness_evaluation(raw_key(fresh.connection, fresh.object), fresh)
+            key = names.raw(fresh.connection, fresh.object)
+            yield checks.freshness_evaluation(key, fresh)
 
 
 def _compared(crm: Workspace, rows: Sequence[Freshness], now: datetime) -> tuple[bool, bool]:

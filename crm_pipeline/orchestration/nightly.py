@@ -16,8 +16,9 @@ from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.kernel.errors import BudgetExhausted, CorruptFile, CrmError
 from crm_pipeline.orchestration.activity import is_under_way
 from crm_pipeline.orchestration.decision import left_out
-from crm_pipeline.orchestration.jobs import Job, monthly_objects, nightly_name, nightly_request
-from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.jobs import Job, monthly_objects, nightly_request
+from crm_pipeline.orchestration.names import PLAIN, Names
+from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.raw import pace, planned
 from crm_pipeline.store.landing import Landing
@@ -66,7 +67,7 @@ class Price:
 
 
 def nightly_schedules(
-    settings: Settings, jobs: Mapping[str, Job]
+    settings: Settings, jobs: Mapping[str, Job], names: Names = PLAIN
 ) -> Iterator[dg.ScheduleDefinition]:
     """Yield the schedules of the connections that have one."""
     reading = [
@@ -77,29 +78,29 @@ def nightly_schedules(
     for place, connection in enumerate(reading):
         minute = place * _SPREAD_MIN // len(reading)
         at = connection.nightly or f"{_HOUR + minute // 60:02}:{minute % 60:02}"
-        yield _schedule(settings, connection, jobs[nightly_name(connection.name)], at)
+        yield _schedule(settings, connection, jobs[names.nightly(connection.name)], at, names)
 
 
 def _schedule(
-    settings: Settings, connection: Connection, job: Job, at: str
+    settings: Settings, connection: Connection, job: Job, at: str, names: Names
 ) -> dg.ScheduleDefinition:
     zone = _zone(settings, connection)
     hour, minute = at.split(":")
     running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
 
     @dg.schedule(
-        name=nightly_name(connection.name),
+        name=names.nightly(connection.name),
         job=job,
+        required_resource_keys={names.resource},
         cron_schedule=f"{int(minute)} {int(hour)} * * *",
         execution_timezone=zone,
         default_status=running if settings.is_automatic else stopped,
         description=f"Read the running month of {connection.name} again each night at {at} ({zone}), and land what "
         "refreshes have missed.",
     )
-    def due(
-        context: dg.ScheduleEvaluationContext, crm: dg.ResourceParam[Workspace]
-    ) -> dg.RunRequest | dg.SkipReason:
-        return requested(crm, connection, context.instance)
+    def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        crm = workspace_of(context.resources, names)
+        return requested(crm, connection, context.instance, names)
 
     return due
 
@@ -112,17 +113,17 @@ def _zone(settings: Settings, connection: Connection) -> str:
 
 
 def requested(
-    crm: Workspace, connection: Connection, instance: dg.DagsterInstance
+    crm: Workspace, connection: Connection, instance: dg.DagsterInstance, names: Names = PLAIN
 ) -> dg.RunRequest | dg.SkipReason:
     """Return the request for the read that is due, or why there is none."""
     now, looks = crm.clock.now(), crm.looks.at(connection.name)
-    if is_under_way(instance, nightly_name(connection.name)):
+    if is_under_way(instance, names.nightly(connection.name)):
         return dg.SkipReason("the read of the night before is not done yet.")
-    names = monthly_objects(connection)
-    waiting = looks.waiting(names, now)
-    chosen = [name for name in names if name not in waiting and _is_read(crm, connection, name)]
+    objects = monthly_objects(connection)
+    waiting = looks.waiting(objects, now)
+    chosen = [name for name in objects if name not in waiting and _is_read(crm, connection, name)]
     if not chosen:
-        failing = left_out(looks, names, now)
+        failing = left_out(looks, objects, now)
         return dg.SkipReason(failing or "no object has been read from its beginning to now yet.")
     price = None
     for months in _months(crm, connection, chosen, now):
@@ -131,12 +132,12 @@ def requested(
         except BudgetExhausted as error:
             return dg.SkipReason(f"the running month is not read again: {error}")
         if price is None or price.is_within:
-            return nightly_request(crm.settings, connection, months, chosen)
+            return nightly_request(crm.settings, connection, months, chosen, names)
     assert price is not None  # there is always the running month
     if not price.fitting:
         return dg.SkipReason(f"the running month is not read again: that would cost {price}.")
     current = Month.of(now)
-    return nightly_request(crm.settings, connection, (current, current), price.fitting)
+    return nightly_request(crm.settings, connection, (current, current), price.fitting, names)
 
 
 def _is_read(crm: Workspace, connection: Connection, name: str) -> bool:

@@ -13,18 +13,10 @@ from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.model.tables import TABLES
 from crm_pipeline.orchestration import checks, metadata
 from crm_pipeline.orchestration.failures import GENTLE, as_failure, failure
-from crm_pipeline.orchestration.raw import raw_key
-from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.names import Names
+from crm_pipeline.orchestration.resources import workspace_of
 from crm_pipeline.settings import Connection
 from crm_pipeline.stages.normalized import DriftGuard, normalize, preview, tables_for
-
-BUILD_POOL = "build"
-"""Steps that build tables wait for each other: each may use all the memory that it is allowed."""
-
-
-def normalized_key(connection: str, table: str) -> dg.AssetKey:
-    """Return the key of a normalized asset."""
-    return dg.AssetKey([connection, "normalized", table])
 
 
 def normalized_tables(connection: Connection) -> dict[str, tuple[str, ...]]:
@@ -32,34 +24,36 @@ def normalized_tables(connection: Connection) -> dict[str, tuple[str, ...]]:
     return tables_for(connection, connector(connection.vendor).mapping)
 
 
-def normalized_assets(connection: Connection) -> list[dg.AssetsDefinition]:
+def normalized_assets(connection: Connection, names: Names) -> list[dg.AssetsDefinition]:
     """Return the normalized assets of a connection."""
     tables = normalized_tables(connection)
-    return [_normalized_asset(connection, name, objects) for name, objects in tables.items()]
+    return [_normalized_asset(connection, *entry, names) for entry in tables.items()]
 
 
 def _normalized_asset(
-    connection: Connection, table: str, objects: tuple[str, ...]
+    connection: Connection, table: str, objects: tuple[str, ...], names: Names
 ) -> dg.AssetsDefinition:
-    key = normalized_key(connection.name, table)
+    key = names.normalized(connection.name, table)
     model = TABLES.get(table)
     about = model.description if model else f"A custom object ({', '.join(objects)})."
 
     @dg.asset(
         key=key,
-        deps=[raw_key(connection.name, obj) for obj in objects],
+        deps=[names.raw(connection.name, obj) for obj in objects],
         description=f"{about} From {', '.join(objects)} of {connection.name}; typed, the latest "
         "version of each record, every other field in `custom`.",
-        group_name="normalized",
+        group_name=names.group("normalized"),
         kinds={"duckdb", "parquet"},
-        pool=BUILD_POOL,
+        pool=names.build_pool,
+        required_resource_keys={names.resource},
         retry_policy=GENTLE,
         check_specs=checks.normalized_specs(key),
         metadata={"dagster/column_schema": metadata.model_columns(model.columns)} if model else {},
     )
     def built(
-        context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]
+        context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        crm = workspace_of(context.resources, names)
         vendor = connector(connection.vendor)
         crm.progress(f"normalize {table}")(0, None)
         for fault in crm.contract_faults():

@@ -14,13 +14,16 @@ from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.kernel.errors import ConfigError, ContractError, CountMismatch
 from crm_pipeline.orchestration import checks, metadata
 from crm_pipeline.orchestration.failures import as_failure, failure
+from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.partitions import (
     is_snapshot,
     month_keys,
     monthly,
+    refreshed_months,
     window_between,
 )
-from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.reading import Reading, job_modes, mode_of
+from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.raw import (
     Extraction,
@@ -35,35 +38,28 @@ from crm_pipeline.stages.raw import (
 from crm_pipeline.store.landing.outstanding import outstanding
 from crm_pipeline.store.landing.tombstones import Tombstones
 
-MODE_TAG = "crm/mode"
 Emitted = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
 
-def raw_key(connection: str, obj: str) -> dg.AssetKey:
-    """Return the key of a raw asset."""
-    return dg.AssetKey([connection, "raw", obj])
-
-
-def api_pool(connection: Connection) -> str:
-    """Return the pool in which steps that call a connection's API wait for each other."""
-    return f"api_{connection.name}"
-
-
-def raw_assets(connection: Connection) -> list[dg.AssetsDefinition]:
+def raw_assets(connection: Connection, names: Names) -> list[dg.AssetsDefinition]:
     """Return the raw assets of a connection."""
-    return [_raw_asset(connection, obj) for obj in connection.objects]
+    return [_raw_asset(connection, obj, names) for obj in connection.objects]
 
 
-def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefinition:
-    key = raw_key(connection.name, obj.name)
+def _raw_asset(connection: Connection, obj: ObjectSettings, names: Names) -> dg.AssetsDefinition:
     partitioned = not is_snapshot(connection, obj)
+    modes = job_modes(connection.name, names)
 
-    def landed(context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]) -> Emitted:
-        is_range = _mode(context.run) != "refresh"
+    def landed(context: dg.AssetExecutionContext, config: Reading) -> Emitted:
+        crm = workspace_of(context.resources, names)
         try:
             with as_failure(context.log.error, but=(CountMismatch, ContractError)):
-                window = _window(context, connection) if partitioned and is_range else None
-                done = _extracted(crm, connection, obj, window, context.run)
+                months = _months(context) if partitioned else None
+                job = modes.get(context.run.job_name)
+                mode = mode_of(config, job, months, _refreshed(crm, connection, obj))
+                is_range = partitioned and mode != "refresh"
+                window = _window(context, connection, mode, names) if is_range else None
+                done = _extracted(crm, connection, obj, window, mode=mode, run=context.run.run_id)
         except CountMismatch as error:
             yield checks.count_refused(error)
             yield checks.freshness_result(crm.fresh(connection, obj.name))
@@ -96,12 +92,22 @@ def _raw_asset(connection: Connection, obj: ObjectSettings) -> dg.AssetsDefiniti
         yield checks.quarantine_result(connection.name, obj.name, missing)
         yield checks.freshness_result(fresh)
 
-    return _decorated(connection, obj, key, partitioned=partitioned)(landed)
+    return _decorated(connection, obj, names, partitioned=partitioned)(landed)
 
 
-def _mode(run: dg.DagsterRun) -> Mode:
-    modes: dict[str | None, Mode] = {"refresh": "refresh", "recheck": "recheck"}
-    return modes.get(run.tags.get(MODE_TAG), "range")
+def _months(context: dg.AssetExecutionContext) -> tuple[Month, Month] | None:
+    if not _has_months(context):
+        return None
+    keys = context.partition_key_range
+    return Month.parse(keys.start), Month.parse(keys.end)
+
+
+def _refreshed(
+    crm: Workspace, connection: Connection, obj: ObjectSettings
+) -> tuple[Month, Month] | None:
+    """Return the months that a refresh of an object touches; None where it was never read."""
+    watermark = crm.landing.watermark(connection.name, obj.name)
+    return refreshed_months(connection, [watermark], crm.clock.now()) if watermark else None
 
 
 def _extracted(
@@ -109,7 +115,9 @@ def _extracted(
     connection: Connection,
     obj: ObjectSettings,
     window: Window | None,
-    run: dg.DagsterRun,
+    *,
+    mode: Mode,
+    run: str,
 ) -> Extraction:
     """Extract an object, and record success or failure among its looks."""
     on_progress = crm.progress(obj.name)
@@ -123,7 +131,7 @@ def _extracted(
                 account,
                 obj,
                 window,
-                mode=_mode(run),
+                mode=mode,
                 landing=crm.landing,
                 on_progress=on_progress,
                 key=key,
@@ -133,15 +141,16 @@ def _extracted(
             )
             prove_renames(account, obj, crm.landing, crm.drift, connection.name, key)
     except Exception as error:
-        crm.looks.failed(connection.name, obj.name, error, run=run.run_id)
+        crm.looks.failed(connection.name, obj.name, error, run=run)
         raise
-    crm.looks.was_read(connection.name, obj.name, done.watermark, run=run.run_id)
+    crm.looks.was_read(connection.name, obj.name, done.watermark, run=run)
     return done
 
 
 def _decorated(
-    connection: Connection, obj: ObjectSettings, key: dg.AssetKey, *, partitioned: bool
+    connection: Connection, obj: ObjectSettings, names: Names, *, partitioned: bool
 ) -> Callable[[Callable[..., Emitted]], dg.AssetsDefinition]:
+    key = names.raw(connection.name, obj.name)
     how = "by month of modification" if partitioned else "whole, as a snapshot"
     with warnings.catch_warnings():
         # `backfill_policy` is the one beta parameter of Dagster that this package uses.
@@ -150,24 +159,27 @@ def _decorated(
             key=key,
             description=f"{obj.name} of {connection.name} as {connection.vendor} gives it: "
             f"landed losslessly, append-only, {how}.",
-            group_name="raw",
+            group_name=names.group("raw"),
             kinds={connection.vendor, "parquet"},
-            pool=api_pool(connection),
+            pool=names.api_pool(connection.name),
+            required_resource_keys={names.resource},
             partitions_def=monthly(connection) if partitioned else None,
             backfill_policy=dg.BackfillPolicy.single_run() if partitioned else None,
             check_specs=checks.raw_specs(key),
         )
 
 
-def _window(context: dg.AssetExecutionContext, connection: Connection) -> Window:
+def _window(
+    context: dg.AssetExecutionContext, connection: Connection, mode: Mode, names: Names
+) -> Window:
     if not _has_months(context):
         raise ConfigError(
             f"this run of {context.run.job_name} has no partitions selected.",
-            cure=f"Choose partitions when launching it, or run {connection.name}_refresh.",
+            cure=f"Choose partitions when launching it, or run {names.refresh(connection.name)}.",
         )
     keys = context.partition_key_range
     window = window_between(connection, keys.start, keys.end)
-    if _mode(context.run) == "range":
+    if mode == "range":
         return window
     # What is older than the first month is not compared with what has landed.
     return Window(Month.parse(keys.start).start_at, window.to_at)

@@ -4,9 +4,11 @@ Everything is opened at its first use, so that definitions load with an empty en
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from typing import Any
 
+import duckdb
 import structlog
 
 from crm_pipeline.connectors.base import Account
@@ -16,6 +18,7 @@ from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
 from crm_pipeline.model.stages import ENRICHED
+from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.partitions import is_snapshot
 from crm_pipeline.orchestration.remarks import remarks_at
 from crm_pipeline.providers import as_enricher, opened_provider
@@ -38,12 +41,19 @@ from crm_pipeline.store.purchases import PurchaseLedger, Spending
 from crm_pipeline.store.quarantine import Quarantine, Quarantined
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.published import open_published
 from crm_pipeline.store.tokens.hash_key import HashKey
 from crm_pipeline.wire.retry import RetryPolicy
 
 _log = structlog.get_logger(__name__)
 StepCallback = Callable[[str, int, int | None], None]
 """Called with `(step, records so far, records expected)`."""
+
+
+def workspace_of(resources: Any, names: Names) -> "Workspace":
+    """Return the workspace from the resources of a run or a tick, whose name depends on the deployment."""
+    workspace: Workspace = getattr(resources, names.resource)
+    return workspace
 
 
 def tables_by_object(connection: Connection) -> dict[str, list[str]]:
@@ -56,7 +66,7 @@ def tables_by_object(connection: Connection) -> dict[str, list[str]]:
 
 
 class Workspace:
-    """The one resource of all assets, schedules and sensors; its name in Dagster is `crm`.
+    """The one resource of all assets, schedules and sensors; its name in Dagster is `Names.resource`.
 
     Args:
         on_step: called with the progress of steps.
@@ -186,6 +196,16 @@ class Workspace:
             self._is_settled = True
             for line in settle(self.settings):
                 _log.warning(line)
+
+    @contextmanager
+    def published(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the published database read-only, in UTC: for assets that are made of what analysts read.
+
+        Raises:
+            StoreError: nothing has been published yet.
+        """
+        with closing(open_published(self.settings.data)) as connection:
+            yield connection
 
     def api_accounts(self) -> ApiAccounts:
         """Return the calls by day, and the usage of the vendors' limits."""

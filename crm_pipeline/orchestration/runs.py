@@ -15,18 +15,12 @@ import dagster as dg
 from crm_pipeline.kernel.clock import Clock, Month, SystemClock
 from crm_pipeline.model.stages import ENRICHED, VERIFIED
 from crm_pipeline.model.verified_tables import EMAIL, PHONE
-from crm_pipeline.orchestration.build import RESOURCE, build_defs
+from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.enriched import PURCHASES
 from crm_pipeline.orchestration.instance import quick_events
-from crm_pipeline.orchestration.jobs import (
-    ENRICH_JOB,
-    PUBLISH_JOB,
-    backfill_name,
-    narrowed,
-    rebuild_keys,
-    refresh_name,
-)
+from crm_pipeline.orchestration.jobs import narrowed, rebuild_keys
 from crm_pipeline.orchestration.metadata import HISTORY, MISSING
+from crm_pipeline.orchestration.names import PLAIN
 from crm_pipeline.orchestration.partitions import months_between, range_tags, touched_months
 from crm_pipeline.orchestration.resources import StepCallback, Workspace
 from crm_pipeline.settings import Settings
@@ -110,7 +104,7 @@ def run_backfill(
     tags, selection = narrowed(settings, chosen, names)
     tags = {**range_tags(*months_between(chosen, first, last, now)), **tags}
     crm = Workspace(settings, clock=clock, on_step=on_step)
-    return _run(crm, backfill_name(connection), tags, instance, selection)
+    return _run(crm, PLAIN.backfill(connection), tags, instance, selection)
 
 
 def run_refresh(
@@ -129,7 +123,7 @@ def run_refresh(
     chosen = settings.connection(connection)
     crm = Workspace(settings, clock=clock, on_step=on_step)
     tags = range_tags(*touched_months(chosen, crm.landing, crm.clock.now()))
-    return _run(crm, refresh_name(connection), tags, instance)
+    return _run(crm, PLAIN.refresh(connection), tags, instance)
 
 
 def run_rebuild(
@@ -149,7 +143,7 @@ def run_rebuild(
     chosen = settings.connection(connection)
     crm = Workspace(settings, clock=clock, on_step=on_step)
     selection = rebuild_keys(settings, chosen, tables)
-    return _run(crm, refresh_name(connection), {}, instance, selection)
+    return _run(crm, PLAIN.refresh(connection), {}, instance, selection)
 
 
 def run_publish(
@@ -161,7 +155,7 @@ def run_publish(
 ) -> RunSummary:
     """Verify what is new or has expired, and publish; no CRM is read."""
     crm = Workspace(settings, clock=clock, on_step=on_step)
-    return _run(crm, PUBLISH_JOB, {}, instance)
+    return _run(crm, PLAIN.publish, {}, instance)
 
 
 def run_enrich(
@@ -173,7 +167,7 @@ def run_enrich(
 ) -> RunSummary:
     """Buy facts about wanted persons within the budgets, and publish; no CRM is read."""
     crm = Workspace(settings, clock=clock, on_step=on_step)
-    return _run(crm, ENRICH_JOB, {}, instance)
+    return _run(crm, PLAIN.enrich, {}, instance)
 
 
 def _run(
@@ -183,7 +177,7 @@ def _run(
     instance: dg.DagsterInstance,
     selection: list[dg.AssetKey] | None = None,
 ) -> RunSummary:
-    job = build_defs(crm.settings, {RESOURCE: crm}).resolve_job_def(name)
+    job = build_defs(crm.settings, {"crm": crm}).resolve_job_def(name)
     # With the location's tag the web interface shows the run below its job.
     marked = {**tags, HOST_TAG: os.uname().nodename, _LOCATION_TAG: _LOCATION}
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -196,11 +190,11 @@ def _run(
             raise_on_error=False,
         )
     summary = _summary(result, name)
-    if summary.is_success or name == PUBLISH_JOB or not (summary.changed or _has_news(crm)):
+    if summary.is_success or name == PLAIN.publish or not (summary.changed or _has_news(crm)):
         return summary
     # Tables of failed steps stay unchanged. The tables that were built are published without them, and so is
     # the state of objects that cannot be read.
-    published = _run(crm, PUBLISH_JOB, {}, instance)
+    published = _run(crm, PLAIN.publish, {}, instance)
     return replace(
         summary, rows=published.rows, changed=tuple(sorted({*summary.changed, *published.changed}))
     )

@@ -12,9 +12,10 @@ from crm_pipeline.connectors.upkeep import Pace
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.orchestration.activity import activity_of
 from crm_pipeline.orchestration.decision import left_out, not_due
-from crm_pipeline.orchestration.jobs import ENRICH_JOB, Job, refresh_request
+from crm_pipeline.orchestration.jobs import Job, refresh_request
+from crm_pipeline.orchestration.names import PLAIN, Names
 from crm_pipeline.orchestration.partitions import touched_months
-from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.raw import pace
 
@@ -22,40 +23,44 @@ from crm_pipeline.stages.raw import pace
 _PROBES_FOR = timedelta(minutes=15)
 
 
-def schedule_of(settings: Settings, connection: Connection, refresh: Job) -> dg.ScheduleDefinition:
+def schedule_of(
+    settings: Settings, connection: Connection, refresh: Job, names: Names
+) -> dg.ScheduleDefinition:
     """Return the schedule of a connection."""
     running = dg.DefaultScheduleStatus.RUNNING
     stopped = dg.DefaultScheduleStatus.STOPPED
 
     @dg.schedule(
-        name=f"{connection.name}_cadence",
+        name=names.cadence(connection.name),
         job=refresh,
+        required_resource_keys={names.resource},
         cron_schedule=connection.cadence,
         execution_timezone="UTC",
         default_status=running if settings.is_automatic else stopped,
         description=f"Refresh {connection.name} at its cadence ({connection.cadence} UTC); less often where "
         "that is a default that would take more than a tenth of the vendor's limit of a day.",
     )
-    def due(
-        context: dg.ScheduleEvaluationContext, crm: dg.ResourceParam[Workspace]
-    ) -> dg.RunRequest | dg.SkipReason:
-        return requested(crm, connection, context.instance)
+    def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        crm = workspace_of(context.resources, names)
+        return requested(crm, connection, context.instance, names)
 
     return due
 
 
-def enrich_schedules(settings: Settings, jobs: Mapping[str, Job]) -> list[dg.ScheduleDefinition]:
+def enrich_schedules(
+    settings: Settings, jobs: Mapping[str, Job], names: Names
+) -> list[dg.ScheduleDefinition]:
     """Return the schedule that buys every day; none where nothing is bought.
 
     It runs by itself only where `enrichment` says so: money is spent.
     """
-    if ENRICH_JOB not in jobs:
+    if names.enrich not in jobs:
         return []
     is_on = settings.is_automatic and settings.enrichment.is_automatic
     return [
         dg.ScheduleDefinition(
-            name="enrich_daily",
-            job=jobs[ENRICH_JOB],
+            name=names.of("enrich_daily"),
+            job=jobs[names.enrich],
             cron_schedule="30 4 * * *",
             execution_timezone="UTC",
             default_status=dg.DefaultScheduleStatus.RUNNING
@@ -68,24 +73,24 @@ def enrich_schedules(settings: Settings, jobs: Mapping[str, Job]) -> list[dg.Sch
 
 
 def requested(
-    crm: Workspace, connection: Connection, instance: dg.DagsterInstance
+    crm: Workspace, connection: Connection, instance: dg.DagsterInstance, names: Names = PLAIN
 ) -> dg.RunRequest | dg.SkipReason:
     """Return the request for the refresh that is due, or why there is none."""
     now, looks = crm.clock.now(), crm.looks.at(connection.name)
-    under_way = activity_of(instance, connection).under_way
+    under_way = activity_of(instance, connection, names=names).under_way
     if under_way:
         return dg.SkipReason(f"{under_way}; the next tick looks again.")
-    names = [obj.name for obj in connection.objects]
-    waiting = looks.waiting(names, now, probes_for=_PROBES_FOR)
-    chosen = [name for name in names if name not in waiting]
-    failing = left_out(looks, names, now)
-    if names and not chosen:
+    objects = [obj.name for obj in connection.objects]
+    waiting = looks.waiting(objects, now, probes_for=_PROBES_FOR)
+    chosen = [name for name in objects if name not in waiting]
+    failing = left_out(looks, objects, now)
+    if objects and not chosen:
         return dg.SkipReason(failing)
     too_soon = not_due(_pace(crm, connection), looks, chosen, now)
     if too_soon is not None:
         return dg.SkipReason(f"{too_soon.reason} {failing}".strip())
     months = touched_months(connection, crm.landing, now, chosen)
-    return refresh_request(crm.settings, connection, months, chosen)
+    return refresh_request(crm.settings, connection, months, chosen, names)
 
 
 def _pace(crm: Workspace, connection: Connection) -> Pace | None:

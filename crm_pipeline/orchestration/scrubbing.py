@@ -5,40 +5,41 @@ from typing import Any
 import dagster as dg
 
 from crm_pipeline.orchestration.failures import as_failure
-from crm_pipeline.orchestration.jobs import Job
-from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.jobs import IN_PROCESS, Job
+from crm_pipeline.orchestration.names import PLAIN, Names
+from crm_pipeline.orchestration.resources import workspace_of
 from crm_pipeline.settings import Settings
 from crm_pipeline.store.scrub import Corruption, Scrubbed, scrub
 
-SCRUB_JOB = "scrub"
 _WEEKLY = "0 3 * * 0"
 _LISTED = 200  # with a dying disk there may be more; `crm-pipeline scrub` lists all
 _NAMED = 3
 
 
-@dg.op(
-    name="check_files",
-    description="Read every file below data/ and compare it with its checksum; PostgreSQL and Dagster "
-    "look after their own folders. Fails with the list of damaged files.",
-)
-def check_files(context: dg.OpExecutionContext, crm: dg.ResourceParam[Workspace]) -> None:
-    """Check all files; the same as `crm-pipeline scrub`."""
-    with as_failure(context.log.error):
-        done = scrub(crm.settings.data)
-    if not done.is_usable:
-        raise failed(done)
-    for file in done.corruption:
-        context.log.warning("%s", file)
-    context.add_output_metadata({**metadata_of(done), **unused(done)})
+def scrub_job(
+    names: Names = PLAIN, executor: dg.ExecutorDefinition = IN_PROCESS
+) -> dg.JobDefinition:
+    """Return the job; its one step does the same as `crm-pipeline scrub`."""
 
-
-def scrub_job() -> dg.JobDefinition:
-    """Return the job."""
+    @dg.op(
+        name=names.step("check_files"),
+        required_resource_keys={names.resource},
+        description="Read every file below data/ and compare it with its checksum; PostgreSQL and Dagster "
+        "look after their own folders. Fails with the list of damaged files.",
+    )
+    def check_files(context: dg.OpExecutionContext) -> None:
+        with as_failure(context.log.error):
+            done = scrub(workspace_of(context.resources, names).settings.data)
+        if not done.is_usable:
+            raise failed(done)
+        for file in done.corruption:
+            context.log.warning("%s", file)
+        context.add_output_metadata({**metadata_of(done), **unused(done)})
 
     @dg.job(
-        name=SCRUB_JOB,
+        name=names.scrub,
         description="Check that every file below data/ is as it was written; see operations.md.",
-        executor_def=dg.in_process_executor,
+        executor_def=executor,
     )
     def checks() -> None:
         check_files()
@@ -46,11 +47,11 @@ def scrub_job() -> dg.JobDefinition:
     return checks
 
 
-def scrub_schedule(settings: Settings, job: Job) -> dg.ScheduleDefinition:
+def scrub_schedule(settings: Settings, job: Job, names: Names) -> dg.ScheduleDefinition:
     """Return the schedule that launches the job each week."""
     running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
     return dg.ScheduleDefinition(
-        name="scrub_weekly",
+        name=names.of("scrub_weekly"),
         job=job,
         cron_schedule=_WEEKLY,
         execution_timezone="UTC",

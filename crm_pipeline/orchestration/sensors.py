@@ -16,38 +16,41 @@ from crm_pipeline.orchestration.decision import (
 )
 from crm_pipeline.orchestration.failures import as_failure
 from crm_pipeline.orchestration.jobs import Job, refresh_request
+from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.partitions import is_snapshot, touched_months
-from crm_pipeline.orchestration.resources import Workspace
+from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.raw import pace, probe
 
 _RUNNING, _STOPPED = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
 
 
-def sensor_of(settings: Settings, connection: Connection, refresh: Job) -> dg.SensorDefinition:
+def sensor_of(
+    settings: Settings, connection: Connection, refresh: Job, names: Names
+) -> dg.SensorDefinition:
     """Return the watermark sensor of a connection."""
 
     @dg.sensor(
-        name=f"{connection.name}_changes",
+        name=names.changes(connection.name),
         job=refresh,
+        required_resource_keys={names.resource},
         minimum_interval_seconds=connection.probe_every_s,
         default_status=_RUNNING if settings.is_automatic else _STOPPED,
         description=f"Ask {connection.name} every {connection.probe_every_s} s, with one call an "
         "object, whether anything changed since the watermark less the lookback; refresh if so. Less often "
         "where that would take more than a tenth of the vendor's limit of a day.",
     )
-    def changes(
-        context: dg.SensorEvaluationContext, crm: dg.ResourceParam[Workspace]
-    ) -> dg.RunRequest | dg.SkipReason:
+    def changes(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        crm = workspace_of(context.resources, names)
         now = crm.clock.now()
         looks = crm.looks.at(connection.name)
-        activity = activity_of(context.instance, connection, looks)
+        activity = activity_of(context.instance, connection, looks, names)
         decision: Decision | None = before_probe(activity, now)
         if decision is None:
             with as_failure(context.log.error):
                 decision = _seen(crm, connection, activity)
-        names = [obj.name for obj in connection.objects]
-        failing = left_out(crm.looks.at(connection.name), names, now)
+        objects = [obj.name for obj in connection.objects]
+        failing = left_out(crm.looks.at(connection.name), objects, now)
         context.update_cursor(failing)
         reason = f"{decision.reason} {failing}".strip()
         if isinstance(decision, Skip):
@@ -55,7 +58,7 @@ def sensor_of(settings: Settings, connection: Connection, refresh: Job) -> dg.Se
         context.log.info(reason)
         months = touched_months(connection, crm.landing, now, decision.objects)
         return refresh_request(
-            settings, connection, months, decision.objects, run_key=decision.run_key
+            settings, connection, months, decision.objects, names, run_key=decision.run_key
         )
 
     return changes
@@ -89,7 +92,9 @@ def _seen(crm: Workspace, connection: Connection, activity: Activity) -> Decisio
     return decide(seen, activity, names, waiting=waiting, retries=retries)
 
 
-def partial_publish(settings: Settings, monitored: list[Job], publish: Job) -> dg.SensorDefinition:
+def partial_publish(
+    settings: Settings, monitored: list[Job], publish: Job, names: Names
+) -> dg.SensorDefinition:
     """Return the sensor that publishes the tables that were built after a run that failed in parts.
 
     Publishing in a run waits for all tables, so one object that cannot be read would hold back the others. A
@@ -97,7 +102,7 @@ def partial_publish(settings: Settings, monitored: list[Job], publish: Job) -> d
     """
 
     @dg.run_failure_sensor(
-        name="publish_after_failure",
+        name=names.of("publish_after_failure"),
         monitored_jobs=monitored,
         request_job=publish,
         default_status=_RUNNING if settings.is_automatic else _STOPPED,

@@ -12,31 +12,33 @@ from crm_pipeline.model.verified_tables import CONTACT_POINTS
 from crm_pipeline.orchestration import verified_checks as checks
 from crm_pipeline.orchestration import verified_metadata as metadata
 from crm_pipeline.orchestration.failures import GENTLE, as_failure, failure
-from crm_pipeline.orchestration.normalized import BUILD_POOL, normalized_tables
-from crm_pipeline.orchestration.resources import Workspace
-from crm_pipeline.orchestration.stages import stage_key, stage_specs
+from crm_pipeline.orchestration.names import Names
+from crm_pipeline.orchestration.normalized import normalized_tables
+from crm_pipeline.orchestration.resources import workspace_of
+from crm_pipeline.orchestration.stages import stage_specs
 from crm_pipeline.settings import Connection
 from crm_pipeline.stages.verified import Choices, verify
 from crm_pipeline.stages.verified.samples import samples
 
-_POINTS = stage_key(VERIFIED, CONTACT_POINTS.name)
 
-
-def verified_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinition]:
+def verified_assets(connections: Iterable[Connection], names: Names) -> list[dg.AssetsDefinition]:
     """Return the step that verifies addresses and numbers: one asset per table."""
     connections = list(connections)
+    points = names.stage(VERIFIED.name, CONTACT_POINTS.name)
 
     @dg.multi_asset(
-        name="verify_contact_points",
-        specs=stage_specs(VERIFIED, connections),
-        check_specs=checks.specs(_POINTS),
+        name=names.step("verify_contact_points"),
+        specs=stage_specs(VERIFIED, connections, names),
+        check_specs=checks.specs(points),
         description=VERIFIED.description,
-        pool=BUILD_POOL,
+        pool=names.build_pool,
+        required_resource_keys={names.resource},
         retry_policy=GENTLE,
     )
     def built(
-        context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]
+        context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        crm = workspace_of(context.resources, names)
         crm.progress("verify")(0, None)
         settings = crm.settings.verification
         choices = Choices(
@@ -61,14 +63,14 @@ def verified_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefiniti
                 )
                 shown = {k: samples(engine, done, k) for k in done.judged} if done.changed else {}
         except ContractError as error:
-            yield checks.refused(_POINTS, error)
+            yield checks.refused(points, error)
             raise failure(error) from None
         for table in VERIFIED.tables:
             yield dg.MaterializeResult(
-                asset_key=stage_key(VERIFIED, table.name),
+                asset_key=names.stage(VERIFIED.name, table.name),
                 metadata=metadata.verified(done, table.name, shown),
             )
-        yield from checks.results(_POINTS, done, verifiers.unsure)
+        yield from checks.results(points, done, verifiers.unsure)
 
     return [built]
 

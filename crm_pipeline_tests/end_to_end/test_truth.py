@@ -21,6 +21,7 @@ from crm_pipeline.store.drift import Register
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.harness import ENVIRON, Harness, harness_in
+from crm_pipeline_tests.orchestration.watched import request_of
 from crm_pipeline_tests.servers import database_of_its_own
 from crm_pipeline_tests.truth import assert_published_equals, published_rows, true_rows
 
@@ -89,9 +90,7 @@ def sensed(harness: Harness, instance: dg.DagsterInstance) -> dg.RunRequest | dg
     crm = Workspace(harness.settings, clock=harness.clock)
     sensor = build_defs(harness.settings).resolve_sensor_def("demo_changes")
     with dg.build_sensor_context(instance=instance, resources={"crm": crm}) as context:
-        found: Any = sensor(context)
-    assert isinstance(found, dg.RunRequest | dg.SkipReason)
-    return found
+        return request_of(sensor.evaluate_tick(context))
 
 
 def change(harness: Harness) -> None:

@@ -14,8 +14,8 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.model.schema_changes import FieldChange
 from crm_pipeline.orchestration import checks, metadata, normalized, raw
 from crm_pipeline.orchestration.build import build_defs
+from crm_pipeline.orchestration.names import PLAIN
 from crm_pipeline.orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG
-from crm_pipeline.orchestration.published import published_key
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Settings
 from crm_pipeline.stages.normalized import Doubt, Normalized
@@ -284,7 +284,7 @@ def held_back(settings: Settings, obj: str) -> tuple[tuple[str, ...], Any]:
 
 def test_rules_between_tables_are_a_check_of_what_is_published() -> None:
     """A broken rule is a warning with keys; notes and findings of another table are not."""
-    key = published_key("deals")
+    key = PLAIN.published("deals")
     findings = [
         Finding(
             "acme", "deals", "stage is that of the last history row", "warning", 2, 9, ("acme:1",)

@@ -9,7 +9,7 @@ import pytest
 from crm_pipeline.kernel.clock import Month
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.orchestration import nightly
-from crm_pipeline.orchestration.jobs import all_jobs
+from crm_pipeline.orchestration.jobs import Jobs
 from crm_pipeline.orchestration.nightly import Price, nightly_schedules, requested
 from crm_pipeline.orchestration.partitions import range_tags
 from crm_pipeline.settings import Settings
@@ -126,7 +126,7 @@ def test_the_cheapest_objects_are_read_first() -> None:
 
 
 def crons(settings: Settings) -> dict[str, tuple[str, str | None]]:
-    jobs = {job.name: job for job in all_jobs(settings)}
+    jobs = {job.name: job for job in Jobs(settings).every()}
     return {
         each.name: (str(each.cron_schedule), each.execution_timezone)
         for each in nightly_schedules(settings, jobs)

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from crm_pipeline.orchestration.build import RESOURCE, build_defs
+from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.scrubbing import failed
 from crm_pipeline.settings import Settings
@@ -29,7 +29,7 @@ def ephemeral() -> Iterator[dg.DagsterInstance]:
 
 
 def run(settings: Settings, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
-    job = build_defs(settings, {RESOURCE: Workspace(settings)}).resolve_job_def("scrub")
+    job = build_defs(settings, {"crm": Workspace(settings)}).resolve_job_def("scrub")
     return job.execute_in_process(instance=instance, raise_on_error=False)
 
 

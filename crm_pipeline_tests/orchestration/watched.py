@@ -46,9 +46,7 @@ class Watched:
         with dg.build_sensor_context(
             instance=self.instance, resources={"crm": self.crm}
         ) as context:
-            request: Any = sensor(context)
-        assert isinstance(request, Request)
-        return request
+            return request_of(sensor.evaluate_tick(context))
 
     def due(self) -> Request:
         """Let the connection's schedule come round."""
@@ -60,10 +58,14 @@ class Watched:
         with dg.build_sensor_context(
             instance=self.instance, resources={"crm": self.crm}, cursor=self._cursor
         ) as context:
-            result: Any = sensor(context)
-        assert isinstance(result, dg.SensorResult)
-        self._cursor = result.cursor
-        return result
+            done = sensor.evaluate_tick(context)
+        self._cursor = done.cursor
+        return dg.SensorResult(
+            run_requests=done.run_requests,
+            skip_reason=None if done.run_requests else dg.SkipReason(done.skip_message),
+            cursor=done.cursor,
+            asset_events=done.asset_events,
+        )
 
     def verdicts(self) -> dict[str, bool]:
         """Return what that sensor shows on assets now."""
@@ -105,6 +107,13 @@ def shown(result: dg.SensorResult) -> dict[str, bool]:
     events = [event for event in result.asset_events if isinstance(event, dg.AssetCheckEvaluation)]
     assert len(events) == len(result.asset_events)
     return {event.asset_key.path[-1]: event.passed for event in events}
+
+
+def request_of(done: Any) -> Request:
+    """Return what a tick requested, or why nothing. (Called directly, a sensor wants its resources as arguments.)"""
+    [request] = done.run_requests or [dg.SkipReason(done.skip_message)]
+    assert isinstance(request, Request)
+    return request
 
 
 def raw_objects(request: Request) -> set[str]:
