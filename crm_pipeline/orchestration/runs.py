@@ -228,6 +228,8 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
         if metadata.get("changed"):
             changed.add(key.to_user_string())
         if key.path[1] == "raw":
+            if "window" not in metadata:
+                continue  # the numbers of one month; those of the read stand in an event of their own
             landed[key.path[-1]] = _number(metadata.get("records_landed"))
             calls[key.path[-1]] = _number(metadata.get("api_calls"))
             if HISTORY in metadata:
