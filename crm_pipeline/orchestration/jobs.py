@@ -183,6 +183,19 @@ def rebuild_keys(
     ]
 
 
+def connection_keys(connection: Connection, objects: Collection[str]) -> list[dg.AssetKey]:
+    """Return the assets of some objects of a connection: raw, and the tables that they feed; nothing is published."""
+    tables = normalized_tables(connection).items()
+    return [
+        *(raw_key(connection.name, obj.name) for obj in connection.objects if obj.name in objects),
+        *(
+            normalized_key(connection.name, table)
+            for table, sources in tables
+            if any(source in objects for source in sources)
+        ),
+    ]
+
+
 def _selection(settings: Settings, connection: Connection) -> dg.AssetSelection:
     names = {obj.name for obj in connection.objects}
     return dg.AssetSelection.assets(*_keys(settings, connection, names))
@@ -192,14 +205,8 @@ def _keys(
     settings: Settings, connection: Connection, objects: Collection[str]
 ) -> list[dg.AssetKey]:
     """Return the assets of some objects: raw, the tables that they feed, and all that is published."""
-    tables = normalized_tables(connection).items()
     return [
-        *(raw_key(connection.name, obj.name) for obj in connection.objects if obj.name in objects),
-        *(
-            normalized_key(connection.name, table)
-            for table, sources in tables
-            if any(source in objects for source in sources)
-        ),
+        *connection_keys(connection, objects),
         *stage_keys(),
         *(published_key(table) for table in published_tables(settings.connections.values())),
     ]

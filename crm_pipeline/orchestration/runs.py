@@ -22,6 +22,7 @@ from crm_pipeline.orchestration.jobs import (
     ENRICH_JOB,
     PUBLISH_JOB,
     backfill_name,
+    connection_keys,
     narrowed,
     rebuild_keys,
     refresh_name,
@@ -85,6 +86,7 @@ def run_backfill(
     instance: dg.DagsterInstance,
     *,
     objects: Collection[str] = (),
+    publishes: bool = True,
     on_step: StepCallback | None = None,
     clock: Clock | None = None,
 ) -> RunSummary:
@@ -97,6 +99,7 @@ def run_backfill(
         last: month of the range; None for the running one.
         instance: records the run.
         objects: to read; by default all of the connection.
+        publishes: False where the caller publishes, with `run_publish`, after other runs.
         on_step: called with `(step, records so far, records expected)`.
         clock: gives the running month.
 
@@ -109,8 +112,10 @@ def run_backfill(
     names = [chosen.object(name).name for name in objects] or [obj.name for obj in chosen.objects]
     tags, selection = narrowed(settings, chosen, names)
     tags = {**range_tags(*months_between(chosen, first, last, now)), **tags}
+    if not publishes:
+        selection = connection_keys(chosen, names)
     crm = Workspace(settings, clock=clock, on_step=on_step)
-    return _run(crm, backfill_name(connection), tags, instance, selection)
+    return _run(crm, backfill_name(connection), tags, instance, selection, publishes=publishes)
 
 
 def run_refresh(
@@ -118,6 +123,7 @@ def run_refresh(
     connection: str,
     instance: dg.DagsterInstance,
     *,
+    publishes: bool = True,
     on_step: StepCallback | None = None,
     clock: Clock | None = None,
 ) -> RunSummary:
@@ -129,7 +135,9 @@ def run_refresh(
     chosen = settings.connection(connection)
     crm = Workspace(settings, clock=clock, on_step=on_step)
     tags = range_tags(*touched_months(chosen, crm.landing, crm.clock.now()))
-    return _run(crm, refresh_name(connection), tags, instance)
+    names = [obj.name for obj in chosen.objects]
+    selection = None if publishes else connection_keys(chosen, names)
+    return _run(crm, refresh_name(connection), tags, instance, selection, publishes=publishes)
 
 
 def run_rebuild(
@@ -182,6 +190,8 @@ def _run(
     tags: Mapping[str, str],
     instance: dg.DagsterInstance,
     selection: list[dg.AssetKey] | None = None,
+    *,
+    publishes: bool = True,
 ) -> RunSummary:
     job = build_defs(crm.settings, {RESOURCE: crm}).resolve_job_def(name)
     # With the location's tag the web interface shows the run below its job.
@@ -196,14 +206,19 @@ def _run(
             raise_on_error=False,
         )
     summary = _summary(result, name)
-    if summary.is_success or name == PUBLISH_JOB or not (summary.changed or _has_news(crm)):
+    if not publishes or name == PUBLISH_JOB:
+        return summary
+    if summary.is_success or not (summary.changed or _has_news(crm)):
         return summary
     # Tables of failed steps stay unchanged. The tables that were built are published without them, and so is
     # the state of objects that cannot be read.
-    published = _run(crm, PUBLISH_JOB, {}, instance)
-    return replace(
-        summary, rows=published.rows, changed=tuple(sorted({*summary.changed, *published.changed}))
-    )
+    return with_published(summary, _run(crm, PUBLISH_JOB, {}, instance))
+
+
+def with_published(summary: RunSummary, published: RunSummary) -> RunSummary:
+    """Return the summary of a run together with that of the publish after it."""
+    changed = tuple(sorted({*summary.changed, *published.changed}))
+    return replace(summary, rows=published.rows, changed=changed)
 
 
 def _has_news(crm: Workspace) -> bool:
