@@ -15,6 +15,7 @@ from crm_pipeline.configuration import load_settings
 from crm_pipeline.orchestration.enriched import enriched_assets
 from crm_pipeline.orchestration.freshness import freshness_sensor
 from crm_pipeline.orchestration.jobs import ENRICH_JOB, PUBLISH_JOB, all_jobs, refresh_name
+from crm_pipeline.orchestration.narrowing import needed
 from crm_pipeline.orchestration.nightly import nightly_schedules
 from crm_pipeline.orchestration.normalized import normalized_assets
 from crm_pipeline.orchestration.published import published_assets
@@ -30,13 +31,17 @@ RESOURCE = "crm"
 
 
 def build_defs(
-    settings: Settings | None = None, overrides: Mapping[str, object] | None = None
+    settings: Settings | None = None,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    job: str | None = None,
 ) -> dg.Definitions:
     """Return all assets, jobs, schedules and sensors of the connections.
 
     Args:
         settings: by default connections.yaml and the environment.
         overrides: resources by name that replace ours; `crm` is the `Workspace`.
+        job: only this one is to be run: what other connections have of their own is left out.
 
     Raises:
         ConfigError: connections.yaml is wrong. A missing secret is not: it fails the runs of its own
@@ -44,30 +49,37 @@ def build_defs(
     """
     chosen = settings or load_settings()
     connections = list(chosen.connections.values())
-    jobs = all_jobs(chosen)
+    own = [
+        chosen.connections[name]
+        for name in chosen.connections
+        if name in needed(chosen.connections, job)
+    ]
+    jobs = all_jobs(chosen, own)
     scrubbing = scrub_job()
-    by_name = {job.name: job for job in jobs}
-    refreshes = [(connection, by_name[refresh_name(connection.name)]) for connection in connections]
+    by_name = {each.name: each for each in jobs}
+    refreshes = [(connection, by_name[refresh_name(connection.name)]) for connection in own]
     return dg.Definitions(
         assets=[
-            *(asset for connection in connections for asset in raw_assets(connection)),
-            *(asset for connection in connections for asset in normalized_assets(connection)),
+            *(asset for connection in own for asset in raw_assets(connection)),
+            *(asset for connection in own for asset in normalized_assets(connection)),
             *verified_assets(connections),
             *enriched_assets(connections),
             *published_assets(connections),
         ],
         jobs=[*jobs, scrubbing],
         schedules=[
-            *(schedule_of(chosen, connection, job) for connection, job in refreshes),
+            *(schedule_of(chosen, connection, refresh) for connection, refresh in refreshes),
             *nightly_schedules(chosen, by_name),
             scrub_schedule(chosen, scrubbing),
             *enrich_schedules(chosen, by_name),
         ],
         sensors=[
-            *(sensor_of(chosen, connection, job) for connection, job in refreshes),
+            *(sensor_of(chosen, connection, refresh) for connection, refresh in refreshes),
             freshness_sensor(chosen, jobs[-1]),
             partial_publish(
-                chosen, [job for job in jobs if job.name not in {ENRICH_JOB, PUBLISH_JOB}], jobs[-1]
+                chosen,
+                [each for each in jobs if each.name not in {ENRICH_JOB, PUBLISH_JOB}],
+                jobs[-1],
             ),
         ],
         resources={RESOURCE: Workspace(chosen), **(overrides or {})},

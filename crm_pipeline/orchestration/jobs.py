@@ -5,7 +5,7 @@ changed since the watermark), both from raw to published in one run, and `<conne
 again and lands what refreshes have missed). `publish` only builds what comes after the normalized tables.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -42,10 +42,10 @@ def nightly_name(connection: str) -> str:
     return f"{connection}_nightly"
 
 
-def all_jobs(settings: Settings) -> list[Job]:
-    """Return every job."""
+def all_jobs(settings: Settings, connections: Iterable[Connection]) -> list[Job]:
+    """Return the jobs of some connections, and those that are of none."""
     jobs: list[Job] = []
-    for connection in settings.connections.values():
+    for connection in connections:
         jobs += [backfill_job(settings, connection), refresh_job(settings, connection)]
         if monthly_objects(connection):
             jobs.append(nightly_job(settings, connection))

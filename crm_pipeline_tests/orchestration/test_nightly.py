@@ -126,7 +126,7 @@ def test_the_cheapest_objects_are_read_first() -> None:
 
 
 def crons(settings: Settings) -> dict[str, tuple[str, str | None]]:
-    jobs = {job.name: job for job in all_jobs(settings)}
+    jobs = {job.name: job for job in all_jobs(settings, settings.connections.values())}
     return {
         each.name: (str(each.cron_schedule), each.execution_timezone)
         for each in nightly_schedules(settings, jobs)
