@@ -6,5 +6,8 @@ The executor is for what is materialised by hand; jobs have their own. A step in
 import dagster as dg
 
 from crm_pipeline.orchestration.build import build_defs
+from crm_pipeline.orchestration.narrowing import job_of_this_process
 
-defs = dg.Definitions.merge(build_defs(), dg.Definitions(executor=dg.in_process_executor))
+defs = dg.Definitions.merge(
+    build_defs(job=job_of_this_process()), dg.Definitions(executor=dg.in_process_executor)
+)

@@ -1,13 +1,17 @@
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
+from dagster._grpc.impl import start_run_in_subprocess
 
 from crm_pipeline.configuration import load_settings
 from crm_pipeline.model.tables import TABLES
 from crm_pipeline.orchestration.build import build_defs
+from crm_pipeline.orchestration.narrowing import job_of_this_process, needed
 from crm_pipeline_tests.orchestration.projects import make_settings
 
 
@@ -168,23 +172,59 @@ def fails() -> None:
     raise ValueError
 
 
-@dg.job
+@dg.job(name="acme_refresh")
 def broken() -> None:
     fails()
 
 
-def test_a_failed_run_asks_for_a_publish(defs: dg.Definitions) -> None:
-    """After a run that failed in parts, the publish job is asked for, once for each run."""
+def test_failed_runs_ask_for_one_publish(defs: dg.Definitions) -> None:
+    """Seven runs that failed in parts are published once; a publish that is queued already takes them as well."""
     sensor = defs.resolve_sensor_def("publish_after_failure")
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = broken.execute_in_process(instance=instance, raise_on_error=False)
-        context = dg.build_run_status_sensor_context(
-            sensor_name=sensor.name,
-            dagster_instance=instance,
-            dagster_run=result.dagster_run,
-            dagster_event=result.get_run_failure_event(),
-        ).for_run_failure()
-        request = sensor(context)
-    assert isinstance(request, dg.RunRequest)
-    assert request.run_key == result.run_id
     assert sensor.job_name == "publish"
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def ticked(cursor: str | None) -> dg.SensorResult:
+            context = dg.build_sensor_context(instance=instance, cursor=cursor)
+            done = sensor(context)
+            assert isinstance(done, dg.SensorResult)
+            return done
+
+        # What failed before the sensor was started, or under an earlier version, is past.
+        broken.execute_in_process(instance=instance, raise_on_error=False)
+        first = ticked('{"__class__": "RunStatusSensorCursor"}')
+        assert first.run_requests == []
+        runs = [
+            broken.execute_in_process(instance=instance, raise_on_error=False) for _ in range(7)
+        ]
+        second = ticked(first.cursor)
+        assert [request.run_key for request in second.run_requests or ()] == [runs[-1].run_id]
+        assert ticked(second.cursor).run_requests == []
+        broken.execute_in_process(instance=instance, raise_on_error=False)
+        instance.create_run_for_job(
+            dg.job(name="publish")(lambda: None), status=dg.DagsterRunStatus.NOT_STARTED
+        )
+        assert ticked(second.cursor).run_requests == []
+
+
+def test_the_process_of_a_run_loads_what_the_run_needs(tmp_path: Path) -> None:
+    """The job is the same, and other connections' assets are not made; nothing is left out for unknown jobs."""
+    settings = make_settings(tmp_path / "project")
+    whole = build_defs(settings)
+    for name in ("acme_backfill", "acme_refresh", "acme_nightly", "publish"):
+        narrow = build_defs(settings, job=name)
+        expected = whole.resolve_job_def(name).get_job_snapshot_id()
+        assert narrow.resolve_job_def(name).get_job_snapshot_id() == expected
+        others = {key.path[0] for key in narrow.resolve_asset_graph().executable_asset_keys}
+        assert others == ({"acme", "crm"} if name != "publish" else {"crm"})
+    assert needed(("acme", "other"), "__ASSET_JOB") == needed(("acme", "other"), None)
+    assert needed(("acme", "other"), None) == {"acme", "other"}
+
+
+def test_the_job_of_a_process_is_an_argument_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Dagster's code server starts it; any other process has none."""
+    assert job_of_this_process() is None
+    process = multiprocessing.get_context("spawn").Process(
+        target=start_run_in_subprocess, args=[b"", SimpleNamespace(job_name="acme_refresh"), 1, 2]
+    )
+    monkeypatch.setattr(multiprocessing, "current_process", lambda: process)
+    assert job_of_this_process() == "acme_refresh"

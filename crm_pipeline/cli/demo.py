@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,20 +64,27 @@ def demo(
 
 def _fill(settings: "Settings", names: list[str], world: "WorldChoice") -> None:
     from crm_pipeline.cli.emulated import served
-    from crm_pipeline.cli.runs import explain, instance_of
+    from crm_pipeline.cli.runs import explain, instance_of, publish_all
 
     started_s = time.monotonic()
     _say(f"[bold]1[/]  sandbox: {world}")
     with served(settings, world):
         _say("[bold]2[/]  PostgreSQL and Dagster")
         with instance_of(settings) as instance:
+            summaries = []
             for name in names:
-                _say(f"[bold]3[/]  {name}: raw, normalized, published")
-                summary = _run(settings, name, instance)
-                explain(summary)
-                if not summary.is_success:
-                    raise typer.Exit(1)
-                _show(settings, name, summary, time.monotonic() - started_s)
+                _say(f"[bold]3[/]  {name}: raw, normalized")
+                summaries.append(_run(settings, name, instance))
+                explain(summaries[-1])
+                if not summaries[-1].is_success:
+                    break
+                _show_raw(settings, name, summaries[-1])
+            _say("[bold]4[/]  verified, enriched, published")
+            published = publish_all(settings, instance)
+            explain(published)
+            if not all(summary.is_success for summary in (*summaries, published)):
+                raise typer.Exit(1)
+    _show(settings, summaries, published, time.monotonic() - started_s)
 
 
 def _run(settings: "Settings", name: str, instance: "dg.DagsterInstance") -> "RunSummary":
@@ -88,18 +96,21 @@ def _run(settings: "Settings", name: str, instance: "dg.DagsterInstance") -> "Ru
     with progress("refresh" if has_landed else "backfill") as on_step:
         if has_landed:
             return interruptible(
-                instance, lambda: run_refresh(settings, name, instance, on_step=on_step)
+                instance,
+                lambda: run_refresh(settings, name, instance, publishes=False, on_step=on_step),
             )
         return interruptible(
-            instance, lambda: run_backfill(settings, name, None, None, instance, on_step=on_step)
+            instance,
+            lambda: run_backfill(
+                settings, name, None, None, instance, publishes=False, on_step=on_step
+            ),
         )
 
 
-def _show(settings: "Settings", name: str, summary: "RunSummary", elapsed_s: float) -> None:
+def _show_raw(settings: "Settings", name: str, summary: "RunSummary") -> None:
     from crm_pipeline.cli.console import output, table
     from crm_pipeline.cli.object_status import objects_of
 
-    console = output()
     rows = [
         (
             entry.name,
@@ -112,14 +123,28 @@ def _show(settings: "Settings", name: str, summary: "RunSummary", elapsed_s: flo
         for entry in objects_of(settings, settings.connection(name))
     ]
     columns = ("object", "landed now", "landed in all", "count of the CRM", "compared", "route")
-    console.print(table(f"{name}, raw", columns, rows, numbers=(1, 2, 3)))
-    published = _published_rows(settings)
+    output().print(table(f"{name}, raw", columns, rows, numbers=(1, 2, 3)))
+
+
+def _show(
+    settings: "Settings",
+    summaries: "Sequence[RunSummary]",
+    published: "RunSummary",
+    elapsed_s: float,
+) -> None:
+    """Print what is published, and the sums over all accounts."""
+    from crm_pipeline.cli.console import output, table
+
+    console = output()
+    rows = _published_rows(settings)
     parts = ("table", "rows", "deleted")
-    console.print(table("published in schema crm", parts, published, numbers=(1, 2)))
-    news = "" if summary.rows else " Nothing had changed: what was published stays."
+    console.print(table("published in schema crm", parts, rows, numbers=(1, 2)))
+    landed = sum(sum(summary.landed.values()) for summary in summaries)
+    calls = sum(summary.calls for summary in summaries)
+    news = "" if published.rows else " Nothing had changed: what was published stays."
     console.print(
-        f"{sum(summary.landed.values()):,} records landed with {summary.calls:,} API calls, "
-        f"{sum(count for _, count, _ in published):,} rows published, {elapsed_s:.1f} s.{news}"
+        f"{landed:,} records of {len(summaries)} accounts landed with {calls:,} API calls, "
+        f"{sum(count for _, count, _ in rows):,} rows published, {elapsed_s:.1f} s.{news}"
     )
 
 

@@ -25,7 +25,8 @@ ConnectionsArgument = Annotated[
     typer.Argument(metavar="[CONNECTION]...", help="Connections of connections.yaml."),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="All connections, one after the other.")]
-Run = Callable[["Settings", str, "dg.DagsterInstance", StepCallback], "RunSummary"]
+Run = Callable[["Settings", str, "dg.DagsterInstance", StepCallback, bool], "RunSummary"]
+"""Runs a job for one connection; the last argument says whether it publishes."""
 JsonOption = Annotated[bool, typer.Option("--json", help="The summary as JSON on stdout.")]
 
 
@@ -53,7 +54,8 @@ def backfill(
 
     It is one run of the same Dagster job that the UI launches, recorded there as well. Months are those
     of the records' last modification; the first one holds everything older, too. Nothing that landed
-    before is removed. Of several accounts one that fails does not keep back the others.
+    before is removed. Several accounts are published together at the end; one that fails does not keep
+    back the others.
 
     For instance:
 
@@ -68,10 +70,20 @@ def backfill(
     _check_objects(connections or [], objects or [])
 
     def run(
-        settings: "Settings", name: str, instance: "dg.DagsterInstance", on_step: StepCallback
+        settings: "Settings",
+        name: str,
+        instance: "dg.DagsterInstance",
+        on_step: StepCallback,
+        publishes: bool,
     ) -> "RunSummary":
         return run_backfill(
-            settings, name, *months, instance, objects=objects or (), on_step=on_step
+            settings,
+            name,
+            *months,
+            instance,
+            objects=objects or (),
+            publishes=publishes,
+            on_step=on_step,
         )
 
     _run_each("backfill", connections, run, everything=everything, as_json=as_json)
@@ -100,8 +112,8 @@ def refresh(
     """Read what changed in accounts since the last time, and publish.
 
     Each object is read from its watermark, less the lookback of the connection; an object that was never
-    read is read from the beginning. Where nothing changed nothing is written. Of several accounts one
-    that fails does not keep back the others.
+    read is read from the beginning. Where nothing changed nothing is written. Several accounts are
+    published together at the end; one that fails does not keep back the others.
 
     For instance:
 
@@ -111,9 +123,13 @@ def refresh(
     from crm_pipeline.orchestration.runs import run_refresh
 
     def run(
-        settings: "Settings", name: str, instance: "dg.DagsterInstance", on_step: StepCallback
+        settings: "Settings",
+        name: str,
+        instance: "dg.DagsterInstance",
+        on_step: StepCallback,
+        publishes: bool,
     ) -> "RunSummary":
-        return run_refresh(settings, name, instance, on_step=on_step)
+        return run_refresh(settings, name, instance, publishes=publishes, on_step=on_step)
 
     _run_each("refresh", connections, run, everything=everything, as_json=as_json)
 
@@ -124,24 +140,49 @@ def _run_each(
     from dataclasses import asdict
 
     from crm_pipeline.cli.console import emit_json
+    from crm_pipeline.orchestration.runs import with_published
 
     settings = _prepared(connections or [], everything=everything)
     names = list(settings.connections) if everything else connections or []
+    is_one = len(names) == 1
     summaries = []
+    published = None
     with instance_of(settings) as instance:
         for name in names:
             with progress(f"{verb} of {name}") as on_step:
-                summary = interruptible(instance, partial(run, settings, name, instance, on_step))
+                work = partial(run, settings, name, instance, on_step, is_one)
+                summary = interruptible(instance, work)
             summaries.append(summary)
             if not as_json:
-                report(settings, summary)
+                report(settings, summary, publishes=is_one)
+        if summaries and not is_one:
+            published = publish_all(settings, instance)
     if as_json:
-        records = [asdict(summary) for summary in summaries]
+        told = summaries if published is None else [with_published(s, published) for s in summaries]
+        records = [asdict(summary) for summary in told]
         emit_json(records if everything or len(names) > 1 else records[0])
         for summary in summaries:
             explain(summary)
-    if not all(summary.is_success for summary in summaries):
+    if published is not None:
+        explain(published)
+        if not as_json:
+            _say_published(settings, published)
+    if not all(summary.is_success for summary in (*summaries, *([published] if published else []))):
         raise typer.Exit(1)
+
+
+def publish_all(settings: "Settings", instance: "dg.DagsterInstance") -> "RunSummary":
+    """Publish once what the runs of several connections have built; tables of failed steps stay as they were."""
+    from crm_pipeline.orchestration.runs import run_publish
+
+    with progress("publish") as on_step:
+        return interruptible(instance, lambda: run_publish(settings, instance, on_step=on_step))
+
+
+def _say_published(settings: "Settings", published: "RunSummary") -> None:
+    from crm_pipeline.cli.console import output
+
+    output().print(f"{published.job}: {_published_line(settings, published)}.")
 
 
 @contextmanager
@@ -167,13 +208,13 @@ def instance_of(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
         yield instance
 
 
-def report(settings: "Settings", summary: "RunSummary") -> None:
-    """Print the result of a run, and on stderr why steps failed."""
+def report(settings: "Settings", summary: "RunSummary", *, publishes: bool = True) -> None:
+    """Print the result of a run, and on stderr why steps failed; `publishes` says whether it was to publish."""
     from crm_pipeline.cli.console import output
 
     landed = sum(summary.landed.values())
     line = f"{summary.job}: {landed:,} records landed with {summary.calls:,} API calls"
-    output().print(f"{line}; {_published_line(settings, summary)}.")
+    output().print(f"{line}; {_published_line(settings, summary)}." if publishes else f"{line}.")
     for text in (*_gaps(summary), *_missing(summary)):
         output().print(text)
     explain(summary)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, lru_cache
 from itertools import chain, count
 
 from crm_pipeline.kernel.identity import fingerprint
@@ -83,6 +84,8 @@ def normalized_name(connection: str, table: str) -> str:
     return f"normalized/{connection}/{table}"
 
 
+# Definitions and builds ask for the same few hundred names again and again.
+@lru_cache(maxsize=16_384)
 def snake(api_name: str) -> str:
     """Return a vendor's name in lower snake case: `Invoice_Line__c` -> `invoice_line`."""
     name = re.sub(r"__[a-z]{1,4}$", "", api_name)
@@ -96,22 +99,28 @@ def custom_table_name(obj: str, objects: Iterable[str] = ()) -> str:
 
     A name that a common table or another object would have as well gets a mark.
     """
-    return _distinct(obj, objects, _table_name)
+    return _distinct(obj, tuple(objects), _table_name)
 
 
 def view_name(obj: str, objects: Iterable[str] = ()) -> str:
     """Return the name of the view that shows an object field by field."""
-    return _distinct(obj, objects, _view_name)
+    return _distinct(obj, tuple(objects), _view_name)
 
 
 def _table_name(obj: str, others: Iterable[str]) -> str:
     plain = snake(obj)
-    reserved = {*TABLES, *NOT_OF_OBJECTS} | {f"{name}{DELETED_SUFFIX}" for name in TABLES}
+    reserved = _reserved()
     is_taken = plain in reserved or plain.endswith(DELETED_SUFFIX) or plain in map(snake, others)
     if not is_taken:
         return plain
     marked = _marked(obj)
     return f"{marked}_object" if marked in reserved or marked == plain else marked
+
+
+@cache
+def _reserved() -> frozenset[str]:
+    """Return the names that no table of an object may have."""
+    return frozenset({*TABLES, *NOT_OF_OBJECTS} | {f"{name}{DELETED_SUFFIX}" for name in TABLES})
 
 
 def _view_name(obj: str, others: Iterable[str]) -> str:
@@ -123,7 +132,8 @@ def _marked(name: str) -> str:
     return "_".join(part for part in re.split(r"[^a-z0-9]+", name.lower()) if part) or "_"
 
 
-def _distinct(obj: str, objects: Iterable[str], name: Callable[[str, Iterable[str]], str]) -> str:
+@lru_cache(maxsize=4_096)
+def _distinct(obj: str, objects: tuple[str, ...], name: Callable[[str, Iterable[str]], str]) -> str:
     """Return an object's name, followed by a mark where another object would get the same name."""
     all_objects = list(dict.fromkeys((*objects, obj)))
 

@@ -20,6 +20,7 @@ _ACTIVE = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 _ENDED = [
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -58,6 +59,12 @@ class Activity:
 def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
     """Say whether a run of a job is queued or running."""
     return bool(instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_ACTIVE), limit=1))
+
+
+def is_waiting(instance: dg.DagsterInstance, job: str) -> bool:
+    """Say whether a run of a job is queued and has not begun."""
+    chosen = dg.RunsFilter(job_name=job, statuses=_WAITING)
+    return bool(instance.get_run_records(chosen, limit=1))
 
 
 def activity_of(

@@ -17,6 +17,7 @@ from crm_pipeline.orchestration.enriched import enriched_assets
 from crm_pipeline.orchestration.freshness import freshness_sensor
 from crm_pipeline.orchestration.jobs import IN_PROCESS, Jobs
 from crm_pipeline.orchestration.names import Names
+from crm_pipeline.orchestration.narrowing import needed
 from crm_pipeline.orchestration.nightly import nightly_schedules
 from crm_pipeline.orchestration.normalized import normalized_assets
 from crm_pipeline.orchestration.published import published_assets
@@ -45,6 +46,7 @@ def build_defs(
     *,
     prefix: str = "",
     executor: dg.ExecutorDefinition | None = None,
+    job: str | None = None,
 ) -> dg.Definitions:
     """Return all assets, jobs, schedules and sensors of the connections.
 
@@ -55,6 +57,7 @@ def build_defs(
         overrides: resources that replace ours, under their names without a prefix.
         prefix: goes before every name that Dagster sees, for deployments that have some of the names; see `Names`.
         executor: of our jobs; by default one process for all steps of a run.
+        job: only this one is to be run: what other connections have of their own is left out.
 
     Raises:
         ConfigError: connections.yaml is wrong, or the prefix. A missing secret is not an error: it fails the runs of
@@ -63,32 +66,30 @@ def build_defs(
     chosen, names = settings or load_settings(), Names(prefix)
     runs_in = executor or IN_PROCESS
     connections = list(chosen.connections.values())
-    jobs = Jobs(chosen, names, runs_in).every()
-    by_name = {job.name: job for job in jobs}
+    wanted = needed(chosen.connections, job, names)
+    own = [connection for connection in connections if connection.name in wanted]
+    jobs = Jobs(chosen, names, runs_in).every(own)
+    by_name = {each.name: each for each in jobs}
     scrubbing, publishing = scrub_job(names, runs_in), by_name[names.publish]
-    reading = [job for job in jobs if job.name not in {names.enrich, names.publish}]
-    refreshes = [(each, by_name[names.refresh(each.name)]) for each in connections]
+    reading = [each for each in jobs if each.name not in {names.enrich, names.publish}]
+    refreshes = [(each, by_name[names.refresh(each.name)]) for each in own]
     return dg.Definitions(
         assets=[
-            *(asset for connection in connections for asset in raw_assets(connection, names)),
-            *(
-                asset
-                for connection in connections
-                for asset in normalized_assets(connection, names)
-            ),
+            *(asset for connection in own for asset in raw_assets(connection, names)),
+            *(asset for connection in own for asset in normalized_assets(connection, names)),
             *verified_assets(connections, names),
             *enriched_assets(connections, names),
             *published_assets(connections, names),
         ],
         jobs=[*jobs, scrubbing],
         schedules=[
-            *(schedule_of(chosen, connection, job, names) for connection, job in refreshes),
+            *(schedule_of(chosen, connection, each, names) for connection, each in refreshes),
             *nightly_schedules(chosen, by_name, names),
             scrub_schedule(chosen, scrubbing, names),
             *enrich_schedules(chosen, by_name, names),
         ],
         sensors=[
-            *(sensor_of(chosen, connection, job, names) for connection, job in refreshes),
+            *(sensor_of(chosen, connection, each, names) for connection, each in refreshes),
             freshness_sensor(chosen, publishing, names),
             partial_publish(chosen, reading, publishing, names),
         ],

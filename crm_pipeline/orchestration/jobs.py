@@ -5,7 +5,7 @@ changed since the watermark), both from raw to published in one run, and `<conne
 again and lands what refreshes have missed). `publish` only builds what comes after the normalized tables.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -44,10 +44,12 @@ class Jobs:
         self._names = names
         self._executor = executor
 
-    def every(self) -> list[Job]:
-        """Return every job."""
+    def every(self, connections: Iterable[Connection] | None = None) -> list[Job]:
+        """Return the jobs of some connections, by default of all, and those that are of none."""
         jobs: list[Job] = []
-        for connection in self._settings.connections.values():
+        if connections is None:
+            connections = self._settings.connections.values()
+        for connection in connections:
             jobs += [self.backfill(connection), self.refresh(connection)]
             if monthly_objects(connection):
                 jobs.append(self.nightly(connection))
@@ -209,10 +211,10 @@ def rebuild_keys(
     ]
 
 
-def keys_of(
-    settings: Settings, connection: Connection, objects: Collection[str], names: Names
+def connection_keys(
+    connection: Connection, objects: Collection[str], names: Names = PLAIN
 ) -> list[dg.AssetKey]:
-    """Return the assets of some objects: raw, the tables that they feed, and all that is published."""
+    """Return the assets of some objects of a connection: raw, and the tables that they feed; nothing is published."""
     tables = normalized_tables(connection).items()
     return [
         *(
@@ -225,6 +227,15 @@ def keys_of(
             for table, sources in tables
             if any(source in objects for source in sources)
         ),
+    ]
+
+
+def keys_of(
+    settings: Settings, connection: Connection, objects: Collection[str], names: Names
+) -> list[dg.AssetKey]:
+    """Return the assets of some objects: raw, the tables that they feed, and all that is published."""
+    return [
+        *connection_keys(connection, objects, names),
         *published_keys(settings, names),
     ]
 

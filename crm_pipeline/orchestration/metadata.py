@@ -71,6 +71,11 @@ def extraction(done: Extraction) -> Metadata:
     return metadata
 
 
+def month(records: int, size: int) -> Metadata:
+    """Return what one month has of a read of several."""
+    return {"dagster/partition_row_count": records, "records_landed": records, "bytes": size}
+
+
 def history(fresh: Freshness) -> Metadata:
     """Return where the history of an object begins, if it has not been read from its beginning."""
     return {HISTORY: format_instant(fresh.history_from)} if fresh.history_from else {}

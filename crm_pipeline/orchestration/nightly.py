@@ -69,7 +69,7 @@ class Price:
 def nightly_schedules(
     settings: Settings, jobs: Mapping[str, Job], names: Names = PLAIN
 ) -> Iterator[dg.ScheduleDefinition]:
-    """Yield the schedules of the connections that have one."""
+    """Yield the schedules of the jobs that have one."""
     reading = [
         connection
         for connection in settings.connections.values()
@@ -78,7 +78,8 @@ def nightly_schedules(
     for place, connection in enumerate(reading):
         minute = place * _SPREAD_MIN // len(reading)
         at = connection.nightly or f"{_HOUR + minute // 60:02}:{minute % 60:02}"
-        yield _schedule(settings, connection, jobs[names.nightly(connection.name)], at, names)
+        if (job := jobs.get(names.nightly(connection.name))) is not None:
+            yield _schedule(settings, connection, job, at, names)
 
 
 def _schedule(

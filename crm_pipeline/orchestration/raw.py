@@ -14,10 +14,10 @@ from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.kernel.errors import ConfigError, ContractError, CountMismatch
 from crm_pipeline.orchestration import checks, metadata
 from crm_pipeline.orchestration.failures import as_failure, failure
+from crm_pipeline.orchestration.months import tell_months
 from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.partitions import (
     is_snapshot,
-    month_keys,
     monthly,
     refreshed_months,
     window_between,
@@ -83,7 +83,8 @@ def _raw_asset(connection: Connection, obj: ObjectSettings, names: Names) -> dg.
         if done.quarantined:
             context.log.warning("%s: %s.", obj.name, outstanding_text(missing))
         if partitioned and _has_months(context):
-            _describe_months(context, done)
+            tell_months(context, done, fresh, facts)
+            facts = {}
         else:
             facts |= metadata.extracted(done)
         yield dg.MaterializeResult(metadata=facts)
@@ -183,17 +184,6 @@ def _window(
         return window
     # What is older than the first month is not compared with what has landed.
     return Window(Month.parse(keys.start).start_at, window.to_at)
-
-
-def _describe_months(context: dg.AssetExecutionContext, done: Extraction) -> None:
-    """Add the number of landed records to each partition; other numbers are about the whole window.
-
-    Only the last partition has schema and preview: a backfill has a hundred partitions.
-    """
-    keys = context.partition_key_range
-    for key, records in month_keys(done.months, keys.start, keys.end).items():
-        context.add_asset_metadata({"dagster/partition_row_count": records}, partition_key=key)
-    context.add_asset_metadata(metadata.extracted(done), partition_key=keys.end)
 
 
 def _has_months(context: dg.AssetExecutionContext) -> bool:

@@ -18,7 +18,7 @@ from crm_pipeline.model.verified_tables import EMAIL, PHONE
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.enriched import PURCHASES
 from crm_pipeline.orchestration.instance import quick_events
-from crm_pipeline.orchestration.jobs import narrowed, rebuild_keys
+from crm_pipeline.orchestration.jobs import connection_keys, narrowed, rebuild_keys
 from crm_pipeline.orchestration.metadata import HISTORY, MISSING
 from crm_pipeline.orchestration.names import PLAIN
 from crm_pipeline.orchestration.partitions import months_between, range_tags, touched_months
@@ -79,6 +79,7 @@ def run_backfill(
     instance: dg.DagsterInstance,
     *,
     objects: Collection[str] = (),
+    publishes: bool = True,
     on_step: StepCallback | None = None,
     clock: Clock | None = None,
 ) -> RunSummary:
@@ -91,6 +92,7 @@ def run_backfill(
         last: month of the range; None for the running one.
         instance: records the run.
         objects: to read; by default all of the connection.
+        publishes: False where the caller publishes, with `run_publish`, after other runs.
         on_step: called with `(step, records so far, records expected)`.
         clock: gives the running month.
 
@@ -103,8 +105,10 @@ def run_backfill(
     names = [chosen.object(name).name for name in objects] or [obj.name for obj in chosen.objects]
     tags, selection = narrowed(settings, chosen, names)
     tags = {**range_tags(*months_between(chosen, first, last, now)), **tags}
+    if not publishes:
+        selection = connection_keys(chosen, names)
     crm = Workspace(settings, clock=clock, on_step=on_step)
-    return _run(crm, PLAIN.backfill(connection), tags, instance, selection)
+    return _run(crm, PLAIN.backfill(connection), tags, instance, selection, publishes=publishes)
 
 
 def run_refresh(
@@ -112,6 +116,7 @@ def run_refresh(
     connection: str,
     instance: dg.DagsterInstance,
     *,
+    publishes: bool = True,
     on_step: StepCallback | None = None,
     clock: Clock | None = None,
 ) -> RunSummary:
@@ -123,7 +128,9 @@ def run_refresh(
     chosen = settings.connection(connection)
     crm = Workspace(settings, clock=clock, on_step=on_step)
     tags = range_tags(*touched_months(chosen, crm.landing, crm.clock.now()))
-    return _run(crm, PLAIN.refresh(connection), tags, instance)
+    objects = [obj.name for obj in chosen.objects]
+    selection = None if publishes else connection_keys(chosen, objects)
+    return _run(crm, PLAIN.refresh(connection), tags, instance, selection, publishes=publishes)
 
 
 def run_rebuild(
@@ -176,6 +183,8 @@ def _run(
     tags: Mapping[str, str],
     instance: dg.DagsterInstance,
     selection: list[dg.AssetKey] | None = None,
+    *,
+    publishes: bool = True,
 ) -> RunSummary:
     job = build_defs(crm.settings, {"crm": crm}).resolve_job_def(name)
     # With the location's tag the web interface shows the run below its job.
@@ -190,14 +199,19 @@ def _run(
             raise_on_error=False,
         )
     summary = _summary(result, name)
-    if summary.is_success or name == PLAIN.publish or not (summary.changed or _has_news(crm)):
+    if not publishes or name == PLAIN.publish:
+        return summary
+    if summary.is_success or not (summary.changed or _has_news(crm)):
         return summary
     # Tables of failed steps stay unchanged. The tables that were built are published without them, and so is
     # the state of objects that cannot be read.
-    published = _run(crm, PLAIN.publish, {}, instance)
-    return replace(
-        summary, rows=published.rows, changed=tuple(sorted({*summary.changed, *published.changed}))
-    )
+    return with_published(summary, _run(crm, PLAIN.publish, {}, instance))
+
+
+def with_published(summary: RunSummary, published: RunSummary) -> RunSummary:
+    """Return the summary of a run together with that of the publish after it."""
+    changed = tuple(sorted({*summary.changed, *published.changed}))
+    return replace(summary, rows=published.rows, changed=changed)
 
 
 def _has_news(crm: Workspace) -> bool:
@@ -222,6 +236,8 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
         if metadata.get("changed"):
             changed.add(key.to_user_string())
         if key.path[1] == "raw":
+            if "window" not in metadata:
+                continue  # the numbers of one month; those of the read stand in an event of their own
             landed[key.path[-1]] = _number(metadata.get("records_landed"))
             calls[key.path[-1]] = _number(metadata.get("api_calls"))
             if HISTORY in metadata:

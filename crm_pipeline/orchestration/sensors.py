@@ -1,11 +1,14 @@
 """Sensors: ask each connection cheaply whether anything changed, and launch a refresh if so."""
 
-from contextlib import ExitStack
+from collections.abc import Collection
+from contextlib import ExitStack, suppress
+from datetime import datetime
 
 import dagster as dg
 
+from crm_pipeline.kernel.clock import SystemClock, format_instant, parse_instant
 from crm_pipeline.kernel.errors import CrmError
-from crm_pipeline.orchestration.activity import Activity, activity_of
+from crm_pipeline.orchestration.activity import Activity, activity_of, is_waiting
 from crm_pipeline.orchestration.decision import (
     Decision,
     Skip,
@@ -95,20 +98,52 @@ def _seen(crm: Workspace, connection: Connection, activity: Activity) -> Decisio
 def partial_publish(
     settings: Settings, monitored: list[Job], publish: Job, names: Names
 ) -> dg.SensorDefinition:
-    """Return the sensor that publishes the tables that were built after a run that failed in parts.
+    """Return the sensor that publishes the tables that were built by runs that failed in parts.
 
     Publishing in a run waits for all tables, so one object that cannot be read would hold back the others. A
-    table of a failed object stays unchanged.
+    table of a failed object stays unchanged. One publish is enough for all runs that failed before it starts.
     """
+    reading = frozenset(job.name for job in monitored)
 
-    @dg.run_failure_sensor(
+    @dg.sensor(
         name=names.of("publish_after_failure"),
-        monitored_jobs=monitored,
-        request_job=publish,
+        job=publish,
+        minimum_interval_seconds=30,
         default_status=_RUNNING if settings.is_automatic else _STOPPED,
-        description="Publish the tables that a failed run did build; what failed stays as it was.",
+        description="Publish, once for all of them, the tables that failed runs did build; what failed stays as it was.",
     )
-    def publish_after_failure(context: dg.RunFailureSensorContext) -> dg.RunRequest:
-        return dg.RunRequest(run_key=context.dagster_run.run_id)
+    def publish_after_failure(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        since = _instant(context.cursor)
+        if since is None:
+            cursor = format_instant(SystemClock().now())
+            return dg.SensorResult(
+                skip_reason=dg.SkipReason("failures from now on."), cursor=cursor
+            )
+        failed, last = _failed_since(context.instance, since, reading)
+        cursor = format_instant(last)
+        if not failed:
+            return dg.SensorResult(skip_reason=dg.SkipReason("no run failed."), cursor=cursor)
+        if is_waiting(context.instance, publish.name):
+            reason = f"{len(failed)} runs failed; a publish is queued, and takes what they built."
+            return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=cursor)
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=failed[-1])], cursor=cursor)
 
     return publish_after_failure
+
+
+def _failed_since(
+    instance: dg.DagsterInstance, since: datetime, names: Collection[str]
+) -> tuple[list[str], datetime]:
+    """Return the runs of some jobs that have failed since then, and when the last run failed."""
+    chosen = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
+    records = instance.get_run_records(chosen, order_by="update_timestamp", ascending=True)
+    runs = [each.dagster_run for each in records]
+    last = max((each.update_timestamp for each in records), default=since)
+    return [run.run_id for run in runs if run.job_name in names], last
+
+
+def _instant(cursor: str | None) -> datetime | None:
+    """Return the instant of a cursor; earlier versions wrote something else."""
+    with suppress(ValueError):
+        return parse_instant(cursor or "")
+    return None

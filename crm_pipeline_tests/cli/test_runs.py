@@ -14,6 +14,7 @@ from crm_pipeline.orchestration.runs import Failed, RunSummary
 from crm_pipeline_tests.cli.conftest import Run
 
 DONE = RunSummary("r1", "acme_backfill", True, landed={"Contact": 1200}, calls=7)  # noqa: FBT003
+PUBLISHED = RunSummary("r3", "publish", is_success=True, rows={"contacts": 1100})
 CURE = "Add it to .env."
 BROKEN = RunSummary(
     "r2",
@@ -33,11 +34,24 @@ class Dagster:
         self.summary = DONE
         self.calls: list[tuple[Any, ...]] = []
         self.objects: list[str] = []
+        self.publishes: list[bool] = []
+        self.published = PUBLISHED
+
+    def publish(self, settings: object, instance: str, *, on_step: Any) -> RunSummary:
+        assert len(self.publishes) > 1
+        self.publishes.append(True)
+        return self.published
 
     def run(
-        self, settings: object, *arguments: Any, on_step: Any, objects: Sequence[str] = ()
+        self,
+        settings: object,
+        *arguments: Any,
+        on_step: Any,
+        objects: Sequence[str] = (),
+        publishes: bool,
     ) -> RunSummary:
         self.calls.append(arguments)
+        self.publishes.append(publishes)
         self.objects += objects
         on_step("Account", 10, 10)
         on_step("Contact", 1200, 1200)
@@ -55,6 +69,7 @@ def dagster(monkeypatch: pytest.MonkeyPatch) -> Dagster:
     monkeypatch.setattr(crm_pipeline.cli.runs, "instance_of", instance_of)
     monkeypatch.setattr(crm_pipeline.orchestration.runs, "run_backfill", runs.run)
     monkeypatch.setattr(crm_pipeline.orchestration.runs, "run_refresh", runs.run)
+    monkeypatch.setattr(crm_pipeline.orchestration.runs, "run_publish", runs.publish)
     return runs
 
 
@@ -182,6 +197,9 @@ def test_several_accounts(run: Run, dagster: Dagster, arguments: list[str]) -> N
     assert [call[0] for call in dagster.calls] == ["acme", "demo"]
     assert result.exit_code == 1
     assert result.stderr.count("ACME_SECRET is not set") == 2
+    # They are published together, once, after the last one.
+    assert dagster.publishes == [False, False, True]
+    assert "publish: 1 tables published" in result.stdout
 
 
 @pytest.mark.parametrize("arguments", [["backfill"], ["refresh", "acme", "--all"]])
@@ -197,3 +215,12 @@ def test_several_accounts_as_json(run: Run, dagster: Dagster) -> None:
     """JSON is a list with a summary for each connection."""
     summaries = json.loads(run("refresh", "--all", "--json").stdout)
     assert [summary["landed"] for summary in summaries] == [{"Contact": 1200}] * 2
+    assert [summary["rows"] for summary in summaries] == [{"contacts": 1100}] * 2
+
+
+def test_a_publish_that_fails_is_reported(run: Run, dagster: Dagster) -> None:
+    """The accounts were read; that the publish after them failed is an error of its own."""
+    dagster.published = replace(BROKEN, job="publish")
+    result = run("refresh", "--all")
+    assert result.exit_code == 1
+    assert "ACME_SECRET is not set" in result.stderr

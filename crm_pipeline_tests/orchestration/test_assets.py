@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.kernel.clock import FrozenClock, Window, parse_instant
@@ -15,7 +16,7 @@ from crm_pipeline.model.schema_changes import FieldChange
 from crm_pipeline.orchestration import checks, metadata, normalized, raw
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.names import PLAIN
-from crm_pipeline.orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG
+from crm_pipeline.orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG, monthly
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Settings
 from crm_pipeline.stages.normalized import Doubt, Normalized
@@ -53,6 +54,7 @@ DONE = Extraction(
     schema_changes=[GONE],
     watermark=parse_instant("2026-03-01T00:00:00Z"),
     months={"2025-12": 2, "2026-02": 3},
+    month_bytes={"2025-12": 40, "2026-02": 60},
     sample=[{"Id": "003", "Email": "ada@analytical.example"}],
 )
 
@@ -69,14 +71,22 @@ class Offline(Workspace):
         yield None  # type: ignore[misc]
 
 
-def run(settings: Settings, job: str, asset: list[str], **tags: str) -> dg.ExecuteInProcessResult:
+def run(
+    settings: Settings,
+    job: str,
+    asset: list[str],
+    instance: dg.DagsterInstance | None = None,
+    last: str = "2026-02-01",
+    **tags: str,
+) -> dg.ExecuteInProcessResult:
     crm = Offline(settings, clock=FrozenClock("2026-03-01T00:00:00Z"))
     crm.secret_missing = bool(tags.pop("secret_missing", ""))
     definition = build_defs(settings, {"crm": crm}).resolve_job_def(job)
-    months = {RANGE_START_TAG: "2026-01-01", RANGE_END_TAG: "2026-02-01"}
+    months = {RANGE_START_TAG: "2026-01-01", RANGE_END_TAG: last}
     return definition.execute_in_process(
         asset_selection=[dg.AssetKey(asset)],
-        tags={} if tags.pop("without_months", "") else months,
+        instance=instance,
+        tags={} if tags.pop("without_months", "") else {**months, **tags},
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
@@ -107,7 +117,7 @@ def test_a_range_of_months_is_one_extraction(
     noticed = [Noticed(GONE, {})]
     Register(settings.data).note("acme", noticed, lambda _: "warn", origin="an earlier read")
     result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
-    events = result.asset_materializations_for_node("acme__raw__Contact")
+    _, *events = result.asset_materializations_for_node("acme__raw__Contact")
     months = {
         event.partition: event.metadata["dagster/partition_row_count"].value for event in events
     }
@@ -121,21 +131,86 @@ def test_a_range_of_months_is_one_extraction(
 def test_a_materialisation_shows_counts_cost_schema_and_a_masked_preview(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every month has numbers, the last one schema and preview; there is no personal data."""
+    """The read is told once; each month has its own numbers, the last one schema and preview; no personal data."""
     monkeypatch.setattr(raw, "extract", lambda *_, **__: DONE)
     result = run(settings, "acme_backfill", ["acme", "raw", "Contact"])
-    first, last = result.asset_materializations_for_node("acme__raw__Contact")
-    assert (first.partition, last.partition) == ("2026-01-01", "2026-02-01")
-    assert {"preview", "dagster/column_schema"}.isdisjoint(first.metadata)
-    assert first.metadata["records_landed"] == last.metadata["records_landed"]
-    shown = last.metadata
+    whole, first, last = result.asset_materializations_for_node("acme__raw__Contact")
+    assert (whole.partition, first.partition, last.partition) == (None, "2026-01-01", "2026-02-01")
     numbers = ("records_landed", "source_count", "api_calls", "api_calls_planned", "bytes")
-    assert [shown[name].value for name in numbers] == [5, 6, 4, 5, 100]
-    assert shown["window"].value == "the beginning up to 2026-03-01T00:00:00Z"
-    assert shown["route"].value == "bulk"
-    assert isinstance(shown["dagster/column_schema"].value, dg.TableSchema)
-    assert "a***@a***.example" in str(shown["preview"].value)
-    assert "ada@" not in str(shown)
+    assert [whole.metadata[name].value for name in numbers] == [5, 6, 4, 5, 100]
+    assert whole.metadata["window"].value == "the beginning up to 2026-03-01T00:00:00Z"
+    assert whole.metadata["route"].value == "bulk"
+    of_month = ("dagster/partition_row_count", "records_landed", "bytes")
+    assert {name: entry.value for name, entry in first.metadata.items()} == dict(
+        zip(of_month, (2, 2, 40), strict=True)
+    )
+    assert [last.metadata[name].value for name in of_month] == [3, 3, 60]
+    assert {*last.metadata} - {*of_month} == {"preview", "dagster/column_schema"}
+    assert isinstance(last.metadata["dagster/column_schema"].value, dg.TableSchema)
+    assert "a***@a***.example" in str(last.metadata["preview"].value)
+    assert "ada@" not in str((whole, first, last))
+
+
+def test_months_without_records_are_recorded_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have no event, and are not missing: Dagster knows that they were read; others are missing."""
+    done = replace(DONE, months={"2026-02": 5}, month_bytes={"2026-02": 100})
+    monkeypatch.setattr(raw, "extract", lambda *_, **__: done)
+    key = dg.AssetKey(["acme", "raw", "Contact"])
+    months = monthly(settings.connection("acme"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(settings, "acme_backfill", [*key.path], instance, last="2026-08-01")
+        events = result.asset_materializations_for_node("acme__raw__Contact")
+        assert [event.partition for event in events] == [None, "2026-02-01", "2026-08-01"]
+        assert events[0].metadata["months_read"].value == 8
+        assert events[0].metadata["months_without_records"].value == "2026-01, 2026-03 to 2026-08"
+        keys = months.get_partition_keys()
+        states = instance.get_status_by_partition(key, keys, months)
+        assert states is not None
+        there = [name for name in keys if states[name] is AssetPartitionStatus.MATERIALIZED]
+        assert there == keys[:8] != keys
+        # A later run does not take that back.
+        run(settings, "acme_refresh", [*key.path], instance, last="2026-02-01")
+        states = instance.get_status_by_partition(key, keys, months)
+        assert states is not None
+        assert there == [name for name in keys if states[name] is AssetPartitionStatus.MATERIALIZED]
+
+
+def test_a_month_that_dagster_forgot_is_stated_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Landing says which months have been read; each read states them, not only its own."""
+    monkeypatch.setattr(raw, "extract", lambda *_, **__: DONE)
+    fresh = Offline(settings).fresh(settings.connection("acme"), "Contact")
+    read = replace(
+        fresh,
+        history_from=parse_instant("2026-02-10T00:00:00Z"),
+        read_to=parse_instant("2026-06-01T00:00:00Z"),
+    )
+    monkeypatch.setattr(Offline, "fresh", lambda *_: read)
+    key = dg.AssetKey(["acme", "raw", "Contact"])
+    months = monthly(settings.connection("acme"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(settings, "acme_backfill", [*key.path], instance, last="2026-02-01")
+        keys = months.get_partition_keys()
+        states = instance.get_status_by_partition(key, keys, months)
+    assert states is not None
+    assert [name for name in keys if states[name] is AssetPartitionStatus.MATERIALIZED] == keys[:5]
+
+
+def test_a_backfill_of_the_web_interface_gets_an_event_of_each_month(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster's backfills wait for these events, and fail at one without a partition."""
+    monkeypatch.setattr(raw, "extract", lambda *_, **__: DONE)
+    tags = {"dagster/backfill": "abcdefgh"}
+    asset = ["acme", "raw", "Contact"]
+    result = run(settings, "acme_backfill", asset, last="2026-04-01", **tags)
+    events = result.asset_materializations_for_node("acme__raw__Contact")
+    assert [event.partition for event in events] == [f"2026-0{month}-01" for month in (1, 2, 3, 4)]
+    told = [event.partition for event in events if "window" in event.metadata]
+    assert told == ["2026-04-01"]
 
 
 def test_a_refresh_ignores_the_partitions_window(
@@ -198,7 +273,7 @@ def test_a_read_that_is_not_believed_is_red(
     assert "the read was empty, and there were 33 records" in str(check.description)
     assert "crm-pipeline accept-shrink acme Contact" in str(check.description)
     assert check.metadata["records_missing"].value == 33
-    shown = result.asset_materializations_for_node("acme__raw__Contact")[-1].metadata
+    shown = result.asset_materializations_for_node("acme__raw__Contact")[0].metadata
     assert shown["records_missing"].value == 33
 
 
@@ -215,7 +290,7 @@ def test_records_that_cannot_be_read_are_reported_until_they_are_read(
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "2 records are missing since 2026" in str(check.description)
     assert "data/quarantine/acme/Contact" in str(check.description)
-    shown = result.asset_materializations_for_node("acme__raw__Contact")[-1].metadata
+    shown = result.asset_materializations_for_node("acme__raw__Contact")[0].metadata
     assert shown["records_missing_unreadable"].value == 2
 
 

@@ -66,7 +66,7 @@ def test_what_the_look_back_missed_is_healed_and_reported(watched: Watched) -> N
     assert months(request) == (NOVEMBER, NOVEMBER)
     done = watched.run(request, "Contact")
     assert done.success
-    shown = done.asset_materializations_for_node("demo__raw__Contact")[-1].metadata
+    shown = done.asset_materializations_for_node("demo__raw__Contact")[0].metadata
     numbers = {
         name: shown[f"records_missed_by_refreshes{name}"].value
         for name in ("", "_new", "_changed", "_deleted")
@@ -80,7 +80,7 @@ def test_what_the_look_back_missed_is_healed_and_reported(watched: Watched) -> N
     listed = windows(watched.crm.landing, ["demo"]).arrow.to_pylist()
     assert [row["missed"] for row in listed if row["object"] == "Contact"] == [None, None, 3]
     again = watched.run(night(watched), "Contact")
-    shown = again.asset_materializations_for_node("demo__raw__Contact")[-1].metadata
+    shown = again.asset_materializations_for_node("demo__raw__Contact")[0].metadata
     assert [shown[n].value for n in ("records_missed_by_refreshes", "records_landed")] == [0, 0]
 
 
@@ -126,7 +126,7 @@ def test_the_cheapest_objects_are_read_first() -> None:
 
 
 def crons(settings: Settings) -> dict[str, tuple[str, str | None]]:
-    jobs = {job.name: job for job in Jobs(settings).every()}
+    jobs = {job.name: job for job in Jobs(settings).every(settings.connections.values())}
     return {
         each.name: (str(each.cron_schedule), each.execution_timezone)
         for each in nightly_schedules(settings, jobs)

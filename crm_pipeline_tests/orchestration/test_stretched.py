@@ -51,7 +51,7 @@ def test_a_backfill_of_some_months_says_what_it_lacks(watched: Watched) -> None:
     )
     done = watched.run(backfill, "Contact")
     assert done.success
-    shown = done.asset_materializations_for_node("demo__raw__Contact")[-1].metadata
+    shown = done.asset_materializations_for_node("demo__raw__Contact")[0].metadata
     assert shown["history_read_from"].value == "2026-09-01T00:00:00Z"
     landed = shown["records_landed"].value
     assert isinstance(landed, int)

@@ -248,6 +248,7 @@ def _extraction(
         schema_changes=changes(before, plan.schema) if before else [],
         watermark=task.landing.watermark(task.connection, task.obj.name),
         months=dict(sorted(writer.months.items())) if landed else {},
+        month_bytes=dict(writer.month_bytes) if landed else {},
         sample=tally.sample,
         warnings=task.warnings,
         shrink=verdict.shrink,

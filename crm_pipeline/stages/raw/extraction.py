@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ class Extraction:
         reconciled: whether the counts agree; None where the vendor does not count.
         changed: whether something landed.
         months: landed rows by month of modification.
+        month_bytes: bytes by month; where one batch has several months, each has the share of its rows.
         sample: a few raw records, unmasked; callers mask them before they show them.
         warnings: texts for whoever looks at the run.
         shrink: why records that are absent from this whole read stay alive; None where they are deleted.
@@ -63,6 +64,7 @@ class Extraction:
     warnings: tuple[str, ...] = ()
     shrink: Shrink | None = None
     missed: Missed | None = None
+    month_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def joined(first: Extraction, second: Extraction) -> Extraction:
@@ -89,6 +91,7 @@ def joined(first: Extraction, second: Extraction) -> Extraction:
         changed=first.changed or second.changed,
         schema_changes=[*first.schema_changes, *second.schema_changes],
         months=dict(sorted((Counter(first.months) + Counter(second.months)).items())),
+        month_bytes=dict(Counter(first.month_bytes) + Counter(second.month_bytes)),
         sample=first.sample or second.sample,
         missed=first.missed if second.missed is None else second.missed,
     )

@@ -114,6 +114,7 @@ class WindowWriter:
         self.checkpoint = Checkpoint(folder / "spool" / self.window_id)
         self.month = str(Month.of(window.to_at - timedelta(microseconds=1)))
         self.months: Counter[str] = Counter()
+        self.month_bytes: Counter[str] = Counter()
         self.quarantined = 0
         self.unnamed = 0
         self.manifests: list[Manifest] = []
@@ -144,12 +145,17 @@ class WindowWriter:
             CorruptFile: a kept file is not as it was written.
         """
         kept: set[str] = set()
+        pages = list(pages)
         for page in pages:
             kept.update(page.batches)
             self.months.update(page.months)
         remove_batches(self.folder, self._quarantine, self.window_id, but=frozenset(kept))
         for path in sorted(self.folder.glob(f"????-??/{self.window_id}-*.json")):
             self.manifests.append(manifest_from(files.read_json(path), self.folder))
+        sizes = {manifest.batch_id: manifest.bytes for manifest in self.manifests}
+        for page in pages:
+            total = sum(sizes.get(batch, 0) for batch in page.batches)
+            self.month_bytes.update(_shares(total, page.months))
         kept_files = [(manifest.path, manifest.sum) for manifest in self.manifests]
         for path in self._quarantine.glob(f"????-??/{self.window_id}-*.json"):
             record = files.read_json(path)
@@ -231,6 +237,7 @@ class WindowWriter:
         files.write_json(path.with_suffix(".json"), manifest_record(manifest), "manifest")
         with self._lock:
             self.months.update(months)
+            self.month_bytes.update(_shares(manifest.bytes, months))
             self.manifests.append(manifest)
         return Written(manifest, dict(months))
 
@@ -367,3 +374,14 @@ class WindowWriter:
 
 def _sequence(batch_id: str) -> int:
     return int(batch_id.rpartition("-")[2])
+
+
+def _shares(total: int, rows: Mapping[str, int]) -> Mapping[str, int]:
+    """Return a file's bytes by month, in proportion to its rows; they add up to `total`."""
+    every, left, rest = sum(rows.values()), total, {}
+    for month, count in rows.items():
+        rest[month] = total * count // every
+        left -= rest[month]
+    if rest:
+        rest[max(rest, key=lambda month: rest[month])] += left
+    return rest
