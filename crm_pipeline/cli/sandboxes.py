@@ -23,7 +23,8 @@ def require_sandbox() -> None:
     if importlib.util.find_spec("crm_sandbox") is None:
         raise ConfigError(
             "the sandbox is not installed.",
-            cure="In a checkout of the project, run `pip install ./sandbox`.",
+            cure="Run `pip install 'crm-pipeline[sandbox]'` (in a checkout of the repository `pip install -e sandbox`), "
+            "or point the connections at accounts of your own.",
         )
 
 

@@ -70,7 +70,7 @@ def read_settings(
     if not (folder / _FILE).exists():
         raise ConfigError(
             f"{folder / _FILE} cannot be read: No such file or directory.",
-            cure="Check the path (CRM_HOME), or make the file with `crm-pipeline add`.",
+            cure="Check the path (CRM_HOME), or make a project with `crm-pipeline init`.",
         )
     document = Document.read(folder / _FILE)
     port = _sandbox_port(merged)
@@ -157,7 +157,7 @@ def _root(root: Path | None, environ: Mapping[str, str]) -> Path:
     raise ConfigError(
         f"there is no {_FILE} in {cwd} or in a folder above it.",
         cure=f"Change into the folder that holds {_FILE}, or name it in the environment variable CRM_HOME; "
-        "`crm-pipeline add` makes a new one.",
+        "`crm-pipeline init DIR` makes a project.",
     )
 
 
