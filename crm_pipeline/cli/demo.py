@@ -108,7 +108,7 @@ def _show(settings: "Settings", name: str, summary: "RunSummary", elapsed_s: flo
             summary.landed.get(entry.name, 0),
             entry.landed,
             entry.last and entry.last.vendor_count,
-            entry.reconciled,
+            entry.comparison,
             entry.last and entry.last.route,
         )
         for entry in objects_of(settings, settings.connection(name))
