@@ -13,7 +13,7 @@ from typing import Any
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from crm_pipeline.kernel.errors import ConfigError, UnknownName
+from crm_pipeline.kernel.errors import ConfigError, CrmError, UnknownName
 from crm_pipeline.settings.auth import RETIRED_FIELDS, AuthModel
 from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
@@ -212,6 +212,8 @@ def _explained(document: Document, error: Any, *, further: int) -> ConfigError:
     dotted = ".".join(str(step) for step in path)
     context: Mapping[str, Any] = error.get("ctx", {})
     more = f" {further} more to correct in this file." if further else ""
+    if isinstance(context.get("error"), CrmError):
+        return ConfigError(f"{where}: {context['error'].message}", cure=context["error"].cure)
     kind = error["type"]
     if kind == "extra_forbidden":
         return UnknownName("key", str(path[-1]), _allowed(path), where=f"{where} ({dotted})")
