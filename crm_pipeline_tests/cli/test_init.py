@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import crm_pipeline
 from crm_pipeline.configuration import load_settings
 from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.orchestration.instance import make_home
@@ -137,3 +138,36 @@ def test_a_project_without_dagster_yaml_has_ours(run: Run, empty: Path) -> None:
     assert (make_home(settings) / "dagster.yaml").read_text() == first
     (empty / "dagster.yaml").write_text("nux: {enabled: true}")
     assert yaml.safe_load((make_home(settings) / "dagster.yaml").read_text())["nux"]["enabled"]
+
+
+def test_the_deployment_in_containers_is_consistent(run: Run, empty: Path) -> None:
+    """Compose file, Dockerfile and workspace name each other rightly; nothing runs as root or without a health check.
+
+    No Docker is needed: docker-compose.yaml is read as YAML, the Dockerfile by its lines.
+    """
+    run("init", ".")
+    compose = yaml.safe_load((empty / "docker-compose.yaml").read_text())
+    services = compose["services"]
+    assert set(services) == {"db", "code", "webserver", "daemon", "sandbox"}
+    [server] = yaml.safe_load((empty / "workspace.docker.yaml").read_text())["load_from"]
+    code = " ".join(services[server["grpc_server"]["host"]]["command"])
+    assert f"-p {server['grpc_server']['port']} " in code
+    volumes = {volume.partition(":")[0] for each in services.values() for volume in each["volumes"]}
+    assert volumes == set(compose["volumes"])
+    for name, service in services.items():
+        assert ("healthcheck" in service) == (name != "sandbox")
+        assert set(service.get("depends_on", ())) < set(services)
+        assert name == "db" or service["cap_drop"] == ["ALL"]
+    assert services["webserver"]["ports"] == ["127.0.0.1:3000:3000"]
+    assert [name for name, each in services.items() if "env_file" in each] == ["code"]
+
+    joined = (empty / "Dockerfile").read_text().replace("\\\n", " ")
+    steps = [line.split(None, 1) for line in joined.splitlines() if line[:1].isalpha()]
+    instructions = [name for name, _ in steps]
+    assert instructions[0] == "FROM"
+    assert set(instructions) <= {"FROM", "ARG", "RUN", "COPY", "WORKDIR", "ENV", "USER", "CMD"}
+    assert instructions[-2:] == ["USER", "CMD"]
+    assert dict(steps)["USER"] == "crm"
+    assert (empty / "constraints.txt").exists()
+    assert ".env" in (empty / ".dockerignore").read_text().split()
+    assert f'"crm-pipeline[sandbox]=={crm_pipeline.__version__}"' in joined
