@@ -39,7 +39,7 @@ def test_the_wheels_hold_all_that_is_read(wheels: list[Path]) -> None:
 
 
 def test_an_account_in_a_project_that_init_made(
-    installed: Path, initialised: Path, tmp_path: Path
+    installed: Path, initialised: Path, tmp_path: Path, fresh_url: str
 ) -> None:
     """`sandbox`, `add`, `discover`, `backfill` and `query` work where nothing is but the project and the wheels."""
     root = tmp_path / "crm"
@@ -50,6 +50,7 @@ def test_an_account_in_a_project_that_init_made(
     environ = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(installed),
+        "CRM_DATABASE_URL": fresh_url,
         "CRM_SANDBOX_PORT": str(free_port()),
         "MORE_TOKEN": shipped["PIPEDRIVE_DEMO_TOKEN"],
     }
