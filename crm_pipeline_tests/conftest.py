@@ -14,6 +14,7 @@ pytest_plugins = [
     "crm_pipeline_tests.once",
     "crm_pipeline_tests.providing",
     "crm_pipeline_tests.slow",
+    "crm_pipeline_tests.wheels",
     "crm_pipeline_tests.rot.filled",
 ]
 

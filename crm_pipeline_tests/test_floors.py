@@ -13,6 +13,7 @@ PACKAGE = "crm_pipeline"
 ROOT = Path(crm_pipeline.__file__).parent
 FLOORS = {
     "kernel": 0,
+    "project": 0,
     "settings": 1,
     "model": 1,
     "wire": 2,

@@ -70,7 +70,14 @@ def add(
     entry = completed(asker, draft, given, sandbox=sandbox, variables=_named(variable or []))
     text = draft.write(entry)
     asker.say(f"added '{entry.name}' to {draft.path}")
-    _finish(asker, draft, entry, text, discovers=discover)
+    try:
+        _finish(asker, draft, entry, text, discovers=discover)
+    except (KeyboardInterrupt, typer.Abort):
+        asker.say(
+            f"\ninterrupted: the entry '{entry.name}' stays in {draft.path}, unchecked. "
+            f"Go on with `crm-pipeline check {entry.name}`, or remove it there."
+        )
+        raise
 
 
 def _named(pairs: Sequence[str]) -> dict[str, str]:
@@ -107,7 +114,7 @@ def _finish(
                 f"{draft.path} is as it was" if undone else "the file has changed since: left"
             )
         else:
-            if entry.sandbox:
+            if entry.sandbox and not _is_served(chosen):
                 asker.say("The sandbox is started by `crm-pipeline sandbox`, in another terminal.")
             asker.say(f"The entry stays. When it is corrected: crm-pipeline check {entry.name}")
         raise typer.Exit(1)
@@ -184,6 +191,15 @@ def _logged_in(asker: "Prompter", settings: "Settings", chosen: "Connection") ->
         asker.complain(error.message, error.cure)
         return False
     return True
+
+
+def _is_served(chosen: "Connection") -> bool:
+    """Say whether the sandbox of a connection listens: then something else is wrong."""
+    from crm_pipeline.cli.sandboxes import sandbox_address
+    from crm_pipeline.supervisor.health import is_listening
+
+    address = sandbox_address(chosen)
+    return address is not None and is_listening(*address)
 
 
 def _is_healthy(settings: "Settings", name: str) -> bool:

@@ -14,6 +14,7 @@ from crm_pipeline.cli import (
     demo,
     enrich,
     erase,
+    init,
     login,
     plan,
     points,
@@ -36,8 +37,8 @@ from crm_pipeline.cli.quarantine import quarantine
 
 _HELP = """From CRMs to one DuckDB file that analysts can trust.
 
-The first two commands: `crm-pipeline demo` fills data/crm.duckdb from emulated CRM accounts,
-`crm-pipeline up` opens the Dagster UI on the same project. Accounts are entries of connections.yaml;
+The first commands: `crm-pipeline init DIR` makes a project, `crm-pipeline demo` fills its data/crm.duckdb from
+emulated CRM accounts, `crm-pipeline up` opens the Dagster UI on it. Accounts are entries of connections.yaml;
 `crm-pipeline check` says whether they work. Each command explains itself with --help.
 """
 
@@ -83,7 +84,7 @@ def _register(panel: str, *commands: Callable[..., None]) -> None:
         app.command(help=flowing(command.__doc__ or ""), rich_help_panel=panel)(command)
 
 
-_register("Start here", demo.demo, stack.up)
+_register("Start here", init.init, demo.demo, stack.up)
 _register("Accounts", add.add, login.login, accounts.check, accounts.discover, accounts.preview)
 _register("Runs", plan.plan, runs.backfill, runs.refresh, points.read, acceptance.accept_shrink)
 _register("Results", query.query, status.status, verify.verify)

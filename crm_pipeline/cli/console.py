@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.text import printable
@@ -36,7 +36,12 @@ def notes() -> "Console":
     return _console(is_terminal=sys.stderr.isatty(), stderr=True)
 
 
-def _console(*, is_terminal: bool, stderr: bool = False) -> "Console":
+def screen(terminal: TextIO) -> "Console":
+    """Return a console on a terminal that was opened apart, whatever stderr is."""
+    return _console(is_terminal=True, file=terminal)
+
+
+def _console(*, is_terminal: bool, stderr: bool = False, file: TextIO | None = None) -> "Console":
     """Return a console that removes control characters from texts."""
     from rich.console import Console
 
@@ -52,7 +57,7 @@ def _console(*, is_terminal: bool, stderr: bool = False) -> "Console":
 
     # Output into a file or a pipe is not folded at a terminal's width. In keys such as zoho:Notes:1 is no emoji.
     width = None if is_terminal else _UNFOLDED
-    return Guarded(stderr=stderr, highlight=False, emoji=False, width=width)
+    return Guarded(file=file, stderr=stderr, highlight=False, emoji=False, width=width)
 
 
 def verbatim(text: str) -> str:

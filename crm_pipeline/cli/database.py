@@ -110,5 +110,47 @@ def url() -> None:
     sys.stdout.write(address + "\n")
 
 
-for _command in (start, stop, url):
+def prepare(
+    code_server: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--code-server",
+            metavar="HOST:PORT",
+            help="The code server that is started next: its earlier runs are over. May be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Make what Dagster's own programs need, on a PostgreSQL of your own.
+
+    For deployments without `up`, such as containers: writes DAGSTER_HOME below the data folder, creates all tables, ends
+    the runs that died with an earlier code server and frees their places in pools. It may run any number of times.
+
+    For instance:
+
+      crm-pipeline db prepare --code-server code:4000
+    """
+    from crm_pipeline.cli.console import say
+    from crm_pipeline.cli.workspace import load_settings, ready_data
+    from crm_pipeline.orchestration.instance import opened_instance
+    from crm_pipeline.store.postgres.database import URL_VARIABLE, Database
+    from crm_pipeline.supervisor.reconcile import Here, reconcile
+
+    settings = load_settings()
+    own_url = settings.environ.get(URL_VARIABLE, "").strip()
+    if not own_url:
+        raise ConfigError(
+            f"{URL_VARIABLE} is not set, and `db prepare` is for a PostgreSQL of your own.",
+            cure="Set it, or use `crm-pipeline up`, which brings a server.",
+        )
+    ready_data(settings)
+    with Database(own_url) as database:
+        database.migrate()
+    with opened_instance(settings, own_url) as instance:
+        done = reconcile(instance, Here.of(settings, code_server or ()))
+    say(f"DAGSTER_HOME is {settings.data / 'dagster'}; all tables are there.")
+    if done.runs:
+        say(f"ended {len(done.runs)} runs whose process was gone")
+
+
+for _command in (start, stop, url, prepare):
     db.command(help=flowing(_command.__doc__ or ""))(_command)

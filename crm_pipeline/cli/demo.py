@@ -1,8 +1,10 @@
 """`demo`: fill data/crm.duckdb from scratch, with the sandbox as the CRM."""
 
 import shutil
+import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,8 +54,8 @@ def demo(
     if not names:
         raise ConfigError(
             f"no connection of {settings.file} is marked 'sandbox: true'; demo reads only those.",
-            cure="Add the entry salesforce_demo from the repository's connections.yaml, or use "
-            "`crm-pipeline backfill CONNECTION` for your own account.",
+            cure="`crm-pipeline init DIR` makes a project with such connections, if the sandbox is installed; "
+            "`crm-pipeline backfill CONNECTION` reads your own account.",
         )
     ready_data(settings)
     settings = with_dotenv(settings)
@@ -117,7 +119,7 @@ def _show_raw(settings: "Settings", name: str, summary: "RunSummary") -> None:
             summary.landed.get(entry.name, 0),
             entry.landed,
             entry.last and entry.last.vendor_count,
-            entry.reconciled,
+            entry.comparison,
             entry.last and entry.last.route,
         )
         for entry in objects_of(settings, settings.connection(name))
@@ -175,7 +177,7 @@ def _show_query(settings: "Settings") -> None:
     from crm_pipeline.cli.query_result import run
 
     console = output()
-    program = "crm-pipeline" if shutil.which("crm-pipeline") else ".venv/bin/crm-pipeline"
+    program = _program()
     console.print(f"\n[bold]The open pipeline by stage[/]\n\n{QUERY}")
     show(*run(settings.data, QUERY))
     console.print(
@@ -183,9 +185,17 @@ def _show_query(settings: "Settings") -> None:
         f"  {program} status    where each object stands\n"
         f"  {program} query 'SELECT full_name, title, email FROM crm.contacts LIMIT 5'\n"
         f"  {program} query --file docs/analysts/13_can_i_trust_it.sql    one of docs/analysts.md\n"
-        "  make dev    the Dagster UI on the same project\n"
-        "  docs/connections.md    connect a real account"
+        f"  {program} up    the Dagster UI on the same project\n"
+        f"  {program} add    a real account; docs/connections.md goes through it"
     )
+
+
+def _program() -> str:
+    """Return how this program is called from here: by its name, or by its path in a virtual environment."""
+    if shutil.which("crm-pipeline"):
+        return "crm-pipeline"
+    path = Path(sys.executable).with_name("crm-pipeline")
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _say(text: str) -> None:

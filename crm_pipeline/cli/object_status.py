@@ -65,6 +65,12 @@ class ObjectStatus:
             return "not counted"
         return "equal" if is_reconciled(self.last) else f"{counted(self.last)} differ"
 
+    @property
+    def comparison(self) -> str:
+        """The result for people: with the records that were read, and that the vendor does not count."""
+        beside = self.last.uncounted if self.last and self.last.vendor_count is not None else 0
+        return f"{self.reconciled}, {beside:,} deleted not counted" if beside else self.reconciled
+
     def record(self) -> dict[str, Any]:
         """Return the status for JSON."""
         last, fresh = self.last, self.fresh

@@ -1,5 +1,12 @@
-"""Progress of a run: a bar per object in a terminal, a line per object elsewhere."""
+"""Progress of a run: a bar per object in a terminal, a line per object elsewhere.
 
+For each step Dagster puts a file in the place of file descriptor 2, to capture what the step writes. Bars that
+were drawn there would stand still and end up in that file, so they have a descriptor of their own.
+"""
+
+import os
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_LAST_LINES_S = 0.5
 
 
 class StepCallback(Protocol):
@@ -28,12 +37,46 @@ def progress(title: str, *, unit: str = "records") -> Iterator[StepCallback]:
 
     console = notes()
     if console.is_terminal:
-        with _bars(console, title) as on_step:
+        with _own_screen() as own, _bars(own, title) as on_step:
             yield on_step
         return
     lines = _Lines(console, title, unit)
     yield lines
     lines.end()
+
+
+@contextmanager
+def _own_screen() -> Iterator["Console"]:
+    """Yield a console on the terminal of stderr; whatever else is written to stderr is printed above the bars.
+
+    That comes through a pipe, from this process, from its programs, and from those that repeat what Dagster captures.
+    """
+    from crm_pipeline.cli.console import screen
+
+    descriptor = sys.stderr.fileno()
+    terminal = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="replace")
+    reading, writing = os.pipe()
+    console = screen(terminal)
+    lines = threading.Thread(target=_print_lines, args=(reading, console), daemon=True)
+    sys.stderr.flush()
+    os.dup2(writing, descriptor)
+    os.close(writing)
+    lines.start()
+    try:
+        yield console
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal.fileno(), descriptor)
+        # A program that outlives the run may hold the pipe; nobody waits for that one.
+        lines.join(_LAST_LINES_S)
+        if not lines.is_alive():
+            terminal.close()
+
+
+def _print_lines(reading: int, console: "Console") -> None:
+    with os.fdopen(reading, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            console.print(line.rstrip("\n"), markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -49,7 +92,10 @@ def _bars(console: "Console", title: str) -> Iterator[StepCallback]:
         TextColumn("{task.completed:>9,.0f}"),
         Elapsed(),
     )
-    with Progress(*columns, console=console, transient=True) as shown:
+    # rich would send to its console what is meant for stdout as well, which may be a file.
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as shown:
         whole = shown.add_task(title, total=None)
 
         def on_step(step: str, records: int, expected: int | None) -> None:

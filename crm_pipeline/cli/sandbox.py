@@ -60,7 +60,7 @@ def sandbox(
         world = new_world(contacts=contacts, seed=seed)
     finished = threading.Event()
     authority = _authority(settings) if tls else None
-    with _opened(*listening, world, authority) as server:
+    with _opened(*listening, world, authority, is_chosen=not is_ours) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: finished.set())
         if is_ours:
@@ -85,7 +85,7 @@ def _authority(settings: "Settings") -> "Authority":
 
 
 def _opened(
-    host: str, port: int, world: "WorldChoice", authority: "Authority | None"
+    host: str, port: int, world: "WorldChoice", authority: "Authority | None", *, is_chosen: bool
 ) -> "SandboxServer":
     from crm_pipeline.cli.console import working
     from crm_sandbox.server import SandboxServer
@@ -104,7 +104,9 @@ def _opened(
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(
                 f"port {port} of {host} is in use by another program.",
-                cure="End that program, or set CRM_SANDBOX_PORT (in the environment or .env) to a "
+                cure="Choose another with --port; 0 takes a free one."
+                if is_chosen
+                else "End that program, or set CRM_SANDBOX_PORT (in the environment or .env) to a "
                 "free port; connections marked 'sandbox: true' follow it.",
             ) from error
         raise ConfigError(

@@ -23,7 +23,8 @@ def require_sandbox() -> None:
     if importlib.util.find_spec("crm_sandbox") is None:
         raise ConfigError(
             "the sandbox is not installed.",
-            cure="In a checkout of the project, run `pip install ./sandbox`.",
+            cure="Run `pip install 'crm-pipeline[sandbox]'` (in a checkout of the repository `pip install -e sandbox`), "
+            "or point the connections at accounts of your own.",
         )
 
 
@@ -31,7 +32,7 @@ def sandboxes(settings: Settings) -> Mapping[tuple[str, int], list[Connection]]:
     """Return where sandboxes listen, one for each port, with the connections that point at it."""
     by_port: dict[int, tuple[str, list[Connection]]] = {}
     for connection in settings.connections.values():
-        if (address := _sandbox_address(connection)) is not None:
+        if (address := sandbox_address(connection)) is not None:
             host, port = address
             by_port.setdefault(port, (host, []))[1].append(connection)
     return {(host, port): users for port, (host, users) in by_port.items()}
@@ -70,7 +71,7 @@ def sandbox_services(settings: Settings, options: Sequence[str]) -> "tuple[Servi
     )
 
 
-def _sandbox_address(connection: Connection) -> tuple[str, int] | None:
+def sandbox_address(connection: Connection) -> tuple[str, int] | None:
     """Return where the sandbox of a connection listens; None for real accounts."""
     parts = urlsplit(connection.login_url)
     if not connection.sandbox or parts.hostname not in _LOOPBACK or parts.port is None:

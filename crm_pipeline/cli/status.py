@@ -165,7 +165,7 @@ def _object_status(name: str, entries: "list[ObjectStatus]") -> "RenderableType"
             _minute(entry.last.committed_at) if entry.last else None,
             entry.windows,
             entry.landed,
-            entry.reconciled,
+            entry.comparison,
             entry.last and entry.last.route,
         )
         for entry in entries

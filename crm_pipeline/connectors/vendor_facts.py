@@ -1,12 +1,15 @@
 """What the vendors' `limits.yaml` files allow in connections.yaml, read without importing a connector.
 
 Settings are loaded by every command, also by those that talk to no vendor: so this module imports nothing
-that takes long, and reads a vendor's file when a connection names the vendor.
+that takes long, and reads a vendor's file when a connection names the vendor. Other distributions are looked at
+only for a vendor without a folder here, and where all vendors are listed.
 """
 
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+
+import yaml
 
 import crm_pipeline.connectors
 from crm_pipeline.settings.vendors import VendorFacts
@@ -15,7 +18,7 @@ _FILE = "limits.yaml"
 
 
 class VendorFolders(Mapping[str, VendorFacts]):
-    """The facts of each vendor by its name: every folder with a `limits.yaml` is a vendor.
+    """The facts of each vendor by its name: every folder with a `limits.yaml` is a vendor, and every plugin.
 
     Args:
         roots: the folders that hold the vendors' folders.
@@ -28,21 +31,43 @@ class VendorFolders(Mapping[str, VendorFacts]):
 
     def __getitem__(self, vendor: str) -> VendorFacts:
         if vendor not in self._facts:
-            text = self._paths[vendor].read_text(encoding="utf-8")
-            self._facts[vendor] = VendorFacts.parse(text)
+            path = self._paths.get(vendor)
+            text = path.read_text(encoding="utf-8") if path else None
+            self._facts[vendor] = VendorFacts.parse(text) if text else _facts_of_plugin(vendor)
         return self._facts[vendor]
 
     def __contains__(self, vendor: object) -> bool:
-        return vendor in self._paths
+        return vendor in self._paths or vendor in self._names()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._paths))
+        return iter(sorted(self._names()))
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._names())
+
+    def has_folder(self, vendor: str) -> bool:
+        """Say whether a vendor has a folder, and is no plugin."""
+        return vendor in self._paths
+
+    def _names(self) -> set[str]:
+        from crm_pipeline.connectors.plugins import plugins
+
+        return {*self._paths, *plugins()}
+
+
+def _facts_of_plugin(vendor: str) -> VendorFacts:
+    from crm_pipeline.connectors.plugins import plugin
+
+    if (other := plugin(vendor)) is None:
+        raise KeyError(vendor)
+    text = other.limits()
+    try:
+        return VendorFacts.parse(text)
+    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise other.broken(error) from error
 
 
 @cache
-def vendor_facts() -> Mapping[str, VendorFacts]:
-    """Return the facts of the vendors that have a folder beside this module."""
+def vendor_facts() -> VendorFolders:
+    """Return the facts of the vendors that have a folder beside this module, and of plugins."""
     return VendorFolders([Path(folder) for folder in crm_pipeline.connectors.__path__])

@@ -11,7 +11,8 @@ _FIELD = re.compile(rf"(?i)([\"'])({_NAMES})\1(\s*:\s*)([\"'])(?:\\.|(?!\4)[^\\]
 _HEADER = re.compile(rf"(?i)(?<![\w-])({_PLAIN})(\s*:\s*)(?=[^\s\"',;]*\d)[^\s\"',;]{{8,}}")
 _SCHEME = re.compile(r"(?i)\b(bearer|basic|oauth|[\w-]+-oauthtoken)\s+[A-Za-z0-9._~+/!=-]{8,}")
 _JWT = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
-_USERINFO = re.compile(r"(?<=://)[^/?#\s\"']+@")
+# The documented example is no secret, and a cure that hides it says nothing.
+_USERINFO = re.compile(r"(?<=://)(?!user:password@)[^/?#\s\"']+@")
 
 
 class Secret:

@@ -16,6 +16,7 @@ from dagster._core.instance import InstanceRef
 from crm_pipeline.kernel.errors import ConfigError, StoreError
 from crm_pipeline.orchestration import schema
 from crm_pipeline.orchestration.steadfast import repeat, steadfast
+from crm_pipeline.project import project_file
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
 from crm_pipeline.store.files.disk import disk_full, is_full
@@ -23,7 +24,6 @@ from crm_pipeline.store.postgres.database import URL_VARIABLE
 from crm_pipeline.store.postgres.embedded import EmbeddedServer
 
 _FILE = "dagster.yaml"
-_CHECKOUT = Path(__file__).resolve().parent.parent.parent
 _STATEMENT_TIMEOUT_MS = 300_000
 _RECYCLE_S = 3600
 _WRITERS = ("local_artifact_storage", "compute_logs")
@@ -43,7 +43,7 @@ def make_home(settings: Settings) -> Path:
     """Write the instance's home and return it.
 
     Raises:
-        ConfigError: there is no dagster.yaml, or it cannot be read.
+        ConfigError: dagster.yaml cannot be read.
         StoreError: the data folder is not writable.
     """
     config = _configuration(settings.root)
@@ -117,15 +117,13 @@ def quick_events() -> Iterator[None]:
 
 
 def _configuration(root: Path) -> dict[str, dict[str, dict[str, str]]]:
-    for folder in (root, _CHECKOUT):
-        path = folder / _FILE
-        if path.is_file():
-            try:
-                loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError, yaml.YAMLError) as error:
-                raise ConfigError(f"{path} cannot be read: {error}.") from None
-            return dict(loaded or {})
-    raise ConfigError(
-        f"there is no {_FILE} in {root}.",
-        cure=f"Copy {_FILE} from the repository into that folder.",
-    )
+    """Return the project's dagster.yaml, else the one that `crm-pipeline init` writes."""
+    path = root / _FILE
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else project_file(_FILE)
+        return dict(yaml.safe_load(text) or {})
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error}.",
+            cure="Correct it, or remove it: without it the one of `crm-pipeline init` counts.",
+        ) from None

@@ -13,7 +13,7 @@ from typing import Any
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from crm_pipeline.kernel.errors import ConfigError, UnknownName
+from crm_pipeline.kernel.errors import ConfigError, CrmError, UnknownName
 from crm_pipeline.settings.auth import RETIRED_FIELDS, AuthModel
 from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
@@ -70,7 +70,7 @@ def read_settings(
     if not (folder / _FILE).exists():
         raise ConfigError(
             f"{folder / _FILE} cannot be read: No such file or directory.",
-            cure="Check the path (CRM_HOME), or make the file with `crm-pipeline add`.",
+            cure="Check the path (CRM_HOME), or make a project with `crm-pipeline init`.",
         )
     document = Document.read(folder / _FILE)
     port = _sandbox_port(merged)
@@ -157,7 +157,7 @@ def _root(root: Path | None, environ: Mapping[str, str]) -> Path:
     raise ConfigError(
         f"there is no {_FILE} in {cwd} or in a folder above it.",
         cure=f"Change into the folder that holds {_FILE}, or name it in the environment variable CRM_HOME; "
-        "`crm-pipeline add` makes a new one.",
+        "`crm-pipeline init DIR` makes a project.",
     )
 
 
@@ -212,6 +212,8 @@ def _explained(document: Document, error: Any, *, further: int) -> ConfigError:
     dotted = ".".join(str(step) for step in path)
     context: Mapping[str, Any] = error.get("ctx", {})
     more = f" {further} more to correct in this file." if further else ""
+    if isinstance(context.get("error"), CrmError):
+        return ConfigError(f"{where}: {context['error'].message}", cure=context["error"].cure)
     kind = error["type"]
     if kind == "extra_forbidden":
         return UnknownName("key", str(path[-1]), _allowed(path), where=f"{where} ({dotted})")

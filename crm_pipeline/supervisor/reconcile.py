@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import dagster as dg
 import psutil
@@ -17,7 +16,7 @@ import psutil
 from crm_pipeline.orchestration.runs import HOST_TAG
 from crm_pipeline.settings import Settings
 from crm_pipeline.store.postgres.database import URL_VARIABLE
-from crm_pipeline.supervisor.health import is_unix_socket_answering
+from crm_pipeline.supervisor.health import is_listening, is_unix_socket_answering
 
 _GRPC_TAG = ".dagster/grpc_info"
 ACTIVE = [
@@ -64,25 +63,25 @@ class Here:
 
     Attributes:
         alone: the database is the embedded one: every run is of this machine.
-        sockets: where code servers of this data folder listen.
+        servers: where code servers of this data folder listen: sockets, or `host:port` between containers.
     """
 
     alone: bool
-    sockets: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, settings: Settings, sockets: Iterable[Path] = ()) -> "Here":
+    def of(cls, settings: Settings, servers: Iterable[object] = ()) -> "Here":
         """Return it for a data folder."""
         return cls(
             alone=not settings.environ.get(URL_VARIABLE, "").strip(),
-            sockets=tuple(str(path) for path in sockets),
+            servers=tuple(str(server) for server in servers),
         )
 
     def has(self, run: dg.DagsterRun) -> bool:
         """Say whether a run belongs to this machine."""
         if self.alone or run.tags.get(HOST_TAG) == os.uname().nodename:
             return True
-        return _socket_of(run) in self.sockets
+        return _server_of(run) in self.servers
 
 
 def reconcile(instance: dg.DagsterInstance, here: Here) -> Reconciled:
@@ -113,8 +112,8 @@ def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     if worker is not None:
         return not worker.is_alive()
     # The run was given to a code server that had not started a process yet.
-    path = _socket_of(run)
-    return path is not None and not is_unix_socket_answering(path)
+    server = _server_of(run)
+    return server is not None and not _is_answering(server)
 
 
 def worker_of(instance: dg.DagsterInstance, run_id: str) -> Worker | None:
@@ -152,7 +151,17 @@ def free_slots(instance: dg.DagsterInstance) -> list[str]:
     return freed
 
 
-def _socket_of(run: dg.DagsterRun) -> str | None:
+def _server_of(run: dg.DagsterRun) -> str | None:
+    """Return the code server that a run was given to: its socket, or host and port."""
     text = run.tags.get(_GRPC_TAG)
-    path = json.loads(text).get("socket") if text else None
-    return str(path) if path else None
+    address = json.loads(text) if text else {}
+    if address.get("port"):
+        return f"{address.get('host')}:{address['port']}"
+    return str(address["socket"]) if address.get("socket") else None
+
+
+def _is_answering(server: str) -> bool:
+    host, colon, port = server.rpartition(":")
+    if colon and port.isdigit() and "/" not in server:
+        return is_listening(host, int(port))
+    return is_unix_socket_answering(server)

@@ -4,7 +4,7 @@ import re
 import shlex
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,13 @@ def add(*arguments: str, replies: tuple[str, ...] = ()) -> Result:
     lines = "".join(f"{reply}\n" for reply in replies)
     vendor = () if "--vendor" in arguments else ("--vendor", "salesforce")
     return CliRunner().invoke(app, ["add", *arguments, *vendor], input=lines)
+
+
+def raises(error: type[BaseException]) -> Callable[..., bool]:
+    def stand_in(*_: object) -> bool:
+        raise error
+
+    return stand_in
 
 
 @pytest.fixture
@@ -93,6 +100,8 @@ def test_a_failed_check_can_be_taken_back(org: SandboxServer, terminal: None, ho
     assert "invalid_client_id" in kept.output
     assert "DEMO_CLIENT_ID" in kept.output
     assert kept.stderr.strip().endswith("crm-pipeline check demo")
+    # The sandbox runs; it is the secret that is wrong.
+    assert "started by" not in kept.stderr
     assert "Export later: DEMO_CLIENT_ID, DEMO_CLIENT_SECRET" in kept.stderr
     assert not (home / ".env").exists()
     before = (home / "connections.yaml").read_text()
@@ -101,6 +110,33 @@ def test_a_failed_check_can_be_taken_back(org: SandboxServer, terminal: None, ho
     assert undone.exit_code == 1
     assert "already" in undone.stderr
     assert (home / "connections.yaml").read_text() == before
+
+
+def test_an_interrupt_says_what_became_of_the_entry(
+    terminal: None, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C at a question or during the check leaves the entry, and the last line says so."""
+    replies = ("acme", "acme.my.salesforce.com", "client_credentials", "n")
+    at_a_question = add(replies=replies)  # the end of input is what Ctrl-C is to a prompt
+    assert at_a_question.exit_code == 1
+    monkeypatch.setattr(crm_pipeline.cli.add, "_is_healthy", raises(KeyboardInterrupt))
+    during_the_check = add("other", *UNASKED, "--yes")
+    assert during_the_check.exit_code == 130
+    for name, result in (("acme", at_a_question), ("other", during_the_check)):
+        assert f"the entry '{name}' stays" in result.stderr
+        assert f"crm-pipeline check {name}" in result.stderr
+        assert name in load_settings().connections
+
+
+def test_a_sandbox_that_is_not_running_is_named(
+    home: Path, fresh_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check that fails because nothing listens says how the sandbox is started."""
+    monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
+    monkeypatch.setattr(crm_pipeline.cli.add, "_is_healthy", lambda *_: False)
+    monkeypatch.setenv("CRM_SANDBOX_PORT", "9")
+    result = add("demo", "--sandbox", "--kind", "client_credentials")
+    assert "started by `crm-pipeline sandbox`" in result.stderr
 
 
 def test_other_names_for_variables(terminal: None, home: Path) -> None:

@@ -8,6 +8,7 @@ from crm_pipeline.cli.app import app
 from crm_pipeline_tests.cli.conftest import Run
 
 COMMANDS = [
+    "init",
     "demo",
     "up",
     "add",

@@ -3,6 +3,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.pool import NullPool
 
 from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline.supervisor.stack_lock import lock_stack
@@ -65,3 +67,17 @@ def test_stop_without_a_stack(run: Run, stopped: list[Path]) -> None:
     result = run("db", "stop")
     assert (result.exit_code, len(stopped)) == (0, 1)
     assert "PostgreSQL is stopped." in result.stderr
+
+
+def test_prepare_makes_what_containers_need(run: Run, project: Path, fresh_url: str) -> None:
+    """DAGSTER_HOME and all tables are there, and again; without a server of the user's it says what to do."""
+    refused = run("db", "prepare")
+    assert (refused.exit_code, "crm-pipeline up" in refused.stderr) == (2, True)
+    for _ in range(2):
+        done = run(
+            "db", "prepare", "--code-server", "code:4000", env={"CRM_DATABASE_URL": fresh_url}
+        )
+        assert done.exit_code == 0, done.output
+    assert (project / "data" / "dagster" / "dagster.yaml").is_file()
+    engine = create_engine(fresh_url, poolclass=NullPool)
+    assert {"runs", "event_logs", "job_ticks"} <= {*inspect(engine).get_table_names()}

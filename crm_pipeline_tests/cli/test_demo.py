@@ -19,15 +19,16 @@ FEW = {
     "salesforce_demo": ("Contact", "Opportunity", "OpportunityStage", "Invoice__c"),
     "pipedrive_demo": ("persons", "users"),
 }
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
-def shipped(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project as it is cloned: no .env, no data, but a port of its own for the sandbox."""
+def shipped(
+    project: Path, installed: Path, initialised: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A project as `init` makes it, with the programs of the wheels, and a port of its own for the sandbox."""
     (project / ".env").unlink()
-    for name in ("connections.yaml", ".env.example", "dagster.yaml"):
-        shutil.copy(CHECKOUT / name, project / name)
+    shutil.copytree(initialised, project, dirs_exist_ok=True)
+    monkeypatch.setenv("PYTHONPATH", str(installed))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("CRM_SANDBOX_PORT", str(free.getsockname()[1]))

@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
+from crm_pipeline_tests.cli.conftest import Run
 
 WORLD = WorldChoice(seed=3, contacts=500, now=datetime(2026, 11, 1, 10, tzinfo=UTC))
 
@@ -85,3 +87,18 @@ def test_child_is_stated_the_data_folder(settings: Settings) -> None:
     environment = emulated._environment(settings)
     assert environment["CRM_HOME"] == str(settings.root)
     assert environment["PATH"] == os.environ["PATH"]
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_port_in_use_is_cured_by_what_chose_it(run: Run, project: Path, chosen: bool) -> None:
+    """`sandbox --port` is told of --port; without it the variable that the connections follow."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        options = ("--port", port) if chosen else ()
+        variables = {} if chosen else {"CRM_SANDBOX_PORT": port}
+        refused = run("sandbox", "--contacts", "20", *options, env=variables)
+    assert refused.exit_code == 2
+    assert ("--port; 0 takes a free one" in refused.stderr) == chosen
+    assert ("CRM_SANDBOX_PORT" in refused.stderr) != chosen

@@ -49,6 +49,6 @@ def test_without_the_sandbox_the_error_says_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="not installed") as refused:
         sandbox_services(several, ())
-    assert "pip install ./sandbox" in refused.value.cure
+    assert "pip install 'crm-pipeline[sandbox]'" in refused.value.cure
     with pytest.raises(ConfigError):
         require_sandbox()

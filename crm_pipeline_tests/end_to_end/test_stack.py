@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,18 @@ from crm_pipeline_tests.end_to_end.killed_up import Project, eventually
 from crm_pipeline_tests.modes import open_to_others
 
 
-def test_a_killed_stack_is_taken_over_and_works(tmp_path: Path) -> None:
+def test_a_killed_stack_is_taken_over_and_works(
+    tmp_path: Path, installed: Path, initialised: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`up` killed in a run: the next one ends what is left, frees the pools, and a new run succeeds.
 
     Killed are `up`, PostgreSQL and the run; the other programs are orphans. Until then a second `up`
     is refused. Of the stack that takes over nothing is left when it stops. While it is up, requests for
-    another host are refused, and what its programs write is for its owner alone.
+    another host are refused, and what its programs write is for its owner alone. The first `up` runs from the wheel,
+    in a project that `init` made.
     """
+    shutil.copytree(initialised, tmp_path / "project")
+    monkeypatch.setenv("PYTHONPATH", str(installed))
     project = Project.at(tmp_path / "project")
     with project.running() as program:
         eventually(lambda: is_loaded(project.url))
@@ -26,7 +32,7 @@ def test_a_killed_stack_is_taken_over_and_works(tmp_path: Path) -> None:
         left = project.killed_in_a_run(program, "some")
     project.taken_over(left)
     names = {path.name for path in project.settings.root.iterdir()}
-    assert names == {"connections.yaml", ".env", "data"}
+    assert names - {path.name for path in initialised.iterdir()} == {".env", "data"}
 
 
 def assert_private(project: Project) -> None:

@@ -104,6 +104,8 @@ def test_a_reused_process_id_is_not_the_run(instance: dg.DagsterInstance) -> Non
         ({HOST_TAG: os.uname().nodename}, True),
         ({".dagster/grpc_info": json.dumps({"host": "localhost", "socket": "/x/a.sock"})}, True),
         ({".dagster/grpc_info": json.dumps({"host": "localhost", "socket": "/y/b.sock"})}, False),
+        ({".dagster/grpc_info": json.dumps({"host": "code", "port": 4000})}, True),
+        ({".dagster/grpc_info": json.dumps({"host": "other", "port": 4000})}, False),
     ],
 )
 def test_runs_of_other_machines_are_theirs(
@@ -111,14 +113,17 @@ def test_runs_of_other_machines_are_theirs(
 ) -> None:
     """In a shared database only runs of this machine are checked by their process id."""
     run = make_run(instance, dg.DagsterRunStatus.STARTED, dead_pid(), tags)
-    assert reconcile(instance, Here(alone=False, sockets=("/x/a.sock",))).runs == (
+    assert reconcile(instance, Here(alone=False, servers=("/x/a.sock", "code:4000"))).runs == (
         (run.run_id,) if ours else ()
     )
 
 
-def test_a_run_that_no_process_took_up_is_ended(instance: dg.DagsterInstance) -> None:
-    """A run that was given to a code server that is gone is dead."""
-    tags = {".dagster/grpc_info": json.dumps({"host": "localhost", "socket": "/x/gone.sock"})}
+@pytest.mark.parametrize("address", [{"socket": "/x/gone.sock"}, {"port": 9}])
+def test_a_run_that_no_process_took_up_is_ended(
+    instance: dg.DagsterInstance, address: dict[str, object]
+) -> None:
+    """A run that was given to a code server that is gone is dead, on a socket or on a port of its own container."""
+    tags = {".dagster/grpc_info": json.dumps({"host": "localhost", **address})}
     run = make_run(instance, dg.DagsterRunStatus.STARTING, None, tags)
     assert reconcile(instance, ALONE).runs == (run.run_id,)
 
