@@ -40,7 +40,9 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     here = page.file.src_uri
     source = ELSEWHERE.get(here, f"docs/{here}")
     parts = _FENCE.split(markdown)
-    parts[::2] = [with_lists(_LINK.sub(lambda m: _link(m, source, here), part)) for part in parts[::2]]
+    parts[::2] = [
+        with_lists(_LINK.sub(lambda m: _link(m, source, here), part)) for part in parts[::2]
+    ]
     _SOURCES[here] = "```".join(parts)
     return _SOURCES[here]
 
@@ -68,7 +70,9 @@ def with_lists(text: str) -> str:
     lines: list[str] = []
     for line in text.split("\n"):
         before = lines[-1] if lines else ""
-        is_start = _LIST_ITEM.match(line) and before.strip() and not before.startswith((" ", "|", "#"))
+        is_start = (
+            _LIST_ITEM.match(line) and before.strip() and not before.startswith((" ", "|", "#"))
+        )
         if is_start and not _LIST_ITEM.match(before):
             lines.append("")
         lines.append(line)
@@ -87,4 +91,6 @@ def on_post_build(config: MkDocsConfig, **_: Any) -> None:
     for name, markdown in _SOURCES.items():
         (site / name).write_text(markdown, encoding="utf-8")
     text = (ROOT / "llms.txt").read_text(encoding="utf-8")
-    (site / "llms.txt").write_text(_LINK.sub(lambda m: _link(m, "llms.txt", "llms.txt"), text), encoding="utf-8")
+    (site / "llms.txt").write_text(
+        _LINK.sub(lambda m: _link(m, "llms.txt", "llms.txt"), text), encoding="utf-8"
+    )

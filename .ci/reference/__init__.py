@@ -5,16 +5,23 @@ is; why and when to use it stands on the pages that people write.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from reference.api import api
-from reference.commands import commands
+from reference.api import public as api_public
+from reference.commands import commands, leaves, program
+from reference.errors import classes as errors_classes
 from reference.errors import errors
+from reference.errors import texts as errors_texts
 from reference.llms import llms
+from reference.settings import keys as settings_keys
 from reference.settings import settings
+
+__all__ = ["PAGES", "api_public", "errors_classes", "errors_texts", "program", "settings_keys"]
 
 ROOT = Path(__file__).parents[2]
 PAGES: Mapping[str, Callable[[Path], str]] = {
@@ -26,9 +33,14 @@ PAGES: Mapping[str, Callable[[Path], str]] = {
 }
 
 
-def stale(root: Path = ROOT) -> list[str]:
+def stale(root: Path = ROOT, pages: Iterable[str] = PAGES) -> list[str]:
     """Return the pages that differ from what the code says."""
-    return [page for page, make in PAGES.items() if _text(root / page) != make(root)]
+    return [page for page in pages if _text(root / page) != PAGES[page](root)]
+
+
+def verbs() -> dict[str, Any]:
+    """Return every verb of `crm-pipeline` that does something, with its command, by its whole name."""
+    return dict(leaves(program(), "crm-pipeline"))
 
 
 def write(root: Path = ROOT) -> list[str]:

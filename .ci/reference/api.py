@@ -53,7 +53,7 @@ def _module(name: str) -> Iterator[str]:
 def _described(name: str, thing: Any) -> Iterator[str]:
     kind = "class " if inspect.isclass(thing) else ""
     yield f"### `{kind}{name}`"
-    yield f"```python\n{name}{_signature(thing)}\n```"
+    yield f"```text\n{name}{_signature(thing)}\n```"
     yield _docstring(documentation(thing))
     if inspect.isclass(thing):
         yield from _members(name, thing)
@@ -61,7 +61,9 @@ def _described(name: str, thing: Any) -> Iterator[str]:
 
 def _members(name: str, kind: type) -> Iterator[str]:
     for attribute, member in vars(kind).items():
-        if attribute.startswith("_") or not (inspect.isfunction(member) or isinstance(member, property)):
+        if attribute.startswith("_") or not (
+            inspect.isfunction(member) or isinstance(member, property)
+        ):
             continue
         signature = "" if isinstance(member, property) else _signature(member)
         text = inspect.cleandoc(member.__doc__ or "")
@@ -74,9 +76,15 @@ def _signature(thing: Any) -> str:
     except (TypeError, ValueError):
         return ""
     return (
-        signature.replace("self, ", "").replace("(self)", "()").replace("collections.abc.", "").replace("typing.", "")
-        .replace("pathlib._local.", "").replace("pathlib.", "").replace("crm_pipeline.connectors.base.", "")
-        .replace("crm_pipeline.model.schema.", "").replace("crm_pipeline.client.", "")
+        signature.replace("self, ", "")
+        .replace("(self)", "()")
+        .replace("collections.abc.", "")
+        .replace("typing.", "")
+        .replace("pathlib._local.", "")
+        .replace("pathlib.", "")
+        .replace("crm_pipeline.connectors.base.", "")
+        .replace("crm_pipeline.model.schema.", "")
+        .replace("crm_pipeline.client.", "")
     )
 
 

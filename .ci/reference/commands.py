@@ -3,6 +3,7 @@
 import argparse
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def commands(_root: Path) -> str:
     return page("Commands", _INTRO, [*_verbs(program(), "crm-pipeline"), *_sandbox()])
 
 
+@cache
 def program() -> Any:
     """Return `crm-pipeline` as click's command."""
     return typer.main.get_command(app)
@@ -66,7 +68,9 @@ def _row(parameter: Any) -> list[str]:
     is_option = parameter.opts[0].startswith("-")
     if is_option:
         value = "" if parameter.is_flag else f" {parameter.metavar or _kind(parameter)}"
-        shown = ", ".join(f"`{name}{value}`" for name in [*parameter.opts, *parameter.secondary_opts])
+        shown = ", ".join(
+            f"`{name}{value}`" for name in [*parameter.opts, *parameter.secondary_opts]
+        )
     else:
         shown = f"`{parameter.metavar or parameter.name.upper()}`"
     return [shown, _default(parameter), plain(parameter.help or "")]
@@ -75,7 +79,9 @@ def _row(parameter: Any) -> list[str]:
 def _kind(parameter: Any) -> str:
     annotation = parameter.type_descriptor.annotation
     names = {int: "NUMBER", float: "NUMBER", Path: "PATH"}
-    return next((name for kind, name in names.items() if str(kind.__name__) in str(annotation)), "TEXT")
+    return next(
+        (name for kind, name in names.items() if str(kind.__name__) in str(annotation)), "TEXT"
+    )
 
 
 def _default(parameter: Any) -> str:
@@ -94,7 +100,10 @@ def _sandbox() -> Iterator[str]:
             for verb, parser in action.choices.items():
                 rows = [
                     [
-                        ", ".join(f"`{name}{f' {option.metavar}' if option.metavar else ''}`" for name in option.option_strings),
+                        ", ".join(
+                            f"`{name}{f' {option.metavar}' if option.metavar else ''}`"
+                            for name in option.option_strings
+                        ),
                         "" if option.default in (None, []) else f"`{option.default}`",
                         plain(option.help or ""),
                     ]
@@ -102,5 +111,9 @@ def _sandbox() -> Iterator[str]:
                     if option.dest != "help"
                 ]
                 yield "\n\n".join(
-                    [f"## crm-sandbox {verb}", plain(words[verb].capitalize()) + ".", table(["option", "default", "meaning"], rows)]
+                    [
+                        f"## crm-sandbox {verb}",
+                        plain(words[verb].capitalize()) + ".",
+                        table(["option", "default", "meaning"], rows),
+                    ]
                 )

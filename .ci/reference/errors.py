@@ -4,6 +4,7 @@ import ast
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from crm_pipeline.cli.failures import FAILED, INTERRUPTED, UNEXPECTED, USAGE
@@ -53,11 +54,21 @@ def _classes() -> Iterator[list[str]]:
         yield [f"`{kind.__name__}`", bases, first_sentence(documentation(kind))]
 
 
-def texts(folder: Path) -> Iterator[Text]:
-    """Yield every call that gives a `cure`, in the order of the source."""
+@cache
+def texts(folder: Path) -> tuple[Text, ...]:
+    """Return every call that gives a `cure`, in the order of the source."""
+    return tuple(_texts(folder))
+
+
+def _texts(folder: Path) -> Iterator[Text]:
     for path in sorted(folder.rglob("*.py")):
-        module = ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__")
-        source = ast.parse(path.read_text(encoding="utf-8"))
+        module = ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        )
+        written = path.read_text(encoding="utf-8")
+        if "cure=" not in written:
+            continue
+        source = ast.parse(written)
         constants = {
             target.id: node.value
             for node in source.body
@@ -78,11 +89,16 @@ def _text(module: str, call: ast.Call, constants: dict[str, ast.expr]) -> Text |
     cure = next((keyword.value for keyword in call.keywords if keyword.arg == "cure"), None)
     if cure is None:
         return None
-    said = next((_words(argument, constants) for argument in call.args if _is_text(argument, constants)), "…")
+    said = next(
+        (_words(argument, constants) for argument in call.args if _is_text(argument, constants)),
+        "…",
+    )
     cured = _words(cure, constants)
     if not said.strip("… .") and not cured.strip("… ."):
         return None  # a function that passes both on; its callers are listed
-    return Text(module, _raised(call), cell(said)[:_MOST_CHARACTERS], cell(cured)[:_MOST_CHARACTERS])
+    return Text(
+        module, _raised(call), cell(said)[:_MOST_CHARACTERS], cell(cured)[:_MOST_CHARACTERS]
+    )
 
 
 def _raised(call: ast.Call) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sources import ELSEWHERE
 
 from reference.text import first_sentence
-from sources import ELSEWHERE
 
 _ABOUT = "crm_pipeline"
 

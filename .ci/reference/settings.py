@@ -57,7 +57,13 @@ def _inner(annotation: Any, *, is_mapping: bool = False) -> Iterator[tuple[type[
 def _sections() -> Iterator[str]:
     for path, model in models().items():
         rows = [
-            [f"`{name}`", _ALSO.get(name, "") + _type(field.annotation) + _bounds(field.annotation, field.metadata), _default(field)]
+            [
+                f"`{name}`",
+                _ALSO.get(name, "")
+                + _type(field.annotation)
+                + _bounds(field.annotation, field.metadata),
+                _default(field),
+            ]
             for name, field in model.model_fields.items()
             if name not in RETIRED_FIELDS
         ]
@@ -70,7 +76,10 @@ def _kinds() -> str:
     for kind, rules in KINDS.items():
         one_of = [" or ".join(f"`{name}_env`" for name in rules.one_of)] if rules.one_of else []
         needed = [*(f"`{name}_env`" for name in rules.needed), *one_of]
-        optional = [*(f"`{name}_env`" for name in rules.optional), *(f"`{name}`" for name in rules.options)]
+        optional = [
+            *(f"`{name}_env`" for name in rules.optional),
+            *(f"`{name}`" for name in rules.options),
+        ]
         rows.append([f"`{kind}`", ", ".join(needed), ", ".join(optional)])
     return f"## Kinds of login\n\n{table(['kind', 'needs', 'may have'], rows)}"
 
@@ -97,7 +106,9 @@ def _bounds(annotation: Any, metadata: list[Any]) -> str:
     found = [*metadata]
     for part in (annotation, *get_args(annotation)):
         if get_origin(part) is Annotated:
-            found += [inner for field in get_args(part)[1:] for inner in getattr(field, "metadata", [])]
+            found += [
+                inner for field in get_args(part)[1:] for inner in getattr(field, "metadata", [])
+            ]
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
     said = []
     for bound in found:

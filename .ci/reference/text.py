@@ -38,5 +38,7 @@ def documentation(thing: object) -> str:
 def plain(text: str) -> str:
     """Return a text in which Markdown sees no tags (`<connection>` would vanish); code stays as it is."""
     parts = text.split("`")
-    parts[::2] = [part.replace("<", "&lt;").replace("*", r"\*").replace("_", r"\_") for part in parts[::2]]
+    parts[::2] = [
+        part.replace("<", "&lt;").replace("*", r"\*").replace("_", r"\_") for part in parts[::2]
+    ]
     return "`".join(parts)
