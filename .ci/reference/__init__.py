@@ -11,7 +11,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from reference.api import api
+from reference.api import FACES, api
 from reference.api import public as api_public
 from reference.commands import commands, leaves, program
 from reference.errors import classes as errors_classes
@@ -21,7 +21,15 @@ from reference.llms import llms
 from reference.settings import keys as settings_keys
 from reference.settings import settings
 
-__all__ = ["PAGES", "api_public", "errors_classes", "errors_texts", "program", "settings_keys"]
+__all__ = [
+    "FACES",
+    "PAGES",
+    "api_public",
+    "errors_classes",
+    "errors_texts",
+    "program",
+    "settings_keys",
+]
 
 ROOT = Path(__file__).parents[2]
 PAGES: Mapping[str, Callable[[Path], str]] = {
