@@ -49,6 +49,18 @@ def test_every_verb_is_told() -> None:
     assert [verb for verb in sorted(verbs) if not any(code.startswith(verb) for code in told)] == []
 
 
+def test_commands_for_scripts_are_told() -> None:
+    """Operations lists exactly the commands that have `--json`."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    [listed] = re.findall(r"these have `--json`: (.*?)\.", page, re.DOTALL)
+    having = {
+        verb.removeprefix("crm-pipeline ")
+        for verb, command in reference().verbs().items()
+        if any("--json" in parameter.opts for parameter in command.params)
+    }
+    assert set(re.findall(r"`([^`]+)`", listed)) == having
+
+
 def test_every_variable_is_told() -> None:
     """Operations explains every environment variable that the package reads."""
     package = ROOT / "crm_pipeline"
