@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from crm_pipeline.orchestration.names import Names
     from crm_pipeline.orchestration.resources import Workspace
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Client", "CrmResource", "Names", "Workspace", "__version__", "build_defs", "connect"]
 _PLACES = {
     "Client": "crm_pipeline.client",

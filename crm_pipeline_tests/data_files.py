@@ -54,8 +54,12 @@ def _assigned(tree: ast.Module) -> Mapping[str, ast.expr]:
     """Return the expressions of names that are assigned once or more; the first one counts."""
     values: dict[str, ast.expr] = {}
     for node in ast.walk(tree):
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        targets = [node.target] if isinstance(node, ast.AnnAssign | ast.NamedExpr) else targets
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, ast.AnnAssign | ast.NamedExpr):
+            targets = [node.target]
+        else:
+            continue
         for target in targets:
             if isinstance(target, ast.Name) and node.value is not None:
                 values.setdefault(target.id, node.value)

@@ -212,7 +212,7 @@ class _Pool:
 @pytest.fixture(scope="session", autouse=True)
 def engines_of_a_pool() -> Iterator[None]:
     """Engines borrow an opened DuckDB."""
-    pool, opened, closed = _Pool(), Engine.connection.fget, Engine.close
+    pool, opened, closed = _Pool(), Engine.connection.fget, Engine.close  # type: ignore[attr-defined]
     assert opened is not None
 
     def connection(engine: Engine) -> _Database:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from dagster._utils.schedules import is_valid_cron_schedule
-from dagster._vendored.croniter import croniter
+from dagster._vendored.croniter import croniter  # type: ignore[attr-defined]
 
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.settings.cadence import Cadence, cron_problem

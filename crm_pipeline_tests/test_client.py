@@ -1,10 +1,12 @@
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 import crm_pipeline
 from crm_pipeline.kernel.errors import ProtocolError, Rejected, UnknownName
+from crm_pipeline_tests.docs.blocks import of
 from crm_pipeline_tests.harness import ENVIRON, Harness, HarnessMaker
 
 
@@ -93,3 +95,14 @@ def test_fewer_records_than_announced(
     monkeypatch.setattr(Api, "ask", short)
     with pytest.raises(ProtocolError, match="announced"):
         list(client.query("SELECT Id FROM Contact"))
+
+
+def test_the_example_of_the_documentation(
+    client: crm_pipeline.Client, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The block of docs/python.md runs as it stands, and prints every open opportunity with its owner."""
+    monkeypatch.setattr(crm_pipeline, "connect", lambda _: nullcontext(client), raising=False)
+    [block] = [block for block in of("python") if block.page == "docs/python.md"]
+    exec(compile(block.text, str(block), "exec"), {})
+    [row] = client.query("SELECT COUNT() FROM Opportunity WHERE IsClosed = false")
+    assert len(capsys.readouterr().out.splitlines()) == row["count"] > 0

@@ -84,11 +84,14 @@ def names_in_tests(module: str, tree: ast.Module) -> Iterator[str]:
     """Yield the names of a module of test code, of its classes and of its fixtures."""
     yield module
     for node in ast.walk(tree):
-        is_fixture = isinstance(node, ast.FunctionDef) and any(
-            "fixture" in ast.unparse(decorator) for decorator in node.decorator_list
-        )
-        if is_fixture or isinstance(node, ast.ClassDef):
+        if isinstance(node, ast.ClassDef) or (
+            isinstance(node, ast.FunctionDef) and _is_fixture(node)
+        ):
             yield f"{module}.{node.name}"
+
+
+def _is_fixture(node: ast.FunctionDef) -> bool:
+    return any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
 
 
 def retired(name: str, terms: Mapping[str, str] = RETIRED) -> list[str]:

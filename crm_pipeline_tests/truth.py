@@ -13,7 +13,7 @@ from crm_pipeline.store.tables.published import open_published
 from crm_sandbox.salesforce.emulation import SalesforceSandbox
 from crm_sandbox.salesforce.schema import Field
 
-_THROUGH = {
+_THROUGH: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     "User": [("UserRoleId", "UserRole", ("Name",))],
     "PricebookEntry": [("Pricebook2Id", "Pricebook2", ("Name", "IsStandard"))],
 }
@@ -65,11 +65,11 @@ def true_rows(org: SalesforceSandbox, obj: str) -> dict[str, dict[str, Any]]:
         row["Id"]: {name: plain(_seen(fields[name], value)) for name, value in row.items()}
         for row in org.rows(obj)
     }
-    for reference, name, fields in _THROUGH.get(obj, ()):
+    for reference, name, through in _THROUGH.get(obj, ()):
         related = {record["Id"]: record for record in org.rows(name)}
         for row in rows.values():
             other = related.get(row[reference], {})
-            row.update({f"{name}.{field}": plain(other.get(field)) for field in fields})
+            row.update({f"{name}.{field}": plain(other.get(field)) for field in through})
     return rows
 
 

@@ -77,7 +77,7 @@ def test_failed_child_speaks(settings: Settings, monkeypatch: pytest.MonkeyPatch
     def spawn(command: list[str], **options: object) -> object:
         return real([sys.executable, "-c", code], **options)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(emulated.subprocess, "Popen", spawn)
+    monkeypatch.setattr(emulated.subprocess, "Popen", spawn)  # type: ignore[attr-defined]
     with pytest.raises(emulated.SandboxFailed, match="port 8765"), emulated.served(settings, WORLD):
         pass
 

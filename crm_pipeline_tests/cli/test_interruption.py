@@ -40,7 +40,7 @@ def test_interrupt_does_not_wait_for_the_run(monkeypatch: pytest.MonkeyPatch) ->
     def interrupted(self: threading.Thread, timeout: float | None = None) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(interruption.threading.Thread, "join", interrupted)
+    monkeypatch.setattr(interruption.threading.Thread, "join", interrupted)  # type: ignore[attr-defined]
     with pytest.raises(KeyboardInterrupt):
         interruptible(NO_INSTANCE, release.wait)
     sys.stderr.close()

@@ -79,7 +79,7 @@ def stored(harness: Harness) -> StoredToken | None:
 
 
 def read(harness: Harness) -> None:
-    harness.settings.environ.pop("DEMO_REFRESH_TOKEN", None)
+    harness.settings.environ.pop("DEMO_REFRESH_TOKEN", None)  # type: ignore[attr-defined]
     with harness.account(attempts=1) as account:
         account.objects()
 
@@ -227,7 +227,7 @@ def test_what_may_not_be_pasted(text: str) -> None:
 def test_port_0_is_a_free_port() -> None:
     """Two logins at one time with port 0 get different ports, which their addresses contain."""
     with Callback("http://localhost:0/x") as first, Callback("http://localhost:0/x") as other:
-        ports = {urlsplit(callback.redirect_uri).port for callback in (first, other)}
+        ports = {urlsplit(callback.redirect_uri).port or 0 for callback in (first, other)}
     assert len(ports) == 2
     assert min(ports) > 1023
 

@@ -110,7 +110,7 @@ def page_lands_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def optional_fields_are_not_requested(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(pipedrive.describe, "optional_of", lambda *_: ())
+    patch.setattr(pipedrive.describe, "optional_of", lambda *_: ())  # type: ignore[attr-defined]
 
 
 def counts_are_not_asked_for(patch: pytest.MonkeyPatch) -> None:
@@ -423,4 +423,4 @@ def upkeep_is_stated_too_low(patch: pytest.MonkeyPatch) -> None:
 
         return changed
 
-    _around(patch, pipedrive.upkeep, "of", make)
+    _around(patch, pipedrive.upkeep, "of", make)  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,7 +18,7 @@ import crm_pipeline
 
 PACKAGE = Path(crm_pipeline.__file__).parent
 TOY = Path(__file__).parent / "toy_vendor"
-PEOPLE = [
+PEOPLE: list[dict[str, Any]] = [
     {"id": n, "name": f"Toy {n}", "shoe": "042", "changed": f"2026-0{n % 9 + 1}-01T00:00:00Z"}
     for n in range(1, 8)
 ]

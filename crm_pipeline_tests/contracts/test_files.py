@@ -23,6 +23,7 @@ def folder(tmp_path: Path) -> ContractFolder:
 
 
 def write(folder: ContractFolder, name: str, text: str) -> None:
+    assert folder.root is not None
     (folder.root / "contracts" / name).write_text(text)
 
 

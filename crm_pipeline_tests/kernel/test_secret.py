@@ -2,7 +2,9 @@ import copy
 import json
 import pickle
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import pytest
 import structlog
@@ -20,7 +22,7 @@ class Login:
     password: Secret
 
 
-SHOWN = {
+SHOWN: dict[str, Callable[[Any], str]] = {
     "str": str,
     "repr": repr,
     "format": lambda s: f"{s} {s!r} {s!s} {s:>40} {s!a}",

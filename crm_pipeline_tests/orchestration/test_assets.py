@@ -336,7 +336,7 @@ def test_a_broken_contract_fails_the_check_and_the_step(
     result = run(settings, "acme_backfill", ["acme", "normalized", "contacts"])
     [check] = result.get_asset_check_evaluations()
     assert not check.passed
-    [line] = check.metadata["broken"].records
+    [line] = check.metadata["broken"].records  # type: ignore[attr-defined]
     assert [line.data[name] for name in ("rule", "severity", "policy", "rows", "such_as")] == [
         *("email is empty", "error", "block", 3, "acme:1")
     ]
@@ -371,7 +371,7 @@ def test_rules_between_tables_are_a_check_of_what_is_published() -> None:
     result = checks.published_result(key, "deals", findings)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert result.description == "1 of 2 rules hold."
-    [line] = result.metadata["broken"].records
+    [line] = result.metadata["broken"].records  # type: ignore[attr-defined]
     assert (line.data["rule"], line.data["rows"], line.data["such_as"]) == (
         "acme: stage is that of the last history row",
         2,

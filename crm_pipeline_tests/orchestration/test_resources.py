@@ -22,8 +22,8 @@ def test_accounts_of_calls_go_into_a_publish(harness: Harness) -> None:
     accounts = Workspace(harness.settings).api_accounts()
     (spent,) = [day for day in accounts.days if day.group == "shared"]
     assert (spent.member, spent.operation, spent.calls, spent.cost) == ("north", "coql", 1, 3)
-    (limit,) = [limit for limit in accounts.limits if limit.group == "shared"]
-    assert (limit.name, limit.used, limit.ceiling, spent.unit) == ("credits", 3, 500, "credits")
+    (known,) = [known for known in accounts.limits if known.group == "shared"]
+    assert (known.name, known.used, known.ceiling, spent.unit) == ("credits", 3, 500, "credits")
 
 
 def test_a_run_closes_the_data_folder(settings: Settings) -> None:

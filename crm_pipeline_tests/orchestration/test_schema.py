@@ -65,10 +65,9 @@ def test_tables_that_a_killed_process_left_are_completed(
         before = described(url)
         with opened_instance(server_settings, url) as opened:
             assert opened.get_run_records() == []
-            assert all(
-                opened.run_storage.has_built_index(name) for name in REQUIRED_DATA_MIGRATIONS
-            )
-        assert before != described(url) == described(str(instance.run_storage.postgres_url))
+            storage: Any = opened.run_storage
+            assert all(storage.has_built_index(name) for name in REQUIRED_DATA_MIGRATIONS)
+        assert before != described(url) == described(str(instance.run_storage.postgres_url))  # type: ignore[attr-defined]
 
 
 def test_a_killed_process_of_ours_leaves_no_tables(postgres_url: str) -> None:

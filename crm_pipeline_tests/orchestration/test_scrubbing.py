@@ -60,10 +60,10 @@ def test_a_run_that_finds_damage_fails(
     [event] = done.filter_events(lambda event: event.is_step_failure)
     failure = event.step_failure_data.user_failure_data
     assert failure.description.startswith("Damaged files: 1. ")
-    assert str(release) in failure.description
+    assert str(release) in str(failure.description)
     shown = metadata(failure)
     assert shown["files_damaged"] == 1
-    assert str(release) in shown["damaged"]
+    assert str(release) in str(shown["damaged"])
     assert not [event for event in done.all_events if event.is_step_up_for_retry]
 
 
@@ -79,7 +79,7 @@ def test_a_run_that_finds_damage_in_what_nothing_uses(
     [output] = done.filter_events(lambda event: event.is_successful_output)
     shown = metadata(output.event_specific_data)
     assert shown["files_damaged"] == 1
-    assert str(release) in shown["damaged"]
+    assert str(release) in str(shown["damaged"])
 
 
 def test_many_damaged_files_are_a_short_sentence() -> None:

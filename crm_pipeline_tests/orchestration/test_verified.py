@@ -135,7 +135,7 @@ def test_a_value_without_a_verdict_is_red(workspace: Simple) -> None:
     [check] = result.get_asset_check_evaluations()
     assert (check.check_name, check.passed) == ("contract", False)
     assert "verdict is empty: 2 rows" in str(check.description)
-    assert "acme:Contact:0" in str(check.metadata["broken"].records)
+    assert "acme:Contact:0" in str(check.metadata["broken"].records)  # type: ignore[attr-defined]
     assert workspace.tables.version("verified/contact_points") is None
 
 

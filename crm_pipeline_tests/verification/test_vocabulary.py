@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,10 @@ from crm_pipeline.verification.vocabulary import (
     Term,
 )
 
-RULES = {"emails": (EMAIL_RULE, EmailReason), "phones": (PHONE_RULE, PhoneReason)}
+RULES: Mapping[str, Any] = {
+    "emails": (EMAIL_RULE, EmailReason),
+    "phones": (PHONE_RULE, PhoneReason),
+}
 
 
 @pytest.mark.parametrize("kind", RULES)

@@ -53,7 +53,7 @@ class Waits:
 
     def call(self, policy: RetryPolicy, attempt: Callable[[], str]) -> str:
         with self._patch.context() as patch:
-            patch.setattr(tenacity.nap.time, "sleep", self.sleep)
+            patch.setattr(tenacity.nap.time, "sleep", self.sleep)  # type: ignore[attr-defined]
             stamina.set_testing(False)
             try:
                 return policy.call(attempt)

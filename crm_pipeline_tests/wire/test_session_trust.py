@@ -127,7 +127,7 @@ def test_the_tls_floor_does_not_hang_on_the_system(
     with pytest.raises(ConnectionLost):
         session.request("GET", "https://127.0.0.1:9/")
     adapter = session._session.get_adapter("https://x")
-    context = adapter.poolmanager.connection_pool_kw["ssl_context"]
+    context = adapter.poolmanager.connection_pool_kw["ssl_context"]  # type: ignore[attr-defined]
     assert context is permissive
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.check_hostname

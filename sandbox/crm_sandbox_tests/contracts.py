@@ -194,7 +194,7 @@ def _validator(
         if kind in {"schemas", "responses"}
     }
     whole = {"components": components, "answer": translation.of(schema)}
-    registry = Registry().with_resource("urn:api", Resource(whole, DRAFT202012))
+    registry = Registry().with_resource("urn:api", Resource(whole, DRAFT202012))  # type: ignore[call-arg]
     return Draft202012Validator(
         {"$ref": "urn:api#/answer"}, registry=registry, format_checker=FormatChecker()
     )

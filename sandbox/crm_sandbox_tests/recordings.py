@@ -64,7 +64,7 @@ class Recording:
     def part(self, body: Any, status: int, headers: Mapping[str, str] | None = None) -> Recording:
         """Return an answer that was recorded inside of this one, as composite requests have them."""
         return Recording(
-            f"{self.where}, inside", status, self.media, self.headers | dict(headers or {}), body
+            f"{self.where}, inside", status, self.media, {**self.headers, **(headers or {})}, body
         )
 
 
@@ -258,11 +258,13 @@ def _recording(where: str, section: dict[str, Any], method: str, status: str) ->
         raise LookupError(f"{where}: no such answer was recorded")
     answer = answers.get(status) or answers["default"]
     headers = {name: _example(one) for name, one in (answer.get("headers") or {}).items()}
-    media, content = next(iter((answer.get("content") or {}).items()), ("", {}))
+    contents: dict[str, dict[str, Any]] = answer.get("content") or {}
+    media, content = next(iter(contents.items()), ("", {}))
     if not headers and not content:
         raise LookupError(f"{where}: the file describes the answer without recording one")
     asked = (operation.get("requestBody") or {}).get("content") or {}
-    request = next(iter(asked.values()), {}).get("example")
+    first: dict[str, Any] = next(iter(asked.values()), {})
+    request = first.get("example")
     body = _whole(content.get("example")) if "json" in media else content.get("example")
     return Recording(where, int(status), media, headers, body, request)
 

@@ -85,7 +85,7 @@ def test_a_world_is_drawn_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> 
     from crm_sandbox.pipedrive import company_data
 
     drawn: list[int] = []
-    fill = company_data.fill
+    fill = company_data.fill  # type: ignore[attr-defined]
     monkeypatch.setattr(
         company_data, "fill", lambda staging, *rest: (drawn.append(1), fill(staging, *rest))
     )

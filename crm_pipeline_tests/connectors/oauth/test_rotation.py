@@ -202,7 +202,7 @@ def test_another_app_does_not_get_the_token(rotating: Harness) -> None:
 
 def test_the_variable_may_go(rotating: Harness) -> None:
     """Once a token is stored, the variable need be neither set nor named."""
-    del rotating.settings.environ["DEMO_REFRESH_TOKEN"]
+    del rotating.settings.environ["DEMO_REFRESH_TOKEN"]  # type: ignore[attr-defined]
     rotating.org.expire_sessions()
     read(rotating)
     assert statuses(rotating) == [200]
@@ -214,7 +214,7 @@ def test_without_any_token(make_harness: HarnessMaker, variable: str) -> None:
     with make_harness(contacts=20, kind="refresh_token") as harness:
         hold(harness, "")
         if not variable:
-            harness.settings.connection("demo").auth.variables.pop("refresh_token")
+            harness.settings.connection("demo").auth.variables.pop("refresh_token")  # type: ignore[attr-defined]
         with pytest.raises(ConfigError, match="has not been logged in") as caught:
             read(harness)
         assert caught.value.cure == "Run `crm-pipeline login demo`."

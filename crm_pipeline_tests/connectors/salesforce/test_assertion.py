@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.salesforce.assertion import private_key
 from crm_pipeline.connectors.salesforce.login_cures import ASSERTION
-from crm_pipeline.kernel.errors import AuthFailed, ConfigError, SecretMissing
+from crm_pipeline.kernel.errors import AuthFailed, ConfigError, CrmError, SecretMissing
 from crm_pipeline_tests.harness import CONNECTIONS, Harness, HarnessMaker
 
 PRIVATE = serialization.PrivateFormat
@@ -49,7 +49,7 @@ def log_in(harness: Harness) -> None:
         account.objects()
 
 
-def refusal(harness: Harness, kind: type[Exception] = AuthFailed) -> Exception:
+def refusal(harness: Harness, kind: type[CrmError] = AuthFailed) -> CrmError:
     with pytest.raises(kind) as caught:
         log_in(harness)
     return caught.value

@@ -189,12 +189,12 @@ def test_refreshes_go_to_the_first_login_server(harness: ZohoHarness) -> None:
         account.objects()
     tokens = TokenStore(harness.database, StateKey.of(harness.settings))
     there = f"{harness.sandbox.url}/zoho{TOKEN}?there=1"
-    tokens.replaced(
-        "demo",
-        lambda token: (
-            replace(token, extra={**token.extra, "token_endpoint": there}) if token else token
-        ),
-    )
+
+    def moved(token: StoredToken | None) -> StoredToken:
+        assert token is not None
+        return replace(token, extra={**token.extra, "token_endpoint": there})
+
+    tokens.replaced("demo", moved)
     for _ in range(2):
         harness.emulator.expire_sessions()
         with harness.account() as account:

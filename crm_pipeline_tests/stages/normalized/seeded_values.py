@@ -115,7 +115,7 @@ def read_again(org: Org, *changes: Change, numbers: range = range(0, 300, 5)) ->
         for change in changes:
             row = change(row)
         rows.append(row)
-    org.land(org.schema, rows)
+    org.land(org.schema, rows)  # type: ignore[attr-defined]
 
 
 def noticed(org: Org) -> set[tuple[str, str]]:

@@ -280,7 +280,7 @@ def test_a_build_that_was_overtaken_does_not_undo_the_other(org, schema_of, monk
     """A build that read landing before another build's commit does not replace that commit."""
     contact = schema_of("Contact", "LastName")
     org.land(contact, [{"Id": "003A", "LastName": "first"}])
-    collect = build.collect
+    collect = build.collect  # type: ignore[attr-defined]
 
     def overtaken(*given):
         found = collect(*given)

@@ -12,6 +12,8 @@ import pytest
 
 from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
 from crm_pipeline.store.landing.freshness import Freshness
+from crm_pipeline_tests.docs.blocks import of
+from crm_pipeline_tests.docs.commands import is_ours, simple_commands
 from crm_pipeline_tests.meaning.drawn import drawn
 from crm_pipeline_tests.meaning.questions import ANSWERS as OF_CRMS
 from crm_pipeline_tests.meaning.questions import OF_VERDICTS, differences
@@ -279,6 +281,24 @@ def test_every_query_has_an_answer():
     assert sorted([*ANSWERS, TRUST, CHANGED]) == QUERIES
     page = (FOLDER.parent / "analysts.md").read_text(encoding="utf-8")
     assert [name for name in QUERIES if f"(analysts/{name})" not in page] == []
+
+
+def test_sql_of_the_documentation_runs(published) -> None:
+    """Each statement that a page shows, in a block or as an argument of `query`, runs on a published file."""
+    statements = [(str(block), block.text) for block in of("sql")]
+    statements += [
+        (str(block), words[words.index("query") + 1])
+        for block in of("sh")
+        for words in simple_commands(block.text)
+        if is_ours(words) and "query" in words and not {"-", "-f", "--file"} & set(words)
+    ]
+    assert len(statements) > 10
+    with duckdb.connect(published.data / "crm.duckdb", read_only=True) as file:
+        for where, sql in statements:
+            try:
+                file.execute(sql).fetchall()
+            except duckdb.Error as error:
+                pytest.fail(f"{where}: {error}")
 
 
 @pytest.mark.parametrize("name", QUERIES)

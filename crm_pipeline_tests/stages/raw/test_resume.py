@@ -320,7 +320,7 @@ def test_a_window_that_committed_is_not_gone_on_with(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(recovery.shutil, "rmtree", killed_half_way)
+        patch.setattr(recovery.shutil, "rmtree", killed_half_way)  # type: ignore[attr-defined]
         with pytest.raises(Killed):
             harness.extract(route="bulk")
     [marker] = harness.paths("landing/demo/Contact/windows/*.open")

@@ -220,7 +220,7 @@ def test_a_folder_of_somebody_else_is_left_alone(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A user who only reads a data folder changes nothing there."""
-    monkeypatch.setattr(permissions.os, "geteuid", lambda: NOBODY)
+    monkeypatch.setattr(permissions.os, "geteuid", lambda: NOBODY)  # type: ignore[attr-defined]
     assert settled(data, "no-such-group") == []
     assert mode(data) == 0o755
 

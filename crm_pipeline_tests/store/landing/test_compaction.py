@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +40,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 def refresh(landing: Landing, number: int, **counts: Any) -> str:
     """Commit an hour in which nothing changed, with a look-back of ten minutes."""
     # Never before the end of the window, which would not be believed.
+    assert isinstance(landing.clock, FrozenClock)
     landing.clock.advance(max(3600, (hours(number + 1) - landing.clock.now()).total_seconds()))
     window = Window(hours(number - 1 / 6) if number else None, hours(number + 1))
     with landing.begin("acme", "Contact", window, SCHEMA) as writer:
@@ -257,7 +257,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def killed_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Die at the n-th step that changes the disk; counts down in the one item."""
     left = [10**6]
 

@@ -54,6 +54,7 @@ def landing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Landing:
 
 
 def refresh(landing: Landing, number: int) -> None:
+    assert isinstance(landing.clock, FrozenClock)
     landing.clock.advance(3600)
     window = Window(hours(number - 0.5) if number else None, hours(number + 1))
     notes = {"last": f"<{EMAIL}>" if number == 3 else "none"}
@@ -139,6 +140,7 @@ def test_a_person_leaves_merged_windows(landing: Landing, order: str) -> None:
             assert erase(landing) == planned
             assert search(landing.root, CANARIES).found == {}
             assert_whole(landing)
+    assert isinstance(landing.clock, FrozenClock)
     landing.clock.advance(2 * 86_400)
     landing.merge("acme", "Contact")
     erase(landing)

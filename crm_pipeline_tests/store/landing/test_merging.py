@@ -41,6 +41,7 @@ def landing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Landing:
 
 
 def refresh(landing: Landing, number: int, **counts: Any) -> None:
+    assert isinstance(landing.clock, FrozenClock)
     landing.clock.advance(3600)
     window = Window(hours(number - 0.5) if number else None, hours(number + 1))
     with landing.begin("acme", "Contact", window, SCHEMA) as writer:
@@ -103,6 +104,7 @@ def test_killed_at_any_step(landing: Landing) -> None:
         landing = Landing(landing.root, landing.clock)
         assert rows(landing) == before
         for _ in range(2):
+            assert isinstance(landing.clock, FrozenClock)
             landing.clock.advance(86_401)
             landing.merge("acme", "Contact")
             assert rows(landing) == before
@@ -119,9 +121,11 @@ def test_readers_of_old_files_have_a_day(landing: Landing) -> None:
     listed = landing.batches("acme", "Contact")
     Landing(landing.root, landing.clock).merge("acme", "Contact")
     landing.check(listed)
+    assert isinstance(landing.clock, FrozenClock)
     landing.clock.advance(86_399)
     landing.merge("acme", "Contact")
     landing.check(listed)
+    assert isinstance(landing.clock, FrozenClock)
     landing.clock.advance(2)
     landing.merge("acme", "Contact")
     assert sum(batch.path.exists() for batch in listed) == 3
@@ -136,6 +140,7 @@ def test_a_window_whose_writer_has_not_cleared_up_stays(landing: Landing) -> Non
     die(writer)
     refresh_after = landing.windows("acme", "Contact")[-1].window_id
     for number in range(11, 15):
+        assert isinstance(landing.clock, FrozenClock)
         landing.clock.advance(60)
         with_marker = landing.folder("acme", "Contact") / "windows" / f"{writer.window_id}.open"
         marker = files.read_json(with_marker)

@@ -43,6 +43,7 @@ def commit(
     refused: Sequence[str] = (),
 ) -> None:
     """Commit a window; a rejected record whose name begins with `?` has no id."""
+    assert isinstance(landing.clock, FrozenClock)
     landing.clock.advance(3600)
     window = Window(None if span[0] is None else hours(span[0]), hours(span[1]))
     rejects = [

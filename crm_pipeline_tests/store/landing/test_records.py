@@ -121,11 +121,11 @@ def test_what_landed_is_left_out_and_nothing_else(
     seen = SeenVersions(keys, nothing) if is_same else SeenVersions(nothing, keys)
     rest = seen.rest_of(new, hasher)
     width = 4 if is_same else 3
-    seen = {row[:width] for row in landed}
+    known = {row[:width] for row in landed}
     assert rest.to_pylist() == [
         dict(zip([*KEY_COLUMNS, "Name"], row, strict=True))
         for row in read
-        if row[:width] not in seen
+        if row[:width] not in known
     ]
 
 

@@ -40,6 +40,7 @@ def store(landing: Landing) -> Quarantine:
 
 def refuse(landing: Landing, *rejects: Reject, since_hour: int | None = None) -> datetime:
     """Commit a window with rejects, an hour after the one before; return when."""
+    assert isinstance(landing.clock, FrozenClock)
     landing.clock.advance(3600)
     start = None if since_hour is None else ORIGIN + timedelta(hours=since_hour)
     with landing.begin("acme", "Contact", Window(start, landing.clock.now()), SCHEMA) as writer:

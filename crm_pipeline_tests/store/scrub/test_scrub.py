@@ -287,7 +287,7 @@ def test_what_changes_meanwhile_is_not_damaged(
     """A file that a run replaces or removes during the scrub is checked again before it is reported."""
     path = some(data, "published/contacts.parquet")
     record = path.with_name("checksums.json")
-    plain = check.FileSum.of
+    plain = check.FileSum.of  # type: ignore[attr-defined]
     hits: list[Path] = []
 
     def of(which: Path) -> object:
@@ -304,7 +304,7 @@ def test_what_changes_meanwhile_is_not_damaged(
             files.write_json(record, {"files": sums})
         return plain(which)
 
-    monkeypatch.setattr(check.FileSum, "of", of)
+    monkeypatch.setattr(check.FileSum, "of", of)  # type: ignore[attr-defined]
     assert scrub(data).corruption == ()
     assert hits
 

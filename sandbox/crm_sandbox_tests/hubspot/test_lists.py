@@ -69,10 +69,10 @@ def test_properties_of_an_answer(hubspot) -> None:
     names = ["createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname"]
     assert sorted(page["results"][0]["properties"]) == names
     page = hubspot.get("/crm/v3/objects/deals", limit=1).json()
-    names = (
+    expected = (
         "amount closedate createdate dealname dealstage hs_lastmodifieddate hs_object_id pipeline"
     )
-    assert sorted(page["results"][0]["properties"]) == names.split()
+    assert sorted(page["results"][0]["properties"]) == expected.split()
     asked = hubspot.get(
         "/crm/v3/objects/contacts", limit=1, properties="city,nope,hs_language"
     ).json()

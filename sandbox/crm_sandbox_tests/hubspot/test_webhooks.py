@@ -84,8 +84,8 @@ def test_vectors() -> None:
     assert signatures.signature_v1(secret, one["body"].encode()) == one["signature_hex"]
     parts = (two["method"], two["uri"], two["body"].encode())
     assert signatures.signature_v2(secret, *parts) == two["signature_hex"]
-    parts = (three["method"], three["uri"], three["body"].encode(), three["timestamp"])
-    assert signatures.signature_v3(secret, *parts) == three["signature_base64"]
+    stamped = (three["method"], three["uri"], three["body"].encode(), three["timestamp"])
+    assert signatures.signature_v3(secret, *stamped) == three["signature_base64"]
 
 
 def test_a_delivery(hooked, receiver) -> None:

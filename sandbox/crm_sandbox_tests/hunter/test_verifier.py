@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
@@ -18,7 +18,7 @@ class Client:
         self.account = account
         self.key = account.credentials["api_key"]
         self.seconds = 0.0
-        self.emulation: Any = account.server.emulations["hunter"]
+        self.emulation = cast("Any", account.server.emulations["hunter"])
         self.emulation.now = lambda: self.seconds
 
     def verify(self, email: str, **headers: str) -> requests.Response:

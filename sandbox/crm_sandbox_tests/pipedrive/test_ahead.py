@@ -44,8 +44,8 @@ def test_what_is_longest_unused_goes() -> None:
 def test_a_list_by_time_is_the_truth_before_and_after_a_change(own) -> None:
     """Page by page in order of time, each record as it is now, whatever was rendered before."""
 
-    def listed() -> list[dict[str, object]]:
-        rows: list[dict[str, object]] = own.every("/persons", limit=60, sort_by="update_time")
+    def listed() -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = own.every("/persons", limit=60, sort_by="update_time")
         return rows
 
     before = listed()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
@@ -20,7 +20,7 @@ class Client:
         self.http = requests.Session()
         self.http.headers["X-KEY"] = account.credentials["api_key"]
         self.seconds = 0.0
-        self.emulation: Any = account.server.emulations["prospeo"]
+        self.emulation = cast("Any", account.server.emulations["prospeo"])
         self.emulation.limits.now = lambda: self.seconds
 
     def post(self, path: str, body: Any = None, **headers: str) -> requests.Response:

@@ -154,7 +154,8 @@ def test_revoke_introspect_userinfo(own) -> None:
 
 @pytest.fixture(scope="module")
 def keys() -> tuple[rsa.RSAPrivateKey, rsa.RSAPrivateKey]:
-    return tuple(rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+    first, other = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    return first, other
 
 
 def test_jwt_bearer(own, keys) -> None:

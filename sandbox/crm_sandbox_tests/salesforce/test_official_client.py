@@ -33,7 +33,7 @@ class ToSandbox(HTTPAdapter):
         super().__init__()
         self.port = port
 
-    def send(self, request, **options):
+    def send(self, request, **options):  # type: ignore[override]
         parts = urlsplit(request.url)
         request.headers["Host"] = parts.hostname
         request.url = parts._replace(scheme="http", netloc=f"127.0.0.1:{self.port}").geturl()

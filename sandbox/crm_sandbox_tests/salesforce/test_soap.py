@@ -48,7 +48,11 @@ def login(own, password: str = credentials.PASSWORD, **more) -> requests.Respons
 def fault_of(response: requests.Response) -> tuple[int, str, str]:
     fault = ET.fromstring(response.content).find(f"{SOAP}Body/{SOAP}Fault")
     detail = fault.find("detail")[0]
-    return response.status_code, fault.findtext("faultcode"), detail.tag.removeprefix(FAULT)
+    return (
+        response.status_code,
+        str(fault.findtext("faultcode")),
+        str(detail.tag).removeprefix(FAULT),
+    )
 
 
 def test_login(own) -> None:

@@ -55,7 +55,7 @@ def served(authority) -> Iterator[SandboxServer]:
         vendors=["zoho"],
     ) as running:
         # The client asks for a token in every test.
-        running.emulations["zoho"].set_token_limits(requests=1_000, most_access=1_000)
+        running.emulations["zoho"].set_token_limits(requests=1_000, most_access=1_000)  # type: ignore[attr-defined]
         yield running
 
 
