@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from crm_pipeline.orchestration.activity import Activity, activity_of
-from crm_pipeline.orchestration.jobs import CONNECTION_TAG
+from crm_pipeline.orchestration.names import CONNECTION_TAG
 from crm_pipeline.settings import Settings
 from crm_pipeline.store.landing.looks import ConnectionLooks, Look
 
