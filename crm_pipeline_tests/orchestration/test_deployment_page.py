@@ -40,6 +40,8 @@ def page(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Simpl
 
 def test_the_example_runs(page: SimpleNamespace, filled: Path) -> None:
     """A merged deployment: the downstream asset reads what is published, and the reader's own job runs."""
+    found = [value for value in vars(page).values() if isinstance(value, dg.Definitions)]
+    assert found == [page.defs]  # Dagster refuses a module with two
     job = page.defs.resolve_implicit_global_asset_job_def()
     assert job.executor_def.name == "multiprocess"
     with dg.DagsterInstance.ephemeral() as instance:
