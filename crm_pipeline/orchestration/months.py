@@ -103,7 +103,7 @@ def _only(context: dg.AssetExecutionContext, keys: Sequence[str]) -> None:
     """
     step: Any = context.get_step_execution_context()
     make = step.get_output_context
-    subset = context.assets_def.partitions_def.subset_with_partition_keys(keys)  # type: ignore[union-attr]
+    subset = context.assets_def.partitions_def.subset_with_partition_keys(keys)
 
     def narrowed(*arguments: Any, **options: Any) -> Any:
         output = make(*arguments, **options)

@@ -81,7 +81,7 @@ def test_demo_twice(program: Program, run: Run, shipped: Path) -> None:
     landed = sum(manifest["records"] for manifest in manifests)
     calls = sum(commit["calls"] for commit in commits)
     assert len({commit["connection"] for commit in commits}) == 2 <= landed
-    assert f"{landed:,} records of 2 accounts landed with {calls:,} API calls" in first.stdout
+    assert f"{landed:,} records landed with {calls:,} API calls from 2 accounts" in first.stdout
     assert (shipped / ".env").stat().st_mode & 0o777 == 0o600
     # Root's data folder lets the account pass that runs PostgreSQL.
     assert {*open_to_others(shipped / "data")} <= {str(shipped / "data")}
