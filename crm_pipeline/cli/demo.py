@@ -145,7 +145,7 @@ def _show(
     calls = sum(summary.calls for summary in summaries)
     news = "" if published.rows else " Nothing had changed: what was published stays."
     console.print(
-        f"{landed:,} records of {len(summaries)} accounts landed with {calls:,} API calls, "
+        f"{landed:,} records landed with {calls:,} API calls from {len(summaries)} accounts, "
         f"{sum(count for _, count, _ in rows):,} rows published, {elapsed_s:.1f} s.{news}"
     )
 

@@ -8,10 +8,20 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import dagster as dg
 import yaml
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationPlanned,
+)
+from dagster._core.events.log import EventLogEntry
 from dagster._core.instance import InstanceRef
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 
 from crm_pipeline.kernel.errors import ConfigError, StoreError
 from crm_pipeline.orchestration import schema
@@ -26,6 +36,8 @@ from crm_pipeline.store.postgres.embedded import EmbeddedServer
 _FILE = "dagster.yaml"
 _STATEMENT_TIMEOUT_MS = 300_000
 _RECYCLE_S = 3600
+LOCATION = "crm_pipeline"
+_REPOSITORY = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION), "__repository__")
 _WRITERS = ("local_artifact_storage", "compute_logs")
 
 QUICK_EVENTS: Mapping[str, str] = {
@@ -114,6 +126,50 @@ def quick_events() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def as_launched(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Let runs of this process look like those that the daemon launches, and plan their checks once, within the block.
+
+    A run without the name of its code location is in the list of runs, and in no timeline.
+    """
+    # Storages that are no SQL database have no such method.
+    create, storage = instance.create_run_for_job, cast("Any", instance.event_log_storage)
+    store = getattr(storage, "store_asset_check_event", None)
+
+    def located(job_def: dg.JobDefinition, **options: Any) -> dg.DagsterRun:
+        origin = RemoteJobOrigin(_REPOSITORY, job_def.name)
+        return create(job_def, remote_job_origin=origin, **options)
+
+    def planned_once(event: EventLogEntry, event_id: int | None) -> None:
+        if store is not None:
+            store(_without_partitions(event), event_id)
+
+    instance.create_run_for_job = located  # type: ignore[assignment, method-assign]
+    if store is not None:
+        storage.store_asset_check_event = planned_once
+    try:
+        yield
+    finally:
+        instance.create_run_for_job = create  # type: ignore[method-assign]
+        if store is not None:
+            storage.store_asset_check_event = store
+
+
+def _without_partitions(entry: EventLogEntry) -> EventLogEntry:
+    """Return an event that plans a check as one that plans it once; other events as they are.
+
+    Our checks judge an object, and no month of it. Dagster (1.13) plans them for each partition of the run, those of
+    tables without partitions as well, and never comes back to these rows: 13,910 of them, 21 MB, for a backfill of 17
+    objects from 2018 on.
+    """
+    event = entry.dagster_event
+    if event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+        return entry
+    planned = event.asset_check_planned_data
+    once = AssetCheckEvaluationPlanned(asset_key=planned.asset_key, check_name=planned.check_name)
+    return entry._replace(dagster_event=event._replace(event_specific_data=once))
 
 
 def _configuration(root: Path) -> dict[str, dict[str, dict[str, str]]]:

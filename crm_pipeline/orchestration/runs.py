@@ -17,7 +17,7 @@ from crm_pipeline.model.stages import ENRICHED, VERIFIED
 from crm_pipeline.model.verified_tables import EMAIL, PHONE
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.enriched import PURCHASES
-from crm_pipeline.orchestration.instance import quick_events
+from crm_pipeline.orchestration.instance import as_launched, quick_events
 from crm_pipeline.orchestration.jobs import connection_keys, narrowed, rebuild_keys
 from crm_pipeline.orchestration.metadata import HISTORY, MISSING
 from crm_pipeline.orchestration.names import PLAIN
@@ -186,11 +186,11 @@ def _run(
     *,
     publishes: bool = True,
 ) -> RunSummary:
-    job = build_defs(crm.settings, {"crm": crm}).resolve_job_def(name)
+    job = build_defs(crm.settings, {"crm": crm}, job=name).resolve_job_def(name)
     # With the location's tag the web interface shows the run below its job.
     marked = {**tags, HOST_TAG: os.uname().nodename, _LOCATION_TAG: _LOCATION}
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    with quick_events():
+    with quick_events(), as_launched(instance):
         result = job.execute_in_process(
             run_config=quiet,
             instance=instance,

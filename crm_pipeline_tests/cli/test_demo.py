@@ -1,5 +1,6 @@
 """The two commands of the README, as a user runs them, on a small world."""
 
+import json
 import os
 import shutil
 import signal
@@ -71,6 +72,17 @@ def test_demo_twice(program: Program, run: Run, shipped: Path) -> None:
     assert first.returncode == 0, first.stderr
     assert "equal" in first.stdout
     assert "differ" not in first.stdout
+    assert first.stdout.count("published in schema crm") == 1
+    # The sums are those of both accounts, as landing has them.
+    folders = (shipped / "data" / "landing").glob("*/*")
+    manifests, commits = [], []
+    for folder in folders:
+        manifests += [json.loads(path.read_text()) for path in folder.glob("????-??/*.json")]
+        commits += [json.loads(path.read_text()) for path in folder.glob("windows/*.json")]
+    landed = sum(manifest["records"] for manifest in manifests)
+    calls = sum(commit["calls"] for commit in commits)
+    assert len({commit["connection"] for commit in commits}) == 2 <= landed
+    assert f"{landed:,} records landed with {calls:,} API calls from 2 accounts" in first.stdout
     assert (shipped / ".env").stat().st_mode & 0o777 == 0o600
     # Root's data folder lets the account pass that runs PostgreSQL.
     assert {*open_to_others(shipped / "data")} <= {str(shipped / "data")}
