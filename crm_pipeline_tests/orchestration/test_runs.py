@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
-from dagster._core.storage.event_log.base import PartitionKeyFilter
+from dagster._core.event_api import PartitionKeyFilter
 
 from crm_pipeline.kernel.errors import UnknownName
 from crm_pipeline.orchestration.instance import LOCATION
