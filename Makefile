@@ -51,7 +51,7 @@ coverage: $(VENV)/.dev  ## Run all tests with their coverage: twice the CPU seco
 	@rm -rf build/coverage && mkdir -p build/coverage
 	@$(BIN)/python .ci/measured.py --only-some \
 	  $(BIN)/python -m coverage run -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
-	@$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report --sort=cover | tail -n 25
+	@$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report --sort=-cover | tail -n 25
 
 lint: $(VENV)/.dev  ## Check style, types and the documentation's links
 	@$(BIN)/ruff check .

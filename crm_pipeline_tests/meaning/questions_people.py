@@ -71,7 +71,7 @@ def attribution(rows: Rows) -> Lines:
             rounded(amount, 2),
             cost,
             currency,
-            rounded(amount / float(cost), 2) if has_return and amount is not None else None,
+            rounded(float(amount) / float(cost), 2) if has_return and amount is not None else None,
             unrated,
         )
 
