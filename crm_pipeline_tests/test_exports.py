@@ -10,7 +10,15 @@ import crm_sandbox
 from crm_pipeline_tests.docs.made import reference
 
 PUBLIC = {
-    "crm_pipeline": {"Client", "__version__", "connect"},
+    "crm_pipeline": {
+        "Client",
+        "CrmResource",
+        "Names",
+        "Workspace",
+        "__version__",
+        "build_defs",
+        "connect",
+    },
     "crm_pipeline.client": {"Client", "connect"},
     "crm_pipeline.connectors.base": {"ObjectInfo", "Usage"},
     "crm_pipeline.model.schema": {"Schema", "Field"},

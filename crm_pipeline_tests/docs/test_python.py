@@ -11,6 +11,7 @@ from crm_pipeline_tests.docs.test_yaml import ENTRY
 # Pages whose blocks a neighbouring test runs where what they need exists.
 ELSEWHERE = {
     "docs/python.md": "crm_pipeline_tests/test_client.py",
+    "docs/deployment.md": "crm_pipeline_tests/orchestration/test_deployment_page.py",
     "docs/contracts.md": "crm_pipeline_tests/contracts/test_files.py",
 }
 

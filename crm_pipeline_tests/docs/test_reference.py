@@ -8,7 +8,7 @@ from crm_pipeline.kernel import errors
 from crm_pipeline_tests.docs.blocks import ROOT, blocks, prose
 from crm_pipeline_tests.docs.made import reference
 
-LANGUAGES = {"sh", "sql", "yaml", "python", "text", "ini", "nginx", "dockerfile"}
+LANGUAGES = {"sh", "sql", "yaml", "python", "text", "ini", "toml", "nginx", "dockerfile"}
 OF_OURS = {
     "CRM_STACK",
     "CRM_FAILPOINT",

@@ -21,9 +21,10 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 CONTACTS = dg.AssetKey(["sales", "crm", "published", "contacts"])
 
 
-def block(language: str) -> str:
-    """Return the one code block of the page in a language."""
-    [text] = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+def block(language: str, holding: str) -> str:
+    """Return the one code block of the page in a language that holds a text."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    [text] = [block for block in blocks if holding in block]
     return str(text)
 
 
@@ -34,7 +35,7 @@ def page(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Simpl
     monkeypatch.setenv("CRM_HOME", str(settings.root))
     monkeypatch.setenv("CRM_DATA", str(filled))
     defined: dict[str, Any] = {"__name__": "definitions"}
-    exec(compile(block("python"), str(PAGE), "exec"), defined)
+    exec(compile(block("python", "@dg.asset"), str(PAGE), "exec"), defined)
     return SimpleNamespace(**defined)
 
 
@@ -66,9 +67,8 @@ def test_the_example_runs(page: SimpleNamespace, filled: Path) -> None:
 
 def test_it_follows_each_publish(page: SimpleNamespace) -> None:
     """By its condition, without a sensor of ours or theirs; the other condition of the page waits for a new snapshot."""
-    [condition] = re.findall(r"    changed = .*\n    condition = .*\n", PAGE.read_text())
     defined: dict[str, Any] = {"dg": dg}
-    exec(condition.replace("    ", ""), defined)
+    exec(block("python", "condition = "), defined)
 
     @dg.asset(deps=[CONTACTS], automation_condition=defined["condition"])
     def careful() -> None: ...
@@ -96,7 +96,7 @@ def test_the_component_loads_without_a_secret() -> None:
     with create_defs_folder_sandbox() as sandbox:
         folder = sandbox.scaffold_component(CrmConnections, "crm", {"prefix": "sales"})
         written = yaml.safe_load((folder / "defs.yaml").read_text())
-        expected = yaml.safe_load(block("yaml"))
+        expected = yaml.safe_load(block("yaml", "type: "))
         assert written["attributes"] == expected["attributes"]
         assert expected["type"].rpartition(".")[2] == CrmConnections.__name__
         with sandbox.build_all_defs() as defs:
