@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import chain, count
 
 from crm_pipeline.kernel.identity import fingerprint
@@ -83,6 +84,7 @@ def normalized_name(connection: str, table: str) -> str:
     return f"normalized/{connection}/{table}"
 
 
+@lru_cache(maxsize=10_000)
 def snake(api_name: str) -> str:
     """Return a vendor's name in lower snake case: `Invoice_Line__c` -> `invoice_line`."""
     name = re.sub(r"__[a-z]{1,4}$", "", api_name)

@@ -23,6 +23,7 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.schedules import enrich_schedules, schedule_of
 from crm_pipeline.orchestration.scrubbing import scrub_job, scrub_schedule
 from crm_pipeline.orchestration.sensors import partial_publish, sensor_of
+from crm_pipeline.orchestration.source_objects import source_objects
 from crm_pipeline.orchestration.verified import verified_assets
 from crm_pipeline.settings import Settings
 
@@ -50,11 +51,12 @@ def build_defs(
     refreshes = [(connection, by_name[refresh_name(connection.name)]) for connection in connections]
     return dg.Definitions(
         assets=[
+            *(spec for connection in connections for spec in source_objects(connection)),
             *(asset for connection in connections for asset in raw_assets(connection)),
             *(asset for connection in connections for asset in normalized_assets(connection)),
-            *verified_assets(connections),
-            *enriched_assets(connections),
-            *published_assets(connections),
+            *verified_assets(chosen),
+            *enriched_assets(chosen),
+            *published_assets(chosen),
         ],
         jobs=[*jobs, scrubbing],
         schedules=[

@@ -1,6 +1,6 @@
 """Enriched assets: who is wanted and what was bought, both built by one step of `stages.enriched`, which may buy first."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -11,9 +11,9 @@ from crm_pipeline.model.tables import normalized_name
 from crm_pipeline.orchestration.failures import GENTLE, as_failure
 from crm_pipeline.orchestration.normalized import BUILD_POOL, normalized_tables
 from crm_pipeline.orchestration.resources import Workspace
-from crm_pipeline.orchestration.stages import stage_key, stage_specs
+from crm_pipeline.orchestration.stages import stage_key, stage_specs, version_of
 from crm_pipeline.providers import as_enricher, opened_provider
-from crm_pipeline.settings import Connection
+from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.enriched import (
     Bought,
     Enriched,
@@ -33,13 +33,13 @@ PURCHASES = ("persons_asked_about", "matches", "credits_spent", "beyond_budget")
 """The numbers of a run that bought."""
 
 
-def enriched_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinition]:
+def enriched_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Return the step of the stage: one asset per table."""
-    connections = list(connections)
+    connections = list(settings.connections.values())
 
     @dg.multi_asset(
         name="enrich_persons",
-        specs=stage_specs(ENRICHED, connections),
+        specs=stage_specs(ENRICHED, settings, enrich_tables),
         check_specs=[
             dg.AssetCheckSpec(
                 BUDGET,
@@ -66,6 +66,7 @@ def enriched_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefiniti
         yield dg.MaterializeResult(
             asset_key=stage_key(ENRICHED, ENRICHMENT_WANTED.name),
             metadata={"dagster/row_count": done.wanted, "changed": done.changed},
+            data_version=version_of(done.versions.get(ENRICHMENT_WANTED.name)),
         )
         yield dg.MaterializeResult(
             asset_key=stage_key(ENRICHED, ENRICHMENTS.name),
@@ -74,6 +75,7 @@ def enriched_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefiniti
                 "changed": done.changed,
                 **_of_purchases(bought, spent),
             },
+            data_version=version_of(done.versions.get(ENRICHMENTS.name)),
         )
         yield _budget(bought)
 

@@ -1,6 +1,6 @@
 """Verified assets: the tables of the stage `verified`, all built by one step of `stages.verified`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -14,21 +14,21 @@ from crm_pipeline.orchestration import verified_metadata as metadata
 from crm_pipeline.orchestration.failures import GENTLE, as_failure, failure
 from crm_pipeline.orchestration.normalized import BUILD_POOL, normalized_tables
 from crm_pipeline.orchestration.resources import Workspace
-from crm_pipeline.orchestration.stages import stage_key, stage_specs
-from crm_pipeline.settings import Connection
+from crm_pipeline.orchestration.stages import stage_key, stage_specs, version_of
+from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.verified import Choices, verify
 from crm_pipeline.stages.verified.samples import samples
 
 _POINTS = stage_key(VERIFIED, CONTACT_POINTS.name)
 
 
-def verified_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefinition]:
+def verified_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Return the step that verifies addresses and numbers: one asset per table."""
-    connections = list(connections)
+    connections = list(settings.connections.values())
 
     @dg.multi_asset(
         name="verify_contact_points",
-        specs=stage_specs(VERIFIED, connections),
+        specs=stage_specs(VERIFIED, settings, verify),
         check_specs=checks.specs(_POINTS),
         description=VERIFIED.description,
         pool=BUILD_POOL,
@@ -38,11 +38,11 @@ def verified_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefiniti
         context: dg.AssetExecutionContext, crm: dg.ResourceParam[Workspace]
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         crm.progress("verify")(0, None)
-        settings = crm.settings.verification
+        chosen = crm.settings.verification
         choices = Choices(
             {connection.name: connection.country for connection in connections},
-            settings.expires,
-            settings.shared_from,
+            chosen.expires,
+            chosen.shared_from,
         )
         try:
             with (
@@ -67,6 +67,7 @@ def verified_assets(connections: Iterable[Connection]) -> list[dg.AssetsDefiniti
             yield dg.MaterializeResult(
                 asset_key=stage_key(VERIFIED, table.name),
                 metadata=metadata.verified(done, table.name, shown),
+                data_version=version_of(done.versions.get(table.name)),
             )
         yield from checks.results(_POINTS, done, verifiers.unsure)
 
