@@ -98,6 +98,7 @@ def _of_entry(table: Table, entry: ObjectMap, id_field: str) -> dict[str, tuple[
     if entry.single_row:
         return {}
     mapped: dict[str, list[str]] = {}
+    # Where a column has several field maps, the first one whose field exists counts.
     for field in entry.fields:
         mapped.setdefault(field.column, []).extend(_sources(entry, field, id_field))
     _complete(table, entry, mapped, id_field)
@@ -117,9 +118,11 @@ def _complete(table: Table, entry: ObjectMap, mapped: dict[str, list[str]], id_f
     if entry.page and entry.is_own and URL in table.by_name:
         mapped.setdefault(URL, own)
     for column in table.by_name:
-        reference = f"{column.removesuffix('_key')}_source_id"
-        if column.endswith("_key") and column != table.key and reference in mapped:
-            mapped.setdefault(column, mapped[reference])
+        if column.endswith("_key") and column != table.key and column not in mapped:
+            reference = entry.feeding(f"{column.removesuffix('_key')}_source_id")
+            if reference is not None and (reference.references or reference.object_in):
+                beside = [reference.object_in] if reference.object_in else []
+                mapped[column] = [*mapped[reference.column], *beside]
     if entry.merges and not entry.lists_merged:
         mapped.setdefault("merged_into", []).extend(merge.source for merge in entry.merges)
         mapped.setdefault("is_deleted", []).extend(merge.source for merge in entry.merges)
@@ -135,6 +138,8 @@ def _row_ids(entry: ObjectMap, id_field: str) -> list[str]:
 
 def _sources(entry: ObjectMap, field: FieldMap, id_field: str) -> Iterator[str]:
     for name in field.sources:
+        if name == field.object_in:  # says which object's key it is, and leaves the id as it is
+            continue
         if name == RECORD_ID or (entry.lists_merged and name == WINNER):
             yield id_field
         elif entry.lists_merged and name == LOSER:
