@@ -10,7 +10,10 @@ from crm_pipeline.kernel.text import on_one_line
 
 _SPAN = re.compile(r"(`+)(?!`)(.*?[^`])\1(?!`)", re.DOTALL)
 _TAG = re.compile(r"<[/!?A-Za-z][^<>`]*>")
-_SPECIAL = re.compile(r"[\\`*\[\]<>|~&$]|(?<!\w)_|_(?!\w)|^(?=[#+\-=>])|(?<=^\d)\.(?=\s)")
+_SPECIAL = re.compile(
+    r"[\\`*\[\]<>|~&$]|(?<![A-Za-z0-9_])_+|_+(?![A-Za-z0-9_])|^(?=[#+\-=>])|(?<=^\d)\.(?=\s)"
+)
+_NUMBER = re.compile(r"^(\d{1,9})(?=[.)]\s)")
 
 
 def kept(text: str) -> str:
@@ -25,7 +28,12 @@ def kept(text: str) -> str:
 
 def literally(text: str) -> str:
     """Return a foreign text on one line, with everything escaped that Markdown would take for a mark."""
-    return _SPECIAL.sub(lambda match: f"\\{match[0]}", on_one_line(text))
+    return _NUMBER.sub(r"\1\\", _SPECIAL.sub(_escaped, on_one_line(text)))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    # Before a line's first mark the match is empty, and takes the backslash alone.
+    return "".join(f"\\{character}" for character in match[0]) or "\\"
 
 
 def _as_code(text: str) -> str:
