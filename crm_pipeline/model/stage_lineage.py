@@ -96,7 +96,7 @@ _ADDED = {
 }
 
 
-def completing(table: str) -> dict[str, tuple[Origin, ...]]:
+def completed_from(table: str) -> dict[str, tuple[Origin, ...]]:
     """Return what columns of a published table take from other tables, beside the normalized ones of the same name."""
     model = TABLES.get(table)
     if model is None or table in DERIVED:

@@ -1,13 +1,14 @@
 """Published assets: the tables that analysts read, all built by one step of `stages.published`."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from crm_pipeline.model.lineage import WITHOUT, Origin, Origins
-from crm_pipeline.model.stage_lineage import completing
+from crm_pipeline.model.stage_lineage import completed_from
 from crm_pipeline.model.stages import STAGE_TABLES, with_added
 from crm_pipeline.model.table import Column
 from crm_pipeline.model.tables import DERIVED, TABLES, normalized_name
@@ -23,6 +24,9 @@ from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.published import AT_MOST_EVERY, publish
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.verification import ListDate, list_dates
+
+_MOST_NAMES = 5
+"""More connections than these are counted in a column's description."""
 
 
 def published_key(table: str) -> dg.AssetKey:
@@ -163,7 +167,7 @@ def origins_of_published(table: str) -> Origins:
     if model is None or table in DERIVED:
         return {}
     own = {c.name: (Origin(table, c.name),) for c in model.columns if c.name not in WITHOUT}
-    more = completing(table)
+    more = completed_from(table)
     return {name: (*own.get(name, ()), *more.get(name, ())) for name in {**own, **more}}
 
 
@@ -172,4 +176,21 @@ def _columns(
 ) -> dict[str, Any]:
     """Return schema and lineage; the descriptions say which connections fill a column that not all fill."""
     told = {name: each for name, each in origins.items() if len(each) > 1}
-    return metadata.columns_made_of(columns, told, made_of, by_table=True)
+    own = {
+        column: sorted({d.asset_key.path[0] for d in deps if d.asset_key.path[0] != CRM})
+        for column, deps in made_of.deps_by_column.items()
+    }
+    most = max(map(len, own.values()), default=0)
+    named = [
+        replace(column, description=f"{column.description} Filled by {_listed(filling)}.")
+        if 0 < len(filling := own.get(column.name, [])) < most
+        else column
+        for column in columns
+    ]
+    return metadata.columns_made_of(named, told, made_of, by_table=True)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:_MOST_NAMES])
+    more = len(names) - _MOST_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown

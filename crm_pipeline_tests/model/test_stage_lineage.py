@@ -3,7 +3,7 @@ from crm_pipeline.model.stage_lineage import (
     FINISHED,
     OF_STAGES,
     PHONE_COLUMNS,
-    completing,
+    completed_from,
 )
 from crm_pipeline.model.stages import STAGE_TABLES, with_added
 from crm_pipeline.model.tables import TABLES
@@ -17,7 +17,7 @@ def test_origins_are_columns_that_exist() -> None:
     known = {name: set(table.by_name) for name, table in TABLES.items()}
     known |= {name: {c.name for c in table.columns} for name, table in STAGE_TABLES.items()}
     published = {name: {c.name for c in with_added(name, t.columns)} for name, t in TABLES.items()}
-    told = {**OF_STAGES, **{name: completing(name) for name in TABLES}}
+    told = {**OF_STAGES, **{name: completed_from(name) for name in TABLES}}
     for table, origins in told.items():
         assert set(origins) <= {*known[table], *published.get(table, ())}, table
         for each in origins.values():
