@@ -1,15 +1,20 @@
 import multiprocessing
 import subprocess
 import sys
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._grpc.impl import start_run_in_subprocess
+from markdown_it import MarkdownIt
 
 from crm_pipeline.configuration import load_settings
 from crm_pipeline.model.tables import TABLES
+from crm_pipeline.orchestration import code
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.narrowing import job_of_this_process, needed
 from crm_pipeline_tests.orchestration.projects import make_settings
@@ -44,7 +49,7 @@ def test_the_shipped_project_loads_with_an_empty_environment(tmp_path: Path) -> 
 
 
 def test_assets_are_named_after_connection_stage_and_object(defs: dg.Definitions) -> None:
-    """Raw per object, normalized per table, published once for all connections."""
+    """The object in its CRM, raw per object, normalized per table, published once for all connections."""
     keys = keys_of(defs)
     published = {f"crm/published/{name}" for name in TABLES}
     assert keys >= {
@@ -63,7 +68,7 @@ def test_assets_are_named_after_connection_stage_and_object(defs: dg.Definitions
         *published,
     }
     assert {key.split("/")[1] for key in keys} == {
-        *("raw", "normalized", "verified", "enriched", "published")
+        *("crm", "raw", "normalized", "verified", "enriched", "published")
     }
 
 
@@ -83,12 +88,111 @@ def test_the_graph_reads_from_raw_to_published(defs: dg.Definitions) -> None:
         "other/normalized/leads",
         "crm/verified/contact_points",
     ]
-    assert {key: specs[key].group_name for key in ("acme/raw/Account", "crm/published/leads")} == {
-        "acme/raw/Account": "raw",
-        "crm/published/leads": "published",
-    }
-    assert specs["acme/raw/Account"].kinds == {"salesforce", "parquet"}
+    account = specs["acme/raw/Account"]
+    assert [dep.asset_key.to_user_string() for dep in account.deps] == ["acme/crm/Account"]
+    # Connections are boxes of their own, with stages inside.
+    assert all(spec.group_name == key.rsplit("/", 1)[0] for key, spec in specs.items())
+    assert account.kinds == {"salesforce", "parquet"}
+    assert contacts.kinds == {"salesforce", "duckdb", "parquet"}
     assert all(spec.description for spec in specs.values())
+    assert all(spec.code_version for key, spec in specs.items() if "/crm/" not in key)
+
+
+def test_objects_of_crms_are_external_and_lead_to_their_vendors_pages(defs: dg.Definitions) -> None:
+    """Dagster does not make them; a page is linked where the vendor describes the object."""
+    graph = defs.resolve_asset_graph()
+    account = graph.get(dg.AssetKey(["acme", "crm", "Account"]))
+    assert account.is_external
+    assert not account.is_materializable
+    page = account.metadata["described_by_the_vendor"].value
+    assert page.endswith("sforce_api_objects_account.htm")
+    assert not graph.get(dg.AssetKey(["acme", "crm", "Invoice__c"])).metadata
+
+
+def test_owners_and_tags_are_shown(tmp_path: Path) -> None:
+    """Assets have the owners and tags of their connection; what nobody owns has the owners of the file."""
+    settings = make_settings(tmp_path / "project")
+    acme = replace(settings.connections["acme"], owners=("jane@acme.com",), tags={"tier": "gold"})
+    owned = replace(
+        settings,
+        owners=("team:revops",),
+        connections={**settings.connections, "acme": acme},
+    )
+    specs = {s.key.to_user_string(): s for s in build_defs(owned).resolve_all_asset_specs()}
+    for key in ("acme/crm/Account", "acme/raw/Account", "acme/normalized/contacts"):
+        stage = key.split("/")[1]
+        plain = {k: v for k, v in specs[key].tags.items() if not k.startswith("dagster/")}
+        ours = {"crm/stage": stage, "crm/connection": "acme", "crm/vendor": "salesforce"}
+        assert (list(specs[key].owners), plain) == (["jane@acme.com"], {"tier": "gold", **ours})
+    for key in ("crm/verified/contact_points", "crm/enriched/enrichments", "crm/published/deals"):
+        assert list(specs[key].owners) == ["team:revops"]
+        assert specs[key].tags["crm/stage"] == key.split("/")[1]
+
+
+def test_a_mapping_changes_the_code_version_of_its_table_alone(tmp_path: Path) -> None:
+    """Dagster compares code versions: a field that is mapped otherwise makes its table stale, and no other."""
+    settings = make_settings(tmp_path / "project")
+    acme = replace(settings.connections["acme"], mapping={"Contact": {"Nickname": "title"}})
+    changed = replace(settings, connections={**settings.connections, "acme": acme})
+    before, after = (
+        {s.key.to_user_string(): s.code_version for s in build_defs(s).resolve_all_asset_specs()}
+        for s in (settings, changed)
+    )
+    assert {key for key in before if before[key] != after[key]} == {"acme/normalized/contacts"}
+
+
+def test_code_is_linked_without_paths_where_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout links to its files; a wheel to the repository in its metadata, and to nothing where there is none."""
+
+    def references() -> list[Any]:
+        spec = {
+            s.key.to_user_string(): s
+            for s in build_defs(make_settings(tmp_path / "project")).resolve_all_asset_specs()
+        }["acme/normalized/contacts"]
+        value = spec.metadata.get("dagster/code_references")
+        return [] if value is None else value.code_references
+
+    assert [Path(r.file_path).name for r in references()] == ["build.py", "mapping.py"]
+    monkeypatch.setattr(code, "_is_checkout", lambda: False)
+    monkeypatch.setattr(code, "_urls", dict)
+    code._repository.cache_clear()
+    assert references() == []
+    monkeypatch.setattr(code, "_urls", lambda: {"repository": "https://github.com/acme/crm/"})
+    code._repository.cache_clear()
+    urls = [reference.url for reference in references()]
+    code._repository.cache_clear()
+    version = metadata.version("crm-pipeline")
+    start = f"https://github.com/acme/crm/blob/v{version}/crm_pipeline"
+    assert [url.split("#")[0] for url in urls] == [
+        f"{start}/stages/normalized/build.py",
+        f"{start}/connectors/salesforce/mapping.py",
+    ]
+
+
+def test_every_text_survives_markdown(defs: dg.Definitions) -> None:
+    """Dagster renders descriptions: nothing in them vanishes as a tag, or is taken for a mark."""
+    repository = defs.get_repository_def()
+    specs = list(defs.resolve_all_asset_specs())
+    schemas = [s.metadata.get("dagster/column_schema") for s in specs]
+    texts = [
+        *(spec.description for spec in specs),
+        *(
+            check.description
+            for asset in defs.resolve_asset_graph().assets_defs
+            for check in asset.check_specs
+        ),
+        *(job.description for job in repository.get_all_jobs()),
+        *(schedule.description for schedule in repository.schedule_defs),
+        *(sensor.description for sensor in repository.sensor_defs),
+        *(c.description for schema in schemas if schema for c in schema.columns),
+    ]
+    for text in filter(None, texts):
+        tokens = MarkdownIt("commonmark").parse(text)
+        kinds = {t.type for block in tokens for t in (block, *(block.children or ()))}
+        marks = {"paragraph_open", "paragraph_close", "inline", "text", "code_inline", "softbreak"}
+        assert kinds <= marks, (text, kinds - marks)
 
 
 def test_months_are_partitions_and_snapshots_have_none(defs: dg.Definitions) -> None:
@@ -111,6 +215,7 @@ def test_checks_belong_to_their_assets(defs: dg.Definitions) -> None:
         ("acme/raw/Account", "freshness"),
         ("acme/normalized/contacts", "contract"),
         ("crm/published/deals", "consistency"),
+        ("crm/published/contacts", "freshness"),
         ("crm/published/deal_contacts", "consistency"),
     } <= checks
 

@@ -23,6 +23,8 @@ SELECT * REPLACE (coalesce(duration_minutes, date_sub('minute', starts_at, ends_
 FROM {rows}
 """
 """For `ObjectMap.over_rows` of CRMs that have a start and an end and no duration."""
+LASTING_FROM = {"duration_minutes": ("duration_minutes", "starts_at", "ends_at")}
+"""For `ObjectMap.over_rows_from` of the same."""
 
 ACTIVITY_TYPES = ("call", "email", "meeting", "note", "task")
 

@@ -17,6 +17,8 @@ RECORD_ID = f"{RECORD}_source_id"
 """In an exploded table, the record's id."""
 LOSER, WINNER = "loser", "winner"
 """In the table of merges, the sources with the id that was merged away and the id of its present record."""
+CUSTOM = "custom."
+"""Prefix, in `ObjectMap.over_rows_from`, of source fields that are read from `custom`."""
 MAIN_CURRENCY = "{currency}"
 """In the texts of a `Pick`, a placeholder for the account's main currency."""
 
@@ -210,6 +212,8 @@ class ObjectMap:
         ignores_case: whether the vendor ignores case in names of fields.
         over_rows: SQL over the object's rows in the table's columns, `{rows}`, for columns that depend on several
             columns or rows. It returns the same rows and columns.
+        over_rows_from: for each column that `over_rows` fills, what it reads: columns of the table, and source fields
+            after `CUSTOM`.
         beside: keys at the root of JSON records, beside the fields, that are kept in `custom`, or used as
             fallbacks. A field of the same name takes precedence.
         page: the rest of the address at which a browser shows a record, after `AccountFacts.web_address`; `{id}`
@@ -230,6 +234,8 @@ class ObjectMap:
     over_rows: str = ""
     beside: tuple[str, ...] = ()
     lists_merged: bool = False
+    # Says nothing about rows, so it is no part of the fingerprints that are made of `repr`.
+    over_rows_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def is_own(self) -> bool:

@@ -156,6 +156,7 @@ DEAL_STAGE_HISTORY = Table(
         Rule("not_before", "left_at", other="entered_at"),
     ),
     over_rows=_STAYS,
+    over_rows_from={"entered_at": ("changed_at", "stage"), "left_at": ("changed_at", "stage")},
 )
 
 DEAL_LINE_ITEMS = Table(

@@ -3,8 +3,8 @@
 The tables themselves are data, in `people_tables`, `sales_tables` and `engagement_tables`.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -118,6 +118,7 @@ class Table:
         body: the columns other than those that every table has.
         is_common: False for the table of a custom object.
         over_rows: SQL over all rows of a connection, `{rows}`, that fills columns that depend on several rows.
+        over_rows_from: for each column that it fills, the columns that it reads.
     """
 
     name: str
@@ -127,6 +128,8 @@ class Table:
     body_rules: tuple[Rule, ...] = ()
     is_common: bool = True
     over_rows: str = ""
+    # Says nothing about rows, so it is no part of the fingerprints that are made of `repr`.
+    over_rows_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def key(self) -> str:

@@ -26,6 +26,7 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.schedules import enrich_schedules, schedule_of
 from crm_pipeline.orchestration.scrubbing import scrub_job, scrub_schedule
 from crm_pipeline.orchestration.sensors import partial_publish, sensor_of
+from crm_pipeline.orchestration.source_objects import source_objects
 from crm_pipeline.orchestration.verified import verified_assets
 from crm_pipeline.settings import Settings
 
@@ -75,11 +76,12 @@ def build_defs(
     refreshes = [(each, by_name[names.refresh(each.name)]) for each in own]
     return dg.Definitions(
         assets=[
+            *(spec for connection in own for spec in source_objects(connection, names)),
             *(asset for connection in own for asset in raw_assets(connection, names)),
             *(asset for connection in own for asset in normalized_assets(connection, names)),
-            *verified_assets(connections, names),
-            *enriched_assets(connections, names),
-            *published_assets(connections, names),
+            *verified_assets(chosen, names),
+            *enriched_assets(chosen, names),
+            *published_assets(chosen, names),
         ],
         jobs=[*jobs, scrubbing],
         schedules=[

@@ -4,7 +4,7 @@ They belong to the asset itself (`check_specs`), so a verdict is about the same 
 beside it. Refused data show as a failed check and a failed step, and the previous version stays current.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,8 +16,8 @@ from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch
 from crm_pipeline.model.schema_changes import FieldChange
 from crm_pipeline.orchestration.failing_cases import failing_cases
+from crm_pipeline.orchestration.markdown import kept
 from crm_pipeline.stages.normalized import Normalized
-from crm_pipeline.stages.published import NOTE, Finding
 from crm_pipeline.stages.raw import (
     Extraction,
     outstanding_cure,
@@ -36,8 +36,9 @@ ABSENCE = "absence"
 FRESHNESS = "freshness"
 QUARANTINE = "quarantine"
 CONTRACT = "contract"
-CONSISTENCY = "consistency"
 MAPPING = "mapping"
+_MOST_NAMED = 5
+"""More rules than these are counted in a text, and listed in the table beside it."""
 
 
 def raw_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -98,12 +99,12 @@ def fields_result(
     """Show the changed fields of an object that wait for a decision, and what this run noticed."""
     if not open_changes:
         text = "; ".join(map(str, noticed)) or "No field came, went or changed."
-        return dg.AssetCheckResult(check_name=FIELDS, passed=True, description=text)
+        return dg.AssetCheckResult(check_name=FIELDS, passed=True, description=kept(text))
     return dg.AssetCheckResult(
         check_name=FIELDS,
         passed=False,
         severity=_severity(open_changes),
-        description=f"{changes_text(open_changes)}. {CHANGES_CURE}",
+        description=kept(f"{changes_text(open_changes)}. {CHANGES_CURE}"),
         metadata={"open_changes": len(open_changes), "changes": changes_table(open_changes)},
     )
 
@@ -141,7 +142,7 @@ def _absence(done: Extraction) -> dg.AssetCheckResult:
         check_name=ABSENCE,
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{shrink_text(shrink)}. {cure}",
+        description=kept(f"{shrink_text(shrink)}. {cure}"),
         metadata={"records_before": shrink.before, "records_missing": shrink.rows},
     )
 
@@ -154,19 +155,19 @@ def quarantine_result(connection: str, obj: str, missing: Outstanding) -> dg.Ass
         check_name=QUARANTINE,
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{outstanding_text(missing)}. {outstanding_cure(connection, obj)}",
+        description=kept(f"{outstanding_text(missing)}. {outstanding_cure(connection, obj)}"),
         metadata={"records_missing": missing.records},
     )
 
 
 def count_refused(error: CountMismatch) -> dg.AssetCheckResult:
     """Show that a window was not committed because the counts differ."""
-    return dg.AssetCheckResult(check_name=COUNT, passed=False, description=str(error))
+    return dg.AssetCheckResult(check_name=COUNT, passed=False, description=kept(str(error)))
 
 
 def fields_refused(error: ContractError) -> dg.AssetCheckResult:
     """Show that nothing was read because too many fields are gone."""
-    return dg.AssetCheckResult(check_name=FIELDS, passed=False, description=str(error))
+    return dg.AssetCheckResult(check_name=FIELDS, passed=False, description=kept(str(error)))
 
 
 def freshness_result(fresh: Freshness) -> dg.AssetCheckResult:
@@ -174,7 +175,7 @@ def freshness_result(fresh: Freshness) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=FRESHNESS,
         passed=is_fresh(fresh),
-        description=freshness_words(fresh),
+        description=kept(freshness_words(fresh)),
         metadata=_freshness(fresh),
     )
 
@@ -185,7 +186,7 @@ def freshness_evaluation(key: dg.AssetKey, fresh: Freshness) -> dg.AssetCheckEva
         asset_key=key,
         check_name=FRESHNESS,
         passed=is_fresh(fresh),
-        description=freshness_words(fresh),
+        description=kept(freshness_words(fresh)),
         metadata=_freshness(fresh),
     )
 
@@ -211,7 +212,7 @@ def freshness_words(fresh: Freshness) -> str:
     return f"What is here is complete up to {at}."
 
 
-def _freshness(fresh: Freshness) -> dict[str, str]:
+def _freshness(fresh: Freshness) -> dict[str, dg.MetadataValue]:
     instants = {
         "current_up_to": fresh.current_at,
         "read_up_to": fresh.read_to,
@@ -221,7 +222,7 @@ def _freshness(fresh: Freshness) -> dict[str, str]:
         "failing_since": fresh.failing_since,
         "next_try": fresh.next_try_at,
     }
-    return {name: _second(at) for name, at in instants.items() if at is not None}
+    return {name: dg.MetadataValue.timestamp(at) for name, at in instants.items() if at is not None}
 
 
 def _second(at: datetime) -> str:
@@ -235,7 +236,8 @@ def normalized_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
             CONTRACT,
             asset=key,
             description="Every rule of the table's contract and of the contracts in contracts/, judged on all rows of "
-            "the staged version before its commit. A broken rule of policy block keeps the current version.",
+            "the staged version before its commit. It fails where a rule of policy `block` is broken: then the "
+            "current version stays. Rules that only warn are listed, and the check passes.",
         ),
         dg.AssetCheckSpec(
             ABSENCE,
@@ -253,7 +255,11 @@ def normalized_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
 
 
 def normalized_results(done: Normalized) -> list[dg.AssetCheckResult]:
-    """Show the contract's result for the current version; broken rules of severity warning are listed."""
+    """Show the contract's result for the current version; broken rules of severity warning are listed.
+
+    They are no failure: the version was committed, and Dagster calls each check that does not pass *Failed*,
+    whatever its severity. Their numbers are plotted.
+    """
     broken = done.warnings
     notes = [r for r in done.results if r.severity == "note" and r.failures]
     described = [
@@ -262,11 +268,11 @@ def normalized_results(done: Normalized) -> list[dg.AssetCheckResult]:
     return [
         dg.AssetCheckResult(
             check_name=CONTRACT,
-            passed=not broken,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=f"{len(done.results) - len(broken)} of {len(done.results)} rules hold.",
+            passed=True,
+            description=rules_words(len(done.results), broken),
             metadata={
                 "rules": len(done.results),
+                "rules_warning": len(broken),
                 "rows_breaking_rules": sum(r.failures for r in broken),
                 **({"broken": failing_cases((*broken, *notes))} if broken or notes else {}),
                 # Vendors' descriptions are often wrong, so what breaks them does not fail the check.
@@ -285,7 +291,7 @@ def _lists(done: Normalized) -> dg.AssetCheckResult:
         check_name=ABSENCE,
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(map(str, done.doubts)),
+        description=kept("; ".join(map(str, done.doubts))),
         metadata={
             "records": sum(doubt.records for doubt in done.doubts),
             "rows_kept": sum(doubt.rows for doubt in done.doubts),
@@ -315,49 +321,19 @@ def _mapping(done: Normalized) -> dg.AssetCheckResult:
         check_name=MAPPING,
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{'; '.join(map(str, done.failing))}. {cure}",
+        description=kept(f"{'; '.join(map(str, done.failing))}. {cure}"),
         metadata={"failing": dg.MetadataValue.table(rows)},
     )
 
 
-def published_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Declare the check of a published asset."""
-    return [
-        dg.AssetCheckSpec(
-            CONSISTENCY,
-            asset=key,
-            description="What live rows say agrees with other tables: a deal with its history and its stage, keys "
-            "with the records that they name; and no column is empty that every CRM fills.",
-        )
-    ]
-
-
-def published_result(
-    key: dg.AssetKey, table: str, findings: Iterable[Finding]
-) -> dg.AssetCheckResult:
-    """Show the result of the rules between tables for one table, in the published file."""
-    checked = [
-        finding for finding in findings if finding.table == table and finding.severity != NOTE
-    ]
-    broken = [finding for finding in checked if finding.failures]
-    lines = [
-        RuleResult(
-            f"{finding.connection}: {finding.rule}",
-            finding.severity,
-            finding.failures,
-            tuple(finding.examples),
-            "warn",
-        )
-        for finding in broken
-    ]
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=CONSISTENCY,
-        passed=not broken,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(checked) - len(broken)} of {len(checked)} rules hold.",
-        metadata={"rules": len(checked), **({"broken": failing_cases(lines)} if lines else {})},
-    )
+def rules_words(rules: int, broken: Sequence[RuleResult]) -> str:
+    """Say how many rules hold, and which ones warn."""
+    holding = rules - len(broken)
+    if not broken:
+        return f"All {rules} rules hold."
+    named = "; ".join(f"{each.rule} ({each.failures:,} rows)" for each in broken[:_MOST_NAMED])
+    more = f"; and {len(broken) - _MOST_NAMED} more" if len(broken) > _MOST_NAMED else ""
+    return kept(f"{holding} of {rules} rules hold, {len(broken)} warn: {named}{more}.")
 
 
 def contract_refused(error: ContractError) -> dg.AssetCheckResult:
@@ -368,6 +344,6 @@ def contract_refused(error: ContractError) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=CONTRACT,
         passed=False,
-        description=error.message,
+        description=kept(error.message),
         metadata={"broken": failing_cases(lines), "cure": error.cure},
     )

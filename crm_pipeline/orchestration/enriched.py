@@ -1,6 +1,6 @@
 """Enriched assets: who is wanted and what was bought, both built by one step of `stages.enriched`, which may buy first."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -13,9 +13,9 @@ from crm_pipeline.orchestration.failures import GENTLE, as_failure
 from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.normalized import normalized_tables
 from crm_pipeline.orchestration.resources import Workspace, workspace_of
-from crm_pipeline.orchestration.stages import stage_specs
+from crm_pipeline.orchestration.stages import stage_specs, version_of
 from crm_pipeline.providers import as_enricher, opened_provider
-from crm_pipeline.settings import Connection
+from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.enriched import (
     Bought,
     Enriched,
@@ -44,14 +44,14 @@ class Purchases(dg.Config):
     )
 
 
-def enriched_assets(connections: Iterable[Connection], names: Names) -> list[dg.AssetsDefinition]:
+def enriched_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinition]:
     """Return the step of the stage: one asset per table."""
-    connections = list(connections)
+    connections = list(settings.connections.values())
     enrichments = names.stage(ENRICHED.name, ENRICHMENTS.name)
 
     @dg.multi_asset(
         name=names.step(STEP),
-        specs=stage_specs(ENRICHED, connections, names),
+        specs=stage_specs(ENRICHED, settings, enrich_tables, names),
         check_specs=[
             dg.AssetCheckSpec(
                 BUDGET,
@@ -80,6 +80,7 @@ def enriched_assets(connections: Iterable[Connection], names: Names) -> list[dg.
         yield dg.MaterializeResult(
             asset_key=names.stage(ENRICHED.name, ENRICHMENT_WANTED.name),
             metadata={"dagster/row_count": done.wanted, "changed": done.changed},
+            data_version=version_of(done.versions.get(ENRICHMENT_WANTED.name)),
         )
         yield dg.MaterializeResult(
             asset_key=enrichments,
@@ -88,6 +89,7 @@ def enriched_assets(connections: Iterable[Connection], names: Names) -> list[dg.
                 "changed": done.changed,
                 **_of_purchases(bought, spent),
             },
+            data_version=version_of(done.versions.get(ENRICHMENTS.name)),
         )
         yield _budget(enrichments, bought)
 

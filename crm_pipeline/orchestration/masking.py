@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from crm_pipeline.kernel.text import on_one_line
+from crm_pipeline.kernel.text import on_one_line, shortened
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.orchestration.markdown import literally
 
 _PLAIN = frozenset({"boolean", "integer", "decimal", "double", "date", "time", "timestamp"})
 _IDS = frozenset({"id", "reference"})
@@ -87,8 +88,7 @@ def _shown(field: Field, value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    plain = on_one_line(text).replace("|", "\\|")
-    return plain if len(plain) <= _WIDTH else plain[: _WIDTH - 1] + "…"
+    return literally(shortened(on_one_line(text), _WIDTH))
 
 
 def _line(cells: Iterable[str]) -> str:

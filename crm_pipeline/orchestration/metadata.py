@@ -5,14 +5,20 @@ previews go through `masking`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 
 from crm_pipeline.kernel.clock import Window, format_instant
-from crm_pipeline.kernel.text import on_one_line, printable
+from crm_pipeline.kernel.text import printable
+from crm_pipeline.model.lineage import Origins
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.model.table import Column
+from crm_pipeline.model.tables import DERIVED
+from crm_pipeline.orchestration.lineage import LINEAGE, described, is_from_several, words
+from crm_pipeline.orchestration.markdown import kept, literally
 from crm_pipeline.orchestration.masking import as_table, preview
 from crm_pipeline.stages.normalized import Normalized
 from crm_pipeline.stages.published import Publication
@@ -112,8 +118,20 @@ def extracted(done: Extraction) -> Metadata:
     return metadata
 
 
-def normalized(done: Normalized, shown: Sequence[Mapping[str, str | None]] = ()) -> Metadata:
-    """Return what one build of a normalized table did; `shown` are masked rows."""
+def normalized(
+    done: Normalized,
+    shown: Sequence[Mapping[str, str | None]] = (),
+    origins: Origins | None = None,
+    made_of: dg.TableColumnLineage | None = None,
+) -> Metadata:
+    """Return what one build of a normalized table did.
+
+    Args:
+        done: the build.
+        shown: masked rows.
+        origins: what the columns are made of, and `made_of` the same as Dagster's lineage.
+        made_of: see `origins`.
+    """
     metadata: Metadata = {
         "dagster/row_count": done.rows,
         "changed": done.changed,
@@ -136,20 +154,40 @@ def normalized(done: Normalized, shown: Sequence[Mapping[str, str | None]] = ())
             _bullets(f"{name}: {count:,}" for name, count in done.unconverted.items())
         )
     if done.changed and done.columns:
-        metadata["dagster/column_schema"] = _stored_columns(done.columns)
+        metadata["dagster/column_schema"] = _stored_columns(done.columns, origins or {})
+        if made_of is not None and made_of.deps_by_column:
+            metadata[LINEAGE] = made_of
     if shown:
         metadata["preview"] = dg.MetadataValue.md(as_table(shown))
     return metadata
 
 
-def published(done: Publication, table: str) -> Metadata:
-    """Return what a publish did with one table."""
+def published(
+    done: Publication,
+    table: str,
+    rows: Mapping[str, int] = MappingProxyType({}),
+    oldest: datetime | None = None,
+) -> Metadata:
+    """Return what a publish did with one table.
+
+    Args:
+        done: the publish.
+        table: the table.
+        rows: its live rows by connection, none for tables that no single connection feeds.
+        oldest: the instant up to which all connections in it are complete.
+    """
     metadata: Metadata = {"changed": done.changed, "release": done.release, "file": done.path.name}
     if done.repaired:
         metadata["repaired"] = ", ".join(done.repaired)
     if table in done.rows:
         metadata["dagster/row_count"] = done.rows[table]
         metadata["rows_deleted"] = done.deleted.get(table, 0)
+    elif rows and table not in DERIVED:
+        # Nothing was written, so the file has the rows of before; the page shows the count of the last event.
+        metadata["dagster/row_count"] = sum(rows.values())
+    metadata |= {f"rows_of_{connection}": number for connection, number in rows.items()}
+    if oldest is not None:
+        metadata["complete_up_to"] = dg.MetadataValue.timestamp(oldest)
     return metadata
 
 
@@ -168,33 +206,67 @@ def model_columns(columns: Iterable[Column]) -> dg.TableSchema:
     """Return the columns of a table of the common model as Dagster's table schema."""
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name=column.name, type=column.type, description=column.description)
+            dg.TableColumn(name=column.name, type=column.type, description=kept(column.description))
             for column in columns
         ]
     )
+
+
+def columns_made_of(
+    columns: Iterable[Column],
+    origins: Origins,
+    made_of: dg.TableColumnLineage,
+    *,
+    by_table: bool = False,
+) -> Metadata:
+    """Return the schema of a table whose columns say what they are made of, and their lineage.
+
+    Args:
+        columns: of the table.
+        origins: what they are made of, and `made_of` the same as Dagster's lineage.
+        made_of: see `origins`.
+        by_table: whether the origins are columns of tables, whose names are always given.
+    """
+    schema = model_columns(described(columns, origins, by_table=by_table))
+    return {"dagster/column_schema": schema, **({LINEAGE: made_of} if origins else {})}
+
+
+def data_version(done: Normalized) -> dg.DataVersion | None:
+    """Return the version of the table as Dagster's version of the data: what did not change makes nothing stale."""
+    return dg.DataVersion(done.version.version) if done.version is not None else None
 
 
 def _source_column(field: Field) -> dg.TableColumn:
     return dg.TableColumn(
         name=printable(field.name),
         type=printable(field.type),
-        description=on_one_line(field.label),
+        description=literally(field.label),
         constraints=dg.TableColumnConstraints(nullable=field.nullable),
     )
 
 
-def _stored_columns(columns: Iterable[Mapping[str, Any]]) -> dg.TableSchema:
+def _stored_columns(columns: Iterable[Mapping[str, Any]], origins: Origins) -> dg.TableSchema:
+    several = is_from_several(origins)
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name=printable(column["name"]),
                 type=column["type"],
-                description=on_one_line(column["description"]),
+                description=_stored_description(column, origins, several=several),
             )
             for column in columns
         ]
     )
 
 
+def _stored_description(column: Mapping[str, Any], origins: Origins, *, several: bool) -> str:
+    """Return a description; only those of a common table, which has origins, are known to be our own text."""
+    text = column["description"]
+    if not origins:
+        return literally(text)
+    own = origins.get(column["name"])
+    return f"{kept(text)} {words(own, named=several)}" if own else kept(text)
+
+
 def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {on_one_line(line)}" for line in lines)
+    return "\n".join(f"- {literally(line)}" for line in lines)

@@ -14,6 +14,8 @@ from crm_pipeline.kernel.errors import ConfigError
 
 CONNECTION_TAG = "crm/connection"
 """The tag of runs that read a connection; its value is `Names.connection`."""
+CRM = "crm"
+"""In keys, first: what is made of all connections, so no connection has this name; behind a connection: its CRM."""
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}\Z")
 
 
@@ -45,6 +47,15 @@ class Names:
         """Return an asset key."""
         return dg.AssetKey([self.prefix, *parts] if self.prefix else [*parts])
 
+    def connection_of(self, key: dg.AssetKey) -> str:
+        """Return the connection of an asset of ours; "" for what is made of all."""
+        first = key.path[1 if self.prefix else 0]
+        return "" if first == CRM else first
+
+    def source(self, connection: str, obj: str) -> dg.AssetKey:
+        """Return the key of an object in its CRM."""
+        return self.key(connection, CRM, obj)
+
     def raw(self, connection: str, obj: str) -> dg.AssetKey:
         """Return the key of a raw asset."""
         return self.key(connection, "raw", obj)
@@ -55,15 +66,11 @@ class Names:
 
     def stage(self, stage: str, table: str) -> dg.AssetKey:
         """Return the key of an asset of a stage across connections."""
-        return self.key("crm", stage, table)
+        return self.key(CRM, stage, table)
 
     def published(self, table: str) -> dg.AssetKey:
         """Return the key of a published asset."""
-        return self.key("crm", "published", table)
-
-    def group(self, name: str) -> str:
-        """Return the name of a group of assets."""
-        return self.of(name)
+        return self.key(CRM, "published", table)
 
     def step(self, name: str) -> str:
         """Return the name of a step that makes several assets, or none."""

@@ -4,6 +4,7 @@ They are not partitioned: each build reads what has landed and says whether anyt
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -11,17 +12,22 @@ import dagster as dg
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.errors import ContractError
 from crm_pipeline.model.tables import TABLES
-from crm_pipeline.orchestration import checks, metadata
+from crm_pipeline.orchestration import checks, code, metadata
 from crm_pipeline.orchestration.failures import GENTLE, as_failure, failure
+from crm_pipeline.orchestration.labels import NORMALIZED, group_of, tags_of_connection
+from crm_pipeline.orchestration.lineage import lineage, made
 from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.resources import workspace_of
 from crm_pipeline.settings import Connection
-from crm_pipeline.stages.normalized import DriftGuard, normalize, preview, tables_for
+from crm_pipeline.stages.normalized import DriftGuard, normalize, preview
 
 
 def normalized_tables(connection: Connection) -> dict[str, tuple[str, ...]]:
     """Return the tables of a connection, each with the objects that feed it."""
-    return tables_for(connection, connector(connection.vendor).mapping)
+    return {
+        table: tuple(dict.fromkeys(entry.object for entry in how.entries))
+        for table, how in made(connection).items()
+    }
 
 
 def normalized_assets(connection: Connection, names: Names) -> list[dg.AssetsDefinition]:
@@ -35,20 +41,31 @@ def _normalized_asset(
 ) -> dg.AssetsDefinition:
     key = names.normalized(connection.name, table)
     model = TABLES.get(table)
-    about = model.description if model else f"A custom object ({', '.join(objects)})."
+    named = ", ".join(f"`{obj}`" for obj in objects)
+    about = model.description if model else f"A custom object ({named})."
+    how = made(connection)[table]
+    origins = how.origins
+    made_of = lineage(origins, partial(names.raw, connection.name))
 
     @dg.asset(
         key=key,
         deps=[names.raw(connection.name, obj) for obj in objects],
-        description=f"{about} From {', '.join(objects)} of {connection.name}; typed, the latest "
+        description=f"{about} From {named} of {connection.name}; typed, the latest "
         "version of each record, every other field in `custom`.",
-        group_name=names.group("normalized"),
-        kinds={"duckdb", "parquet"},
+        group_name=group_of(key),
+        kinds={connection.vendor, "duckdb", "parquet"},
+        owners=connection.owners,
+        tags=tags_of_connection(connection, NORMALIZED),
+        code_version=code.normalized_version(how.entries, table),
         pool=names.build_pool,
         required_resource_keys={names.resource},
         retry_policy=GENTLE,
         check_specs=checks.normalized_specs(key),
-        metadata={"dagster/column_schema": metadata.model_columns(model.columns)} if model else {},
+        metadata={
+            **code.links(normalize, *code.connector_module(connection.vendor, "mapping")),
+            **code.documentation("analysts"),
+            **(metadata.columns_made_of(model.columns, origins, made_of) if model else {}),
+        },
     )
     def built(
         context: dg.AssetExecutionContext,
@@ -82,11 +99,11 @@ def _normalized_asset(
         crm.looks.was_built(connection.name, table)
         if done.repaired:
             context.log.warning("%s: the table is built again from data/landing.", done.repaired)
-        facts = metadata.normalized(done, shown)
+        facts = metadata.normalized(done, shown, origins, made_of)
         if done.quarantined:
             sets = [each for obj in objects for each in crm.set_aside(connection, obj, table)]
             facts |= metadata.dropped(sets)
-        yield dg.MaterializeResult(metadata=facts)
+        yield dg.MaterializeResult(metadata=facts, data_version=metadata.data_version(done))
         yield from checks.normalized_results(done)
 
     return built

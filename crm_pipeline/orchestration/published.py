@@ -1,22 +1,33 @@
 """Published assets: the tables that analysts read, all built by one step of `stages.published`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
+from crm_pipeline.model.lineage import WITHOUT, Origin, Origins
+from crm_pipeline.model.stage_lineage import completed_from
 from crm_pipeline.model.stages import STAGE_TABLES, with_added
+from crm_pipeline.model.table import Column
 from crm_pipeline.model.tables import DERIVED, TABLES, normalized_name
-from crm_pipeline.orchestration import checks, metadata
+from crm_pipeline.orchestration import code, metadata
+from crm_pipeline.orchestration import published_checks as checks
 from crm_pipeline.orchestration.failures import GENTLE, as_failure
+from crm_pipeline.orchestration.labels import PUBLISHED, group_of, tags_of_stage
+from crm_pipeline.orchestration.markdown import kept
 from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.normalized import normalized_tables
 from crm_pipeline.orchestration.resources import workspace_of
-from crm_pipeline.orchestration.stages import deps_of_published
-from crm_pipeline.settings import Connection
+from crm_pipeline.orchestration.stages import deps_of_published, lineage_of_tables
+from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.published import AT_MOST_EVERY, publish
+from crm_pipeline.store.tables import Tables
 from crm_pipeline.verification import ListDate, list_dates
+
+_MOST_NAMES = 5
+"""More connections than these are counted in a column's description."""
 
 
 def published_tables(
@@ -39,9 +50,9 @@ def published_tables(
     return {name: [*keys, *deps_of_published(name, names)] for name, keys in every.items()}
 
 
-def published_assets(connections: Iterable[Connection], names: Names) -> list[dg.AssetsDefinition]:
+def published_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinition]:
     """Return the step that publishes the current release: one asset per table, one file."""
-    connections = list(connections)
+    connections = list(settings.connections.values())
     tables = published_tables(connections, names)
     wanted = {
         normalized_name(connection.name, table)
@@ -50,12 +61,14 @@ def published_assets(connections: Iterable[Connection], names: Names) -> list[dg
     }
 
     checked = list(dict.fromkeys((*TABLES, *DERIVED)))
+    fed = sorted({name.rsplit("/", 1)[-1] for name in wanted})
 
     @dg.multi_asset(
         name=names.step("publish_tables"),
-        specs=[_spec(table, sources, names) for table, sources in tables.items()],
+        specs=[_spec(table, sources, settings, names) for table, sources in tables.items()],
         check_specs=[
-            spec for table in checked for spec in checks.published_specs(names.published(table))
+            *(checks.consistency_spec(names.published(table)) for table in checked),
+            *(checks.freshness_spec(names.published(table)) for table in fed),
         ],
         description="Builds crm.duckdb from the current release beside the old one and swaps it in.",
         pool=names.build_pool,
@@ -67,6 +80,7 @@ def published_assets(connections: Iterable[Connection], names: Names) -> list[dg
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         crm = workspace_of(context.resources, names)
         crm.progress("publish")(0, None)
+        fresh = crm.freshness()
         with as_failure(context.log.error), crm.engine() as engine:
             done = publish(
                 crm.landing,
@@ -75,7 +89,7 @@ def published_assets(connections: Iterable[Connection], names: Names) -> list[dg
                 connections=connections,
                 wanted=wanted,
                 accounts=crm.api_accounts(),
-                freshness=crm.freshness(),
+                freshness=fresh,
                 lists={entry.name: dated(entry) for entry in list_dates()},
                 retention=crm.settings.retention,
                 min_age=timedelta(0) if crm.is_watched else AT_MOST_EVERY,
@@ -85,16 +99,29 @@ def published_assets(connections: Iterable[Connection], names: Names) -> list[dg
                 "%s: damaged or gone, and built again from the tables.", ", ".join(done.repaired)
             )
         for table in tables:
+            rows = rows_by_connection(crm.tables, wanted, table)
             yield dg.MaterializeResult(
                 asset_key=names.published(table),
-                metadata=metadata.published(done, table),
+                metadata=metadata.published(done, table, rows, checks.oldest_of(table, fresh)),
                 # What depends on the asset can tell a publish that had nothing to write.
                 data_version=dg.DataVersion(done.path.stem),
             )
         for table in checked:
-            yield checks.published_result(names.published(table), table, done.findings)
+            yield checks.consistency(names.published(table), table, done.findings)
+        for table in fed:
+            yield checks.freshness(names.published(table), table, fresh)
 
     return [built]
+
+
+def rows_by_connection(tables: Tables, names: Iterable[str], table: str) -> dict[str, int]:
+    """Return the live rows that each connection has in a table, from the versions of the current release."""
+    rows = {}
+    for name in sorted(name for name in names if name.rsplit("/", 1)[-1] == table):
+        version = tables.version(name)
+        if version is not None:
+            rows[name.split("/")[1]] = int(version.meta["live"])
+    return rows
 
 
 def dated(entry: ListDate) -> str:
@@ -103,7 +130,7 @@ def dated(entry: ListDate) -> str:
     return f"{entry.package} {entry.version}{on}"
 
 
-def _spec(table: str, sources: list[dg.AssetKey], names: Names) -> dg.AssetSpec:
+def _spec(table: str, sources: list[dg.AssetKey], settings: Settings, names: Names) -> dg.AssetSpec:
     model, of_stage = TABLES.get(table), STAGE_TABLES.get(table)
     if model is not None:
         about, columns = model.description, with_added(table, model.columns)
@@ -112,11 +139,59 @@ def _spec(table: str, sources: list[dg.AssetKey], names: Names) -> dg.AssetSpec:
     else:
         derived = f"Made of {', '.join(DERIVED[table])}." if table in DERIVED else ""
         about, columns = derived or "The table of a custom object.", ()
+    key = names.published(table)
+    origins = origins_of_published(table)
+    made_of = lineage_of_tables(origins, settings.connections.values(), names)
     return dg.AssetSpec(
-        names.published(table),
+        key,
         deps=sources,
-        description=f"crm.{table} of data/crm.duckdb. {about}",
-        group_name=names.group("published"),
+        description=kept(f"`crm.{table}` of data/crm.duckdb. {about}"),
+        group_name=group_of(key),
         kinds={"duckdb"},
-        metadata={"dagster/column_schema": metadata.model_columns(columns)} if columns else {},
+        owners=settings.owners,
+        tags=tags_of_stage(PUBLISHED),
+        code_version=code.published_version(),
+        metadata={
+            **code.links(publish),
+            **code.documentation("analysts"),
+            "dagster/table_name": f"crm.{table}",
+            **(_columns(columns, origins, made_of, names) if columns else {}),
+        },
     )
+
+
+def origins_of_published(table: str) -> Origins:
+    """Return what the columns of a published table are made of: the tables of connections, and what completes them."""
+    model, of_stage = TABLES.get(table), STAGE_TABLES.get(table)
+    if of_stage is not None:
+        return {column.name: (Origin(table, column.name),) for column in of_stage.columns}
+    if model is None or table in DERIVED:
+        return {}
+    own = {c.name: (Origin(table, c.name),) for c in model.columns if c.name not in WITHOUT}
+    more = completed_from(table)
+    return {name: (*own.get(name, ()), *more.get(name, ())) for name in {**own, **more}}
+
+
+def _columns(
+    columns: Sequence[Column], origins: Origins, made_of: dg.TableColumnLineage, names: Names
+) -> dict[str, Any]:
+    """Return schema and lineage; the descriptions say which connections fill a column that not all fill."""
+    told = {name: each for name, each in origins.items() if len(each) > 1}
+    own = {
+        column: sorted({names.connection_of(dep.asset_key) for dep in deps} - {""})
+        for column, deps in made_of.deps_by_column.items()
+    }
+    most = max(map(len, own.values()), default=0)
+    named = [
+        replace(column, description=f"{column.description} Filled by {_listed(filling)}.")
+        if 0 < len(filling := own.get(column.name, [])) < most
+        else column
+        for column in columns
+    ]
+    return metadata.columns_made_of(named, told, made_of, by_table=True)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:_MOST_NAMES])
+    more = len(names) - _MOST_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown

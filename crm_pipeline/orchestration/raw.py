@@ -12,8 +12,9 @@ import dagster as dg
 
 from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.kernel.errors import ConfigError, ContractError, CountMismatch
-from crm_pipeline.orchestration import checks, metadata
+from crm_pipeline.orchestration import checks, code, metadata
 from crm_pipeline.orchestration.failures import as_failure, failure
+from crm_pipeline.orchestration.labels import RAW, group_of, tags_of_connection
 from crm_pipeline.orchestration.months import tell_months
 from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.partitions import (
@@ -87,7 +88,7 @@ def _raw_asset(connection: Connection, obj: ObjectSettings, names: Names) -> dg.
             facts = {}
         else:
             facts |= metadata.extracted(done)
-        yield dg.MaterializeResult(metadata=facts)
+        yield dg.MaterializeResult(metadata=facts, data_version=dg.DataVersion(done.window_id))
         yield from checks.raw_results(done)
         yield checks.fields_result(crm.drift.open(connection.name, obj.name), done.schema_changes)
         yield checks.quarantine_result(connection.name, obj.name, missing)
@@ -154,14 +155,22 @@ def _decorated(
     key = names.raw(connection.name, obj.name)
     how = "by month of modification" if partitioned else "whole, as a snapshot"
     with warnings.catch_warnings():
-        # `backfill_policy` is the one beta parameter of Dagster that this package uses.
+        # `backfill_policy` and code references (code.py) are all that this package uses of Dagster's beta parts.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.asset(
             key=key,
-            description=f"{obj.name} of {connection.name} as {connection.vendor} gives it: "
+            deps=[names.source(connection.name, obj.name)],
+            description=f"`{obj.name}` of {connection.name} as {connection.vendor} gives it: "
             f"landed losslessly, append-only, {how}.",
-            group_name=names.group("raw"),
+            group_name=group_of(key),
             kinds={connection.vendor, "parquet"},
+            owners=connection.owners,
+            tags=tags_of_connection(connection, RAW),
+            code_version=code.raw_version(connection, obj),
+            metadata={
+                **code.links(extract, *code.connector_module(connection.vendor)),
+                **code.documentation("operations"),
+            },
             pool=names.api_pool(connection.name),
             required_resource_keys={names.resource},
             partitions_def=monthly(connection) if partitioned else None,

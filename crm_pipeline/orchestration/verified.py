@@ -1,6 +1,6 @@
 """Verified assets: the tables of the stage `verified`, all built by one step of `stages.verified`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -15,20 +15,20 @@ from crm_pipeline.orchestration.failures import GENTLE, as_failure, failure
 from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.normalized import normalized_tables
 from crm_pipeline.orchestration.resources import workspace_of
-from crm_pipeline.orchestration.stages import stage_specs
-from crm_pipeline.settings import Connection
+from crm_pipeline.orchestration.stages import stage_specs, version_of
+from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.verified import Choices, verify
 from crm_pipeline.stages.verified.samples import samples
 
 
-def verified_assets(connections: Iterable[Connection], names: Names) -> list[dg.AssetsDefinition]:
+def verified_assets(settings: Settings, names: Names) -> list[dg.AssetsDefinition]:
     """Return the step that verifies addresses and numbers: one asset per table."""
-    connections = list(connections)
+    connections = list(settings.connections.values())
     points = names.stage(VERIFIED.name, CONTACT_POINTS.name)
 
     @dg.multi_asset(
         name=names.step("verify_contact_points"),
-        specs=stage_specs(VERIFIED, connections, names),
+        specs=stage_specs(VERIFIED, settings, verify, names),
         check_specs=checks.specs(points),
         description=VERIFIED.description,
         pool=names.build_pool,
@@ -40,11 +40,11 @@ def verified_assets(connections: Iterable[Connection], names: Names) -> list[dg.
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         crm = workspace_of(context.resources, names)
         crm.progress("verify")(0, None)
-        settings = crm.settings.verification
+        chosen = crm.settings.verification
         choices = Choices(
             {connection.name: connection.country for connection in connections},
-            settings.expires,
-            settings.shared_from,
+            chosen.expires,
+            chosen.shared_from,
         )
         try:
             with (
@@ -69,6 +69,7 @@ def verified_assets(connections: Iterable[Connection], names: Names) -> list[dg.
             yield dg.MaterializeResult(
                 asset_key=names.stage(VERIFIED.name, table.name),
                 metadata=metadata.verified(done, table.name, shown),
+                data_version=version_of(done.versions.get(table.name)),
             )
         yield from checks.results(points, done, verifiers.unsure)
 

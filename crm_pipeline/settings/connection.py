@@ -74,6 +74,8 @@ class Connection:
     Attributes:
         country: ISO 3166 code by which national phone numbers of records without a country are read; "" for none.
         nightly: when the running month is read again each night, as HH:MM; "" for about two o'clock, "off" for never.
+        owners: who answers for its data: teams as `team:name`, people by their e-mail addresses.
+        tags: the user's tags of its assets.
         explicit: which of `cadence` and `probe_every_s` the user wrote; only the others are stretched.
     """
 
@@ -98,6 +100,8 @@ class Connection:
     explicit: frozenset[str] = frozenset()
     country: str = ""
     nightly: str = ""
+    owners: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shrink_bounds(self) -> ShrinkBounds:
@@ -129,6 +133,7 @@ class Settings:
         enrichment: whom to buy facts about.
         providers: accounts at providers of data.
         policies: what is done about rows that break a rule, by table, column or check.
+        owners: who answers for the tables across connections, and for connections that name nobody.
         environ: `.env` and the environment, which wins; hidden from every text, as it holds secrets.
     """
 
@@ -143,6 +148,7 @@ class Settings:
     policies: Mapping[str, Literal["block", "quarantine", "warn", "evolve"]] = field(
         default_factory=dict
     )
+    owners: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:

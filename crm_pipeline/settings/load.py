@@ -77,11 +77,12 @@ def read_settings(
     types = providers or {}
     model = _parsed(document, vendors, types)
     data = merged.get("CRM_DATA") or "data"
+    owners = tuple(model.owners or ())
     settings = Settings(
         root=folder,
         data=(folder / Path(data).expanduser()).resolve(),
         connections={
-            name: entry.connection(name, port) for name, entry in model.connections.items()
+            name: entry.connection(name, port, owners) for name, entry in model.connections.items()
         },
         environ=merged,
         verification=model.verification.settings(),
@@ -92,6 +93,7 @@ def read_settings(
             for name, entry in model.providers.items()
         },
         policies=model.policies,
+        owners=owners,
     )
     # A mistyped variable is an error now, and not in the step that needs it.
     _ = settings.retention, settings.memory_mb, settings.bounds, settings.quarantine

@@ -5,10 +5,17 @@ and line.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from crm_pipeline.kernel.clock import Month, SystemClock
@@ -25,6 +32,7 @@ from crm_pipeline.settings.document_bounds import (
 )
 from crm_pipeline.settings.drift import PoliciesByKind
 from crm_pipeline.settings.enrichment import EnrichmentModel
+from crm_pipeline.settings.labels import valid_owners, valid_tags
 from crm_pipeline.settings.model import Model, problem
 from crm_pipeline.settings.providers import ProviderModel
 from crm_pipeline.settings.shrinkage import ShrinkBounds
@@ -35,6 +43,10 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,40}\Z")
 RESERVED = frozenset({"crm", "ops", "history"})  # schemas crm, ops and crm_history of crm.duckdb
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z", re.ASCII)
 _OBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
+
+
+def _owners(value: list[str] | None) -> list[str] | None:
+    return None if value is None else list(valid_owners(value))
 
 
 class ObjectModel(Model):
@@ -99,6 +111,8 @@ class ConnectionModel(Model):
     api_version: str | None = None
     ceilings: dict[str, Annotated[int, Field(ge=1, le=1_000_000_000)]] = Field(default_factory=dict)
     mapping: dict[str, dict[str, str | None]] = Field(default_factory=dict)
+    owners: Annotated[list[str] | None, AfterValidator(_owners)] = None
+    tags: Annotated[dict[str, str], BeforeValidator(valid_tags)] = Field(default_factory=dict)
 
     @field_validator("vendor")
     @classmethod
@@ -253,8 +267,16 @@ class ConnectionModel(Model):
                 raise _unknown("object", name, sorted(self.objects), ("mapping", name))
         return self
 
-    def connection(self, name: str, sandbox_port: int | None) -> Connection:
-        """Return the dataclass; `sandbox_port` replaces the port of a sandbox's address."""
+    def connection(
+        self, name: str, sandbox_port: int | None, owners: Sequence[str] = ()
+    ) -> Connection:
+        """Return the dataclass.
+
+        Args:
+            name: the connection's.
+            sandbox_port: replaces the port of a sandbox's address.
+            owners: of the whole file, where the connection names none of its own.
+        """
         login_url = self.login_url
         if self.sandbox and sandbox_port is not None:
             login_url = with_port(login_url, sandbox_port)
@@ -277,6 +299,8 @@ class ConnectionModel(Model):
             ceilings=self.ceilings,
             sandbox=self.sandbox,
             mapping=self.mapping,
+            owners=tuple(owners if self.owners is None else self.owners),
+            tags=self.tags,
             shrink_percent=self.shrink_percent,
             shrink_rows=self.shrink_rows,
             explicit=frozenset({"cadence", "probe_every_s"} & self.model_fields_set),
@@ -291,6 +315,7 @@ class FileModel(Model):
     enrichment: EnrichmentModel = EnrichmentModel()
     drift: PoliciesByKind = Field(default_factory=dict)
     providers: dict[str, ProviderModel] = Field(default_factory=dict, max_length=MOST_PROVIDERS)
+    owners: Annotated[list[str] | None, AfterValidator(_owners)] = None
 
     @field_validator("providers", mode="before")
     @classmethod

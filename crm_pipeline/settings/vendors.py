@@ -3,26 +3,35 @@
 The facts come from outside (`connectors/vendor_facts.py`): settings do not know which vendors there are.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import yaml
 
 
 @dataclass(frozen=True)
 class VendorFacts:
-    """What a connection of a vendor may choose.
+    """What a connection of a vendor may choose, and where the vendor describes its objects.
 
     Attributes:
         routes: names for `route:`, besides `auto`.
         version_pattern: what an `api_version` looks like; `version_example` is one.
         ceilings: names for `ceilings:`, with the published figures.
+        documents: addresses of the vendor's pages, each with the objects that it describes.
     """
 
     routes: tuple[str, ...]
     version_pattern: str
     version_example: str
     ceilings: Mapping[str, int]
+    documents: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def document_of(self, obj: str) -> str:
+        """Return the address at which the vendor describes an object; "" where it is not known."""
+        for address, objects in self.documents.items():
+            if obj in objects:
+                return address.replace("{object}", obj.lower())
+        return ""
 
     @classmethod
     def parse(cls, text: str) -> "VendorFacts":
@@ -33,4 +42,5 @@ class VendorFacts:
             version_pattern=limits["version_pattern"],
             version_example=limits["api_version"],
             ceilings=limits["ceilings"],
+            documents=limits.get("documents", {}),
         )

@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from crm_pipeline.kernel.clock import FrozenClock, Window, parse_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch, SecretMissing
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.model.schema_changes import FieldChange
-from crm_pipeline.orchestration import checks, metadata, normalized, raw
+from crm_pipeline.orchestration import metadata, normalized, published_checks, raw
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.names import PLAIN
 from crm_pipeline.orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG, monthly
@@ -24,6 +25,7 @@ from crm_pipeline.stages.published import Finding, Publication
 from crm_pipeline.stages.raw import Extraction
 from crm_pipeline.store.drift import Register
 from crm_pipeline.store.drift.register import Noticed
+from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.landing.manifest import Shrink
 from crm_pipeline.store.landing.outstanding import Outstanding
 
@@ -147,7 +149,7 @@ def test_a_materialisation_shows_counts_cost_schema_and_a_masked_preview(
     assert [last.metadata[name].value for name in of_month] == [3, 3, 60]
     assert {*last.metadata} - {*of_month} == {"preview", "dagster/column_schema"}
     assert isinstance(last.metadata["dagster/column_schema"].value, dg.TableSchema)
-    assert "a***@a***.example" in str(last.metadata["preview"].value)
+    assert r"a\*\*\*@a\*\*\*.example" in str(last.metadata["preview"].value)
     assert "ada@" not in str((whole, first, last))
 
 
@@ -358,7 +360,7 @@ def held_back(settings: Settings, obj: str) -> tuple[tuple[str, ...], Any]:
 
 
 def test_rules_between_tables_are_a_check_of_what_is_published() -> None:
-    """A broken rule is a warning with keys; notes and findings of another table are not."""
+    """A broken rule is told with its keys and fails nothing; notes and findings of another table are left out."""
     key = PLAIN.published("deals")
     findings = [
         Finding(
@@ -368,16 +370,60 @@ def test_rules_between_tables_are_a_check_of_what_is_published() -> None:
         Finding("acme", "deals", "owner_key is a live record of users", "note", 3, 9, ("acme:2",)),
         Finding("acme", "leads", "owner_key is a record of users", "warning", 1, 9, ("acme:3",)),
     ]
-    result = checks.published_result(key, "deals", findings)
-    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert result.description == "1 of 2 rules hold."
+    result = published_checks.consistency(key, "deals", findings)
+    assert (result.passed, result.metadata["rules_warning"].value) == (True, 1)
+    assert result.description == (
+        "1 of 2 rules hold, 1 warn: acme: stage is that of the last history row (2 rows)."
+    )
     [line] = result.metadata["broken"].records  # type: ignore[attr-defined]
     assert (line.data["rule"], line.data["rows"], line.data["such_as"]) == (
         "acme: stage is that of the last history row",
         2,
         "acme:1",
     )
-    assert checks.published_result(key, "users", findings).passed
+    assert published_checks.consistency(key, "users", findings).description == "All 0 rules hold."
+
+
+def test_a_published_table_is_as_fresh_as_our_last_look(settings: Settings) -> None:
+    """Quiet accounts are fresh however old their data; one that cannot be had, is late or held back is named."""
+    now = FrozenClock("2026-03-02T00:00:00Z").now()
+    fresh = Freshness(
+        connection="acme",
+        object="Contact",
+        state="current",
+        is_whole=True,
+        read_to=now,
+        history_from=None,
+        current_at=now,
+        looked_at=now,
+        good_at=now,
+        error="",
+        failing_since=None,
+        next_try_at=None,
+        refresh_every_s=900.0,
+        due_at=now - timedelta(minutes=15),
+        tables=("contacts",),
+    )
+    key = PLAIN.published("contacts")
+
+    def check(**changes: Any) -> tuple[bool, str]:
+        rows = [fresh, replace(fresh, connection="other", **changes)]
+        result = published_checks.freshness(key, "contacts", rows)
+        return result.passed, result.description or ""
+
+    assert check() == (True, "Complete up to 2026-03-02 00:00 UTC.")
+    assert check(state="failing", error="AuthFailed: <revoked>") == (
+        False,
+        "other/Contact: It cannot be had: AuthFailed: `<revoked>`",
+    )
+    assert not check(due_at=now + timedelta(minutes=1))[0]
+    passed, text = check(held_back_since=now)
+    assert not passed
+    assert "held back since 2026-03-02 00:00 UTC" in text
+    assert check(tables=("deals",), state="failing") == check()
+    assert published_checks.freshness(key, "contacts", []).description == (
+        "Nothing has been read for it yet."
+    )
 
 
 def test_a_damaged_table_that_was_built_again_is_reported(

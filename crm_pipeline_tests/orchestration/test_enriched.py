@@ -1,5 +1,6 @@
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -20,6 +21,7 @@ class Wanted:
     """A build that found somebody to buy facts about, and nothing else."""
 
     wanted, changed = 1, False
+    versions: ClassVar[Mapping[str, Any]] = {}
 
     def rows(self, _: str) -> int:
         return 0

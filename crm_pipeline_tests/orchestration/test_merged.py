@@ -74,7 +74,7 @@ def names(defs: dg.Definitions) -> dict[str, set[str]]:
         "keys": {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()},
         "groups": {str(spec.group_name) for spec in specs},
         "steps": {node.name for job in jobs for node in job.nodes},
-        "pools": {pool for asset in assets for pool in asset.op.pools},
+        "pools": {pool for asset in assets if asset.is_executable for pool in asset.op.pools},
         "jobs": {job.name for job in jobs},
         "schedules": {schedule.name for schedule in repository.schedule_defs},
         "sensors": {sensor.name for sensor in repository.sensor_defs},
@@ -106,7 +106,7 @@ def test_a_prefix_goes_before_every_name(settings: Settings) -> None:
     """Of each kind; so two sets of accounts fit into one deployment. Without one the names are what they were."""
     plain, prefixed = names(build_defs(settings)), names(build_defs(settings, prefix="sales"))
     for kind, found in prefixed.items():
-        between = "/" if kind == "keys" else "__" if kind == "steps" else "_"
+        between = "/" if kind in {"keys", "groups"} else "__" if kind == "steps" else "_"
         expected = {f"sales{between}{name}" for name in plain[kind]}
         single = {"sales_verify_contact_points", "sales_enrich_persons", "sales_publish_tables"}
         single.add("sales_check_files")

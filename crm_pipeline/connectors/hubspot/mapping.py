@@ -11,7 +11,7 @@ Source: https://developers.hubspot.com/docs/guides/crm/understanding-the-crm and
 """
 
 from crm_pipeline.connectors.hubspot.catalog import STANDARD
-from crm_pipeline.model.engagement_tables import LASTING
+from crm_pipeline.model.engagement_tables import LASTING, LASTING_FROM
 from crm_pipeline.model.mapping import (
     ANY_OBJECT,
     RECORD_ID,
@@ -240,6 +240,7 @@ def _activity(obj: str, kind: str, *fields: FieldMap, over_rows: str = "") -> Ob
         merges=_MERGES,
         page=_page(obj),
         over_rows=over_rows,
+        over_rows_from=LASTING_FROM if over_rows == LASTING else {},
     )
 
 

@@ -12,6 +12,7 @@ that of activities is the one that the browser shows for an activity chosen in t
 
 from crm_pipeline.model.mapping import (
     ANY_OBJECT,
+    CUSTOM,
     MAIN_CURRENCY,
     RECORD,
     RECORD_ID,
@@ -103,6 +104,10 @@ _DEAL = ObjectMap(
                 THEN close_date END AS close_date
         )
         FROM {rows}""",
+    over_rows_from={
+        "closed_at": ("closed_at", "is_closed"),
+        "close_date": ("close_date", "is_closed", f"{CUSTOM}expected_close_date"),
+    },
 )
 
 _PERSON = ObjectMap(
@@ -187,6 +192,7 @@ _ACTIVITY = ObjectMap(
     {"activity_type": "task"},
     page="/activities/list/user/everyone?selected={id}",
     over_rows="SELECT * REPLACE (starts_at + to_minutes(duration_minutes) AS ends_at) FROM {rows}",
+    over_rows_from={"ends_at": ("starts_at", "duration_minutes")},
 )
 
 _ACTIVITY_PEOPLE = ObjectMap(

@@ -4,7 +4,7 @@ Browser addresses of tasks, meetings and calls are not confirmed.
 """
 
 from crm_pipeline.connectors.zoho.shared_fields import MADE, NAME_OF_DELETED, OF_DELETED, OWNED
-from crm_pipeline.model.engagement_tables import LASTING
+from crm_pipeline.model.engagement_tables import LASTING, LASTING_FROM
 from crm_pipeline.model.mapping import FieldMap, ObjectMap, points_to, same
 
 _CASE = ObjectMap(
@@ -92,6 +92,7 @@ _EVENT = ObjectMap(
     {"activity_type": "meeting"},
     beside=OF_DELETED,
     over_rows=LASTING,
+    over_rows_from=LASTING_FROM,
     page="/tab/Events/{id}",
 )
 

@@ -24,6 +24,7 @@ from crm_pipeline.connectors.zoho.shared_fields import (
 from crm_pipeline.connectors.zoho.stage_history import ENTERED_AT
 from crm_pipeline.model.mapping import (
     ANY_OBJECT,
+    CUSTOM,
     RECORD_ID,
     FieldMap,
     ObjectMap,
@@ -62,6 +63,11 @@ FROM (
     FROM {rows}
 )
 """
+_ASKED = ("lawful_basis", f"{CUSTOM}Data_Processing_Basis_Details")
+_CONSENT_FROM = {
+    "email_opt_out": ("email_opt_out", *_ASKED),
+    "do_not_call": ("do_not_call", *_ASKED),
+}
 
 _CONTACT = ObjectMap(
     "Contacts",
@@ -78,6 +84,7 @@ _CONTACT = ObjectMap(
         points_to("Reporting_To", "reports_to_source_id", "Contacts"),
     ),
     over_rows=_CONSENT,
+    over_rows_from=_CONSENT_FROM,
     beside=OF_DELETED,
     page="/tab/Contacts/{id}",
 )
@@ -122,6 +129,7 @@ _LEAD = ObjectMap(
         points_to("Converted_Deal", "converted_deal_source_id", "Deals"),
     ),
     over_rows=_CONSENT,
+    over_rows_from=_CONSENT_FROM,
     beside=OF_DELETED,
     page="/tab/Leads/{id}",
 )
@@ -171,6 +179,7 @@ _STAGE_HISTORY = ObjectMap(
         points_to("Modified_By", "changed_by_source_id", "Users"),
     ),
     over_rows=ENTERED_AT,
+    over_rows_from={"changed_at": ("changed_at", f"{CUSTOM}Stage_Duration_Calendar_Days")},
 )
 
 _PRODUCT = ObjectMap(

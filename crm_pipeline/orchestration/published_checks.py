@@ -1,0 +1,108 @@
+"""The checks of published tables: rules between tables, and how fresh the accounts are whose rows they have."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import dagster as dg
+
+from crm_pipeline.contracts import RuleResult
+from crm_pipeline.orchestration.checks import FRESHNESS, freshness_words, is_fresh, rules_words
+from crm_pipeline.orchestration.failing_cases import failing_cases
+from crm_pipeline.orchestration.markdown import kept
+from crm_pipeline.stages.published import NOTE, Finding
+from crm_pipeline.store.landing.freshness import Freshness
+
+CONSISTENCY = "consistency"
+_MOST_NAMED = 5
+
+
+def consistency_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Declare the check of the rules between tables."""
+    return dg.AssetCheckSpec(
+        CONSISTENCY,
+        asset=key,
+        description="What live rows say agrees with other tables: a deal with its history and its stage, keys "
+        "with the records that they name; and no column is empty that every CRM fills. Rules that are broken are "
+        "listed, and the check passes: the tables are as the CRMs have them.",
+    )
+
+
+def freshness_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Declare the check of the accounts behind a table."""
+    return dg.AssetCheckSpec(
+        FRESHNESS,
+        asset=key,
+        description="Every object that feeds the table can be had and was looked at when it was meant to be, and no "
+        "account's rows stay as they were because a contract refused newer ones. A quiet account is fresh: what "
+        "counts is our last look, not the last change.",
+    )
+
+
+def consistency(key: dg.AssetKey, table: str, findings: Iterable[Finding]) -> dg.AssetCheckResult:
+    """Show the result of the rules between tables for one table, in the published file."""
+    checked = [
+        finding for finding in findings if finding.table == table and finding.severity != NOTE
+    ]
+    broken = [finding for finding in checked if finding.failures]
+    lines = [
+        RuleResult(
+            f"{finding.connection}: {finding.rule}",
+            finding.severity,
+            finding.failures,
+            tuple(finding.examples),
+            "warn",
+        )
+        for finding in broken
+    ]
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=CONSISTENCY,
+        passed=True,
+        description=rules_words(len(checked), lines),
+        metadata={
+            "rules": len(checked),
+            "rules_warning": len(lines),
+            **({"broken": failing_cases(lines)} if lines else {}),
+        },
+    )
+
+
+def freshness(key: dg.AssetKey, table: str, rows: Sequence[Freshness]) -> dg.AssetCheckResult:
+    """Show how fresh the accounts are whose rows a table has; `rows` are those of all objects."""
+    feeding = [row for row in rows if table in row.tables and row.state != "unread"]
+    stale = [row for row in feeding if not is_fresh(row)]
+    held = [row for row in feeding if row.held_back_since is not None and is_fresh(row)]
+    lines = [f"{_name(row)}: {freshness_words(row)}" for row in stale]
+    lines += [
+        f"{_name(row)}: a table that it feeds is held back since {row.held_back_since:%Y-%m-%d %H:%M} UTC."
+        for row in held
+    ]
+    oldest = oldest_of(table, rows)
+    fine = (
+        "Nothing has been read for it yet."
+        if oldest is None
+        else f"Complete up to {oldest:%Y-%m-%d %H:%M} UTC."
+    )
+    more = f" And {len(lines) - _MOST_NAMED} more." if len(lines) > _MOST_NAMED else ""
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=FRESHNESS,
+        passed=not lines,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=kept(f"{' '.join(lines[:_MOST_NAMED])}{more}" if lines else fine),
+        metadata={
+            "objects": len(feeding),
+            "objects_stale": len(stale),
+            "objects_held_back": len(held),
+        },
+    )
+
+
+def oldest_of(table: str, rows: Iterable[Freshness]) -> datetime | None:
+    """Return the instant up to which all accounts in a table are complete; None where nothing was read."""
+    read = (row.current_at for row in rows if table in row.tables)
+    return min((at for at in read if at is not None), default=None)
+
+
+def _name(fresh: Freshness) -> str:
+    return f"{fresh.connection}/{fresh.object}"
