@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from crm_pipeline.model import tables as model_tables
 from crm_pipeline.model.mapping import ANY_OBJECT, ObjectMap, beside
 from crm_pipeline.model.names import quoted
 from crm_pipeline.model.schema import Field, Schema
@@ -134,7 +135,8 @@ def test_an_object_called_like_a_later_table_keeps_its_rows(
     """A table that an earlier version built under a common name is published under its new name until it is built again."""
     obj = schema_of(object_name, "Name")
     with monkeypatch.context() as patch:
-        patch.setattr("crm_pipeline.model.tables.NOT_OF_OBJECTS", frozenset())
+        patch.setattr(model_tables, "_reserved", frozenset)
+        patch.setattr(model_tables, "_distinct", model_tables._distinct.__wrapped__)
         for module in ("model.tables", "stages.normalized.feed", "stages.normalized.sources"):
             before = {name: known for name, known in TABLES.items() if name != table}
             patch.setattr(f"crm_pipeline.{module}.TABLES", before)
