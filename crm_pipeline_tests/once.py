@@ -2,8 +2,7 @@
 
 Publishing writes a comment on each of some 1,200 columns, which is four tenths of its time in a world of a
 few records. The statements are gathered as always; where a database was made of the very same ones, it is
-copied instead, and so are Parquet files without rows. Every landed window opens a DuckDB to hash its records, and every build one to run its SQL; opening
-takes longer than what a test lets them do.
+copied instead, and so are Parquet files without rows. Every build opens a DuckDB to run its SQL; opening takes longer than what a test lets it do.
 """
 
 import hashlib
@@ -24,7 +23,6 @@ import pytest
 from crm_pipeline.model.names import literal
 from crm_pipeline.stages.published.empty import EmptyTables
 from crm_pipeline.store.files import make_folder
-from crm_pipeline.store.landing.records import RecordHasher
 from crm_pipeline.store.tables.engine import Engine
 
 Statements = list[str]
@@ -134,20 +132,6 @@ def empty_ones_kept_in(folder: Path, *, at_once: bool = False) -> Iterator[None]
 @pytest.fixture(scope="session", autouse=True)
 def remembered_empty_ones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with empty_ones_kept_in(tmp_path_factory.mktemp("empty")):
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_database_for_hashes() -> Iterator[None]:
-    """All hashers use cursors of one database, as the threads of one hasher do."""
-    with duckdb.connect(config={"threads": 1}) as database, pytest.MonkeyPatch.context() as patch:
-        opened = RecordHasher.__init__
-
-        def shared(hasher: RecordHasher) -> None:
-            opened(hasher)
-            hasher._database = database.cursor()
-
-        patch.setattr(RecordHasher, "__init__", shared)
         yield
 
 

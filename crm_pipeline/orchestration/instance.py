@@ -25,7 +25,7 @@ from dagster._core.remote_origin import (
 
 from crm_pipeline.kernel.errors import ConfigError, StoreError
 from crm_pipeline.orchestration import schema
-from crm_pipeline.orchestration.steadfast import repeat, steadfast
+from crm_pipeline.orchestration.steadfast import remember_schema, repeat, steadfast
 from crm_pipeline.project import project_file
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
@@ -110,6 +110,7 @@ def opened_instance(settings: Settings, database_url: str) -> Iterator[dg.Dagste
             statement_timeout=_STATEMENT_TIMEOUT_MS, pool_recycle=_RECYCLE_S, max_overflow=10
         )
         repeat(instance)
+        remember_schema(instance)
         yield instance
 
 

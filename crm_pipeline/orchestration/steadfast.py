@@ -39,6 +39,30 @@ def repeat(instance: dg.DagsterInstance) -> None:
                 setattr(storage, name, _again(method))
 
 
+def remember_schema(instance: dg.DagsterInstance) -> None:
+    """Ask the database once whether a table or a column is there; Dagster asks at nearly every event.
+
+    What is there stays there while a process works with it. What is missing is asked for again.
+    """
+    storage: Any = instance.event_log_storage
+    for name, place in (("_has_asset_key_col_on_connection", 1), ("has_table", 0)):
+        if (method := getattr(storage, name, None)) is not None:
+            setattr(storage, name, _once_true(method, place))
+
+
+def _once_true(method: Callable[..., bool], place: int) -> Callable[..., bool]:
+    """Return a method that is not asked again about an argument for which it said yes; `place` is that argument's."""
+    known: set[Any] = set()
+
+    @functools.wraps(method)
+    def called(*arguments: Any) -> bool:
+        if arguments[place] not in known and method(*arguments):
+            known.add(arguments[place])
+        return arguments[place] in known
+
+    return called
+
+
 def _again(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def called(*arguments: Any, **options: Any) -> Any:

@@ -212,16 +212,12 @@ class Rereader:
         keyed = pa.RecordBatch.from_arrays(
             [*(keys.column(name) for name in records.KEY_COLUMNS), *raw.columns], names=names
         )
-        hasher = records.RecordHasher()
-        try:
-            return records.finished(
-                keyed,
-                batch_id=batch_id,
-                extracted_at=pa.scalar(at, records.TIMESTAMP),
-                hasher=hasher,
-            )
-        finally:
-            hasher.close()
+        return records.finished(
+            keyed,
+            batch_id=batch_id,
+            extracted_at=pa.scalar(at, records.TIMESTAMP),
+            hasher=records.RecordHasher(),
+        )
 
 
 def quarantine_files(folder: Path) -> dict[str, list[Path]]:

@@ -103,7 +103,7 @@ def land(
         if isinstance(pages, Generator):
             stack.callback(pages.close)
         # Runs while the vendor works on its first response. An error here comes again in `_write`, and is raised there.
-        parsers.submit(warm_up, writer.hasher)
+        parsers.submit(warm_up)
         for received in pages:
             page = cutter.of_page(received) if cutter else received
             running.add(parsers.submit(_write, page, writer, seen_in(page.shape), withheld))

@@ -260,17 +260,14 @@ class _Object:
 
     def _rest_of(self, batch: Manifest) -> Iterator[pa.RecordBatch]:
         hasher = records.RecordHasher()
-        try:
-            for part in rewriting.rows_of(batch):
-                erased = self._erased(part)
-                rest = erased.batch
-                if erased.changed:
-                    index = rest.schema.get_field_index("_record_hash")
-                    hashes = hasher.hashes(rest.select(records.raw_names(rest)))
-                    rest = rest.set_column(index, rest.schema.field(index), hashes)
-                yield rest
-        finally:
-            hasher.close()
+        for part in rewriting.rows_of(batch):
+            erased = self._erased(part)
+            rest = erased.batch
+            if erased.changed:
+                index = rest.schema.get_field_index("_record_hash")
+                hashes = hasher.hashes(rest.select(records.raw_names(rest)))
+                rest = rest.set_column(index, rest.schema.field(index), hashes)
+            yield rest
 
 
 def _found(path: Path, erased: Callable[[pa.RecordBatch], ErasedRows]) -> _Found:

@@ -5,9 +5,11 @@ the raw columns: one string column per source field (shape csv), or one column `
 text (shape json).
 """
 
+import atexit
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import duckdb
 import pyarrow as pa
@@ -122,23 +124,26 @@ def finished(
     )
 
 
-def warm_up(hasher: "RecordHasher") -> None:
-    """Let Arrow and DuckDB do the loading of their first use, a quarter of a second in all."""
+@cache
+def warm_up() -> None:
+    """Let Arrow and DuckDB do the loading of their first use in a process, a quarter of a second in all."""
     raw = pa.record_batch({"id": ["x"], "modified_at": [""], "deleted": ["false"]})
     batch = keyed(raw, id_field="id", modified_field="modified_at", deleted_field="deleted")
-    finished(batch, batch_id="x", extracted_at=pa.scalar(None, TIMESTAMP), hasher=hasher)
+    finished(batch, batch_id="x", extracted_at=pa.scalar(None, TIMESTAMP), hasher=RecordHasher())
+
+
+_OPENING = threading.Lock()
 
 
 class RecordHasher:
     """Hashes whole records with DuckDB; equal records of one shape have equal hashes.
 
-    Safe with threads: each has a cursor of its own.
+    Safe with threads: each has a cursor of its own, of one database for the whole process, because opening one takes
+    longer than hashing a page.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._local = threading.local()
-        self._database: duckdb.DuckDBPyConnection | None = None
 
     def hashes(self, raw: pa.RecordBatch) -> pa.Array:
         """Return one unsigned 64-bit hash per row over all columns, in their order."""
@@ -153,16 +158,16 @@ class RecordHasher:
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
         if cursor is None:
-            with self._lock:
-                if self._database is None:
-                    self._database = duckdb.connect(":memory:", config={"threads": 1})
-                cursor = self._local.cursor = self._database.cursor()
+            with _OPENING:
+                cursor = self._local.cursor = _database().cursor()
         return cursor
 
-    def close(self) -> None:
-        """Close the database."""
-        if self._database is not None:
-            self._database.close()
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect(":memory:", config={"threads": 1})
+    atexit.register(database.close)
+    return database
 
 
 def months(batch: pa.RecordBatch) -> Mapping[str, int]:

@@ -358,7 +358,6 @@ class WindowWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.hasher.close()
         is_committed = (self.folder / "windows" / f"{self.window_id}.json").exists()
         passing = (Retriable, BudgetExhausted, DatabaseUnavailable)
         # Another process could not read the same bytes either.

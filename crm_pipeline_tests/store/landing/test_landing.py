@@ -189,7 +189,6 @@ def test_known_versions_by_shape(landing: Landing) -> None:
     assert other.rest_of(read, hasher).column("_source_id").to_pylist() == ["old", "c"]
     assert landing.seen_versions("acme", "Contact", hours(4), "csv").is_empty()
     assert landing.seen_versions("acme", "Nothing", hours(0), "csv").is_empty()
-    hasher.close()
 
 
 def test_what_is_known_comes_from_every_kind_of_batch(landing: Landing) -> None:

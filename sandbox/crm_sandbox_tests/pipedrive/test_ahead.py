@@ -62,13 +62,13 @@ def test_a_list_by_time_is_the_truth_before_and_after_a_change(own) -> None:
 def test_small_pages_are_rendered_together(own, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five records after five take one query in all, and each page is still as the records are by then."""
     rendered: list[int] = []
-    texts_of = paging._texts
+    texts_of = paging.texts_of
 
     def counted(tables: Any, entity: Any, ids: list[int], *more: Any) -> dict[int, str]:
         rendered.append(len(ids))
         return texts_of(tables, entity, ids, *more)
 
-    monkeypatch.setattr(paging, "_texts", counted)
+    monkeypatch.setattr(paging, "texts_of", counted)
     count = own.truth.count("persons")
     assert len(own.every("/persons", limit=5)) == count
     assert rendered == [count]

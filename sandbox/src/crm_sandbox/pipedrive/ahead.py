@@ -7,7 +7,7 @@ for small pages in any order, as planning the query takes longer than rendering 
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 PAGES = 8
@@ -33,7 +33,7 @@ class RowsAhead:
         shape: Hashable,
         revision: int,
         ids: Sequence[Any],
-        following: Sequence[Any],
+        following: Iterable[Any],
         make: Render,
     ) -> dict[Any, str]:
         """Return the texts of records that are there, by id.
@@ -42,7 +42,7 @@ class RowsAhead:
             shape: in which they are shown.
             revision: of the data.
             ids: of the records.
-            following: those that will be asked for next.
+            following: those that will be asked for next; looked at where some are not there yet.
             make: renders some.
         """
         found = self._kept(shape, revision, ids)

@@ -14,10 +14,13 @@ from crm_sandbox.http import Response
 from crm_sandbox.pipedrive.errors import ApiError
 from crm_sandbox.pipedrive.objects import ENTITIES
 from crm_sandbox.pipedrive.pages_v1 import page_of, paged, records_v1, window
+from crm_sandbox.pipedrive.paging import texts_of
 from crm_sandbox.pipedrive.question import Question
 from crm_sandbox.pipedrive.records import found
+from crm_sandbox.pipedrive.rendering import shape_v1
 from crm_sandbox.pipedrive.route import Call, Handler, Route, parsed, reading
 from crm_sandbox.pipedrive.schema import INSTANT_V1, Entity
+from crm_sandbox.tables import Tables
 
 # The contact person has a number as well, above those of all others.
 _PEOPLE = f"""
@@ -30,6 +33,12 @@ SELECT *, {INSTANT_V1.format("add_time")} AS added FROM (
     FROM participants q JOIN deals d ON d.id = q.deal_id
     WHERE d.id = ? AND q.person_id IS DISTINCT FROM d.person_id
 ) ORDER BY place, id
+"""
+_NEXT_PEOPLE = """
+SELECT DISTINCT person_id FROM (
+    (SELECT person_id FROM deals WHERE id > ? AND person_id IS NOT NULL ORDER BY id LIMIT 300)
+    UNION ALL (SELECT person_id FROM participants WHERE deal_id > ? ORDER BY deal_id LIMIT 300)
+)
 """
 _DEALS, _PERSONS = ENTITIES["deals"], ENTITIES["persons"]
 
@@ -107,10 +116,27 @@ def _participants(call: Call) -> Response:
 
 
 def _participants_shown(call: Call, rows: list[dict[str, Any]]) -> list[str]:
+    tables = call.company.tables
     ids = list({row["person_id"] for row in rows})
-    persons = {one["id"]: one for one in map(parsed, records_v1(call, _PERSONS, ids))}
+    # Whoever asks for the people of a deal asks for those of the next deals, too.
+    revision, last = tables.revision, max((row["deal_id"] for row in rows), default=0)
+    shape, joins = shape_v1(call.company, _PERSONS, call.sight.user)
+    texts = call.company.ahead.get(
+        (_PERSONS.name, shape, joins),
+        revision,
+        ids,
+        _next_people(tables, last),
+        lambda wanted: texts_of(tables, _PERSONS, wanted, shape, joins),
+    )
+    persons = {one: parsed(text) for one, text in texts.items()}
     users = {one["id"]: one for one in call.company.tables.rows("SELECT * FROM users")}
     return [_participant(row, persons[row["person_id"]], users[row["added_by"]]) for row in rows]
+
+
+def _next_people(tables: Tables, last: int) -> Iterator[int]:
+    """Yield the people of the next deals; the query runs where somebody looks."""
+    for row in tables.rows(_NEXT_PEOPLE, [last, last]):
+        yield row["person_id"]
 
 
 def _participant(row: dict[str, Any], person: dict[str, Any], user: dict[str, Any]) -> str:

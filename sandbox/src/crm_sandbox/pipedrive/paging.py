@@ -103,7 +103,7 @@ def page(
             revision,
             ids,
             later,
-            lambda wanted: _texts(tables, entity, wanted, shape, joins),
+            lambda wanted: texts_of(tables, entity, wanted, shape, joins),
         )
         rows = [texts[one] for one in ids if one in texts]
     else:
@@ -125,13 +125,14 @@ def rendered(
     tables: Tables, entity: Entity, ids: list[Any], shape: str, joins: str = ""
 ) -> list[str]:
     """Return the JSON texts of records in the order of their ids given."""
-    texts = _texts(tables, entity, ids, shape, joins)
+    texts = texts_of(tables, entity, ids, shape, joins)
     return [texts[one] for one in ids if one in texts]
 
 
-def _texts(
+def texts_of(
     tables: Tables, entity: Entity, ids: list[Any], shape: str, joins: str = ""
 ) -> dict[Any, str]:
+    """Return the JSON texts of records by id."""
     if not ids:
         return {}
     sql = (
