@@ -58,7 +58,9 @@ def test_a_preview_identifies_nobody() -> None:
 def test_values_are_found_by_their_paths() -> None:
     """Some vendors nest values, as in {"properties": {"amount": "5"}}; CSV rows do not. Whole objects are not shown."""
     fields = (
-        Field("hs_object_id", "Record ID", "number", "integer", path=("properties", "hs_object_id")),
+        Field(
+            "hs_object_id", "Record ID", "number", "integer", path=("properties", "hs_object_id")
+        ),
         Field("owner", "Owner", "reference", reference_to=("users",)),
     )
     rows = [
