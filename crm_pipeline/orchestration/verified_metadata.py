@@ -34,8 +34,8 @@ def verified(done: Verified, table: str, samples: Samples) -> dict[str, Any]:
     if version := done.versions.get(table):
         metadata["version"] = version.version
     if table == CONTACT_POINTS.name:
-        rows = done.points_by_connection()
-        metadata |= {f"rows_of_{connection}": number for connection, number in rows.items()}
+        points = done.points_by_connection()
+        metadata |= {f"rows_of_{connection}": number for connection, number in points.items()}
     for kind in _KINDS[table]:
         metadata[f"{kind}_values_judged"] = done.judged.get(kind, 0)
         if table == CONTACT_POINTS.name:
