@@ -44,7 +44,10 @@ def check(
     settings = load_settings()
     names = [settings.connection(connection).name] if connection else list(settings.connections)
     if not names:
-        raise ConfigError(f"{settings.file} holds no connection.", cure="Add one, then check it.")
+        raise ConfigError(
+            f"{settings.file} holds no connection.",
+            cure="`crm-pipeline add` writes one and checks it.",
+        )
     checkups = checked(settings, names)
     if as_json:
         emit_json([_checkup_record(checkup) for checkup in checkups])

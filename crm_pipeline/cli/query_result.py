@@ -131,7 +131,7 @@ class QueryResult:
 
 
 def _refused(error: duckdb.Error) -> StoreError:
-    text = f"DuckDB says: {str(error).strip()}"
+    text = f"DuckDB says: {str(error).strip().rstrip('.')}."
     if isinstance(error, duckdb.PermissionException):
         return StatementRefused(
             f"`query` reads tables of data/crm.duckdb and nothing else. {text}", cure=CURE

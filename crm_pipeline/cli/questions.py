@@ -105,12 +105,12 @@ def _ask_address(asker: Prompter, draft: Draft, entry: Entry) -> Entry:
         return replace(entry, login_url=whole.rstrip("/"))
 
     def accepted(answer: str) -> str:
-        refused = None
+        refused: ConfigError | None = None
         for login in connector(entry.vendor).logins:
             try:
-                draft.refuse(replace(placed(answer), kind=login.kind, variables={}))
+                draft.refuse(_assumed(replace(placed(answer), kind=login.kind)))
             except ConfigError as error:
-                refused = error
+                refused = refused or error  # of the login that is listed first
             else:
                 return answer
         assert refused is not None  # every vendor has a login
@@ -125,11 +125,18 @@ def _ask_kind(asker: Prompter, draft: Draft, entry: Entry) -> Entry:
     while True:
         chosen = replace(entry, kind=asker.choice("Kind of login", options))
         try:
-            draft.refuse(replace(chosen, variables={}))
+            draft.refuse(_assumed(chosen))
         except ConfigError as error:
             asker.complain(error.message, error.cure)
         else:
             return chosen
+
+
+def _assumed(entry: Entry) -> Entry:
+    """Return an entry with the variables that it may get, the client's secret included: some vendors insist on it."""
+    blank = replace(entry, variables={})
+    secret = tuple(key for key in blank.rules.optional if key == "client_secret")
+    return replace(blank, variables=blank.proposed(secret))
 
 
 def _refuse_unknown(entry: Entry) -> None:

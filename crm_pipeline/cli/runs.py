@@ -241,18 +241,21 @@ def _missing(summary: "RunSummary") -> Iterator[str]:
 
 
 def explain(summary: "RunSummary") -> None:
-    """Write a paragraph for each error, with the steps that it stopped."""
+    """Write a paragraph for each error, with the steps that it stopped; ids of calls make no error another one."""
+    import re
     import sys
 
     from crm_pipeline.cli.failures import paragraph
 
-    steps: dict[str, list[str]] = {}
+    steps: dict[str, tuple[str, list[str]]] = {}
     for failed in summary.failed:
         step = failed.step.replace("__", "/", 2)
         # The step names its connection.
         message = failed.message.removeprefix(f"{step.partition('/')[0]}: ")
-        steps.setdefault(f"{message} {failed.cure}", []).append(step)
-    for text, names in steps.items():
+        text = f"{message} {failed.cure}"
+        same = re.sub(r" \(correlation id [^)]*\)", "", text)
+        steps.setdefault(same, (text, []))[1].append(step)
+    for text, names in steps.values():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         sys.stderr.write(paragraph(f"{', '.join(names[:3])}{more}: {text}") + "\n")
 

@@ -56,7 +56,7 @@ def preview(schema: Schema, sample: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         _line(_plain(field.name) for field in fields),
         _line("---" for _ in fields),
-        *(_line(_shown(field, row.get(field.name)) for field in fields) for row in sample[:_ROWS]),
+        *(_line(_shown(field, _value(field, row)) for field in fields) for row in sample[:_ROWS]),
     ]
     withheld = len(schema.fields) - len(fields)
     return "\n".join(lines) + f"\n\n{withheld} more fields are not shown here."
@@ -81,8 +81,19 @@ def _is_email(field: Field) -> bool:
     return field.type.lower() == "email"
 
 
+def _value(field: Field, row: Mapping[str, Any]) -> Any:
+    """Return the value of a field; CSV rows have it under the name, whatever the path."""
+    if len(field.keys) == 1 or field.keys[0] not in row:
+        return row.get(field.keys[0], row.get(field.name))
+    value: Any = row
+    for key in field.keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
 def _shown(field: Field, value: Any) -> str:
-    if value is None or value == "":
+    # An object, such as {"id", "name", "email"} of a person, is not shown: one part of it is allowed, not all.
+    if value is None or value == "" or isinstance(value, Mapping):
         return ""
     return _plain(masked_email(str(value)) if _is_email(field) else str(value))
 

@@ -33,6 +33,9 @@ def verified(done: Verified, table: str, samples: Samples) -> dict[str, Any]:
     metadata: dict[str, Any] = {"dagster/row_count": done.rows(table), "changed": done.changed}
     if version := done.versions.get(table):
         metadata["version"] = version.version
+    if table == CONTACT_POINTS.name:
+        points = done.points_by_connection()
+        metadata |= {f"rows_of_{connection}": number for connection, number in points.items()}
     for kind in _KINDS[table]:
         metadata[f"{kind}_values_judged"] = done.judged.get(kind, 0)
         if table == CONTACT_POINTS.name:

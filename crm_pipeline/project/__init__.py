@@ -31,7 +31,8 @@ _WITHOUT: Mapping[str, str] = {
     ".env.example": "env_empty.example",
     "connections.yaml": "connections_empty.yaml",
 }
-_PAGES = {"docs": ".md", "docs/analysts": ".sql"}
+# Pages link to those of the other folders.
+_PAGES = {"docs": ".md", "docs/analysts": ".sql", "docs/decisions": ".md", "docs/reference": ".md"}
 
 
 def project_files(version: str, *, sandbox: bool) -> Mapping[str, str]:

@@ -139,6 +139,16 @@ def test_a_sandbox_that_is_not_running_is_named(
     assert "started by `crm-pipeline sandbox`" in result.stderr
 
 
+def test_a_login_whose_vendor_insists_on_a_secret(terminal: None, home: Path) -> None:
+    """It can be chosen, and a wrong address is refused as a wrong address."""
+    typed = ("acme", "pat-wrong", "https://api.hubapi.com", "refresh_token", "y", "n")
+    result = add("--vendor", "hubspot", replies=typed)
+    assert "added 'acme'" in result.stderr
+    assert "https://pat-wrong is not the address" in result.stderr
+    assert "send their secret" not in result.stderr
+    assert "ACME_CLIENT_SECRET" in (home / "connections.yaml").read_text()
+
+
 def test_other_names_for_variables(terminal: None, home: Path) -> None:
     """Each variable can have a name of the user's own; a secret in the place of a name is not taken."""
     replies = ("acme", "acme.my.salesforce.com", "3", "y", "y", "hush-hush", "OWN_ID", "OWN_SECRET")

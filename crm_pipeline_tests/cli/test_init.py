@@ -1,6 +1,7 @@
 """`init`: what it writes, and what it leaves alone."""
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 
@@ -43,6 +44,9 @@ def test_a_project_is_what_the_repository_is(
         assert (root / name).read_text() == (CHECKOUT / name).read_text()
     for page in (CHECKOUT / "docs").glob("*.md"):
         assert (root / "docs" / page.name).read_text() == page.read_text()
+    for page in (root / "docs").glob("*.md"):
+        linked = re.findall(r"\]\(([a-z][\w/-]*\.md)[)#]", page.read_text())
+        assert [link for link in linked if not (root / "docs" / link).is_file()] == []
     assert len([*(root / "docs" / "analysts").glob("*.sql")]) >= 25
     assert "@VERSION@" not in (root / "README.md").read_text() + (root / "Dockerfile").read_text()
     monkeypatch.chdir(root / "contracts")

@@ -3,6 +3,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -224,3 +225,15 @@ def test_a_publish_that_fails_is_reported(run: Run, dagster: Dagster) -> None:
     result = run("refresh", "--all")
     assert result.exit_code == 1
     assert "ACME_SECRET is not set" in result.stderr
+
+
+def test_one_cause_is_one_paragraph(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same refusal at several objects is told once, although each answer has an id of its own."""
+    failed = tuple(
+        Failed(f"hs__raw__{obj}", f"hs: HubSpot answered 401. (correlation id {obj}-1)", "Copy it.")
+        for obj in ("calls", "deals", "emails", "leads")
+    )
+    crm_pipeline.cli.runs.explain(SimpleNamespace(failed=failed))  # type: ignore[arg-type] # only this is read
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "hs/raw/calls, hs/raw/deals, hs/raw/emails and 1 more: HubSpot answered 401." in lines[0]

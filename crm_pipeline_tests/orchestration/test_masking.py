@@ -55,6 +55,26 @@ def test_a_preview_identifies_nobody() -> None:
     assert "4 more fields" in shown
 
 
+def test_values_are_found_by_their_paths() -> None:
+    """Some vendors nest values, as in {"properties": {"amount": "5"}}; CSV rows do not. Whole objects are not shown."""
+    fields = (
+        Field(
+            "hs_object_id", "Record ID", "number", "integer", path=("properties", "hs_object_id")
+        ),
+        Field("owner", "Owner", "reference", reference_to=("users",)),
+    )
+    rows = [
+        {"properties": {"hs_object_id": "7"}, "owner": {"id": 1, "name": "Ada"}},
+        {"hs_object_id": "8", "owner": "2"},
+        {"properties": None},
+    ]
+    assert preview(Schema("deals", "Deals", fields), rows).splitlines()[2:5] == [
+        "| 7 |  |",
+        "| 8 | 2 |",
+        "|  |  |",
+    ]
+
+
 def test_nothing_to_show_is_no_table() -> None:
     """Without records or harmless fields there is no preview."""
     assert preview(SCHEMA, []) == ""

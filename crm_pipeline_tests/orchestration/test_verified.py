@@ -111,6 +111,9 @@ def test_a_build_shows_rates_and_masked_samples(workspace: Simple) -> None:
     of_points = shown["contact_points"]
     assert of_points["email_share_undeliverable"] == pytest.approx(0.5)
     assert of_points["email_points"] == 2
+    of_connections = [v for k, v in of_points.items() if k.startswith("rows_of_")]
+    assert of_connections
+    assert sum(of_connections) == 3
     assert "| undeliverable | bad_syntax | 1 | *** |" in shown["email_verdicts"]["reasons"]
     assert "ada@" not in str(shown)
     checks = {c.check_name: c.passed for c in result.get_asset_check_evaluations()}

@@ -57,6 +57,13 @@ class Verified:
             if count.kind == kind and verdict in {"", count.verdict}
         )
 
+    def points_by_connection(self) -> dict[str, int]:
+        """Return the number of contact points of each connection."""
+        points: dict[str, int] = {}
+        for count in self.counts:
+            points[count.connection] = points.get(count.connection, 0) + count.points
+        return dict(sorted(points.items()))
+
     def share(self, kind: str, verdict: str) -> float:
         """Return the share of contact points with a verdict; 0 where there are no points."""
         points = self.points(kind)
