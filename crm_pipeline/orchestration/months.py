@@ -41,8 +41,9 @@ def tell_months(
         window_facts: the metadata about the whole read.
     """
     keys = list(context.partition_keys)
-    records = month_keys(done.months, keys[0], keys[-1])
-    sizes = month_keys(done.month_bytes, keys[0], keys[-1])
+    start = context.assets_def.partitions_def.get_first_partition_key() or keys[0]
+    records = month_keys(done.months, start, keys[0], keys[-1])
+    sizes = month_keys(done.month_bytes, start, keys[0], keys[-1])
     last = keys[-1]
     for key, count in records.items():
         facts = metadata.month(count, sizes.get(key, 0))
