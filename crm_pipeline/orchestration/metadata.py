@@ -31,11 +31,17 @@ Metadata = dict[str, Any]
 HISTORY = "history_read_from"
 MISSING = "records_missing_unreadable"
 DROPPED = "records_dropped"
+CALLS_BESIDE = "api_calls_beside_the_read"
 MISSED = "records_missed_by_refreshes"
 
 
-def extraction(done: Extraction) -> Metadata:
-    """Return what one extraction did, in numbers and words."""
+def extraction(done: Extraction, calls: int | None = None) -> Metadata:
+    """Return what one extraction did, in numbers and words.
+
+    Args:
+        done: the extraction.
+        calls: all calls to the account meanwhile: plans are about those of the read, and it was asked about itself too.
+    """
     metadata: Metadata = {
         "changed": done.changed,
         "records_read": done.read,
@@ -52,6 +58,8 @@ def extraction(done: Extraction) -> Metadata:
         "route": done.route,
         "route_reason": done.reason,
     }
+    if calls is not None:
+        metadata[CALLS_BESIDE] = max(0, calls - done.calls)
     if done.unit != "calls":
         metadata[f"api_{done.unit}"] = done.cost
         metadata[f"api_{done.unit}_planned"] = done.planned_cost

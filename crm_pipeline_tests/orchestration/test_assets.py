@@ -3,13 +3,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
-from crm_pipeline.connectors.base import Account
+from crm_pipeline.connectors.base import Account, Usage
 from crm_pipeline.kernel.clock import FrozenClock, Window, parse_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch, SecretMissing
 from crm_pipeline.model.schema import Field, Schema
@@ -72,7 +73,7 @@ class Offline(Workspace):
     def account(self, connection: str) -> Iterator[Account]:
         if self.secret_missing:
             raise SecretMissing("ACME_CLIENT_SECRET", owner=f"connection '{connection}'")
-        yield None  # type: ignore[misc]
+        yield SimpleNamespace(usage=Usage(DONE.calls + 2, None, None))  # type: ignore[misc]
 
 
 def run(
@@ -143,6 +144,7 @@ def test_a_materialisation_shows_counts_cost_schema_and_a_masked_preview(
     assert (whole.partition, first.partition, last.partition) == (None, "2026-01-01", "2026-02-01")
     numbers = ("records_landed", "source_count", "api_calls", "api_calls_planned", "bytes")
     assert [whole.metadata[name].value for name in numbers] == [5, 6, 4, 5, 100]
+    assert whole.metadata["api_calls_beside_the_read"].value == 2
     assert whole.metadata["window"].value == "the beginning up to 2026-03-01T00:00:00Z"
     assert whole.metadata["route"].value == "bulk"
     of_month = ("dagster/partition_row_count", "records_landed", "bytes")
