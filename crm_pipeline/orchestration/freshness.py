@@ -14,7 +14,7 @@ from crm_pipeline.kernel.clock import SystemClock, format_instant
 from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.orchestration import checks
-from crm_pipeline.orchestration.activity import is_any_under_way
+from crm_pipeline.orchestration.activity import is_any_under_way, is_under_way
 from crm_pipeline.orchestration.jobs import Job
 from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.resources import Workspace, workspace_of
@@ -59,8 +59,10 @@ def freshness_sensor(
         if not is_published:
             is_published, is_due = _compared(crm, rows, now)
         unpublished = _unpublished(crm)
+        if unpublished and is_any_under_way(context.instance, publishing):
+            unpublished = 0  # that run publishes it
         requests = []
-        if (is_due or unpublished) and not is_any_under_way(context.instance, publishing):
+        if (is_due or unpublished) and not is_under_way(context.instance, publish.name):
             # One try an hour, if the disk is full.
             key = [state, f"{now:%Y-%m-%dT%H}", *([unpublished] if unpublished else [])]
             requests = [dg.RunRequest(run_key=fingerprint(key))]
