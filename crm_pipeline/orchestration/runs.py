@@ -253,7 +253,9 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
             bought |= {
                 k: int(v) for k, v in metadata.items() if isinstance(v, int) and k in PURCHASES
             }
-        elif key.path[1] == "published" and "dagster/row_count" in metadata:
+        elif key.path[1] != "published" or not metadata.get("changed"):
+            continue  # a publish that wrote nothing tells the rows of before
+        elif "dagster/row_count" in metadata:
             rows[key.path[-1]] = _number(metadata["dagster/row_count"])
     return RunSummary(
         run_id=result.run_id,
