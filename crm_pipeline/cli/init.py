@@ -59,6 +59,11 @@ def _write(root: Path, texts: Mapping[str, str]) -> int:
         ConfigError: something else is there.
         StoreError: a file cannot be written.
     """
+    if not str(root).isprintable():
+        raise ConfigError(
+            f"{str(root)!r} has characters in its name that are not printed; nothing was written.",
+            cure="Choose another name: PostgreSQL does not start in such a folder.",
+        )
     try:
         if foreign := sorted(_foreign(root, texts)):
             raise _refused(root, foreign)

@@ -31,16 +31,20 @@ class Plugin:
         return f"{found.name} {found.version}" if found else f"the entry point {self.entry.value}"
 
     def limits(self) -> str:
-        """Return the text of its limits.yaml; the package itself is not imported.
+        """Return the text of its limits.yaml; the package itself is not imported, packages around it are.
 
         Raises:
             ConfigError: there is no such file.
         """
+        if not self.entry.pattern.match(self.entry.value):
+            raise self._unusable(f"its entry point names no package: '{self.entry.value}'")
         try:
             spec = importlib.util.find_spec(self.entry.module)
-        except ImportError as error:
+        except (Exception, SystemExit) as error:
             raise self.broken(error) from error
-        folders = (spec and spec.submodule_search_locations) or ()
+        if spec is None:
+            raise self._unusable(f"its package {self.entry.module} is not there")
+        folders = spec.submodule_search_locations or ()
         for path in (Path(folder) / _FILE for folder in folders):
             if path.is_file():
                 return path.read_text(encoding="utf-8")
@@ -54,14 +58,14 @@ class Plugin:
         """
         try:
             module = importlib.import_module(self.entry.module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.broken(error) from error
         name = self.entry.attr or "connector"
         if not hasattr(module, name):
             raise self._unusable(f"its package {self.entry.module} exports no '{name}'")
         return getattr(module, name)
 
-    def broken(self, error: Exception) -> ConfigError:
+    def broken(self, error: BaseException) -> ConfigError:
         """Return the error for one that cannot be loaded."""
         return self._unusable(f"it fails with {type(error).__name__}: {error}")
 

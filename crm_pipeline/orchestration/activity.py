@@ -3,7 +3,7 @@
 Is a run under way, and how did the last ones end?
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -59,6 +59,12 @@ class Activity:
 def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
     """Say whether a run of a job is queued or running."""
     return bool(instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_ACTIVE), limit=1))
+
+
+def is_any_under_way(instance: dg.DagsterInstance, jobs: Collection[str]) -> bool:
+    """Say whether a run of any of some jobs is queued or running."""
+    active = instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))
+    return any(run.job_name in jobs for run in active)
 
 
 def is_waiting(instance: dg.DagsterInstance, job: str) -> bool:

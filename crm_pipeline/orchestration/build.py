@@ -92,7 +92,7 @@ def build_defs(
         ],
         sensors=[
             *(sensor_of(chosen, connection, each, names) for connection, each in refreshes),
-            freshness_sensor(chosen, publishing, names),
+            freshness_sensor(chosen, reading, publishing, names),
             partial_publish(chosen, reading, publishing, names),
         ],
         resources={names.resource: (overrides or {}).get("crm") or CrmResource.of(chosen)},

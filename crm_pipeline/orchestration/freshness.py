@@ -1,34 +1,41 @@
 """The sensor that shows whether every object is still read: on its asset, and to analysts.
 
-It reads files only, so that it works where nothing else runs any more.
+It also publishes tables that were built and that nobody published. It reads files only, so that it works where nothing else runs any more.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 import dagster as dg
 
-from crm_pipeline.kernel.clock import format_instant
+from crm_pipeline.kernel.clock import SystemClock, format_instant
+from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.orchestration import checks
-from crm_pipeline.orchestration.activity import is_under_way
+from crm_pipeline.orchestration.activity import is_any_under_way, is_under_way
 from crm_pipeline.orchestration.jobs import Job
 from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Settings
 from crm_pipeline.stages.published import Shown, state_of
 from crm_pipeline.store.landing.freshness import Freshness
-from crm_pipeline.store.tables.published import Snapshots
+from crm_pipeline.store.tables.published import Snapshots, release_number
 
 NAME = "freshness"
 _EVERY_S = 60
 _FRESH = "fresh"
 _LONGEST_TEXT = 2_000
+_LEFT_ALONE = timedelta(minutes=2)
+"""After the last table was built: the command line may be between a run and the publish after it."""
 
 
-def freshness_sensor(settings: Settings, publish: Job, names: Names) -> dg.SensorDefinition:
-    """Return the sensor."""
+def freshness_sensor(
+    settings: Settings, reading: Collection[Job], publish: Job, names: Names
+) -> dg.SensorDefinition:
+    """Return the sensor; the jobs of `reading` publish what they build."""
+    publishing = frozenset({publish.name, *(job.name for job in reading)})
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
@@ -38,7 +45,8 @@ def freshness_sensor(settings: Settings, publish: Job, names: Names) -> dg.Senso
         minimum_interval_seconds=_EVERY_S,
         default_status=running if settings.is_automatic else stopped,
         description="Show on each raw asset whether it can be had and is looked at in time, and publish a "
-        "change of that alone within an hour. Asks no vendor.",
+        "change of that alone within an hour, and at once what was built by runs that died before they published. Asks "
+        "no vendor.",
     )
     def freshness(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         crm = workspace_of(context.resources, names)
@@ -50,10 +58,14 @@ def freshness_sensor(settings: Settings, publish: Job, names: Names) -> dg.Senso
         is_published = state == before.get("published")
         if not is_published:
             is_published, is_due = _compared(crm, rows, now)
+        unpublished = _unpublished(crm)
+        if unpublished and is_any_under_way(context.instance, publishing):
+            unpublished = 0  # that run publishes it
         requests = []
-        if is_due and not is_under_way(context.instance, names.publish):
+        if (is_due or unpublished) and not is_under_way(context.instance, publish.name):
             # One try an hour, if the disk is full.
-            requests = [dg.RunRequest(run_key=fingerprint([state, f"{now:%Y-%m-%dT%H}"]))]
+            key = [state, f"{now:%Y-%m-%dT%H}", *([unpublished] if unpublished else [])]
+            requests = [dg.RunRequest(run_key=fingerprint(key))]
         cursor = {
             "stale": {name: verdict for name, verdict in verdicts.items() if verdict != _FRESH},
             "published": state if is_published else None,
@@ -100,6 +112,23 @@ def _compared(crm: Workspace, rows: Sequence[Freshness], now: datetime) -> tuple
     if shown is None:
         return False, False
     return not shown.differs(rows), shown.is_outdated(rows, now)
+
+
+def _unpublished(crm: Workspace) -> int:
+    """Return the number of the release that should have been published by now; 0 where that was done.
+
+    Runs of the command line publish once, after several of them: where the last one was killed, no run has failed.
+    """
+    with suppress(CrmError):
+        release, shown = crm.tables.current(), Snapshots(crm.settings.data).current()
+        is_shown = shown is not None and release_number(shown) >= release.number
+        if not is_shown and release.committed_at and _age(release.committed_at) >= _LEFT_ALONE:
+            return release.number
+    return 0
+
+
+def _age(at: datetime) -> timedelta:
+    return SystemClock().now() - at  # releases have the machine's time
 
 
 def _summary(rows: Sequence[Freshness]) -> str:

@@ -28,14 +28,21 @@ from crm_pipeline.store.landing.outstanding import Outstanding
 from crm_pipeline.store.quarantine import Quarantined
 
 Metadata = dict[str, Any]
+COMPLETE = "complete_up_to"
 HISTORY = "history_read_from"
 MISSING = "records_missing_unreadable"
 DROPPED = "records_dropped"
+CALLS_BESIDE = "api_calls_beside_the_read"
 MISSED = "records_missed_by_refreshes"
 
 
-def extraction(done: Extraction) -> Metadata:
-    """Return what one extraction did, in numbers and words."""
+def extraction(done: Extraction, calls: int | None = None) -> Metadata:
+    """Return what one extraction did, in numbers and words.
+
+    Args:
+        done: the extraction.
+        calls: all calls to the account meanwhile: plans are about those of the read, and it was asked about itself too.
+    """
     metadata: Metadata = {
         "changed": done.changed,
         "records_read": done.read,
@@ -52,6 +59,8 @@ def extraction(done: Extraction) -> Metadata:
         "route": done.route,
         "route_reason": done.reason,
     }
+    if calls is not None:
+        metadata[CALLS_BESIDE] = max(0, calls - done.calls)
     if done.unit != "calls":
         metadata[f"api_{done.unit}"] = done.cost
         metadata[f"api_{done.unit}_planned"] = done.planned_cost
@@ -85,6 +94,12 @@ def month(records: int, size: int) -> Metadata:
 def history(fresh: Freshness) -> Metadata:
     """Return where the history of an object begins, if it has not been read from its beginning."""
     return {HISTORY: format_instant(fresh.history_from)} if fresh.history_from else {}
+
+
+def complete(rows: Iterable[Freshness]) -> Metadata:
+    """Return up to when all of some objects are complete, by our last looks at them; nothing where none was read."""
+    oldest = min((row.current_at for row in rows if row.current_at is not None), default=None)
+    return {COMPLETE: dg.MetadataValue.timestamp(oldest)} if oldest is not None else {}
 
 
 def missing(missing: Outstanding) -> Metadata:
@@ -187,7 +202,7 @@ def published(
         metadata["dagster/row_count"] = sum(rows.values())
     metadata |= {f"rows_of_{connection}": number for connection, number in rows.items()}
     if oldest is not None:
-        metadata["complete_up_to"] = dg.MetadataValue.timestamp(oldest)
+        metadata[COMPLETE] = dg.MetadataValue.timestamp(oldest)
     return metadata
 
 

@@ -3,8 +3,8 @@
 Dagster makes an event for each partition of a run, and has none for a range of them. A read from 2018 on would write a
 hundred for an object that changed in three months. Here only months with records get one; that the others were read as
 well is stated in Dagster's record of an asset's partitions, which the asset page shows
-(docs/decisions/0048). Where Dagster offers no such record, and in its own backfills, which wait for an event of each
-partition, each month gets one.
+(docs/decisions/0048). Where Dagster offers no such record, where it plans each month of a run by itself, and in its own
+backfills, which wait for an event of each partition, each month gets one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -41,14 +41,16 @@ def tell_months(
         window_facts: the metadata about the whole read.
     """
     keys = list(context.partition_keys)
-    records = month_keys(done.months, keys[0], keys[-1])
-    sizes = month_keys(done.month_bytes, keys[0], keys[-1])
+    start = context.assets_def.partitions_def.get_first_partition_key() or keys[0]
+    records = month_keys(done.months, start, keys[0], keys[-1])
+    sizes = month_keys(done.month_bytes, start, keys[0], keys[-1])
     last = keys[-1]
     for key, count in records.items():
         facts = metadata.month(count, sizes.get(key, 0))
         if key != last:
             context.add_asset_metadata(facts, partition_key=key)
-    at_last = metadata.month(records.get(last, 0), sizes.get(last, 0)) | metadata.extracted(done)
+    at_last = metadata.month(records.get(last, 0), sizes.get(last, 0))
+    at_last |= metadata.extracted(done) | metadata.complete([fresh])
     if len(keys) == 1:
         context.add_asset_metadata(window_facts | at_last, partition_key=last)
         return
@@ -90,9 +92,14 @@ def ranges(keys: Sequence[str], every: Sequence[str]) -> str:
 
 
 def _is_once(context: dg.AssetExecutionContext) -> bool:
-    """Say whether months without records need no event of their own."""
+    """Say whether months without records need no event of their own.
+
+    Where Dagster plans each month by itself, a month without an event turns red as soon as another object fails in the run.
+    """
     storage = context.instance.event_log_storage
-    return BACKFILL_ID_TAG not in context.run.tags and storage.can_write_asset_status_cache()
+    is_planned_once = storage.supports_partition_subset_in_asset_materialization_planned_events
+    is_stated = is_planned_once and storage.can_write_asset_status_cache()
+    return is_stated and BACKFILL_ID_TAG not in context.run.tags
 
 
 def _only(context: dg.AssetExecutionContext, keys: Sequence[str]) -> None:

@@ -100,6 +100,7 @@ def _normalized_asset(
         if done.repaired:
             context.log.warning("%s: the table is built again from data/landing.", done.repaired)
         facts = metadata.normalized(done, shown, origins, made_of)
+        facts |= metadata.complete(crm.fresh(connection, obj) for obj in objects)
         if done.quarantined:
             sets = [each for obj in objects for each in crm.set_aside(connection, obj, table)]
             facts |= metadata.dropped(sets)

@@ -99,19 +99,24 @@ def touched_months(
     return refreshed_months(connection, marks, now)
 
 
-def month_keys(months: Mapping[str, int], first_key: str, last_key: str) -> dict[str, int]:
-    """Return counts per month as counts per partition; older months belong to the first one."""
+def month_keys(
+    months: Mapping[str, int], start_key: str, first_key: str, last_key: str
+) -> dict[str, int]:
+    """Return counts per month as counts per partition, of those from the first to the last one.
+
+    A refresh may read more months than were selected; only the partition at the start has the months before it.
+    """
     keys: dict[str, int] = {}
     for text, records in months.items():
-        key = _key_of(text, first_key)
+        key = _key_of(text, start_key)
         if first_key <= key <= last_key:
             keys[key] = keys.get(key, 0) + records
     return keys
 
 
-def _key_of(text: str, first_key: str) -> str:
+def _key_of(text: str, start_key: str) -> str:
     try:
-        return max(partition_key(Month.parse(text)), first_key)
+        return max(partition_key(Month.parse(text)), start_key)
     except ValueError:
         # Records without a modification time are counted under a name that is no month.
-        return first_key
+        return start_key

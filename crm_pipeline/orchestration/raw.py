@@ -60,7 +60,8 @@ def _raw_asset(connection: Connection, obj: ObjectSettings, names: Names) -> dg.
                 mode = mode_of(config, job, months, _refreshed(crm, connection, obj))
                 is_range = partitioned and mode != "refresh"
                 window = _window(context, connection, mode, names) if is_range else None
-                done = _extracted(crm, connection, obj, window, mode=mode, run=context.run.run_id)
+                run = context.run.run_id
+                done, calls = _extracted(crm, connection, obj, window, mode=mode, run=run)
         except CountMismatch as error:
             yield checks.count_refused(error)
             yield checks.freshness_result(crm.fresh(connection, obj.name))
@@ -74,7 +75,7 @@ def _raw_asset(connection: Connection, obj: ObjectSettings, names: Names) -> dg.
             raise
         fresh = crm.fresh(connection, obj.name)
         missing = outstanding(crm.landing, connection.name, obj.name)
-        facts = metadata.extraction(done) | metadata.history(fresh)
+        facts = metadata.extraction(done, calls) | metadata.history(fresh)
         facts |= metadata.missing(missing) | metadata.dropped(crm.set_aside(connection, obj.name))
         if fresh.history_from is not None:
             context.log.warning(metadata.gap(fresh))
@@ -87,7 +88,7 @@ def _raw_asset(connection: Connection, obj: ObjectSettings, names: Names) -> dg.
             tell_months(context, done, fresh, facts)
             facts = {}
         else:
-            facts |= metadata.extracted(done)
+            facts |= metadata.extracted(done) | metadata.complete([fresh])
         yield dg.MaterializeResult(metadata=facts, data_version=dg.DataVersion(done.window_id))
         yield from checks.raw_results(done)
         yield checks.fields_result(crm.drift.open(connection.name, obj.name), done.schema_changes)
@@ -120,8 +121,8 @@ def _extracted(
     *,
     mode: Mode,
     run: str,
-) -> Extraction:
-    """Extract an object, and record success or failure among its looks."""
+) -> tuple[Extraction, int]:
+    """Extract an object, and record success or failure among its looks; return all calls to its account as well."""
     on_progress = crm.progress(obj.name)
     try:
         with crm.account(connection.name) as account:
@@ -142,11 +143,12 @@ def _extracted(
                 crm.landing, crm.drift, crm.settings.drift, connection.name, obj.name, before=before
             )
             prove_renames(account, obj, crm.landing, crm.drift, connection.name, key)
+            calls = account.usage.calls
     except Exception as error:
         crm.looks.failed(connection.name, obj.name, error, run=run)
         raise
     crm.looks.was_read(connection.name, obj.name, done.watermark, run=run)
-    return done
+    return done, calls
 
 
 def _decorated(

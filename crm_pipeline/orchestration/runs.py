@@ -19,7 +19,7 @@ from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.enriched import PURCHASES
 from crm_pipeline.orchestration.instance import as_launched, quick_events
 from crm_pipeline.orchestration.jobs import connection_keys, narrowed, rebuild_keys
-from crm_pipeline.orchestration.metadata import HISTORY, MISSING
+from crm_pipeline.orchestration.metadata import CALLS_BESIDE, HISTORY, MISSING
 from crm_pipeline.orchestration.names import PLAIN
 from crm_pipeline.orchestration.partitions import months_between, range_tags, touched_months
 from crm_pipeline.orchestration.resources import StepCallback, Workspace
@@ -48,6 +48,7 @@ class RunSummary:
 
     Attributes:
         landed: records landed per object.
+        calls: to the account, those about itself and its fields included.
         rows: rows per table of schema `crm`; only tables of a publish that wrote something.
         judged: values that were judged, by kind.
         bought: what a run that buys has bought, by the name of the number.
@@ -239,7 +240,8 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
             if "window" not in metadata:
                 continue  # the numbers of one month; those of the read stand in an event of their own
             landed[key.path[-1]] = _number(metadata.get("records_landed"))
-            calls[key.path[-1]] = _number(metadata.get("api_calls"))
+            of_read, beside = metadata.get("api_calls"), metadata.get(CALLS_BESIDE)
+            calls[key.path[-1]] = _number(of_read) + _number(beside)
             if HISTORY in metadata:
                 partial[key.path[-1]] = str(metadata[HISTORY])
             if MISSING in metadata:

@@ -33,7 +33,7 @@ def valid_owners(owners: Sequence[str]) -> Sequence[str]:
             raise problem(
                 f"holds something that is no owner (entry {index + 1})",
                 cure="Write 'team:' and the name of a team, such as team:revops, or an e-mail address, such as "
-                "jane@acme.com.",
+                "jane@acme.com; of addresses Dagster takes ASCII only, with at most 7 letters after the last dot.",
                 at=index,
             )
         if owners.index(owner) != index:

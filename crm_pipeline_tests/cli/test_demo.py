@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 
@@ -16,6 +19,7 @@ from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline_tests.cli.conftest import Program, Run
 from crm_pipeline_tests.modes import open_to_others
 
+USAGE = "SELECT connection, sum(calls) FROM ops.api_usage GROUP BY ALL"
 FEW = {
     "salesforce_demo": ("Contact", "Opportunity", "OpportunityStage", "Invoice__c"),
     "pipedrive_demo": ("persons", "users"),
@@ -80,9 +84,12 @@ def test_demo_twice(program: Program, run: Run, shipped: Path) -> None:
         manifests += [json.loads(path.read_text()) for path in folder.glob("????-??/*.json")]
         commits += [json.loads(path.read_text()) for path in folder.glob("windows/*.json")]
     landed = sum(manifest["records"] for manifest in manifests)
-    calls = sum(commit["calls"] for commit in commits)
     assert len({commit["connection"] for commit in commits}) == 2 <= landed
-    assert f"{landed:,} records landed with {calls:,} API calls from 2 accounts" in first.stdout
+    told = re.search(rf"{landed:,} records landed with ([\d,]+) API calls from 2 acc", first.stdout)
+    assert told is not None
+    with closing(duckdb.connect(str(shipped / "data" / "crm.duckdb"), read_only=True)) as file:
+        usage = dict(file.execute(USAGE).fetchall())
+    assert int(told[1].replace(",", "")) == sum(usage.values())
     assert (shipped / ".env").stat().st_mode & 0o777 == 0o600
     # Root's data folder lets the account pass that runs PostgreSQL.
     assert {*open_to_others(shipped / "data")} <= {str(shipped / "data")}

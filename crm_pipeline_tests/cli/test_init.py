@@ -125,6 +125,10 @@ def test_a_file_or_a_closed_folder_is_no_place(run: Run, empty: Path) -> None:
     refused = run("init", "crm")
     assert refused.exit_code == 2
     assert "is a file" in refused.stderr
+    refused = run("init", "two\nlines")
+    assert refused.exit_code == 2
+    assert "two\\nlines" in refused.stderr
+    assert not (empty / "two\nlines").exists()
 
 
 def test_another_home_is_mentioned(run: Run, empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:

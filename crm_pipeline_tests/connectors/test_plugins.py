@@ -3,12 +3,14 @@
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors import plugins, registry, vendor_facts
+from crm_pipeline.connectors.plugins import Plugin
 from crm_pipeline.connectors.registry import connector, vendors
 from crm_pipeline.kernel.errors import ConfigError, UnknownName
 from crm_pipeline.orchestration.build import build_defs
@@ -91,6 +93,7 @@ def test_two_of_one_name_are_refused(install: Install, vendor: str) -> None:
     [
         ("import nothing_of_that_name", "ModuleNotFoundError: No module named 'nothing_of"),
         ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
         ("connectors = 1", "exports no 'connector'"),
         ("connector = object()", "does not export a connector"),
     ],
@@ -115,6 +118,15 @@ def test_one_for_another_version_says_what_it_lacks(install: Install) -> None:
     install("y", "b", "crm_toys_b")
     with pytest.raises(ConfigError, match="'toy_vendor' under the name 'b'"):
         connector("b")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [("", "names no package: ''"), ("gone:connector", "gone is not there")]
+)
+def test_an_entry_point_without_a_package(value: str, words: str) -> None:
+    """What it names is no package, or not installed: an error that says so."""
+    with pytest.raises(ConfigError, match=words):
+        Plugin(EntryPoint("toy_vendor", value, plugins.GROUP)).limits()
 
 
 @pytest.mark.parametrize("limits", [None, "no YAML: [", "api_version: 1"])

@@ -3,19 +3,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
-from crm_pipeline.connectors.base import Account
+from crm_pipeline.connectors.base import Account, Usage
 from crm_pipeline.kernel.clock import FrozenClock, Window, parse_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch, SecretMissing
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.model.schema_changes import FieldChange
 from crm_pipeline.orchestration import metadata, normalized, published_checks, raw
 from crm_pipeline.orchestration.build import build_defs
+from crm_pipeline.orchestration.instance import quick_events
 from crm_pipeline.orchestration.names import PLAIN
 from crm_pipeline.orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG, monthly
 from crm_pipeline.orchestration.resources import Workspace
@@ -29,6 +31,7 @@ from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.landing.manifest import Shrink
 from crm_pipeline.store.landing.outstanding import Outstanding
 
+PLANNED_ONCE = "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"
 SCHEMA = Schema("Contact", "Contact", (Field("Id", "Id", "id"), Field("Email", "Email", "email")))
 GONE = FieldChange(
     "Contact", "Fax", "removed", "'Fax', phone", "", "Contact.Fax is gone ('Fax', phone)"
@@ -70,7 +73,7 @@ class Offline(Workspace):
     def account(self, connection: str) -> Iterator[Account]:
         if self.secret_missing:
             raise SecretMissing("ACME_CLIENT_SECRET", owner=f"connection '{connection}'")
-        yield None  # type: ignore[misc]
+        yield SimpleNamespace(usage=Usage(DONE.calls + 2, None, None))  # type: ignore[misc]
 
 
 def run(
@@ -85,13 +88,14 @@ def run(
     crm.secret_missing = bool(tags.pop("secret_missing", ""))
     definition = build_defs(settings, {"crm": crm}).resolve_job_def(job)
     months = {RANGE_START_TAG: "2026-01-01", RANGE_END_TAG: last}
-    return definition.execute_in_process(
-        asset_selection=[dg.AssetKey(asset)],
-        instance=instance,
-        tags={} if tags.pop("without_months", "") else {**months, **tags},
-        raise_on_error=False,
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-    )
+    with quick_events():
+        return definition.execute_in_process(
+            asset_selection=[dg.AssetKey(asset)],
+            instance=instance,
+            tags={} if tags.pop("without_months", "") else {**months, **tags},
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
@@ -140,6 +144,7 @@ def test_a_materialisation_shows_counts_cost_schema_and_a_masked_preview(
     assert (whole.partition, first.partition, last.partition) == (None, "2026-01-01", "2026-02-01")
     numbers = ("records_landed", "source_count", "api_calls", "api_calls_planned", "bytes")
     assert [whole.metadata[name].value for name in numbers] == [5, 6, 4, 5, 100]
+    assert whole.metadata["api_calls_beside_the_read"].value == 2
     assert whole.metadata["window"].value == "the beginning up to 2026-03-01T00:00:00Z"
     assert whole.metadata["route"].value == "bulk"
     of_month = ("dagster/partition_row_count", "records_landed", "bytes")
@@ -147,7 +152,9 @@ def test_a_materialisation_shows_counts_cost_schema_and_a_masked_preview(
         zip(of_month, (2, 2, 40), strict=True)
     )
     assert [last.metadata[name].value for name in of_month] == [3, 3, 60]
-    assert {*last.metadata} - {*of_month} == {"preview", "dagster/column_schema"}
+    shown = {"complete_up_to", "preview", "dagster/column_schema"}
+    assert {*last.metadata} - {*of_month} == shown
+    assert isinstance(last.metadata["complete_up_to"], dg.TimestampMetadataValue)
     assert isinstance(last.metadata["dagster/column_schema"].value, dg.TableSchema)
     assert r"a\*\*\*@a\*\*\*.example" in str(last.metadata["preview"].value)
     assert "ada@" not in str((whole, first, last))
@@ -441,3 +448,35 @@ def test_a_damaged_table_that_was_built_again_is_reported(
     assert table.step_materialization_data.materialization.metadata["repaired"].value == why
     done = Publication(7, Path("crm-7.duckdb"), changed=True, repaired=("/data/crm-7.duckdb",))
     assert metadata.published(done, "contacts")["repaired"] == "/data/crm-7.duckdb"
+
+
+@pytest.mark.parametrize("is_planned_once", [True, False])
+def test_a_failure_beside_it_does_not_take_back_what_was_read(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, *, is_planned_once: bool
+) -> None:
+    """Another object of the run fails: the months of this one were read, whether Dagster plans them one by one or not."""
+
+    def extract(account: Any, obj: Any, window: Any, **_: Any) -> Extraction:
+        if obj.name != "Contact":
+            raise CountMismatch("The count differs.", cure="Read again.")
+        return DONE
+
+    monkeypatch.setattr(raw, "extract", extract)
+    monkeypatch.setenv(PLANNED_ONCE, str(is_planned_once).lower())
+    crm = Offline(settings, clock=FrozenClock("2026-03-01T00:00:00Z"))
+    months = monthly(settings.connection("acme"))
+    keys = months.get_partition_keys()
+    contact, account = (dg.AssetKey(["acme", "raw", name]) for name in ("Contact", "Account"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        definition = build_defs(settings, {"crm": crm}).resolve_job_def("acme_backfill")
+        result = definition.execute_in_process(
+            asset_selection=[contact, account],
+            instance=instance,
+            tags={RANGE_START_TAG: keys[0], RANGE_END_TAG: keys[5]},
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        states = instance.get_status_by_partition(contact, keys, months)
+    assert not result.success
+    assert states is not None
+    assert [states[name] for name in keys[:6]] == [AssetPartitionStatus.MATERIALIZED] * 6

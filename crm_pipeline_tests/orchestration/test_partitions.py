@@ -81,7 +81,9 @@ def test_a_refresh_touches_the_months_of_its_lookback(
 def test_older_records_count_for_the_first_partition() -> None:
     """Months before the range's first, and records without a modification time, are counted in the first."""
     months = {"2017-05": 2, "2026-01": 3, "2026-02": 5, "unstamped": 1}
-    assert month_keys(months, "2026-01-01", "2026-11-01") == {"2026-01-01": 6, "2026-02-01": 5}
+    start = "2026-01-01"
+    assert month_keys(months, start, start, "2026-11-01") == {start: 6, "2026-02-01": 5}
+    assert month_keys(months, start, "2026-02-01", "2026-11-01") == {"2026-02-01": 5}
 
 
 def test_the_user_may_make_a_snapshot(settings: Settings) -> None:

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 import pytest
 
+from crm_pipeline.orchestration import freshness
 from crm_pipeline_tests.harness import HarnessMaker
 from crm_pipeline_tests.orchestration.watched import Watched, raw_objects, reason, shown
 
@@ -114,6 +116,30 @@ def test_a_read_that_fails_is_tried_again_by_itself(watched: Watched) -> None:
     assert raw_objects(request) == {"OpportunityStage"}
     assert watched.run(request, "OpportunityStage").success
     assert "Cannot be had" not in reason(watched.tick())
+
+
+def test_what_was_built_and_never_published_is_published(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command was killed between its reads and its publish: no run failed, and the sensor publishes; before the first
+    publish, too. It leaves runs that will publish alone, and tries a publish that fails once an hour."""
+
+    def requested() -> int:
+        return len(watched.freshness_tick().run_requests or ())
+
+    tables = [dg.AssetKey(["demo", "normalized", name]) for name in ("contacts", "leads")]
+    built = watched.run(dg.RunRequest(job_name="demo_refresh", asset_selection=tables))
+    assert built.success
+    assert requested() == 0
+    monkeypatch.setattr(freshness, "_LEFT_ALONE", timedelta(0))
+    job = watched.defs.resolve_job_def("demo_refresh")
+    reading = watched.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    assert requested() == 0
+    watched.instance.report_run_canceled(reading)
+    [first], [second] = (watched.freshness_tick().run_requests or () for _ in range(2))
+    assert first.run_key == second.run_key
+    watched.publish()
+    assert requested() == 0
 
 
 def test_a_refused_login_fails_the_tick_once(watched: Watched) -> None:

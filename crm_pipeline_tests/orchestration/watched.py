@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from crm_pipeline.cli.app import app
 from crm_pipeline.orchestration.build import build_defs
+from crm_pipeline.orchestration.instance import quick_events
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.schedules import requested
 from crm_pipeline.stages.published import Publication, publish
@@ -76,13 +77,14 @@ class Watched:
         assert isinstance(request, dg.RunRequest), request
         job = self.defs.resolve_job_def(str(request.job_name))
         selection = [dg.AssetKey(["demo", "raw", name]) for name in only] or request.asset_selection
-        return job.execute_in_process(
-            asset_selection=list(selection) if selection else None,
-            tags=dict(request.tags),
-            instance=self.instance,
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
+        with quick_events():
+            return job.execute_in_process(
+                asset_selection=list(selection) if selection else None,
+                tags=dict(request.tags),
+                instance=self.instance,
+                raise_on_error=False,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
 
     def publish(self) -> Publication:
         """Publish, without a run."""
