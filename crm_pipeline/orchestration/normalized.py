@@ -96,6 +96,9 @@ def _normalized_asset(
             crm.looks.held_back(connection.name, table)
             yield checks.contract_refused(error)
             raise failure(error) from None
+        except dg.Failure:
+            crm.looks.held_back(connection.name, table)
+            raise
         crm.looks.was_built(connection.name, table)
         if done.repaired:
             context.log.warning("%s: the table is built again from data/landing.", done.repaired)

@@ -33,7 +33,7 @@ def freshness_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
         FRESHNESS,
         asset=key,
         description="Every object that feeds the table can be had and was looked at when it was meant to be, and no "
-        "account's rows stay as they were because a contract refused newer ones. A quiet account is fresh: what "
+        "account's rows stay as they were because a contract refused newer ones or they could not be built. A quiet account is fresh: what "
         "counts is our last look, not the last change.",
     )
 

@@ -35,7 +35,7 @@ def held_back_at(looks: ConnectionLooks, connection: Connection) -> dict[str, tu
     found: dict[str, tuple[Remark, ...]] = {}
     for table, objects in tables_for(connection, connector(connection.vendor).mapping).items():
         if since := looks.held.get(table):
-            text = f"The table {table} has kept its version since {since:%Y-%m-%d %H:%M} UTC: a newer one was refused."
+            text = f"The table {table} has kept its version since {since:%Y-%m-%d %H:%M} UTC: a newer one was refused, or could not be built."
             cure = f"`crm-pipeline refresh {connection.name}` builds it, or says what is wrong."
             first = next(iter(objects))
             found[first] = (*found.get(first, ()), Remark("held_back", text, cure))

@@ -12,7 +12,7 @@ from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from crm_pipeline.connectors.base import Account, Usage
 from crm_pipeline.kernel.clock import FrozenClock, Window, parse_instant
-from crm_pipeline.kernel.errors import ContractError, CountMismatch, SecretMissing
+from crm_pipeline.kernel.errors import ContractError, CountMismatch, SecretMissing, StoreError
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.model.schema_changes import FieldChange
 from crm_pipeline.orchestration import metadata, normalized, published_checks, raw
@@ -357,6 +357,20 @@ def test_a_broken_contract_fails_the_check_and_the_step(
     )
     run(settings, "acme_backfill", ["acme", "normalized", "contacts"])
     assert held_back(settings, "Contact") == (("contacts",), None)
+
+
+def test_a_table_that_could_not_be_built_is_held_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its records have landed and its rows are those of before, so nothing says that it is complete up to now."""
+
+    def normalize(*_: Any, **__: Any) -> Normalized:
+        raise StoreError("the disk is full.")
+
+    monkeypatch.setattr(normalized, "normalize", normalize)
+    result = run(settings, "acme_backfill", ["acme", "normalized", "contacts"])
+    assert "the disk is full" in failure_of(result)
+    assert held_back(settings, "Contact") == (("contacts",), parse_instant("2026-03-01T00:00:00Z"))
 
 
 def held_back(settings: Settings, obj: str) -> tuple[tuple[str, ...], Any]:

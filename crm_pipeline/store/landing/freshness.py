@@ -32,7 +32,7 @@ class Freshness:
         refresh_every_s: the configured time between two reads.
         due_at: the object is late where `current_at` lies before.
         tables: the tables that it feeds; filled in by the caller that knows the mapping.
-        held_back_since: since when one of these tables stays as it was, because its contract refused a build.
+        held_back_since: since when one of these tables stays as it was, because its contract refused a build or a build failed.
         unseen: the deletions that the vendor does not report; "" where it reports all. Filled in by the caller.
         remarks: what a person has to know or do, though the object can be read; filled in by the caller.
     """

@@ -207,7 +207,7 @@ class Looks:
         self._change(connection, change)
 
     def held_back(self, connection: str, table: str) -> None:
-        """Note that a table stays as it was, because its contract refused the build."""
+        """Note that a table stays as it was, because its contract refused the build or the build failed."""
         now = self._clock.now()
 
         def change(looks: ConnectionLooks) -> ConnectionLooks:
