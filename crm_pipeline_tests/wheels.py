@@ -19,7 +19,7 @@ _SOURCES = {
     "sandbox": ("src", "pyproject.toml", "README.md", "LICENSE"),
 }
 _BUILD = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.argv[1])"
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "images", "decisions")
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", "images")
 
 
 @pytest.fixture(scope="session")
