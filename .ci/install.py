@@ -64,8 +64,9 @@ def _with_pip(folder: Path, requirements: Sequence[str]) -> int:
         flush=True,
     )
     python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    if not _has_pip(python):
+        # uv leaves a folder without pip where it could not fetch it.
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-color"]
     command += ["--progress-bar", "off", "-c", CONSTRAINTS, *requirements]
     with subprocess.Popen(
@@ -76,6 +77,13 @@ def _with_pip(folder: Path, requirements: Sequence[str]) -> int:
     if pip.returncode:
         print("\n".join(lines[-40:]), file=sys.stderr)
     return pip.returncode
+
+
+def _has_pip(python: Path) -> bool:
+    if not python.exists():
+        return False
+    command = [str(python), "-m", "pip", "--version"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _counted(output: Iterable[str]) -> list[str]:

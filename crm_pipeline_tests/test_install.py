@@ -9,6 +9,7 @@ import pytest
 
 SCRIPT = Path(__file__).parents[1] / ".ci" / "install.py"
 PIP = """#!/bin/sh
+test "$3" = --version && exit 0
 echo "pip $*" >> {log}
 echo "WARNING: Location 'x' is ignored" >&2
 echo "Collecting a"
@@ -76,3 +77,19 @@ def test_uv_comes_first(install: ModuleType, place: Path, code: int) -> None:
     assert "UV_DEFAULT_INDEX=https://pip.example/simple" in lines
     assert any(line.startswith("pip -m pip install") for line in lines) == bool(code)
     assert not any(os.environ.get(name) for name in ("UV_DEFAULT_INDEX", "UV_INDEX"))
+
+
+def test_a_folder_without_pip_is_made_again(
+    install: ModuleType, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv made the folder and could not fetch pip for it: the next try has pip."""
+    folder, good = place / ".venv", place / "good"
+    program(good, PIP, place)
+    program(folder / "bin" / "python", "#!/bin/sh\nexit 1\n", place)
+    python = '#!/bin/sh\necho "$*" >> {log}\ncp ' + f"{good} {folder}/bin/python\n"
+    program(place / "python", python, place)
+    monkeypatch.setattr(install.sys, "executable", str(place / "python"))
+    assert install.main([str(folder), "-e", "."]) == 0
+    lines = (place / "log").read_text().splitlines()
+    assert lines[0] == f"-m venv --clear {folder}"
+    assert lines[1].startswith("pip -m pip install")
