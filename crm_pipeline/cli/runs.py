@@ -158,8 +158,9 @@ def _run_each(
         if summaries and not is_one:
             published = publish_all(settings, instance)
     if as_json:
-        told = summaries if published is None else [with_published(s, published) for s in summaries]
-        records = [asdict(summary) for summary in told]
+        if published is not None:
+            summaries = [with_published(summary, published) for summary in summaries]
+        records = [asdict(summary) for summary in summaries]
         emit_json(records if everything or len(names) > 1 else records[0])
         for summary in summaries:
             explain(summary)

@@ -5,7 +5,6 @@ previews go through `masking`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -23,7 +22,7 @@ from crm_pipeline.orchestration.masking import as_table, preview
 from crm_pipeline.stages.normalized import Normalized
 from crm_pipeline.stages.published import Publication
 from crm_pipeline.stages.raw import Extraction, shrink_text
-from crm_pipeline.store.landing.freshness import Freshness
+from crm_pipeline.store.landing.freshness import Freshness, complete_up_to
 from crm_pipeline.store.landing.outstanding import Outstanding
 from crm_pipeline.store.quarantine import Quarantined
 
@@ -98,7 +97,7 @@ def history(fresh: Freshness) -> Metadata:
 
 def complete(rows: Iterable[Freshness]) -> Metadata:
     """Return up to when all of some objects are complete, by our last looks at them; nothing where none was read."""
-    oldest = min((row.current_at for row in rows if row.current_at is not None), default=None)
+    oldest = complete_up_to(rows)
     return {COMPLETE: dg.MetadataValue.timestamp(oldest)} if oldest is not None else {}
 
 
@@ -181,7 +180,7 @@ def published(
     done: Publication,
     table: str,
     rows: Mapping[str, int] = MappingProxyType({}),
-    oldest: datetime | None = None,
+    feeding: Iterable[Freshness] = (),
 ) -> Metadata:
     """Return what a publish did with one table.
 
@@ -189,7 +188,7 @@ def published(
         done: the publish.
         table: the table.
         rows: its live rows by connection, none for tables that no single connection feeds.
-        oldest: the instant up to which all connections in it are complete.
+        feeding: how fresh the objects are that feed it.
     """
     metadata: Metadata = {"changed": done.changed, "release": done.release, "file": done.path.name}
     if done.repaired:
@@ -201,9 +200,7 @@ def published(
         # Nothing was written, so the file has the rows of before; the page shows the count of the last event.
         metadata["dagster/row_count"] = sum(rows.values())
     metadata |= {f"rows_of_{connection}": number for connection, number in rows.items()}
-    if oldest is not None:
-        metadata[COMPLETE] = dg.MetadataValue.timestamp(oldest)
-    return metadata
+    return metadata | complete(feeding)
 
 
 def window(read: Window) -> str:

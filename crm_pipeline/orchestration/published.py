@@ -100,9 +100,10 @@ def published_assets(settings: Settings, names: Names) -> list[dg.AssetsDefiniti
             )
         for table in tables:
             rows = rows_by_connection(crm.tables, wanted, table)
+            feeding = [row for row in fresh if table in row.tables]
             yield dg.MaterializeResult(
                 asset_key=names.published(table),
-                metadata=metadata.published(done, table, rows, checks.oldest_of(table, fresh)),
+                metadata=metadata.published(done, table, rows, feeding),
                 # What depends on the asset can tell a publish that had nothing to write.
                 data_version=dg.DataVersion(done.path.stem),
             )
@@ -176,7 +177,7 @@ def _columns(
     columns: Sequence[Column], origins: Origins, made_of: dg.TableColumnLineage, names: Names
 ) -> dict[str, Any]:
     """Return schema and lineage; the descriptions say which connections fill a column that not all fill."""
-    told = {name: each for name, each in origins.items() if len(each) > 1}
+    several = {name: each for name, each in origins.items() if len(each) > 1}
     own = {
         column: sorted({names.connection_of(dep.asset_key) for dep in deps} - {""})
         for column, deps in made_of.deps_by_column.items()
@@ -188,7 +189,7 @@ def _columns(
         else column
         for column in columns
     ]
-    return metadata.columns_made_of(named, told, made_of, by_table=True)
+    return metadata.columns_made_of(named, several, made_of, by_table=True)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """The checks of published tables: rules between tables, and how fresh the accounts are whose rows they have."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 import dagster as dg
 
@@ -10,7 +9,7 @@ from crm_pipeline.orchestration.checks import FRESHNESS, freshness_words, is_fre
 from crm_pipeline.orchestration.failing_cases import failing_cases
 from crm_pipeline.orchestration.markdown import kept
 from crm_pipeline.stages.published import NOTE, Finding
-from crm_pipeline.store.landing.freshness import Freshness
+from crm_pipeline.store.landing.freshness import Freshness, complete_up_to
 
 CONSISTENCY = "consistency"
 _MOST_NAMED = 5
@@ -77,7 +76,7 @@ def freshness(key: dg.AssetKey, table: str, rows: Sequence[Freshness]) -> dg.Ass
         f"{_name(row)}: a table that it feeds is held back since {row.held_back_since:%Y-%m-%d %H:%M} UTC."
         for row in held
     ]
-    oldest = oldest_of(table, rows)
+    oldest = complete_up_to(feeding)
     fine = (
         "Nothing has been read for it yet."
         if oldest is None
@@ -96,12 +95,6 @@ def freshness(key: dg.AssetKey, table: str, rows: Sequence[Freshness]) -> dg.Ass
             "objects_held_back": len(held),
         },
     )
-
-
-def oldest_of(table: str, rows: Iterable[Freshness]) -> datetime | None:
-    """Return the instant up to which all accounts in a table are complete; None where nothing was read."""
-    read = (row.current_at for row in rows if table in row.tables)
-    return min((at for at in read if at is not None), default=None)
 
 
 def _name(fresh: Freshness) -> str:

@@ -85,11 +85,13 @@ def test_demo_twice(program: Program, run: Run, shipped: Path) -> None:
         commits += [json.loads(path.read_text()) for path in folder.glob("windows/*.json")]
     landed = sum(manifest["records"] for manifest in manifests)
     assert len({commit["connection"] for commit in commits}) == 2 <= landed
-    told = re.search(rf"{landed:,} records landed with ([\d,]+) API calls from 2 acc", first.stdout)
-    assert told is not None
+    summed = re.search(
+        rf"{landed:,} records landed with ([\d,]+) API calls from 2 acc", first.stdout
+    )
+    assert summed is not None
     with closing(duckdb.connect(str(shipped / "data" / "crm.duckdb"), read_only=True)) as file:
         usage = dict(file.execute(USAGE).fetchall())
-    assert int(told[1].replace(",", "")) == sum(usage.values())
+    assert int(summed[1].replace(",", "")) == sum(usage.values())
     assert (shipped / ".env").stat().st_mode & 0o777 == 0o600
     # Root's data folder lets the account pass that runs PostgreSQL.
     assert {*open_to_others(shipped / "data")} <= {str(shipped / "data")}

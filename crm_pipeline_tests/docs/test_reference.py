@@ -43,10 +43,12 @@ def test_every_block_has_a_language() -> None:
 
 def test_every_verb_is_told() -> None:
     """Operations has words of people about each command."""
-    told = {code for page, code in prose() if page == "docs/operations.md"}
+    documented = {code for page, code in prose() if page == "docs/operations.md"}
     verbs = {name.removeprefix("crm-pipeline ") for name in reference().verbs()}
     assert len(verbs) > 30
-    assert [verb for verb in sorted(verbs) if not any(code.startswith(verb) for code in told)] == []
+    assert [
+        verb for verb in sorted(verbs) if not any(code.startswith(verb) for code in documented)
+    ] == []
 
 
 def test_commands_for_scripts_are_told() -> None:
@@ -70,9 +72,9 @@ def test_every_variable_is_told() -> None:
         for name in VARIABLE.findall(path.read_text(encoding="utf-8"))
     }
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    told = set(re.findall(r"`(CRM_[A-Z_]+)`", page))
-    assert len(told) > 20
-    assert sorted(read - told - OF_OURS - {"CRM_MAX_ANSWER", "CRM_MAX_FILE"}) == []
+    documented = set(re.findall(r"`(CRM_[A-Z_]+)`", page))
+    assert len(documented) > 20
+    assert sorted(read - documented - OF_OURS - {"CRM_MAX_ANSWER", "CRM_MAX_FILE"}) == []
 
 
 def test_every_error_is_told() -> None:

@@ -17,8 +17,8 @@ def test_origins_are_columns_that_exist() -> None:
     known = {name: set(table.by_name) for name, table in TABLES.items()}
     known |= {name: {c.name for c in table.columns} for name, table in STAGE_TABLES.items()}
     published = {name: {c.name for c in with_added(name, t.columns)} for name, t in TABLES.items()}
-    told = {**OF_STAGES, **{name: completed_from(name) for name in TABLES}}
-    for table, origins in told.items():
+    every = {**OF_STAGES, **{name: completed_from(name) for name in TABLES}}
+    for table, origins in every.items():
         assert set(origins) <= {*known[table], *published.get(table, ())}, table
         for each in origins.values():
             assert all(origin.name in known[origin.of] for origin in each), table

@@ -27,9 +27,9 @@ from crm_pipeline.stages.published import Finding, Publication
 from crm_pipeline.stages.raw import Extraction
 from crm_pipeline.store.drift import Register
 from crm_pipeline.store.drift.register import Noticed
-from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.landing.manifest import Shrink
 from crm_pipeline.store.landing.outstanding import Outstanding
+from crm_pipeline_tests.freshness import looked_at
 
 PLANNED_ONCE = "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"
 SCHEMA = Schema("Contact", "Contact", (Field("Id", "Id", "id"), Field("Email", "Email", "email")))
@@ -408,23 +408,7 @@ def test_rules_between_tables_are_a_check_of_what_is_published() -> None:
 def test_a_published_table_is_as_fresh_as_our_last_look(settings: Settings) -> None:
     """Quiet accounts are fresh however old their data; one that cannot be had, is late or held back is named."""
     now = FrozenClock("2026-03-02T00:00:00Z").now()
-    fresh = Freshness(
-        connection="acme",
-        object="Contact",
-        state="current",
-        is_whole=True,
-        read_to=now,
-        history_from=None,
-        current_at=now,
-        looked_at=now,
-        good_at=now,
-        error="",
-        failing_since=None,
-        next_try_at=None,
-        refresh_every_s=900.0,
-        due_at=now - timedelta(minutes=15),
-        tables=("contacts",),
-    )
+    fresh = looked_at("Contact", now, tables=("contacts",))
     key = PLAIN.published("contacts")
 
     def check(**changes: Any) -> tuple[bool, str]:

@@ -90,6 +90,11 @@ def freshness_of(
     ]
 
 
+def complete_up_to(rows: Iterable[Freshness]) -> datetime | None:
+    """Return the instant up to which all of some objects are complete; None where none was read."""
+    return min((row.current_at for row in rows if row.current_at is not None), default=None)
+
+
 def covered(windows: Iterable[Window]) -> Window | None:
     """Return the gap-free union of windows from the beginning of time if there is one, else the latest one."""
     unions: list[Window] = []

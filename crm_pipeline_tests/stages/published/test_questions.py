@@ -14,6 +14,7 @@ from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline_tests.docs.blocks import of
 from crm_pipeline_tests.docs.commands import is_ours, simple_commands
+from crm_pipeline_tests.freshness import looked_at
 from crm_pipeline_tests.meaning.drawn import drawn
 from crm_pipeline_tests.meaning.questions import ANSWERS as OF_CRMS
 from crm_pipeline_tests.meaning.questions import OF_VERDICTS, differences
@@ -198,22 +199,7 @@ DATA = {
 def fresh(org: Any, obj: str, **values: Any) -> Freshness:
     """One object that was read to the present, with the given exceptions."""
     now = org.clock.now()
-    current = Freshness(
-        connection="acme",
-        object=obj,
-        state="current",
-        is_whole=True,
-        read_to=now,
-        history_from=None,
-        current_at=now,
-        looked_at=now,
-        good_at=now,
-        error="",
-        failing_since=None,
-        next_try_at=None,
-        refresh_every_s=900.0,
-        due_at=now - timedelta(hours=1),
-    )
+    current = looked_at(obj, now)
     return replace(current, **values)
 
 
