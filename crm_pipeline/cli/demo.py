@@ -44,8 +44,9 @@ def demo(
       crm-pipeline demo
       crm-pipeline demo --contacts 500
     """
-    from crm_pipeline.cli.emulated import choose_world
+    from crm_pipeline.cli.emulated import choose_world, running
     from crm_pipeline.cli.logs import to_stderr
+    from crm_pipeline.cli.sandboxes import require_sandbox
     from crm_pipeline.cli.workspace import load_settings, ready_data, with_dotenv
 
     to_stderr()
@@ -57,6 +58,8 @@ def demo(
             cure="`crm-pipeline init DIR` makes a project with such connections, if the sandbox is installed; "
             "`crm-pipeline backfill CONNECTION` reads your own account.",
         )
+    if running(settings) is None:
+        require_sandbox()
     ready_data(settings)
     settings = with_dotenv(settings)
     world = choose_world(settings, contacts=contacts, seed=seed)

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from crm_pipeline.connectors.vendor_facts import vendor_facts
 from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.kernel.errors import ConfigError, ContractError, CountMismatch
 from crm_pipeline.orchestration import checks, code, metadata
@@ -156,13 +157,14 @@ def _decorated(
 ) -> Callable[[Callable[..., Emitted]], dg.AssetsDefinition]:
     key = names.raw(connection.name, obj.name)
     how = "by month of modification" if partitioned else "whole, as a snapshot"
+    vendor = vendor_facts()[connection.vendor].title or connection.vendor
     with warnings.catch_warnings():
         # `backfill_policy` and code references (code.py) are all that this package uses of Dagster's beta parts.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.asset(
             key=key,
             deps=[names.source(connection.name, obj.name)],
-            description=f"`{obj.name}` of {connection.name} as {connection.vendor} gives it: "
+            description=f"`{obj.name}` of {connection.name} as {vendor} gives it: "
             f"landed losslessly, append-only, {how}.",
             group_name=group_of(key),
             kinds={connection.vendor, "parquet"},

@@ -15,10 +15,11 @@ def source_objects(connection: Connection, names: Names) -> list[dg.AssetSpec]:
 
 def _spec(connection: Connection, obj: str, names: Names) -> dg.AssetSpec:
     key = names.source(connection.name, obj)
-    page = vendor_facts()[connection.vendor].document_of(obj)
+    vendor = vendor_facts()[connection.vendor]
+    page = vendor.document_of(obj)
     return dg.AssetSpec(
         key,
-        description=f"`{obj}` in the {connection.vendor} account of {connection.name}: what people and other programs "
+        description=f"`{obj}` in the {vendor.title or connection.vendor} account of {connection.name}: what people and other programs "
         "change there.",
         group_name=group_of(key),
         kinds={connection.vendor},

@@ -1,5 +1,6 @@
 """The two commands of the README, as a user runs them, on a small world."""
 
+import importlib.util
 import json
 import os
 import re
@@ -146,3 +147,15 @@ def test_sandbox_ends_on_request(shipped: Path, ending: str) -> None:
         _, errors = child.communicate(timeout=30)
         assert child.returncode == 0
         assert errors == ""
+
+
+def test_demo_without_an_installed_sandbox_says_nothing_else(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the sandbox is not installed, the first line says so, and no data folder is made."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    result = run("demo")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: the sandbox is not installed")
+    assert not result.stdout
+    assert not (project / "data").exists()

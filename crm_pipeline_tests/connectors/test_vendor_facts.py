@@ -6,7 +6,7 @@ import pytest
 
 from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.registry import connector, vendors
-from crm_pipeline.connectors.vendor_facts import VendorFolders
+from crm_pipeline.connectors.vendor_facts import VendorFolders, vendor_facts
 from crm_pipeline.settings import VendorFacts
 
 LIMITS = """\
@@ -36,6 +36,15 @@ def test_settings_and_registry_have_the_same_vendors() -> None:
     """Each vendor that a connection may name has a connector."""
     assert len(vendors()) >= 4
     assert [connector(vendor).vendor for vendor in vendors()] == list(vendors())
+
+
+def test_each_vendor_has_a_title() -> None:
+    """Texts for people write a vendor's name as the vendor does; the name in connections.yaml is its small form."""
+    titles = {vendor: vendor_facts()[vendor].title for vendor in vendors()}
+    assert {title.lower(): title for title in titles.values()} == {
+        vendor: titles[vendor] for vendor in vendors()
+    }
+    assert all(title != vendor for vendor, title in titles.items())
 
 
 def test_loading_settings_imports_no_connector() -> None:
