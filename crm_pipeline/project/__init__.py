@@ -4,6 +4,7 @@ Files that the repository uses itself (connections.yaml, dagster.yaml, the docs)
 files in the wheel. This module imports nothing of the package.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -61,7 +62,13 @@ def _pages() -> Iterator[tuple[str, str]]:
         entries = _folder().joinpath(folder).iterdir()
         for page in sorted(entries, key=lambda entry: entry.name):
             if page.name.endswith(suffix):
-                yield f"{folder}/{page.name}", page.read_text(encoding="utf-8")
+                yield f"{folder}/{page.name}", _within(folder, page.read_text(encoding="utf-8"))
+
+
+def _within(folder: str, page: str) -> str:
+    """Return a page without pictures, and with the words only of links that lead out of the docs."""
+    up = r"\.\./" * len(folder.split("/"))
+    return re.sub(rf"\[([^\]]+)\]\({up}[^)]*\)", r"\1", re.sub(r"(?m)^!\[.*\)\n+", "", page))
 
 
 def _folder() -> Traversable:
