@@ -69,7 +69,8 @@ class Proof:
             return cls(is_all=True)
         at = format_instant(landed.complete_at) if landed.complete_at else ""
         [start] = engine.row(f"SELECT epoch_us({began(landed, since)})")
-        return cls(False, at, str(start), fingerprint([list(landed.set_aside)]))
+        set_aside = fingerprint([list(landed.set_aside)])
+        return cls(is_all=False, at=at, began=str(start), set_aside=set_aside)
 
     @property
     def to_meta(self) -> list[Any]:

@@ -67,6 +67,7 @@ def described(
     records: str,
     parent: TableVersion | None,
     asked: Asked,
+    *,
     before: Collection[str] | None = None,
 ) -> Described:
     """Judge the records of an object that were read since the version before.

@@ -38,6 +38,7 @@ from crm_pipeline.stages.normalized.kept import (
     write_table,
 )
 from crm_pipeline.stages.normalized.mapping_failures import Batches
+from crm_pipeline.stages.normalized.rows_before import rows_before
 from crm_pipeline.stages.normalized.tally import Tally
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
@@ -111,7 +112,7 @@ def why_whole(feeds: Sequence[Feed], parent: TableVersion | None, rules: str, da
         return "numbers of a field are not written plainly, so that all of them decide how they are read"
     if meta.get(RULES) != rules:
         return _other_rules(feeds, meta.get(MADE_OF))
-    if not meta.get(JUDGED_BY):
+    if not (meta.get(JUDGED_BY) and parent.beside):
         return "the version before does not say what it was made of"
     return ""
 
@@ -199,7 +200,7 @@ class FromParent:
                 raise refuse(self.build.title, verdict)
             tally = self._tally()
             self.build.check(verdict, tally)
-            self.build.check_values(rows, self._fresh(rows))
+            self._check_values(rows)
             self.build.commit(staged, verdict, tally, found, self._written(staged, rows, verdict))
 
     @cached_property
@@ -240,7 +241,7 @@ class FromParent:
                 self.arrivals[feed.landed.object].records,
                 self.parent,
                 self.build.asked,
-                self._batches_before.get(feed.landed.object, set()),
+                before=self._batches_before.get(feed.landed.object, set()),
             )
             for feed in self.build.feeds
         ]
@@ -315,7 +316,9 @@ class FromParent:
 
     def _results(self, rules: Sequence[RowRule], odd: str, rows: str) -> list[RuleResult]:
         """Return the results of all rules on all rows of the new version."""
-        counted = f"SELECT unnest(failed) AS rule, count(*) FROM {odd} GROUP BY ALL"
+        counted = (
+            f"SELECT rule, count(*) FROM (SELECT unnest(failed) AS rule FROM {odd}) GROUP BY ALL"
+        )
         failures: dict[str, int] = {rule: int(count) for rule, count in self.engine.rows(counted)}
         broken = [rule for rule in rules if failures.get(rule.name)]
         subject = Subject(rows, self.build.table.key, f"({LIVE})")
@@ -354,6 +357,16 @@ class FromParent:
             f"(SELECT * FROM {self._fresh(rows)} WHERE {LIVE})",
             before,
         )
+
+    def _check_values(self, rows: str) -> None:
+        """Compare changed rows with those before, as far as these are found in a part of the files."""
+        if self.build.guard is None:
+            return
+        keys = f"(SELECT {self.key} FROM {self._changed} WHERE _batch_before IS NOT NULL)"
+        before = rows_before(self.engine, self.parent, keys)
+        missing = f"(FROM {keys} ANTI JOIN {before} USING ({self.key}))"
+        fresh = f"(FROM {self._fresh(rows)} ANTI JOIN {missing} USING ({self.key}))"
+        self.build.check_values(rows, fresh, before)
 
     def _tally(self) -> Tally:
         meta = self.parent.meta
@@ -410,8 +423,8 @@ class FromParent:
         listed = f'SELECT object, batch_id, unnest(unconverted) AS field FROM "odd now" WHERE unconverted IS NOT NULL AND {LIVE}'
         counts: dict[tuple[str, str], dict[str, int]] = {}
         sql = f"SELECT object, field, batch_id, count(*) FROM ({listed}) GROUP BY ALL ORDER BY ALL"
-        for obj, field, batch, count in self.engine.rows(sql):
-            counts.setdefault((obj, field), {})[batch] = int(count)
+        for obj, name, batch, count in self.engine.rows(sql):
+            counts.setdefault((obj, name), {})[batch] = int(count)
         return counts
 
     def _write_beside(

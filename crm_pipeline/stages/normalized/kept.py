@@ -28,7 +28,7 @@ from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 _CLAIM = "loser VARCHAR, winner VARCHAR, _modified_at TIMESTAMPTZ, _batch_id VARCHAR"
 NOTHING_KEPT = (
-    "SELECT 0::UBIGINT AS _h1, 0::UBIGINT AS _h2, NULL::TIMESTAMPTZ AS _modified_at, false AS _deleted, "
+    "SELECT 0::UBIGINT AS _h1, 0::UINTEGER AS _h2, NULL::TIMESTAMPTZ AS _modified_at, false AS _deleted, "
     "NULL::TIMESTAMPTZ AS _extracted_at, '' AS _batch_id, 0::BIGINT AS _row, true AS _is_best, true AS _is_seen, "
     "false AS _is_many WHERE false"
 )
@@ -40,7 +40,9 @@ NO_CLAIMS = f"(SELECT {', '.join(f'NULL::{kind} AS {name}' for name, kind in (c.
 def hashes(obj: str, source_id: str = "_source_id") -> str:
     """Return SQL for the two hashes of a record: together they tell records apart."""
     name = literal(obj)
-    return f"hash({name}, {source_id}) AS _h1, hash({source_id}, {name}, 1) AS _h2"
+    return (
+        f"hash({name}, {source_id}) AS _h1, (hash({source_id}, {name}, 1) >> 32)::UINTEGER AS _h2"
+    )
 
 
 def deciding(versions: str) -> str:
@@ -83,10 +85,12 @@ def kept_of(landed: ObjectInput, ranking: Ranking, seen: str) -> str:
         else ""
     )
     names = f"{hashes(landed.object)}, _modified_at, _deleted, _extracted_at, _batch_id"
-    parts = [
-        f"SELECT {names}, _row, true AS _is_best, {seen} AS _is_seen, false AS _is_many "
+    single = (
+        # Of a record that is in a batch once, the row says nothing.
+        f"SELECT {names}, 0::BIGINT AS _row, true AS _is_best, {seen} AS _is_seen, false AS _is_many "
         f"FROM {all_keys(landed.batches)} AS k{once} WHERE {HAS_ID}"
-    ]
+    )
+    parts = [single]
     if ranking.versions:
         parts.append(
             f"SELECT {names}, _row, _is_best, {seen} AS _is_seen, _is_many "

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ from crm_pipeline.model.table import Table
 from crm_pipeline.settings import Connection, QuarantineLimit
 from crm_pipeline.stages.normalized.arrivals import NotFromParent, Proof
 from crm_pipeline.stages.normalized.changed import RULES, rules_of, write_changes
+from crm_pipeline.stages.normalized.compared_files import (
+    COMPARED,
+    compared_at,
+    damage_of,
+    noted,
+)
 from crm_pipeline.stages.normalized.contract import (
     Asked,
     PreviousVersion,
@@ -75,7 +82,6 @@ from crm_pipeline.stages.normalized.unreadable import unreadable
 from crm_pipeline.stages.normalized.value_drift import changed_values
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
-from crm_pipeline.store.tables.corruption import damaged_version
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 CODE_VERSION = 4
@@ -272,8 +278,18 @@ class TableBuild:
             JUDGED_BY: made.judged_by,
             PROOFS: dict(made.proofs),
             BUILT: {"whole": bool(made.because), "because": made.because},
+            COMPARED: noted(
+                (*staged.paths("base"), *staged.paths("kept")), self._compared_at(made)
+            ),
         }
         staged.commit(self.parent, verdict.rows, meta)
+
+    def _compared_at(self, made: Made) -> datetime:
+        """Return when the base files were compared with their checksums, or written."""
+        now = self.landing.clock.now()
+        if made.because or self.parent is None:
+            return now
+        return compared_at(self.parent, now) or now
 
     def _can_be_a_parent(self, verdict: Verdict, tally: Tally, formats: NumberFormats) -> bool:
         """Say whether the next version may be made from this one, so that what it takes is kept."""
@@ -339,8 +355,9 @@ class TableBuild:
     @property
     def damage(self) -> str:
         """What is damaged of the version before; "" for nothing."""
-        found = damaged_version([self.parent], self.tables.verifier) if self.parent else None
-        return found.message if found else ""
+        if self.parent is None:
+            return ""
+        return damage_of(self.parent, self.tables.verifier, self.landing.clock.now())
 
     def _set_aside(
         self, paths: list[Path], verdict: Verdict, tally: Tally
@@ -377,12 +394,13 @@ class TableBuild:
         waiting = undecided(self.connection.name, inputs, self.landing, tally.quarantined)
         refuse_many(self.title, waiting, verdict.rows, self.limit)
 
-    def check_values(self, rows: str, read_again: str = "") -> None:
+    def check_values(self, rows: str, read_again: str = "", before: str = "") -> None:
         """Refuse the version if its values show that a field has changed, unless a person has accepted that.
 
         Args:
             rows: SQL for rows of the version, see `changed_values`.
             read_again: SQL for those of batches that the version before had not; "" where they have to be found.
+            before: SQL for the rows that these records had; "" where they have to be found.
 
         Raises:
             ContractError: a field has changed.
@@ -395,7 +413,13 @@ class TableBuild:
         ):
             return
         noticed = changed_values(
-            self.engine, self.feeds, self.table.key, rows, self.parent, read_again
+            self.engine,
+            self.feeds,
+            self.table.key,
+            rows,
+            self.parent,
+            read_again=read_again,
+            before=before,
         )
         connection, table = self.connection.name, self.table.name
         blocking = self.guard.evaluate(connection, table, self.parent.version, noticed)

@@ -98,7 +98,9 @@ def changed_values(
     key: str,
     rows: str,
     parent: TableVersion | None,
+    *,
     read_again: str = "",
+    before: str = "",
 ) -> list[Noticed]:
     """Return what has happened to the values of fields since the version before.
 
@@ -109,10 +111,11 @@ def changed_values(
         rows: SQL for the rows of the new version, at least for those that were read again.
         parent: the version before.
         read_again: SQL for the rows of batches that the version before had not; "" where they have to be found.
+        before: SQL for the rows that these records had; "" where they have to be found.
     """
     if parent is None or not parent.base:
         return []
-    sample = _Sample(engine, key, rows, parent, read_again)
+    sample = _Sample(engine, key, rows, parent, read_again, before)
     if not sample.is_large_enough():
         return []
     facts = []
@@ -132,6 +135,7 @@ class _Sample:
     new: str
     parent: TableVersion
     read_again: str = ""
+    before: str = ""
 
     @property
     def old(self) -> str:
@@ -148,7 +152,7 @@ class _Sample:
             "rows read again",
             f"SELECT n.{key} AS {_KEY}, o.{key} IS NOT NULL AS was_there "
             f"FROM (SELECT {key}, modified_at FROM {read_again} WHERE is_deleted IS NOT TRUE) n "
-            f"LEFT JOIN (SELECT {key}, modified_at FROM {self.old} WHERE is_deleted IS NOT TRUE) o "
+            f"LEFT JOIN (SELECT {key}, modified_at FROM {self.before or self.old} WHERE is_deleted IS NOT TRUE) o "
             f"ON n.{key} = o.{key} "
             "ORDER BY was_there AND n.modified_at IS DISTINCT FROM o.modified_at DESC, "
             f"hash(n.{key}) LIMIT {SAMPLE_ROWS}",
@@ -189,7 +193,7 @@ class _Sample:
             for feed in feeds
             for source, column in _compared(feed).items()
         }
-        before = {str(row[_KEY]): row for row in self._rows(self.old)}
+        before = {str(row[_KEY]): row for row in self._rows(self.before or self.old)}
         found: dict[tuple[str, str], FieldPairs] = {}
         for row in self._rows(self.new):
             obj, old = str(row[_OBJECT]), before.get(str(row[_KEY]))

@@ -107,7 +107,9 @@ def test_a_wrong_type_refuses_the_version(deals):
         dataclasses.replace(c, type="BIGINT") if c.name == "amount" else c for c in table.body
     )
     with deals.engine() as engine:
-        verdict = verify(engine, dataclasses.replace(table, body=body), parquet_files(version.base), {})
+        verdict = verify(
+            engine, dataclasses.replace(table, body=body), parquet_files(version.base), {}
+        )
     assert [r.rule for r in verdict.errors] == ["amount is decimal128(24, 6) and not int64"]
 
 
