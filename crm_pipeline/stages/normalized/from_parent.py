@@ -30,6 +30,7 @@ from crm_pipeline.stages.normalized.contract import (
 from crm_pipeline.stages.normalized.described import Described, described
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.kept import (
+    KEPT_VERSION,
     counts_by_batch,
     odd_of,
     places_table,
@@ -58,8 +59,8 @@ PROOFS = "proofs"
 
 
 def rules_judged(rules: Sequence[RowRule]) -> str:
-    """Return a fingerprint of rules, for `JUDGED_BY`."""
-    return fingerprint([repr(rule) for rule in rules])
+    """Return a fingerprint of rules and of the form of what is kept beside a version, for `JUDGED_BY`."""
+    return fingerprint([KEPT_VERSION, [repr(rule) for rule in rules]])
 
 
 def are_records(feeds: Sequence[Feed]) -> bool:

@@ -27,6 +27,8 @@ from crm_pipeline.store.tables import TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 _CLAIM = "loser VARCHAR, winner VARCHAR, _modified_at TIMESTAMPTZ, _batch_id VARCHAR"
+KEPT_VERSION = 1
+"""To be raised when what is kept has another form: versions of before are followed by a whole one then."""
 NOTHING_KEPT = (
     "SELECT 0::UBIGINT AS _h1, 0::UINTEGER AS _h2, NULL::TIMESTAMPTZ AS _modified_at, false AS _deleted, "
     "NULL::TIMESTAMPTZ AS _extracted_at, '' AS _batch_id, 0::BIGINT AS _row, true AS _is_best, true AS _is_seen, "

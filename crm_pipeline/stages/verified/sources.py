@@ -81,9 +81,9 @@ class Source:
             engine: runs the SQL.
             changed: relation with the keys of records of any table, `record_key`.
         """
+        names = [obj["object"] for obj in self.version.meta.get("objects", ())]
         starts = [
-            f"starts_with(record_key, {literal(f'{self.connection}:{obj["object"]}:')})"
-            for obj in self.version.meta.get("objects", ())
+            f"starts_with(record_key, {literal(f'{self.connection}:{name}:')})" for name in names
         ]
         own = f" WHERE {' OR '.join(starts)}" if starts else ""
         keys = f"(SELECT record_key AS {quoted(self.key)} FROM {changed}{own})"
