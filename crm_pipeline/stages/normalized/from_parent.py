@@ -52,8 +52,6 @@ JUDGED_BY = "judged_by"
 """The entry in a version's meta with a fingerprint of the rules by which its rows were judged."""
 MADE_OF = "made_of"
 """The entry with a fingerprint of each part of what rows depend on, by object."""
-BUILT = "built"
-"""The entry that says whether a version was made of all that has landed, and why."""
 PROOFS = "proofs"
 """The entry with what decides, by object, which records count as seen."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import structlog
 
 from crm_pipeline.kernel.errors import UnfitValue
 from crm_pipeline.kernel.identity import fingerprint
@@ -37,7 +38,6 @@ from crm_pipeline.stages.normalized.emptied import Doubt, doubts_of
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.fold import folded, seen_in
 from crm_pipeline.stages.normalized.from_parent import (
-    BUILT,
     JUDGED_BY,
     MADE_OF,
     PROOFS,
@@ -74,7 +74,7 @@ from crm_pipeline.stages.normalized.quarantine import (
     refuse_many,
 )
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
-from crm_pipeline.stages.normalized.result import Normalized, result_of
+from crm_pipeline.stages.normalized.result import BUILT, Normalized, result_of
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
 from crm_pipeline.stages.normalized.undecided import undecided
@@ -87,6 +87,7 @@ from crm_pipeline.store.tables.engine import Engine, parquet_files
 CODE_VERSION = 4
 """To be raised when the same landed bytes would give other rows."""
 MADE_BY = "made_by"
+_log = structlog.get_logger("crm_pipeline.normalized")
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ class TableBuild:
             except NotFromParent as reason:
                 because = str(reason)
         if because:
+            _log.info("a table is built of all that has landed", table=self.name, because=because)
             self._build_whole(because)
         version = self.tables.version(self.name)
         return result_of(self.table.name, version, changed=True)

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crm_pipeline.connectors.hubspot.mapping import MAPPING as HUBSPOT_MAPPING
+from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.stages.normalized import (
     DriftGuard,
     Normalized,
@@ -26,6 +29,7 @@ from crm_pipeline.stages.normalized import (
     table_build,
 )
 from crm_pipeline.store.drift import Register
+from crm_pipeline.store.files import checksums
 from crm_pipeline.store.landing import compaction, records
 from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.tables import Tables, replacement
@@ -346,3 +350,137 @@ def test_wrong_ways_to_fold_are_found(
     monkeypatch.setattr(arrivals, name, wrong)
     with pytest.raises(AssertionError):
         carried_out(plan)
+
+
+def built_of(org: Org, table: str) -> dict[str, Any]:
+    """Build a table, and return what its version says of how it was built."""
+    org.normalize(table)
+    version = org.tables.version(f"normalized/acme/{table}")
+    assert version is not None
+    found: dict[str, Any] = version.meta["built"]
+    return found
+
+
+@pytest.mark.parametrize("part", ["base", "kept", "kept_delta", "odd", "places", "delta"])
+def test_a_damaged_version_is_followed_by_a_whole_one(org: Org, part: str) -> None:
+    """Whichever file of the version before is damaged, the next one is made whole, says why, and is right."""
+    land_names(org, {"003A": "a", "003B": "b"})
+    org.normalize("contacts")
+    land_names(org, {"003A": "c"})
+    assert not built_of(org, "contacts")["whole"]
+    version = org.tables.version("normalized/acme/contacts")
+    assert version is not None
+    paths = {"base": version.base, "delta": version.delta, **version.beside}[part]
+    content = bytearray(paths[0].read_bytes())
+    content[len(content) // 2] ^= 1
+    paths[0].chmod(0o600)
+    paths[0].write_bytes(content)
+    land_names(org, {"003B": "d"})
+    built = built_of(org, "contacts")
+    assert built["whole"]
+    assert paths[0].name in built["because"]
+    assert org.rows("contacts", "last_name") == [("c",), ("d",)]
+
+
+def land_names(org: Org, names: Mapping[str, str]) -> None:
+    """Land contacts by id and last name, modified just now."""
+    at = f"{org.clock.now() + timedelta(minutes=1):%Y-%m-%dT%H:%M:%S.000Z}"
+    rows = [{"Id": i, "LastName": name, "SystemModstamp": at} for i, name in names.items()]
+    org.land(SCHEMAS[0], rows)
+
+
+def test_bases_are_hashed_once_a_day(org: Org, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base that nobody wrote since is not hashed by a new process within a day, and is after it."""
+    hashed: list[str] = []
+    sha256 = checksums._sha256
+
+    def noting(file: Any) -> str:
+        hashed.append(Path(file.name).name)
+        return sha256(file)
+
+    monkeypatch.setattr(checksums, "_sha256", noting)
+    land_names(org, {"003A": "a", "003B": "b"})
+    org.normalize("contacts")
+    for days, is_hashed in ((0, False), (2, True), (0, False)):
+        org.clock.advance(days * 86_400)
+        land_names(org, {"003A": f"after {days}"})
+        org.tables = Tables(org.data)
+        hashed.clear()
+        assert not built_of(org, "contacts")["whole"]
+        assert ("base-00000.parquet" in hashed) == is_hashed
+
+
+HUBSPOT = Schema(
+    "contacts",
+    "Contact",
+    (
+        Field("id", "Record ID", "id"),
+        Field("updatedAt", "Updated", "datetime", "timestamp"),
+        Field("archived", "Archived", "bool", "boolean"),
+        *(
+            Field(name, name, "string", path=("properties", name))
+            for name in ("lastname", "hs_merged_object_ids")
+        ),
+    ),
+)
+
+
+def person(
+    number: int, minute: int, name: str, merged: str = "", *, archived: bool = False
+) -> dict[str, Any]:
+    return {
+        "id": str(number),
+        "properties": {"lastname": name, "hs_merged_object_ids": merged},
+        "updatedAt": f"2026-01-02T03:{minute:02d}:00.000Z",
+        "archived": archived,
+    }
+
+
+def test_merged_records_follow_their_winners(org: Org, tmp_path: Path) -> None:
+    """A loser is deleted when a later read names it in a winner, follows another winner, and keeps it ever after."""
+    org.maps = HUBSPOT_MAPPING
+    whole, ours = Tables(tmp_path / "whole"), org.tables
+    steps = [
+        [person(n, 1, "x") for n in range(1, 7)],
+        [person(1, 2, "wins", "2")],
+        [person(3, 3, "wins later", "1;2"), person(9, 3, "new")],
+        [person(3, 4, "without its field"), person(2, 5, "read again")],
+        [person(3, 6, "archived", archived=True)],
+        [person(5, 7, "wins", "4;77")],
+    ]
+    for number, records_read in enumerate(steps):
+        org.land_records(HUBSPOT, records_read)
+        org.tables = ours
+        assert built_of(org, "contacts")["whole"] == (number == 0)
+        rows, said = rows_of(ours), told(ours)
+        org.tables = whole
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(table_build, "why_whole", lambda *_: "it is asked for")
+            org.normalize("contacts")
+        assert rows_of(whole) == rows
+        assert told(whole) == said
+    org.tables = ours
+    merged = org.rows("contacts", "source_id, merged_into", "acme")
+    assert [(i, into) for i, into in merged if into] == [
+        ("1", "acme:contacts:3"),
+        ("2", "acme:contacts:3"),
+        ("4", "acme:contacts:5"),
+    ]
+
+
+@pytest.mark.parametrize("vendor", ["salesforce", "hubspot", "pipedrive", "zoho"])
+def test_sql_over_one_row_looks_at_one_row(vendor: str) -> None:
+    """SQL over rows that is said to look at single rows has no window, group, join or second look at the rows."""
+    for entry in connector(vendor).mapping:
+        if entry.over_one_row and entry.over_rows:
+            words = set(entry.over_rows.upper().replace("(", " ( ").split())
+            assert not words & {
+                "OVER",
+                "GROUP",
+                "JOIN",
+                "WHERE",
+                "UNION",
+                "LIMIT",
+                "WITH",
+            }
+            assert entry.over_rows.count("{rows}") == 1
