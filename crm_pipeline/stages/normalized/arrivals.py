@@ -118,8 +118,8 @@ class Arrivals:
     def _named(self, suffix: str) -> str:
         return f"{self.landed.name} {suffix}"
 
-    def define(self) -> None:
-        """Find the records that changed, and read their texts.
+    def find(self) -> None:
+        """Find the records that changed.
 
         Raises:
             NotFromParent: the version cannot be made from the one before.
@@ -132,7 +132,6 @@ class Arrivals:
         self._find_ids()
         self._rank()
         self._choose()
-        self._read_texts()
 
     @property
     def records(self) -> str:
@@ -324,7 +323,12 @@ class Arrivals:
         )
         return f"coalesce(any_value(k._is_seen), false) OR i._source_id IN (SELECT _source_id FROM {seen})"
 
-    def _read_texts(self) -> None:
+    def read(self) -> None:
+        """Read the texts of the records that changed.
+
+        Raises:
+            NotFromParent: the version cannot be made from the one before.
+        """
         again = self._read_again()
         landed = replace(self.landed, batches=(*self.files, *again))
         columns = "".join(f", {raw(source.name)}" for source in landed.of_record)

@@ -2,7 +2,7 @@
 
 A version that is made from the one before takes its base over without reading it. To hash it each time would make a
 refresh grow with the table. So for a day it is enough that no file was written, replaced or cut since: its inode, size
-and time are as noted. Readers hash all that they read, as ever.
+and time are as noted. All other files, which are read, are hashed as ever.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,11 +21,6 @@ COMPARED = "compared"
 LASTS = timedelta(days=1)
 
 
-def taken_over(version: TableVersion) -> tuple[Path, ...]:
-    """Return the files that the next version takes over as they are."""
-    return (*version.base, *version.beside.get("kept", ()))
-
-
 def noted(paths: Iterable[Path], at: datetime) -> dict[str, Any]:
     """Return what is stored of files that were compared, or written, at a time."""
     return {"at": format_instant(at), "files": sorted(map(_identity, paths))}
@@ -38,7 +33,7 @@ def compared_at(version: TableVersion, now: datetime) -> datetime | None:
         return None
     at = parse_instant(stored["at"])
     try:
-        present = sorted(map(_identity, taken_over(version)))
+        present = sorted(map(_identity, version.base))
     except OSError:
         return None
     is_same = [list(one) for one in present] == [list(one) for one in stored["files"]]
@@ -49,7 +44,7 @@ def damage_of(version: TableVersion, verifier: Verifier, now: datetime) -> str:
     """Return what is damaged of a version, for people; "" for nothing."""
     is_known = compared_at(version, now) is not None
     if is_known:
-        version = replace(version, base=(), beside={**version.beside, "kept": ()})
+        version = replace(version, base=())
     found = damaged_version([version], verifier)
     return found.message if found else ""
 

@@ -39,6 +39,7 @@ from crm_pipeline.stages.normalized.kept import (
     write_table,
 )
 from crm_pipeline.stages.normalized.mapping_failures import Batches
+from crm_pipeline.stages.normalized.quarantine import forget_all
 from crm_pipeline.stages.normalized.rows_before import rows_before
 from crm_pipeline.stages.normalized.tally import Tally
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
@@ -102,6 +103,8 @@ def why_whole(feeds: Sequence[Feed], parent: TableVersion | None, rules: str, da
         return "it is the first version"
     if damage:
         return damage
+    if any(feed.landed.unread for feed in feeds):
+        return "records cannot be read"
     if not are_records(feeds):
         return "its rows are no single records"
     meta = parent.meta
@@ -188,8 +191,10 @@ class FromParent:
             raise NotFromParent("an object does not feed the table any more")
         self.build.landing.check([b for a in self.arrivals.values() for b in a.files])
         for arrivals in self.arrivals.values():
-            arrivals.define()
+            arrivals.find()
         self._check_share()
+        for arrivals in self.arrivals.values():
+            arrivals.read()
         found = self._described()
         with self.build.tables.stage(self.build.name, (self.build.table.key,)) as staged:
             rows = self._rows()
@@ -198,6 +203,8 @@ class FromParent:
             if verdict.errors:
                 raise refuse(self.build.title, verdict)
             tally = self._tally()
+            inputs = [feed.landed for feed in self.build.feeds]
+            forget_all(self.build.connection.name, inputs, self.build.landing)
             self.build.check(verdict, tally)
             self._check_values(rows)
             self.build.commit(staged, verdict, tally, found, self._written(staged, rows, verdict))

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crm_pipeline.model.names import quoted
+from crm_pipeline.stages.normalized.arrivals import NotFromParent
 from crm_pipeline.store.tables import TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
-MOST_GROUPS = 16
+MOST_GROUPS = 12
 """So many row groups of the base are read, evenly spread: of a table with fewer of them, all."""
 
 
@@ -26,6 +27,9 @@ def rows_before(engine: Engine, version: TableVersion, keys: str) -> str:
         engine: runs the SQL.
         version: the version.
         keys: SQL for the keys whose rows are wanted, in the column of `version.key`.
+
+    Raises:
+        NotFromParent: a base file cannot be read.
     """
     [key] = version.key
     wanted = engine.arrow(f"SELECT {quoted(key)} FROM {keys}").column(0).combine_chunks()
@@ -35,10 +39,12 @@ def rows_before(engine: Engine, version: TableVersion, keys: str) -> str:
         for paths in (version.tombstones, version.delta)
         if paths
     )
-    found = list(_in_base(version, key, wanted))
-    base = engine.load(
-        "rows before in base", pa.concat_tables(found) if found else _schema(version).empty_table()
-    )
+    try:
+        found = list(_in_base(version, key, wanted))
+        rows = pa.concat_tables(found) if found else _schema(version).empty_table()
+    except (OSError, pa.ArrowException) as error:
+        raise NotFromParent(f"a file of the version before cannot be read: {error}") from error
+    base = engine.load("rows before in base", rows)
     kept = f"FROM {base} ANTI JOIN ({gone}) USING ({quoted(key)})" if gone else f"FROM {base}"
     parts = f"{kept} UNION ALL BY NAME {later}" if version.delta else kept
     return engine.table("rows before", parts)

@@ -82,6 +82,7 @@ from crm_pipeline.stages.normalized.unreadable import unreadable
 from crm_pipeline.stages.normalized.value_drift import changed_values
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
+from crm_pipeline.store.tables.corruption import damaged_version
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 CODE_VERSION = 4
@@ -280,9 +281,7 @@ class TableBuild:
             JUDGED_BY: made.judged_by,
             PROOFS: dict(made.proofs),
             BUILT: {"whole": bool(made.because), "because": made.because},
-            COMPARED: noted(
-                (*staged.paths("base"), *staged.paths("kept")), self._compared_at(made)
-            ),
+            COMPARED: noted(staged.paths("base"), self._compared_at(made)),
         }
         staged.commit(self.parent, verdict.rows, meta)
 
@@ -352,11 +351,12 @@ class TableBuild:
 
     @property
     def _is_parent_readable(self) -> bool:
-        return self.parent is not None and not self.damage
+        parent = self.parent
+        return parent is not None and damaged_version([parent], self.tables.verifier) is None
 
     @property
     def damage(self) -> str:
-        """What is damaged of the version before; "" for nothing."""
+        """What is damaged of the version before, see `compared_files`; "" for nothing."""
         if self.parent is None:
             return ""
         return damage_of(self.parent, self.tables.verifier, self.landing.clock.now())

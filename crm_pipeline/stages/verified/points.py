@@ -9,6 +9,7 @@ from crm_pipeline.stages.verified.sources import Source, countries_of
 from crm_pipeline.stages.verified.verifiers import Verifiers, regions
 from crm_pipeline.store.tables import Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.lookup import rows_of
 
 _JUDGED = frozenset({"position", "normalized", "verdict", "reasons", "suggestion"})
 _READ = {
@@ -72,10 +73,8 @@ class Points:
     def _define_old(self) -> None:
         """Read the points that the changed records had."""
         if self.parent is not None:
-            rows = (
-                f"FROM {Tables.relation(self.parent)} SEMI JOIN {self.changed} USING (record_key)"
-            )
-            self.engine.table("old points", rows)
+            rows = rows_of(self.engine, self.parent, self.changed)
+            self.engine.table("old points", f"FROM {rows}")
         else:
             self.engine.table("old points", f"FROM {nothing_of(CONTACT_POINTS)}")
 
