@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks import (
     api_clock,
+    changed,
     contracts,
     crashes,
     drift,
@@ -124,6 +125,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Fuzz": fuzz.report,
     "Verification": verification.report,
     "Verified": verified.report,
+    "Changed": changed.report,
     "Drift": drift.report,
     "Purchases": purchases.report,
     "Contracts": contracts.report,

@@ -212,6 +212,7 @@ class ObjectMap:
         ignores_case: whether the vendor ignores case in names of fields.
         over_rows: SQL over the object's rows in the table's columns, `{rows}`, for columns that depend on several
             columns or rows. It returns the same rows and columns.
+        over_one_row: whether `over_rows` makes each row of that row alone, so that it may be run over some rows only.
         over_rows_from: for each column that `over_rows` fills, what it reads: columns of the table, and source fields
             after `CUSTOM`.
         beside: keys at the root of JSON records, beside the fields, that are kept in `custom`, or used as
@@ -234,7 +235,8 @@ class ObjectMap:
     over_rows: str = ""
     beside: tuple[str, ...] = ()
     lists_merged: bool = False
-    # Says nothing about rows, so it is no part of the fingerprints that are made of `repr`.
+    # These say nothing about rows, so they are no part of the fingerprints that are made of `repr`.
+    over_one_row: bool = field(default=False, repr=False)
     over_rows_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     @property

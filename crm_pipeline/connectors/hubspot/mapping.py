@@ -240,6 +240,7 @@ def _activity(obj: str, kind: str, *fields: FieldMap, over_rows: str = "") -> Ob
         merges=_MERGES,
         page=_page(obj),
         over_rows=over_rows,
+        over_one_row=True,
         over_rows_from=LASTING_FROM if over_rows == LASTING else {},
     )
 

@@ -104,6 +104,7 @@ _DEAL = ObjectMap(
                 THEN close_date END AS close_date
         )
         FROM {rows}""",
+    over_one_row=True,
     over_rows_from={
         "closed_at": ("closed_at", "is_closed"),
         "close_date": ("close_date", "is_closed", f"{CUSTOM}expected_close_date"),
@@ -192,6 +193,7 @@ _ACTIVITY = ObjectMap(
     {"activity_type": "task"},
     page="/activities/list/user/everyone?selected={id}",
     over_rows="SELECT * REPLACE (starts_at + to_minutes(duration_minutes) AS ends_at) FROM {rows}",
+    over_one_row=True,
     over_rows_from={"ends_at": ("starts_at", "duration_minutes")},
 )
 

@@ -92,6 +92,7 @@ _EVENT = ObjectMap(
     {"activity_type": "meeting"},
     beside=OF_DELETED,
     over_rows=LASTING,
+    over_one_row=True,
     over_rows_from=LASTING_FROM,
     page="/tab/Events/{id}",
 )

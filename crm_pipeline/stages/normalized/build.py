@@ -119,7 +119,6 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
         changes = guard.changes(connection.name, feed.landed.object) if guard else []
         check_fields(connection.name, feed.landed, changes)
     batches = _batches(feeds)
-    landing.check(batches)
     with blamed_on(lambda: damaged_batch(batches)):
         build = TableBuild(
             connection, name, parent, feeds, state, landing, tables, engine, limit, asked, guard

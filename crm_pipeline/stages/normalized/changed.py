@@ -13,7 +13,7 @@ from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import quoted
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.number_formats import NumberFormats
-from crm_pipeline.store.tables import Staged, TableVersion
+from crm_pipeline.store.tables import Staged, Tables, TableVersion
 from crm_pipeline.store.tables.corruption import damaged_version
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
@@ -23,29 +23,31 @@ RULES = "rules"
 
 def rules_of(feeds: Sequence[Feed], formats: NumberFormats, code_version: int) -> str:
     """Return a fingerprint of all that a row depends on beside its own record; "" where that is other rows."""
-    if any(_depends_on_other_rows(feed) for feed in feeds):
+    if any(depends_on_other_rows(feed) for feed in feeds):
         return ""
-    facts = [
-        (
-            repr(feed.entry),
-            repr(feed.table),
-            repr(feed.facts_used),
-            [schema.fingerprint for schema in feed.landed.schemas],
-            # Keys that were read again under later rules.
-            [f"{b.batch_id} as {b.sha256}" for b in feed.landed.batches if b.is_copy],
-        )
-        for feed in feeds
-    ]
-    return fingerprint([code_version, duckdb.__version__, formats.to_meta, facts])
+    made_of = [list(parts_of(feed).values()) for feed in feeds]
+    return fingerprint([code_version, duckdb.__version__, formats.to_meta, made_of])
 
 
-def _depends_on_other_rows(feed: Feed) -> bool:
+def parts_of(feed: Feed) -> dict[str, object]:
+    """Return all that the rows of an object depend on beside its records, by what people call it."""
+    return {
+        "the mapping": repr(feed.entry),
+        "the columns of the table": repr(feed.table),
+        "what is known of the account": repr(feed.facts_used),
+        "the description of the fields": [schema.fingerprint for schema in feed.landed.schemas],
+        "the rules by which keys are read": [
+            f"{b.batch_id} as {b.sha256}" for b in feed.landed.batches if b.is_copy
+        ],
+    }
+
+
+def depends_on_other_rows(feed: Feed) -> bool:
+    """Say whether a row of an object depends on other rows, or on other records than its own."""
     entry = feed.entry
     return bool(
-        entry.each
-        or entry.lists_merged
-        or entry.single_row
-        or entry.over_rows
+        not entry.is_own
+        or (entry.over_rows and not entry.over_one_row)
         or feed.table.over_rows
         or feed.landed.unread
     )
@@ -64,7 +66,7 @@ def write_changes(
     if damaged_version([parent], staged.tables.verifier) is not None:
         return
     key = quoted(staged.key[0])
-    new, old = parquet_files(list(paths)), parquet_files(parent.base)
+    new, old = parquet_files(list(paths)), Tables.relation(parent)
     read_again = engine.table(
         "rows of new batches",
         f"SELECT {key} FROM {new} ANTI JOIN (SELECT DISTINCT batch_id FROM {old}) USING (batch_id)",

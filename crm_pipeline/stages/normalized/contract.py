@@ -1,9 +1,9 @@
 """Judge a staged version before it is committed: every row, by the model's rules and by the user's contracts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from crm_pipeline.contracts.files import ContractFolder
@@ -15,8 +15,8 @@ from crm_pipeline.kernel.errors import ConfigError, ContractError
 from crm_pipeline.model.contracts import LIVE, arrow_type
 from crm_pipeline.model.names import literal, quoted, shown
 from crm_pipeline.model.table import Table
-from crm_pipeline.store.tables import TableVersion
-from crm_pipeline.store.tables.engine import Engine, parquet_files
+from crm_pipeline.store.tables import Tables, TableVersion
+from crm_pipeline.store.tables.engine import Engine
 
 UNCONVERTED_SHARE = 0.2
 """If more than this share of a field's values (and `UNCONVERTED_ROWS`) do not fit, the field's type has changed.
@@ -35,6 +35,8 @@ class Verdict:
         unconverted: number of values that did not fit their column, by `<object>.<field>`.
         misfits: the fields of which so many values do not fit that their type must be another one.
         aside: SQL for the rows to put into quarantine, with `_reason`; "" for none.
+        rules: what SQL judged.
+        is_by_rows: whether nothing but that was judged.
     """
 
     rows: int
@@ -43,6 +45,8 @@ class Verdict:
     unconverted: Mapping[str, int]
     misfits: tuple[str, ...] = ()
     aside: str = ""
+    rules: tuple[RowRule, ...] = ()
+    is_by_rows: bool = True
 
     @property
     def errors(self) -> tuple[RuleResult, ...]:
@@ -85,7 +89,7 @@ class PreviousVersion:
         version = self.version
         if version is None or not (version.base and version.rows and self.is_readable):
             return ""
-        return parquet_files(version.base)
+        return Tables.relation(version)
 
 
 @dataclass(frozen=True)
@@ -124,19 +128,19 @@ _NOTHING = Asked()
 def verify(
     engine: Engine,
     table: Table,
-    paths: Sequence[Path],
+    relation: str,
     columns: Mapping[tuple[str, str], str],
     *,
     previous: PreviousVersion = _FIRST,
     hints: Mapping[tuple[str, str], str] | None = None,
     asked: Asked = _NOTHING,
 ) -> Verdict:
-    """Judge all rows of staged Parquet files.
+    """Judge all rows of a version.
 
     Args:
         engine: runs the SQL.
         table: the table with its rules.
-        paths: the files.
+        relation: SQL for the rows.
         columns: the column that a source field, `(object, field)`, feeds.
         previous: the version before.
         hints: text to add to the rule of a field whose values do not fit.
@@ -145,32 +149,60 @@ def verify(
     Raises:
         ContractError: a contract of the user cannot be read.
     """
-    relation = parquet_files(paths)
-    types = {f.name: f.type for f in engine.arrow(f"SELECT * FROM {relation} LIMIT 0").schema}
     changed = _changed(engine, relation, previous)
     subject = Subject(relation, table.key, f"({LIVE})", changed)
-    own = _never_aside(model_rules(table, types, asked.policies), asked)
-    try:
-        theirs = user_rules(asked.folder, asked.targets, types, table.name)
-        if not asked.may_set_aside:
-            theirs = theirs.without_quarantine()
+    rules, theirs = rules_for(engine, table, relation, asked)
+    with _readable(table):
         by_pandera = theirs.judged_by_pandera(engine, subject)
+    results = judged(engine, subject, rules)
+    aside = _aside(subject, rules, results, theirs)
+    live = f"(SELECT * FROM {relation} WHERE {LIVE})"
+    lately = f"(SELECT * FROM {changed} WHERE {LIVE})" if changed else ""
+    fitting = Fitting(table.key, live, live, lately, previous.rows)
+    fits, misfits, unconverted = judged_fits(engine, fitting, columns, previous, hints or {})
+    rows, deleted = engine.row(
+        f"SELECT count(*), count(*) FILTER (WHERE is_deleted) FROM {relation}"
+    )
+    return Verdict(
+        int(rows),
+        int(deleted),
+        (*results, *by_pandera, *fits),
+        unconverted,
+        misfits,
+        aside,
+        rules,
+        not theirs.left,
+    )
+
+
+def rules_for(
+    engine: Engine, table: Table, relation: str, asked: Asked
+) -> tuple[tuple[RowRule, ...], UserRules]:
+    """Return all rules of a table that SQL can judge, and the user's, for rows of a relation.
+
+    Raises:
+        ContractError: a contract of the user cannot be read.
+    """
+    types = {f.name: f.type for f in engine.arrow(f"SELECT * FROM {relation} LIMIT 0").schema}
+    own = _never_aside(model_rules(table, types, asked.policies), asked)
+    with _readable(table):
+        theirs = user_rules(asked.folder, asked.targets, types, table.name)
+    if not asked.may_set_aside:
+        theirs = theirs.without_quarantine()
+    return (*own, *theirs.rules), theirs
+
+
+@contextmanager
+def _readable(table: Table) -> Iterator[None]:
+    """Say of a contract that cannot be read that the table keeps its version."""
+    try:
+        yield
     except ConfigError as error:
         raise ContractError(
             f"{error.message.rstrip('.')}. The table {table.name} keeps its current version.",
             failures=[("the contract can be read", 0, [])],
             cure=error.cure,
         ) from error
-    rules = (*own, *theirs.rules)
-    results = judged(engine, subject, rules)
-    aside = _aside(subject, rules, results, theirs)
-    fits, misfits, unconverted = _fits(engine, subject, columns, previous, hints or {})
-    rows, deleted = engine.row(
-        f"SELECT count(*), count(*) FILTER (WHERE is_deleted) FROM {relation}"
-    )
-    return Verdict(
-        int(rows), int(deleted), (*results, *by_pandera, *fits), unconverted, misfits, aside
-    )
 
 
 def refuse(name: str, verdict: Verdict) -> ContractError:
@@ -251,21 +283,38 @@ def _changed(engine: Engine, relation: str, previous: PreviousVersion) -> str:
     return f"(SELECT * FROM {relation} SEMI JOIN {batches} USING (batch_id))"
 
 
-def _fits(
+@dataclass(frozen=True)
+class Fitting:
+    """The rows of which it is judged whether values fit their columns; each is SQL.
+
+    Attributes:
+        key: the key column.
+        live: all live rows.
+        listed: live rows with `object`, `source_id` and `unconverted`, at least all with values that do not fit.
+        changed: the live rows that were read again since the version before; "" where that is not known.
+        before: rows of the version before, at least all of these records with values that did not fit.
+    """
+
+    key: str
+    live: str
+    listed: str
+    changed: str
+    before: str
+
+
+def judged_fits(
     engine: Engine,
-    subject: Subject,
+    rows_of: Fitting,
     columns: Mapping[tuple[str, str], str],
     previous: PreviousVersion,
     hints: Mapping[tuple[str, str], str],
 ) -> tuple[list[RuleResult], tuple[str, ...], dict[str, int]]:
     """Return the results for values that do not fit their column, the fields of another type, and all counts."""
-    live = f"(SELECT * FROM {subject.relation} WHERE {LIVE})"
-    unconverted = unfit(engine, live)
+    live, changed = rows_of.live, rows_of.changed
+    unconverted = unfit(engine, rows_of.listed)
     lately: Mapping[tuple[str, str], int] = {}
-    changed = ""
-    if unconverted and subject.changed:
-        changed = f"(SELECT * FROM {subject.changed} WHERE {LIVE})"
-        lately = _lately_unfit(engine, changed, subject.key, previous)
+    if unconverted and changed:
+        lately = _lately_unfit(engine, changed, rows_of.key, rows_of.before)
     results, misfits = [], []
     for (obj, name), bad in unconverted.items():
         column = columns.get((obj, name))
@@ -275,7 +324,7 @@ def _fits(
         is_other = is_other or _is_other_type(engine, changed, obj, column, late)
         rule = f"{obj}.{shown(name)} fits {column}{hints.get((obj, name), '')}"
         policy = "block" if is_other and previous.fitted(obj, name) else "warn"
-        rows = changed if late else live
+        rows = changed if late else rows_of.listed
         results.append(
             RuleResult(
                 rule,
@@ -303,7 +352,7 @@ def unfit(engine: Engine, relation: str) -> dict[tuple[str, str], int]:
 
 
 def _lately_unfit(
-    engine: Engine, changed: str, key: str, previous: PreviousVersion
+    engine: Engine, changed: str, key: str, before: str
 ) -> dict[tuple[str, str], int]:
     """Return the same for changed rows, without values that did not fit in the version before either."""
     listed = (
@@ -311,7 +360,7 @@ def _lately_unfit(
     )
     rows = engine.rows(
         f"SELECT object, field, count(*) FROM ({listed.format(quoted(key), changed)}) "
-        f"ANTI JOIN ({listed.format(quoted(key), previous.rows)}) USING ({quoted(key)}, object, field) "
+        f"ANTI JOIN ({listed.format(quoted(key), before)}) USING ({quoted(key)}, object, field) "
         "GROUP BY ALL"
     )
     return {(obj, name): int(count) for obj, name, count in rows}

@@ -5,7 +5,7 @@ versions. What breaks the description is noted in the version's metadata. A user
 `block`, stop the build.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,8 +21,8 @@ from crm_pipeline.stages.normalized.contract import Asked
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.reading import raw
-from crm_pipeline.store.tables import TableVersion
-from crm_pipeline.store.tables.engine import Engine, parquet_files
+from crm_pipeline.store.tables import Tables, TableVersion
+from crm_pipeline.store.tables.engine import Engine
 
 _LIVE = "(NOT _deleted AND _is_seen)"
 _KEY = "_source_id"
@@ -62,7 +62,13 @@ class Described:
 
 
 def described(
-    engine: Engine, feed: Feed, records: str, parent: TableVersion | None, asked: Asked
+    engine: Engine,
+    feed: Feed,
+    records: str,
+    parent: TableVersion | None,
+    asked: Asked,
+    *,
+    before: Collection[str] | None = None,
 ) -> Described:
     """Judge the records of an object that were read since the version before.
 
@@ -72,13 +78,14 @@ def described(
         records: the relation with its records as text, see `fold.folded`.
         parent: the version before.
         asked: what the user asks.
+        before: the batches of the rows of the version before, if they are known; else they are read.
 
     Raises:
         ContractError: a rule that may block is broken, or a contract cannot be read.
     """
     name = f"{asked.connection}.{feed.landed.object}"
     policies = asked.folder.policies_of((name,))
-    batches = _batches_since(engine, records, parent)
+    batches = _batches_since(engine, records, parent, before)
     own = list(_vendor_rules(feed, policies))
     if batches == ():
         return Described(feed.landed.object, 0, len(own))
@@ -123,14 +130,16 @@ def _text(field: str) -> str:
 
 
 def _batches_since(
-    engine: Engine, records: str, parent: TableVersion | None
+    engine: Engine, records: str, parent: TableVersion | None, known: Collection[str] | None
 ) -> tuple[str, ...] | None:
     """Return the batches of records that the version before does not have; None for all."""
     if parent is None or not parent.base:
         return None
     here = {batch for (batch,) in engine.rows(f"SELECT DISTINCT _batch_id FROM {records}")}
-    before = engine.rows(f"SELECT DISTINCT batch_id FROM {parquet_files(parent.base)}")
-    new = here - {batch for (batch,) in before}
+    if known is None:
+        before = engine.rows(f"SELECT DISTINCT batch_id FROM {Tables.relation(parent)}")
+        known = {batch for (batch,) in before}
+    new = here - set(known)
     return None if new == here else tuple(sorted(new))
 
 

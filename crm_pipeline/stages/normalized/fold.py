@@ -53,14 +53,14 @@ def _state(engine: Engine, landed: ObjectInput, ranking: Ranking) -> str:
     winner = (
         f"(SELECT winner FROM {merged} WHERE loser = _source_id)" if merged else "NULL::VARCHAR"
     )
-    seen = _seen(engine, landed)
+    seen = seen_in(engine, landed)
     return (
         f"_source_id, _modified_at, {ranking.deleted} AS _deleted, _batch_id, {seen} AS _is_seen, "
         f"{winner} AS _winner"
     )
 
 
-def _seen(engine: Engine, landed: ObjectInput) -> str:
+def seen_in(engine: Engine, landed: ObjectInput) -> str:
     """Return SQL for whether a record is in the newest complete read or a later one, or was read by its id since."""
     if landed.complete_from == 0 and not landed.points:
         return "true"
@@ -70,7 +70,7 @@ def _seen(engine: Engine, landed: ObjectInput) -> str:
     parts = [f"SELECT _source_id FROM {all_keys(later)}"] if later else []
     if landed.points:
         parts.append(
-            f"SELECT _source_id FROM {all_keys(landed.points)} WHERE _extracted_at >= {_began(landed)}"
+            f"SELECT _source_id FROM {all_keys(landed.points)} WHERE _extracted_at >= {began(landed)}"
         )
     if landed.set_aside:
         ids = pa.table({"_source_id": pa.array(landed.set_aside, pa.string())})
@@ -80,10 +80,15 @@ def _seen(engine: Engine, landed: ObjectInput) -> str:
     return f"(_source_id IN (SELECT _source_id FROM {seen}))"
 
 
-def _began(landed: ObjectInput) -> str:
-    """Return SQL for the time of the first request of the newest complete read, in whole seconds as requests are."""
+def began(landed: ObjectInput, since: str = "") -> str:
+    """Return SQL for the time of the first request of the newest complete read, in whole seconds as requests are.
+
+    Args:
+        landed: the object.
+        since: SQL for `_extracted_at` of the versions that landed with that read or later; "" to read all of them.
+    """
     assert landed.complete_at is not None
     at = f"TIMESTAMPTZ {literal(format_instant(landed.complete_at.replace(microsecond=0)))}"
     if not landed.since_complete:
         return at
-    return f"least({at}, (SELECT min(_extracted_at) FROM {all_keys(landed.since_complete)}))"
+    return f"least({at}, (SELECT min(_extracted_at) FROM {f'({since})' if since else all_keys(landed.since_complete)}))"

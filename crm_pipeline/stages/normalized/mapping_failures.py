@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_pipeline.model.contracts import LIVE
-from crm_pipeline.store.tables import TableVersion
+from crm_pipeline.store.tables import Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 MAPPING = "mapping"
@@ -58,15 +58,30 @@ def failing_in(version: TableVersion | None) -> tuple[Failing, ...]:
     return tuple(Failing(**{**each, "batches": tuple(each["batches"])}) for each in stored)
 
 
-def judged_mapping(
+@dataclass(frozen=True)
+class Batches:
+    """What is counted of a version by batch.
+
+    Attributes:
+        fresh: the batches that the version before had not, in their order.
+        records: numbers of live records by object.
+        failures: numbers of those whose value does not fit, by object and field.
+    """
+
+    fresh: Sequence[str]
+    records: Mapping[str, _Counts]
+    failures: Mapping[tuple[str, str], _Counts]
+
+
+def counted(
     engine: Engine,
     paths: Sequence[Path],
     parent: TableVersion | None,
     unconverted: Mapping[str, int],
     *,
     is_parent_readable: bool,
-) -> dict[str, Any]:
-    """Return for a version's meta which batches are the newest, and which fields fail far more often in them.
+) -> Batches:
+    """Count the rows of a whole version by batch.
 
     Args:
         engine: runs the SQL.
@@ -75,15 +90,25 @@ def judged_mapping(
         unconverted: the number of failures by `<object>.<field>`; without any, nothing is counted.
         is_parent_readable: whether its rows can be read; otherwise no batch counts as new.
     """
-    before = list(parent.meta.get(MAPPING, {}).get("newest", ())) if parent is not None else []
     fresh = _fresh(engine, paths, parent) if is_parent_readable else []
-    newest = [*before, *fresh][-NEWEST:]
     if not unconverted:
-        return {"newest": newest, "failing": []}
-    records = _records(engine, paths)
+        return Batches(fresh, {}, {})
+    return Batches(fresh, _records(engine, paths), _failures(engine, paths))
+
+
+def judged_mapping(batches: Batches, parent: TableVersion | None) -> dict[str, Any]:
+    """Return for a version's meta which batches are the newest, and which fields fail far more often in them.
+
+    Args:
+        batches: what was counted of the version.
+        parent: the version before.
+    """
+    before = list(parent.meta.get(MAPPING, {}).get("newest", ())) if parent is not None else []
+    newest = [*before, *batches.fresh][-NEWEST:]
+    records = batches.records
     old = {(each.object, each.field): each for each in failing_in(parent)}
     failing = []
-    for (obj, field), failures in _failures(engine, paths).items():
+    for (obj, field), failures in batches.failures.items():
         known = old.get((obj, field))
         aside = known.batches if known is not None else ()
         found = _compared((obj, field), newest, aside, records.get(obj, {}), failures)
@@ -141,7 +166,7 @@ def _fresh(engine: Engine, paths: Sequence[Path], parent: TableVersion | None) -
     if parent is None or not parent.base:
         return []
     batches = "SELECT DISTINCT batch_id FROM {}"
-    new, old = (batches.format(parquet_files(list(files))) for files in (paths, parent.base))
+    new, old = map(batches.format, (parquet_files(list(paths)), Tables.relation(parent)))
     return [batch for (batch,) in engine.rows(f"{new} EXCEPT {old} ORDER BY 1")]
 
 

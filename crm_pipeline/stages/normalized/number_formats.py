@@ -93,6 +93,17 @@ def number_formats_of(
     return formats
 
 
+def number_fields_of(feed: Feed) -> frozenset[str]:
+    """Return the fields of an object, `<object>.<field>`, whose texts decide together in which format they are read."""
+    return frozenset(
+        f"{feed.landed.object}.{entry.source}"
+        for entry in feed.mapped
+        if (column := feed.table.by_name.get(entry.column))
+        and is_number(column.type)
+        and entry.is_whole
+    )
+
+
 def _format_of(engine: Engine, texts: str, name: tuple[str, str], before: str) -> NumberFormats:
     way, is_separated = _way(engine, texts, before)
     if before and not _is_consistent(engine, texts, before, way):

@@ -76,6 +76,14 @@ def forget_failing(connection: str, inputs: Sequence[ObjectInput], landing: Land
         _forget(folder, f"{_CONTRACT}-{path_name(landed.entry.table)}-", set())
 
 
+def forget_all(connection: str, inputs: Sequence[ObjectInput], landing: Landing) -> None:
+    """Remove all quarantined rows that earlier builds of a table wrote; every record can be used now."""
+    forget_failing(connection, inputs, landing)
+    for landed in inputs:
+        folder = landing.quarantine(connection, landed.object) / "normalized"
+        _forget(folder, f"{_UNUSABLE}-{path_name(landed.entry.table)}-", set())
+
+
 def refuse_many(name: str, reasons: Mapping[str, int], rows: int, limit: QuarantineLimit) -> None:
     """Refuse a version that leaves out more records than the limit allows: then the fault is not with the records.
 

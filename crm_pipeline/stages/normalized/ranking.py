@@ -15,7 +15,8 @@ from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.versions import HAS_ID, all_keys
 from crm_pipeline.store.tables.engine import Engine
 
-_ORDER = "_is_end DESC, _is_void, _is_unstamped, _modified_at DESC NULLS LAST, _place DESC"
+ORDER = "_is_end DESC, _is_void, _is_unstamped, _modified_at DESC NULLS LAST, _place DESC"
+"""SQL for the order of a record's versions in `marked`: the first one counts."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,15 @@ class Ranking:
         others: `_batch_id` and `_row` of the versions that do not count.
         set_aside: the unreadable ones among `others` without a newer readable version.
         gone: ids (`_source_id`) of records whose newest version is unreadable and a deletion.
+        repeated: hashes (`_hash`) of the ids that landed more than once.
+        versions: the versions of these records, see `marked`.
     """
 
     others: str | None = None
     set_aside: str | None = None
     gone: str | None = None
+    repeated: str | None = None
+    versions: str | None = None
 
     @property
     def latest(self) -> str:
@@ -56,15 +61,18 @@ def ranked(engine: Engine, landed: ObjectInput) -> Ranking:
     repeated = _repeated(engine, landed, unread)
     if repeated is None:
         return Ranking()
-    marked = engine.view(f"{landed.name} marked", _marked(engine, landed, repeated))
+    keys = (
+        f"{all_keys(landed.batches)} AS k SEMI JOIN {repeated} AS r ON hash(k._source_id) = r._hash"
+    )
+    versions = engine.view(f"{landed.name} marked", marked(engine, landed, keys))
     if not unread:
         others = engine.table(
             f"{landed.name} others",
-            f"SELECT _batch_id, _row FROM {marked} "
-            f"QUALIFY row_number() OVER (PARTITION BY _source_id ORDER BY {_ORDER}) > 1",
+            f"SELECT _batch_id, _row FROM {versions} "
+            f"QUALIFY row_number() OVER (PARTITION BY _source_id ORDER BY {ORDER}) > 1",
         )
-        return Ranking(others)
-    placed = engine.table(f"{landed.name} placed", _placed(marked, unread))
+        return Ranking(others, repeated=repeated, versions=versions)
+    placed = engine.table(f"{landed.name} placed", _placed(versions, unread))
     table = engine.table
     return Ranking(
         table(f"{landed.name} others", f"FROM {placed} WHERE _is_unread OR _readable_before > 0"),
@@ -106,13 +114,18 @@ def _repeated(engine: Engine, landed: ObjectInput, unread: str) -> str | None:
     return repeated if engine.row(f"SELECT count(*) FROM {repeated}")[0] else None
 
 
-def _marked(engine: Engine, landed: ObjectInput, repeated: str) -> str:
+def marked(engine: Engine, landed: ObjectInput, keys: str) -> str:
+    """Return SQL for versions with all that decides their order: their places, and what tombstones among them mean.
+
+    Args:
+        engine: runs the SQL.
+        landed: the object.
+        keys: SQL for all versions of some records, called `k`, with the columns of `versions.all_keys`.
+    """
     places = engine.view(
         f"{landed.name} places",
         f"SELECT k.*, _is_whole, struct_pack(at := _extracted_at, sequence := _sequence, row := _row) AS _place "
-        f"FROM {all_keys(landed.batches)} AS k SEMI JOIN {repeated} AS r "
-        f"ON hash(k._source_id) = r._hash JOIN {sequences(engine, landed)} AS b USING (_batch_id) "
-        f"WHERE {HAS_ID}",
+        f"FROM {keys} JOIN {sequences(engine, landed)} AS b USING (_batch_id) WHERE {HAS_ID}",
     )
     alive = "max(_place) FILTER (WHERE NOT _deleted{}) OVER (PARTITION BY _source_id)"
     return (
@@ -123,13 +136,13 @@ def _marked(engine: Engine, landed: ObjectInput, repeated: str) -> str:
     )
 
 
-def _placed(marked: str, unread: str) -> str:
+def _placed(versions: str, unread: str) -> str:
     """Return SQL for the rank of each version, and the number of readable versions with a better rank."""
     before = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
     return (
         "SELECT _batch_id, _row, _source_id, _deleted, _is_unread, row_number() OVER w AS _rank, "
         f"count(*) FILTER (WHERE NOT _is_unread) OVER (w {before}) AS _readable_before "
-        f"FROM (SELECT m.*, u._row IS NOT NULL AS _is_unread FROM {marked} AS m "
+        f"FROM (SELECT m.*, u._row IS NOT NULL AS _is_unread FROM {versions} AS m "
         f"LEFT JOIN {unread} AS u ON m._batch_id = u._batch_id AND m._row = u._row) "
-        f"WINDOW w AS (PARTITION BY _source_id ORDER BY {_ORDER})"
+        f"WINDOW w AS (PARTITION BY _source_id ORDER BY {ORDER})"
     )

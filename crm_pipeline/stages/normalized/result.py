@@ -10,6 +10,9 @@ from crm_pipeline.stages.normalized.emptied import Doubt, doubts_in
 from crm_pipeline.stages.normalized.mapping_failures import Failing, failing_in
 from crm_pipeline.store.tables import TableVersion
 
+BUILT = "built"
+"""The entry of a version's meta that says whether it was made of all that has landed, and why."""
+
 
 @dataclass(frozen=True)
 class Normalized:
@@ -30,6 +33,7 @@ class Normalized:
         failing: fields of which far more values do not fit than before.
         doubts: empty lists that are not believed, so that their earlier rows stay.
         described: how the landed texts of each object agree with what its vendor describes.
+        because: why the version was made of all that has landed; "" if it was made from the version before.
     """
 
     table: str
@@ -48,6 +52,7 @@ class Normalized:
     doubts: tuple[Doubt, ...] = ()
     described: tuple[Described, ...] = ()
     failing: tuple[Failing, ...] = ()
+    because: str = ""
 
     @property
     def warnings(self) -> tuple[RuleResult, ...]:
@@ -94,4 +99,5 @@ def result_of(table: str, version: TableVersion | None, *, changed: bool) -> Nor
         columns=meta["columns"],
         doubts=doubts_in(version),
         failing=failing_in(version),
+        because=meta.get(BUILT, {}).get("because", ""),
     )

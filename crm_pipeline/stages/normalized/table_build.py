@@ -2,17 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import structlog
 
 from crm_pipeline.kernel.errors import UnfitValue
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import quoted
 from crm_pipeline.model.table import Table
 from crm_pipeline.settings import Connection, QuarantineLimit
+from crm_pipeline.stages.normalized.arrivals import NotFromParent, Proof
 from crm_pipeline.stages.normalized.changed import RULES, rules_of, write_changes
+from crm_pipeline.stages.normalized.compared_files import (
+    COMPARED,
+    compared_at,
+    damage_of,
+    noted,
+)
 from crm_pipeline.stages.normalized.contract import (
     Asked,
     PreviousVersion,
@@ -27,12 +36,33 @@ from crm_pipeline.stages.normalized.drift import DriftGuard, held_back
 from crm_pipeline.stages.normalized.elements import exploded
 from crm_pipeline.stages.normalized.emptied import Doubt, doubts_of
 from crm_pipeline.stages.normalized.feed import Feed
-from crm_pipeline.stages.normalized.fold import folded
-from crm_pipeline.stages.normalized.mapping_failures import MAPPING, judged_mapping
+from crm_pipeline.stages.normalized.fold import folded, seen_in
+from crm_pipeline.stages.normalized.from_parent import (
+    JUDGED_BY,
+    MADE_OF,
+    PROOFS,
+    FromParent,
+    Made,
+    are_records,
+    fingerprint_parts,
+    rules_judged,
+    why_whole,
+)
+from crm_pipeline.stages.normalized.kept import (
+    NOTHING_KEPT,
+    claims_in,
+    counts_by_batch,
+    kept_of,
+    odd_of,
+    places_table,
+    write_table,
+)
+from crm_pipeline.stages.normalized.mapping_failures import MAPPING, counted, judged_mapping
 from crm_pipeline.stages.normalized.merges import merged_away
 from crm_pipeline.stages.normalized.metadata import object_metadata
 from crm_pipeline.stages.normalized.number_formats import (
     NumberFormats,
+    number_fields_of,
     number_formats_of,
     stored_formats,
 )
@@ -44,7 +74,7 @@ from crm_pipeline.stages.normalized.quarantine import (
     refuse_many,
 )
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
-from crm_pipeline.stages.normalized.result import Normalized, result_of
+from crm_pipeline.stages.normalized.result import BUILT, Normalized, result_of
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.tally import Tally, tally_of
 from crm_pipeline.stages.normalized.undecided import undecided
@@ -58,6 +88,24 @@ from crm_pipeline.store.tables.engine import Engine, parquet_files
 CODE_VERSION = 4
 """To be raised when the same landed bytes would give other rows."""
 MADE_BY = "made_by"
+_log = structlog.get_logger("crm_pipeline.normalized")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A version that is made of all that has landed, before it is typed.
+
+    Attributes:
+        because: why it is not made from the version before, for people.
+        records: a relation for each feed.
+        rankings: of the versions of records, for each feed whose records are rows.
+    """
+
+    because: str
+    records: Sequence[str]
+    rankings: Sequence[Ranking]
+    tally: Tally
+    described: Sequence[Described]
 
 
 @dataclass(frozen=True)
@@ -116,9 +164,25 @@ class TableBuild:
         return frozenset(feed.landed.unread for feed in self.feeds if feed.landed.unread)
 
     def build(self) -> Normalized:
-        """Build and commit a version; build it again if the numbers of a field turn out to have another format."""
+        """Build and commit a version, from the version before if that is possible."""
+        because = why_whole(self.feeds, self.parent, self.rules(NumberFormats()), self.damage)
+        if self.parent is not None and not because:
+            try:
+                FromParent(self, self.parent).run()
+            except NotFromParent as reason:
+                because = str(reason)
+        if because:
+            _log.info("a table is built of all that has landed", table=self.name, because=because)
+            self._build_whole(because)
+        version = self.tables.version(self.name)
+        return result_of(self.table.name, version, changed=True)
+
+    def _build_whole(self, because: str) -> None:
+        """Build a version of all that has landed; again if the numbers of a field turn out to have another format."""
+        self.landing.check(batch for feed in self.feeds for batch in feed.landed.batches)
         tally = Tally()
         records = []
+        rankings = []
         for feed in self.feeds:
             if feed.entry.each or feed.entry.lists_merged:
                 define = exploded if feed.entry.each else merged_away
@@ -126,13 +190,13 @@ class TableBuild:
             else:
                 ranking = ranked(self.engine, feed.landed)
                 records.append(folded(self.engine, feed.landed, ranking))
+                rankings.append(ranking)
                 tally += self._tallied(feed, ranking)
         described = self._described(records)
         formats = self._formats_of(records, stored_formats(self.parent))
-        while (more := self._attempt(records, formats, tally, described)) is not None:
+        whole = Whole(because, records, rankings, tally, described)
+        while (more := self._attempt(whole, formats)) is not None:
             formats += more
-        version = self.tables.version(self.name)
-        return result_of(self.table.name, version, changed=True)
 
     def _described(self, records: Sequence[str]) -> list[Described]:
         """Judge the landed texts of changed records by what the vendor describes, before they are typed."""
@@ -143,20 +207,20 @@ class TableBuild:
             if feed.entry.is_own and not feed.entry.single_row
         ]
 
-    def _attempt(
-        self,
-        records: Sequence[str],
-        formats: NumberFormats,
-        tally: Tally,
-        found: Sequence[Described],
-    ) -> NumberFormats | None:
-        """Commit a version, or return the number formats with which it has to be built instead."""
+    def rows_of(self, records: Sequence[str], formats: NumberFormats | None = None) -> str:
+        """Return SQL for the rows of records, one relation for each feed."""
+        formats = formats or NumberFormats()
         parts = [
             f"SELECT * FROM {self._rows(formats.over(feed), relation)}"
             for feed, relation in zip(self.feeds, records, strict=True)
         ]
+        return f"({self._whole(' UNION ALL BY NAME '.join(parts))})"
+
+    def _attempt(self, whole: "Whole", formats: NumberFormats) -> NumberFormats | None:
+        """Commit a version, or return the number formats with which it has to be built instead."""
+        records = whole.records
         with self.tables.stage(self.name, (self.table.key,)) as staged:
-            rows = self._whole(" UNION ALL BY NAME ".join(parts))
+            rows = self.rows_of(records, formats)
             paths = self._write(staged, rows, records)
             bad = unfit(self.engine, parquet_files(paths))
             more = self._formats_of(
@@ -168,30 +232,99 @@ class TableBuild:
             verdict = verify(
                 self.engine,
                 self.table,
-                paths,
-                self._fed(),
+                parquet_files(paths),
+                self.fed(),
                 previous=PreviousVersion(self.parent, is_readable=self._is_parent_readable),
                 hints=formats.hints,
                 asked=self.asked,
             )
             if verdict.errors:
                 raise refuse(self.title, verdict)
-            verdict, tally, paths = self._set_aside(paths, verdict, tally)
-            self._check(verdict, tally)
-            self._check_values(paths)
-            rules = rules_of(self.feeds, formats, CODE_VERSION)
-            rules = f"{rules} {self.asked.fingerprint}".rstrip() if rules else ""
-            write_changes(self.engine, staged, paths, self.parent, rules)
-            meta = {**self._meta(verdict, tally, formats, found), RULES: rules}
-            meta[MAPPING] = judged_mapping(
+            verdict, tally, paths = self._set_aside(paths, verdict, whole.tally)
+            self.check(verdict, tally)
+            self.check_values(parquet_files(paths))
+            write_changes(self.engine, staged, paths, self.parent, self.rules(formats))
+            batches = counted(
                 self.engine,
                 paths,
                 self.parent,
                 verdict.unconverted,
                 is_parent_readable=self.parent is None or self._is_parent_readable,
             )
-            staged.commit(self.parent, verdict.rows, meta)
+            made = Made(batches, because=whole.because)
+            if self._can_be_a_parent(verdict, tally, formats):
+                made = replace(made, **self._written_beside(staged, paths, verdict, whole.rankings))
+            self.commit(staged, verdict, tally, whole.described, made, formats)
         return None
+
+    def rules(self, formats: NumberFormats) -> str:
+        """Return a fingerprint of all by which rows are made and judged; "" where they depend on other rows."""
+        rules = rules_of(self.feeds, formats, CODE_VERSION)
+        return f"{rules} {self.asked.fingerprint}".rstrip() if rules else ""
+
+    def commit(  # noqa: PLR0917 - each argument is plain at the call
+        self,
+        staged: Staged,
+        verdict: Verdict,
+        tally: Tally,
+        found: Sequence[Described],
+        made: Made,
+        formats: NumberFormats | None = None,
+    ) -> None:
+        """Commit a version whose files are written."""
+        formats = formats or NumberFormats()
+        meta = {
+            **self._meta(verdict, tally, formats, found),
+            RULES: self.rules(formats),
+            MAPPING: judged_mapping(made.batches, self.parent),
+            MADE_OF: [fingerprint_parts(feed) for feed in self.feeds],
+            JUDGED_BY: made.judged_by,
+            PROOFS: dict(made.proofs),
+            BUILT: {"whole": bool(made.because), "because": made.because},
+            COMPARED: noted(staged.paths("base"), self._compared_at(made)),
+        }
+        staged.commit(self.parent, verdict.rows, meta)
+
+    def _compared_at(self, made: Made) -> datetime:
+        """Return when the base files were compared with their checksums, or written."""
+        now = self.landing.clock.now()
+        if made.because or self.parent is None:
+            return now
+        return compared_at(self.parent, now) or now
+
+    def _can_be_a_parent(self, verdict: Verdict, tally: Tally, formats: NumberFormats) -> bool:
+        """Say whether the next version may be made from this one, so that what it takes is kept."""
+        return (
+            are_records(self.feeds)
+            and verdict.is_by_rows
+            and not (tally.quarantined or formats.to_meta)
+        )
+
+    def _written_beside(
+        self,
+        staged: Staged,
+        paths: Sequence[Path],
+        verdict: Verdict,
+        rankings: Sequence[Ranking],
+    ) -> dict[str, Any]:
+        """Write what the next version can be made of, and return what is noted of it."""
+        engine, rows = self.engine, parquet_files(paths)
+        inputs = [feed.landed for feed in self.feeds]
+        kept = [
+            kept_of(landed, ranking, seen_in(engine, landed))
+            for landed, ranking in zip(inputs, rankings, strict=True)
+            if landed.batches
+        ]
+        engine.copy_to(" UNION ALL ".join(kept) or NOTHING_KEPT, staged.path("kept"))
+        broken = {result.rule for result in verdict.results if result.failures}
+        rules = [rule for rule in verdict.rules if rule.name in broken and not rule.unique]
+        engine.copy_to(odd_of(rows, self.table.key, rules), staged.path("odd"))
+        counts = counts_by_batch(engine, rows)
+        write_table(staged.path("places"), places_table(inputs, counts))
+        if claims := [sql for landed in inputs if (sql := claims_in(landed))]:
+            engine.copy_to(" UNION ALL ".join(claims), staged.path("claims"))
+        proofs = {landed.object: Proof.of(engine, landed).to_meta for landed in inputs}
+        return {"judged_by": rules_judged(verdict.rules), "proofs": proofs}
 
     def _rows(self, feed: Feed, records: str) -> str:
         """Define the rows of an object in the table, and return SQL for them."""
@@ -221,6 +354,13 @@ class TableBuild:
         parent = self.parent
         return parent is not None and damaged_version([parent], self.tables.verifier) is None
 
+    @property
+    def damage(self) -> str:
+        """What is damaged of the version before, see `compared_files`; "" for nothing."""
+        if self.parent is None:
+            return ""
+        return damage_of(self.parent, self.tables.verifier, self.landing.clock.now())
+
     def _set_aside(
         self, paths: list[Path], verdict: Verdict, tally: Tally
     ) -> tuple[Verdict, Tally, list[Path]]:
@@ -244,15 +384,29 @@ class TableBuild:
             paths,
         )
 
-    def _check(self, verdict: Verdict, tally: Tally) -> None:
+    def check(self, verdict: Verdict, tally: Tally) -> None:
+        """Check that no record is missing, and that not too many are left out.
+
+        Raises:
+            ContractError: a record is missing, or too many are left out.
+        """
         if all(feed.entry.is_own for feed in self.feeds):
             tally.check(self.title, verdict.rows)
         inputs = [feed.landed for feed in self.feeds]
         waiting = undecided(self.connection.name, inputs, self.landing, tally.quarantined)
         refuse_many(self.title, waiting, verdict.rows, self.limit)
 
-    def _check_values(self, paths: Sequence[Path]) -> None:
-        """Refuse the version if its values show that a field has changed, unless a person has accepted that."""
+    def check_values(self, rows: str, read_again: str = "", before: str = "") -> None:
+        """Refuse the version if its values show that a field has changed, unless a person has accepted that.
+
+        Args:
+            rows: SQL for rows of the version, see `changed_values`.
+            read_again: SQL for those of batches that the version before had not; "" where they have to be found.
+            before: SQL for the rows that these records had; "" where they have to be found.
+
+        Raises:
+            ContractError: a field has changed.
+        """
         if (
             self.guard is None
             or self.parent is None
@@ -260,7 +414,15 @@ class TableBuild:
             or not self._is_parent_readable
         ):
             return
-        noticed = changed_values(self.engine, self.feeds, self.table.key, paths, self.parent)
+        noticed = changed_values(
+            self.engine,
+            self.feeds,
+            self.table.key,
+            rows,
+            self.parent,
+            read_again=read_again,
+            before=before,
+        )
         connection, table = self.connection.name, self.table.name
         blocking = self.guard.evaluate(connection, table, self.parent.version, noticed)
         if blocking:
@@ -296,7 +458,12 @@ class TableBuild:
         made = over(self.table.over_rows, f"({rows})")
         return restored_own(self.engine.table(f"{self.table.name} whole", made), tuple(own))
 
-    def _fed(self) -> dict[tuple[str, str], str]:
+    def number_fields(self) -> frozenset[str]:
+        """The fields, `<object>.<field>`, whose texts together decide how their numbers are read."""
+        return frozenset(name for feed in self.feeds for name in number_fields_of(feed))
+
+    def fed(self) -> dict[tuple[str, str], str]:
+        """Return the column that each field feeds, `(object, field)`."""
         return {
             (feed.landed.object, entry.source): entry.column
             for feed in self.feeds

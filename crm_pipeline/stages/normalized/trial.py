@@ -80,7 +80,7 @@ def tried(  # noqa: PLR0917 - each argument is plain at the call
     if feeds and version is not None and version.base:
         name = f"{connection.name}.{table}"
         try:
-            verdict = verify(engine, feeds[0].table, version.base, {}, asked=asked)
+            verdict = verify(engine, feeds[0].table, Tables.relation(version), {}, asked=asked)
             trials.append(Trial(name, verdict.results))
         except ContractError as error:
             trials.append(_refused(name, error))

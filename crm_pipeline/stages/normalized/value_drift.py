@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from statistics import median
 
 import pyarrow as pa
@@ -30,8 +29,8 @@ from crm_pipeline.stages.normalized.compared_values import (
 )
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.store.drift.register import Noticed
-from crm_pipeline.store.tables import TableVersion
-from crm_pipeline.store.tables.engine import Engine, parquet_files
+from crm_pipeline.store.tables import Tables, TableVersion
+from crm_pipeline.store.tables.engine import Engine
 
 SAMPLE_ROWS = 500
 LEAST_ROWS = 20
@@ -97,8 +96,11 @@ def changed_values(
     engine: Engine,
     feeds: Sequence[Feed],
     key: str,
-    paths: Sequence[Path],
+    rows: str,
     parent: TableVersion | None,
+    *,
+    read_again: str = "",
+    before: str = "",
 ) -> list[Noticed]:
     """Return what has happened to the values of fields since the version before.
 
@@ -106,12 +108,14 @@ def changed_values(
         engine: runs the SQL.
         feeds: the objects of the table, with their mappings.
         key: the key column of the table.
-        paths: the staged files.
+        rows: SQL for the rows of the new version, at least for those that were read again.
         parent: the version before.
+        read_again: SQL for the rows of batches that the version before had not; "" where they have to be found.
+        before: SQL for the rows that these records had; "" where they have to be found.
     """
     if parent is None or not parent.base:
         return []
-    sample = _Sample(engine, key, paths, parent)
+    sample = _Sample(engine, key, rows, parent, read_again, before)
     if not sample.is_large_enough():
         return []
     facts = []
@@ -128,27 +132,27 @@ def changed_values(
 class _Sample:
     engine: Engine
     key: str
-    paths: Sequence[Path]
+    new: str
     parent: TableVersion
-
-    @property
-    def new(self) -> str:
-        return parquet_files(list(self.paths))
+    read_again: str = ""
+    before: str = ""
 
     @property
     def old(self) -> str:
-        return parquet_files(list(self.parent.base))
+        return Tables.relation(self.parent)
 
     def is_large_enough(self) -> bool:
         """Choose the rows to compare, those with a later modification first; say whether they are enough."""
         key = quoted(self.key)
+        read_again = (
+            self.read_again
+            or f"(SELECT * FROM {self.new} ANTI JOIN (SELECT DISTINCT batch_id FROM {self.old}) USING (batch_id))"
+        )
         self.engine.table(
             "rows read again",
             f"SELECT n.{key} AS {_KEY}, o.{key} IS NOT NULL AS was_there "
-            f"FROM (SELECT {key}, modified_at FROM {self.new} "
-            f"ANTI JOIN (SELECT DISTINCT batch_id FROM {self.old}) USING (batch_id) "
-            "WHERE is_deleted IS NOT TRUE) n "
-            f"LEFT JOIN (SELECT {key}, modified_at FROM {self.old} WHERE is_deleted IS NOT TRUE) o "
+            f"FROM (SELECT {key}, modified_at FROM {read_again} WHERE is_deleted IS NOT TRUE) n "
+            f"LEFT JOIN (SELECT {key}, modified_at FROM {self.before or self.old} WHERE is_deleted IS NOT TRUE) o "
             f"ON n.{key} = o.{key} "
             "ORDER BY was_there AND n.modified_at IS DISTINCT FROM o.modified_at DESC, "
             f"hash(n.{key}) LIMIT {SAMPLE_ROWS}",
@@ -158,7 +162,7 @@ class _Sample:
 
     def filled_before(self) -> Mapping[str, float]:
         """Return the share of filled rows of each column before, from the statistics of the files."""
-        files = ", ".join(literal(str(path)) for path in self.parent.base)
+        files = ", ".join(literal(str(path)) for path in (*self.parent.base, *self.parent.delta))
         rows = self.engine.rows(
             "SELECT path_in_schema, 1 - sum(stats_null_count) / sum(row_group_num_rows) "
             f"FROM parquet_metadata([{files}]) GROUP BY ALL HAVING count(stats_null_count) = count(*)"
@@ -189,7 +193,7 @@ class _Sample:
             for feed in feeds
             for source, column in _compared(feed).items()
         }
-        before = {str(row[_KEY]): row for row in self._rows(self.old)}
+        before = {str(row[_KEY]): row for row in self._rows(self.before or self.old)}
         found: dict[tuple[str, str], FieldPairs] = {}
         for row in self._rows(self.new):
             obj, old = str(row[_OBJECT]), before.get(str(row[_KEY]))

@@ -17,8 +17,8 @@ from crm_pipeline.stages.verified.contract import fingerprint_of
 from crm_pipeline.stages.verified.points import Points
 from crm_pipeline.stages.verified.result import PointCount, Verified, counts_in, result_of, shares
 from crm_pipeline.stages.verified.rows import Rows
-from crm_pipeline.stages.verified.sources import Source, countries_of, sources_of
-from crm_pipeline.stages.verified.verifiers import Expiry, Verifiers, regions
+from crm_pipeline.stages.verified.sources import Source, sources_of
+from crm_pipeline.stages.verified.verifiers import Expiry, Verifiers
 from crm_pipeline.store.tables import Commit, Tables, TableVersion, commit_all
 from crm_pipeline.store.tables.corruption import check_versions, damaged_version
 from crm_pipeline.store.tables.engine import Engine
@@ -186,10 +186,9 @@ class _Build:
         elif not self.sources and not any(self.current.values()):
             return Verified({}, changed=False)
         check_versions(self.tables, [source.version for source in self.sources])
-        known = regions(self.engine, countries_of(self.sources), self.verifiers)
         while True:
             points = Points(self.engine, self.sources, changed, self.parents.get(_POINTS))
-            points.define(known, self.choices.regions)
+            points.define(self.verifiers, self.choices.regions)
             rows = Rows(self.engine, self.verifiers, points, self.parents, expiry, self.now)
             rows.define(self.choices.shared_from)
             sharers = rows.records_to_add()

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from crm_pipeline.model.names import quoted
 from crm_pipeline.model.verified_tables import CONTACT_POINTS, StageTable
-from crm_pipeline.stages.verified.sources import Source
+from crm_pipeline.stages.verified.sources import Source, countries_of
+from crm_pipeline.stages.verified.verifiers import Verifiers, regions
 from crm_pipeline.store.tables import Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.lookup import rows_of
 
 _JUDGED = frozenset({"position", "normalized", "verdict", "reasons", "suggestion"})
 _READ = {
@@ -46,23 +48,33 @@ class Points:
     old = '"old points"'
     """The relation with the points as they were."""
 
-    def define(self, regions: str, default_regions: Mapping[str, str]) -> None:
+    def define(self, verifiers: Verifiers, default_regions: Mapping[str, str]) -> None:
         """Read the points of the changed records."""
+        rows = [(source, self._live(source)) for source in self.sources]
+        known = regions(self.engine, countries_of(rows), verifiers)
         parts = [f"FROM {_nothing(_READ)}"]
         parts += [
-            source.points(self.changed, regions, default_regions.get(source.connection, ""))
-            for source in self.sources
+            source.points(live, known, default_regions.get(source.connection, ""))
+            for source, live in rows
         ]
         self._define_old()
         self.engine.table("points", " UNION ALL BY NAME ".join(f"({part})" for part in parts))
 
+    def _live(self, source: Source) -> str:
+        """Return SQL for the live rows of the changed records of a table; of a few, they are read once."""
+        if not self.changed:
+            return source.live
+        name = f"changed rows of {source.version.name}"
+        columns = source.columns_read
+        return self.engine.table(
+            name, f"SELECT {columns} FROM {source.live_of(self.engine, self.changed)}"
+        )
+
     def _define_old(self) -> None:
         """Read the points that the changed records had."""
         if self.parent is not None:
-            rows = (
-                f"FROM {Tables.relation(self.parent)} SEMI JOIN {self.changed} USING (record_key)"
-            )
-            self.engine.table("old points", rows)
+            rows = rows_of(self.engine, self.parent, self.changed)
+            self.engine.table("old points", f"FROM {rows}")
         else:
             self.engine.table("old points", f"FROM {nothing_of(CONTACT_POINTS)}")
 

@@ -23,6 +23,7 @@ from crm_pipeline.stages.verified.sources import PERSONS
 from crm_pipeline.stages.verified.verifiers import Expiry, Verifiers, judged
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
+from crm_pipeline.store.tables.lookup import rows_of
 from crm_pipeline.verification import PHONE_RULE, PhoneReason, PhoneVerdict
 
 SHARED = str(PhoneReason.SHARED)
@@ -181,10 +182,8 @@ class Rows:
             f"affected {kind}", f"SELECT {key} FROM ({new}) UNION SELECT {key} FROM ({gone})"
         )
         parent = self.parents.get(table.name)
-        rows = Tables.relation(parent) if parent else nothing_of(table)
-        old = self.engine.table(
-            f"old {kind} verdicts", f"FROM {rows} SEMI JOIN {affected} USING ({key})"
-        )
+        rows = rows_of(self.engine, parent, affected) if parent else nothing_of(table)
+        old = self.engine.table(f"old {kind} verdicts", f"FROM {rows}")
         people = "people" if kind == PHONE else "0 AS people"
         before = f"SELECT DISTINCT {key}, records, {people} FROM {old}"
         total = "coalesce(b.{0}, 0) - coalesce(g.{0}, 0) + coalesce(n.{0}, 0) AS {0}"

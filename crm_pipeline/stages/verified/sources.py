@@ -7,6 +7,8 @@ from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.tables import TABLES
 from crm_pipeline.model.verified_tables import EMAIL, PHONE
 from crm_pipeline.store.tables import Tables, TableVersion
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.lookup import rows_of
 
 PERSONS = ("contacts", "leads")
 """Tables whose records are people who may be reached."""
@@ -72,31 +74,51 @@ class Source:
         """SQL for the live rows."""
         return f"(SELECT * FROM {Tables.relation(self.version)} WHERE is_deleted IS NOT TRUE)"
 
-    @property
-    def countries(self) -> str:
-        """SQL for the countries as records have them; "" where the table has no country."""
+    def live_of(self, engine: Engine, changed: str) -> str:
+        """Return SQL for the live rows of some records.
+
+        Args:
+            engine: runs the SQL.
+            changed: relation with the keys of records of any table, `record_key`.
+        """
+        names = [obj["object"] for obj in self.version.meta.get("objects", ())]
+        starts = [
+            f"starts_with(record_key, {literal(f'{self.connection}:{name}:')})" for name in names
+        ]
+        own = f" WHERE {' OR '.join(starts)}" if starts else ""
+        keys = f"(SELECT record_key AS {quoted(self.key)} FROM {changed}{own})"
+        return f"(SELECT * FROM {rows_of(engine, self.version, keys)} WHERE is_deleted IS NOT TRUE)"
+
+    def countries(self, rows: str) -> str:
+        """Return SQL for the countries that rows have; "" where the table has no country."""
         if "country" not in self._columns:
             return ""
-        return f"SELECT DISTINCT country FROM {self.live} WHERE country IS NOT NULL"
+        return f"SELECT DISTINCT country FROM {rows} WHERE country IS NOT NULL"
+
+    @property
+    def columns_read(self) -> str:
+        """The columns that `points` and `countries` read, for SQL; lists stay as they are."""
+        named = [self.key, "country", "emails", "phones", "email", "phone", "mobile_phone", "fax"]
+        listed = [name for name in named if name in self._columns or name == self.key]
+        return ", ".join(map(quoted, listed))
 
     @property
     def _columns(self) -> frozenset[str]:
         # Versions of earlier releases may lack a column.
         return frozenset(column["name"] for column in self.version.meta["columns"])
 
-    def points(self, changed: str, regions: str, default_region: str) -> str:
+    def points(self, rows: str, regions: str, default_region: str) -> str:
         """Return SQL for the points of live records, blank ones left out.
 
         Args:
-            changed: relation with the keys of the records, `record_key`; "" for all records.
+            rows: SQL for the live rows of these records.
             regions: relation with `country` and `region`.
             default_region: for records without a country.
         """
-        country = "country" if self.countries else "NULL::VARCHAR AS country"
-        only = f" SEMI JOIN {changed} ON record_key = {quoted(self.key)}" if changed else ""
+        country = "country" if "country" in self._columns else "NULL::VARCHAR AS country"
         kinds = " UNION ALL ".join(
             f"SELECT record_key, country, {literal(kind)} AS kind, points FROM (SELECT {quoted(self.key)} AS record_key, "
-            f"{country}, list_concat({', '.join(parts)}) AS points FROM {self.live}{only})"
+            f"{country}, list_concat({', '.join(parts)}) AS points FROM {rows})"
             for kind, columns in _SOURCES[self.table].items()
             if (parts := columns.parts())
         )
@@ -122,7 +144,7 @@ def sources_of(tables: Tables, names: Iterable[str]) -> list[Source]:
     return [Source(version) for version in versions if version is not None]
 
 
-def countries_of(sources: Iterable[Source]) -> str:
-    """Return SQL for the distinct countries of all sources."""
-    parts = [source.countries for source in sources if source.countries]
+def countries_of(rows: Iterable[tuple[Source, str]]) -> str:
+    """Return SQL for the distinct countries in rows of sources."""
+    parts = [sql for source, live in rows if (sql := source.countries(live))]
     return " UNION ".join(parts) if parts else "SELECT ''::VARCHAR AS country WHERE false"

@@ -11,6 +11,9 @@ from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.store.files.checksums import FileSum
 
 Part = Literal["base", "delta", "tombstones", "changes"]
+Beside = Literal["kept", "kept_delta", "odd", "places", "claims"]
+"""Files beside the rows, from which only the stage that wrote a version makes the next one."""
+BESIDE: tuple[Beside, ...] = ("kept", "kept_delta", "odd", "places", "claims")
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -32,6 +35,7 @@ class TableVersion:
         meta: notes of the stage that wrote it (inputs, contract results).
         sums: checksum of each file when it was written; empty in versions of earlier releases of the product.
         changes: files with the keys whose rows may differ from the parent's; None: any row may.
+        beside: files that are no rows of the table, for the stage that wrote it; none in versions of earlier releases.
     """
 
     name: str
@@ -46,11 +50,22 @@ class TableVersion:
     committed_at: datetime
     sums: Mapping[Path, FileSum] = field(default_factory=dict)
     changes: tuple[Path, ...] | None = None
+    beside: Mapping[Beside, tuple[Path, ...]] = field(default_factory=dict)
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All files of the version."""
+        return (*self.rows_paths, *self.beside_paths)
+
+    @property
+    def rows_paths(self) -> tuple[Path, ...]:
+        """The files of its rows and of what changed."""
         return (*self.base, *self.delta, *self.tombstones, *(self.changes or ()))
+
+    @property
+    def beside_paths(self) -> tuple[Path, ...]:
+        """The files beside its rows."""
+        return tuple(path for paths in self.beside.values() for path in paths)
 
 
 def release_record(release: Release) -> dict[str, Any]:
@@ -83,6 +98,10 @@ def read_version(folder: Path, record: Mapping[str, Any]) -> TableVersion:
         meta=record["meta"],
         changes=paths("changes") if record.get("changes") is not None else None,
         committed_at=parse_instant(record["committed_at"]),
+        beside={
+            part: tuple(folder / name for name in names)
+            for part, names in record.get("beside", {}).items()
+        },
         sums={
             folder / name: FileSum.from_dict(entry)
             for name, entry in record.get("files", {}).items()

@@ -13,7 +13,7 @@ from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.store import files
 from crm_pipeline.store.files.checksums import FileSum, flushed
-from crm_pipeline.store.tables.release import Part, Release, TableVersion
+from crm_pipeline.store.tables.release import BESIDE, Beside, Part, Release, TableVersion
 
 if TYPE_CHECKING:
     from crm_pipeline.store.tables.tables import Tables
@@ -30,15 +30,16 @@ class Staged:
         self.folder = tables.folder(name) / self.version
         self.first_release = tables.current().number
         self.is_committed = False
-        self._parts: dict[Part, list[Path]] = {
+        self._parts: dict[Part | Beside, list[Path]] = {
             "base": [],
             "delta": [],
             "tombstones": [],
             "changes": [],
+            **{part: [] for part in BESIDE},
         }
         self._adopted: dict[Path, FileSum] = {}
 
-    def path(self, part: Part = "base") -> Path:
+    def path(self, part: Part | Beside = "base") -> Path:
         """Return the path of a new Parquet file of this version; the caller writes it."""
         files.make_folder(self.folder)
         with files.explained(self.folder):
@@ -47,18 +48,27 @@ class Staged:
         paths.append(self.folder / f"{part}-{len(paths):05d}.parquet")
         return paths[-1]
 
-    def paths(self, part: Part) -> tuple[Path, ...]:
+    def paths(self, part: Part | Beside) -> tuple[Path, ...]:
         """Return the files of a part so far."""
         return tuple(self._parts[part])
 
     def adopt(self, version: TableVersion) -> None:
         """Take over the base files of an earlier version as they are, without writing them again."""
+        self._take_over("base", version.base, version)
+
+    def adopt_beside(self, version: TableVersion, part: Beside) -> None:
+        """Take over files beside the rows of an earlier version likewise."""
+        self._take_over(part, version.beside.get(part, ()), version)
+
+    def _take_over(
+        self, part: Part | Beside, sources: Sequence[Path], version: TableVersion
+    ) -> None:
         files.make_folder(self.folder)
-        for source in version.base:
-            path = self.folder / f"base-{len(self._parts['base']):05d}.parquet"
+        for source in sources:
+            path = self.folder / f"{part}-{len(self._parts[part]):05d}.parquet"
             with files.explained(path):
                 os.link(source, path)
-            self._parts["base"].append(path)
+            self._parts[part].append(path)
             if source in version.sums:
                 self._adopted[path] = version.sums[source]
 
@@ -79,6 +89,7 @@ class Staged:
         names: dict[str, list[str]] = {
             part: [path.name for path in paths] for part, paths in self._parts.items()
         }
+        beside = {part: listed for part in BESIDE if (listed := names.pop(part))}
         record: dict[str, Any] = {
             "name": self.name,
             "version": self.version,
@@ -88,6 +99,7 @@ class Staged:
             **names,
             # Without a file of changes any row may differ from the parent's.
             "changes": names["changes"] or None,
+            **({"beside": beside} if beside else {}),
             "files": {path.name: file_sum.to_dict() for path, file_sum in sums.items()},
             "meta": dict(meta),
             "committed_at": format_instant(datetime.now(UTC)),

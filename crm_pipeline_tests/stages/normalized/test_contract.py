@@ -5,6 +5,7 @@ import pytest
 from crm_pipeline.kernel.errors import ContractError, UnknownName
 from crm_pipeline.model.tables import TABLES
 from crm_pipeline.stages.normalized.contract import verify
+from crm_pipeline.store.tables.engine import parquet_files
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_an_error_rule_refuses_the_version(deals):
     )
     strict = dataclasses.replace(table, body_rules=rules)
     with deals.engine() as engine:
-        verdict = verify(engine, strict, version.base, {})
+        verdict = verify(engine, strict, parquet_files(version.base), {})
     assert {(r.rule, r.failures) for r in verdict.errors} == {("amount is below 11", 2)}
 
 
@@ -106,7 +107,9 @@ def test_a_wrong_type_refuses_the_version(deals):
         dataclasses.replace(c, type="BIGINT") if c.name == "amount" else c for c in table.body
     )
     with deals.engine() as engine:
-        verdict = verify(engine, dataclasses.replace(table, body=body), version.base, {})
+        verdict = verify(
+            engine, dataclasses.replace(table, body=body), parquet_files(version.base), {}
+        )
     assert [r.rule for r in verdict.errors] == ["amount is decimal128(24, 6) and not int64"]
 
 

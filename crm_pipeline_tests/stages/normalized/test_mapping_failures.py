@@ -5,7 +5,12 @@ from dataclasses import replace
 
 from crm_pipeline.orchestration.checks import normalized_results
 from crm_pipeline.stages.normalized import Normalized, mapping_failures
-from crm_pipeline.stages.normalized.mapping_failures import MAPPING, failing_in, judged_mapping
+from crm_pipeline.stages.normalized.mapping_failures import (
+    MAPPING,
+    counted,
+    failing_in,
+    judged_mapping,
+)
 
 FIELDS = ("Name", "Amount:currency:Amount", "CloseDate:date:Close Date")
 
@@ -68,7 +73,8 @@ def test_tables_of_earlier_versions_are_judged_from_now_on(org, schema_of):
     assert failing_in(earlier) == ()
     paths = build(org, schema_of, deals(1_000, 20, bad=15)).version.base
     with org.engine() as engine:
-        judged = judged_mapping(
+        batches = counted(
             engine, paths, earlier, {"Opportunity.Amount": 15}, is_parent_readable=True
         )
+    judged = judged_mapping(batches, earlier)
     assert [each["failures"] for each in judged["failing"]] == [15]

@@ -1,0 +1,212 @@
+"""A refresh in which 800 contacts changed, from raw to verified: what it costs, and how that grows with the table.
+
+`python -m benchmarks.changed --contacts 800000 8000000`. Contacts of 45 fields are made and landed without a sandbox,
+and the tables are built. Then 800 of them change at a time. Each step is a process of its own: landing the changes, the
+normalized table, the verified tables; and the normalized table as a whole build makes it. Imports are not measured.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from benchmarks.measuring import Figures, alone, machine, measured, medians, table
+from benchmarks.tables import CONNECTIONS
+from crm_pipeline.kernel.clock import FrozenClock, Window
+from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.landing.window import Counts
+from crm_pipeline.store.tables.engine import Engine
+
+CHANGED = 800
+STEPS = ("land", "normalize", "verify")
+_BATCH = 50_000
+_NAME = "normalized/bench/contacts"
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+_TEXTS = {
+    "FirstName": "'Ann' || (n % 700)",
+    "LastName": "'Smith' || (n % 9001)",
+    "Email": "'p' || n || '@mail' || (n % 5003) || '.com'",
+    "Phone": "'+1212' || lpad((n % 7999999 + 2000000)::VARCHAR, 7, '0')",
+    "MobilePhone": "''",
+    "Title": "'Head of ' || (n % 97)",
+    "Department": "'Team ' || (n % 53)",
+    "MailingStreet": "(n % 999) || ' Main Street'",
+    "MailingCity": "'City' || (n % 501)",
+    "MailingState": "'State' || (n % 51)",
+    "MailingPostalCode": "lpad((n % 99999)::VARCHAR, 5, '0')",
+    "MailingCountry": "'United States'",
+    "AccountId": "'001' || lpad((n % 90000)::VARCHAR, 15, '0')",
+    "OwnerId": "'005' || lpad((n % 90)::VARCHAR, 15, '0')",
+    "Description": "CASE WHEN n % 10 = 0 THEN 'Met at the fair, number ' || n ELSE '' END",
+    **{f"Note{i}__c": f"'value ' || (hash(n + {i}) % 1000)" for i in range(26)},
+}
+_KEYS = {
+    "Id": "'003' || lpad((n * 7919 % 100000000)::VARCHAR, 15, '0')",
+    "IsDeleted": "'false'",
+    "CreatedDate": "'2020-01-01T00:00:00.000Z'",
+}
+_STAMP = "strftime(stamp, '%Y-%m-%dT%H:%M:%S.000Z')"
+
+
+def report(contacts: Sequence[int] = (800_000, 8_000_000), rounds: int = 3) -> str:
+    """Measure, and return a table in Markdown."""
+    rows = []
+    first: dict[str, float] = {}
+    for number in contacts:
+        with tempfile.TemporaryDirectory(prefix="crm-changed-") as folder:
+            told = _measured(folder, number, rounds)
+        for step, figures in told.items():
+            first.setdefault(step, figures["seconds"])
+            rows.append(
+                (
+                    f"{number:,}",
+                    step,
+                    f"{figures['seconds']:.2f}",
+                    f"{figures['seconds'] / first[step]:.2f}",
+                    f"{figures['cpu_s']:.2f}",
+                    f"{figures['peak_mb']:,.0f}",
+                )
+            )
+    columns = ("contacts", "step", "seconds", "to the first", "CPU s", "peak MB above idle")
+    return f"{CHANGED} contacts changed, median of {rounds} rounds; {machine()}\n\n{table(columns, rows)}"
+
+
+def _measured(folder: str, contacts: int, rounds: int) -> dict[str, Figures]:
+    def step(name: str, number: int = 0) -> Figures:
+        done = alone(
+            "benchmarks.changed",
+            "--step",
+            name,
+            "--folder",
+            folder,
+            "--round",
+            str(number),
+            "--contacts",
+            str(contacts),
+        )
+        print(f"{contacts} {name} {number}: {done}", file=sys.stderr, flush=True)
+        return done
+
+    step("world")
+    told: dict[str, Figures] = {
+        "normalize, whole": step("normalize"),
+        "verify, whole": step("verify"),
+    }
+    runs: dict[str, list[Figures]] = {name: [] for name in STEPS}
+    for number in range(1, rounds + 1):
+        for name in STEPS:
+            runs[name].append(step(name, number))
+    told |= {f"{name}, changed": medians(found) for name, found in runs.items()}
+    sums = [
+        {key: sum(runs[name][n][key] for name in STEPS) for key in ("seconds", "cpu_s", "peak_mb")}
+        for n in range(rounds)
+    ]
+    peaks = [{"peak_mb": max(runs[name][n]["peak_mb"] for name in STEPS)} for n in range(rounds)]
+    told["raw to verified, changed"] = {**medians(sums), **medians(peaks)}
+    return told
+
+
+def _schema() -> Schema:
+    def field(name: str, kind: str = "string") -> Field:
+        return Field(name, name, kind, "timestamp" if kind == "datetime" else "string")
+
+    names = [*_KEYS, *_TEXTS]
+    fields = [field(name, "datetime" if name == "CreatedDate" else "string") for name in names]
+    return Schema("Contact", "Contact", (*fields, field("SystemModstamp", "datetime")))
+
+
+def _land(folder: Path, numbers: str, number: int) -> int:
+    """Land contacts by their numbers, SQL for `n` and `stamp`, in one window."""
+    clock = FrozenClock(_START + timedelta(days=300, minutes=number))
+    columns = [
+        f"{_KEYS['Id']} AS _source_id",
+        "stamp AS _modified_at",
+        "false AS _deleted",
+        *(f"{sql} AS {name}" for name, sql in {**_KEYS, **_TEXTS}.items()),
+        f"{_STAMP} AS SystemModstamp",
+    ]
+    database = duckdb.connect(config={"threads": 2, "memory_limit": "1GB"})
+    database.execute("SET TimeZone = 'UTC'")
+    reader = database.sql(f"SELECT {', '.join(columns)} FROM ({numbers})").to_arrow_reader(_BATCH)
+    landing, rows = Landing(folder / "data", clock), 0
+    with landing.begin("bench", "Contact", Window(None, clock.now()), _schema()) as writer:
+        for batch in reader:
+            writer.write([batch], shape="csv", route="bulk", extracted_at=clock.now())
+            rows += batch.num_rows
+        writer.commit(Counts())
+    return rows
+
+
+def _step(name: str, folder: Path, number: int, contacts: int) -> Callable[[], int]:
+    """Prepare a step; what it imports counts as idle."""
+    from crm_pipeline.configuration import load_settings
+    from crm_pipeline.connectors.registry import connector
+    from crm_pipeline.kernel.clock import SystemClock
+    from crm_pipeline.settings.verification import Verification
+    from crm_pipeline.stages.normalized import DriftGuard, normalize
+    from crm_pipeline.stages.verified import Choices, verify
+    from crm_pipeline.stages.verified.library import library_verifiers
+    from crm_pipeline.store.drift import Register
+    from crm_pipeline.store.tables import Tables
+
+    data = folder / "data"
+    at = "TIMESTAMPTZ '2026-01-01' + to_seconds({})"
+    if name == "world":
+        stamp = at.format("(hash(n) % 20000000)::BIGINT")
+        return lambda: _land(folder, f"SELECT n, {stamp} AS stamp FROM range({contacts}) t(n)", 0)
+    if name == "land":
+        apart = contacts // CHANGED
+        stamp = at.format(f"25000000 + {number}")
+        numbers = (
+            f"SELECT n + {number} AS n, {stamp} AS stamp FROM range(0, {contacts}, {apart}) t(n)"
+        )
+        return lambda: _land(folder, numbers, number)
+    (folder / "connections.yaml").write_text(CONNECTIONS)
+    settings = load_settings(folder, {"BENCH_ID": "id", "BENCH_SECRET": "secret"})
+    connection = settings.connection("bench")
+    maps = connector(connection.vendor).mapping
+    verifiers = library_verifiers(Verification(), SystemClock())
+
+    def normalized() -> int:
+        landing, guard = Landing(data), DriftGuard(Register(data, SystemClock()))
+        with Engine(data / "tmp") as engine:
+            done = normalize(
+                connection, "contacts", landing, Tables(data), maps, engine, guard=guard
+            )
+        assert done.version is not None
+        assert done.version.meta["built"]["whole"] == (number == 0), done.version.meta["built"]
+        return done.rows
+
+    def verified() -> int:
+        with Engine(data / "tmp") as engine:
+            choices, now = Choices({"bench": "US"}), datetime.now(UTC)
+            done = verify(Tables(data), engine, verifiers, choices, wanted=[_NAME], now=now)
+        return done.rows("contact_points")
+
+    return normalized if name == "normalize" else verified
+
+
+def main() -> None:
+    import json
+
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.changed", description=__doc__)
+    parser.add_argument("--contacts", type=int, nargs="+", default=[800_000, 8_000_000])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--step", default="")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--round", type=int, default=0)
+    options = parser.parse_args()
+    if options.step:
+        run = _step(options.step, options.folder, options.round, options.contacts[0])
+        print(json.dumps(measured(run)))
+    else:
+        print(report(options.contacts, options.rounds))
+
+
+if __name__ == "__main__":
+    main()
