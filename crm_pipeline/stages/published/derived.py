@@ -4,7 +4,7 @@ A CRM states a link at either end, several times with several labels, or as a co
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal, quoted
@@ -28,6 +28,8 @@ class Derived:
         made: SQL that computes the rows; that of a bridge returns the pairs that are left out as well.
         is_bridge: whether `made` has a column `missing` with the reason why a pair is left out.
         identity: a text that changes when the rows may have changed.
+        sources: the tables that it is derived from.
+        narrow: like `made`, for the pairs only whose left key is in relation `lefts` or right key in `rights`.
     """
 
     name: str
@@ -36,6 +38,32 @@ class Derived:
     made: str
     identity: str
     is_bridge: bool = False
+    sources: tuple[str, ...] = ()
+    narrow: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The columns of a bridge that hold the keys of the left and the right record."""
+        return self.columns[1][0], self.columns[2][0]
+
+    @property
+    def lefts(self) -> str:
+        """The relation with the left keys that `narrow` is limited to."""
+        return f"lefts of {self.name}"
+
+    @property
+    def rights(self) -> str:
+        """The relation with the right keys that `narrow` is limited to."""
+        return f"rights of {self.name}"
+
+    @property
+    def left_out(self) -> str:
+        """SQL for the pairs that are left out, once all are prepared, in the columns of `LEFT_OUT`."""
+        left, right = self.key
+        return (
+            f"SELECT {literal(self.name)} AS table_name, connection, {quoted(left)} AS left_key, "
+            f"{quoted(right)} AS right_key, missing FROM {quoted(self.relation)} WHERE missing IS NOT NULL"
+        )
 
     @property
     def relation(self) -> str:
@@ -52,6 +80,10 @@ class Derived:
     def prepare(self, engine: Engine) -> None:
         """Compute the rows once, for the database and the file."""
         engine.table(self.relation, self.made)
+
+    def prepare_narrow(self, engine: Engine) -> None:
+        """Compute the rows that `narrow` is limited to."""
+        engine.table(self.relation, self.narrow)
 
 
 @dataclass(frozen=True)
@@ -118,7 +150,9 @@ def _bridge(
     sources = (tables[source] for source in DERIVED[name])
     identity = fingerprint([columns, about, *(table.identity for table in sources)])
     made = _pairs(bridge, left, right, links, merges)
-    return Derived(name, about, columns, made, identity, is_bridge=True)
+    derived = Derived(name, about, columns, made, identity, is_bridge=True, sources=DERIVED[name])
+    scope = f"WHERE left_key IN (FROM {quoted(derived.lefts)}) OR right_key IN (FROM {quoted(derived.rights)})"
+    return replace(derived, narrow=_pairs(bridge, left, right, links, merges, scope))
 
 
 def _pairs(
@@ -127,8 +161,9 @@ def _pairs(
     right: PublishedTable,
     links: PublishedTable,
     merges: str,
+    scope: str = "",
 ) -> str:
-    """Return SQL for all pairs; `missing` says why a pair is left out, NULL where both records are live."""
+    """Return SQL for all pairs, or those that a condition leaves; `missing` says why a pair is left out, NULL where both records are live."""
     if not (left.versions or links.versions):
         return (
             f"SELECT NULL::VARCHAR AS connection, NULL::VARCHAR AS {left.key}, NULL::VARCHAR AS {right.key}, "
@@ -165,6 +200,7 @@ def _pairs(
             LEFT JOIN {quoted(merges)} l ON l.table_name = {of_left} AND l.old_key = t.left_key
             LEFT JOIN {quoted(merges)} r ON r.table_name = {of_right} AND r.old_key = t.right_key
         ),
+        wanted AS NOT MATERIALIZED (SELECT * FROM merged {scope}),
         pairs AS NOT MATERIALIZED (
             SELECT connection, left_key, right_key,
                 coalesce(bool_or(is_primary), false) AS is_primary,
@@ -172,7 +208,7 @@ def _pairs(
                 coalesce(bool_or(is_forward), false) AS is_forward,
                 list(role) FILTER (WHERE is_forward AND role <> '') AS forward,
                 list(role) FILTER (WHERE NOT is_forward AND role <> '') AS backward
-            FROM merged
+            FROM wanted
             WHERE left_key IS NOT NULL AND right_key IS NOT NULL
             GROUP BY connection, left_key, right_key
         )
@@ -235,4 +271,4 @@ def _merges(tables: Mapping[str, PublishedTable]) -> Derived:
     """
     about = "Keys from before a merge, each with the key of the record that took its place."
     identity = fingerprint([columns, *(table.identity for table in tables.values())])
-    return Derived(MERGES, about, columns, made, identity)
+    return Derived(MERGES, about, columns, made, identity, sources=tuple(tables))

@@ -35,22 +35,26 @@ class LookedUp:
         return f"coalesce(t.{quoted(self.column)}, {self._alias}.value)"
 
     @property
-    def join(self) -> str:
-        """SQL that joins the looked-up value; it gives at most one row for each row of the table."""
+    def found(self) -> str:
+        """SQL for the values that can be looked up: connection, name and value."""
         lookup = self.lookup
         listed = f"connection, {quoted(lookup.name)}"
         parts = " UNION ALL BY NAME ".join(
             f"SELECT {listed}, {quoted(lookup.value)} AS value FROM {Tables.relation(version)}"
             for version in self.versions
         )
-        on = (
-            f"{self._alias}.connection = t.connection AND "
-            f"{self._alias}.{quoted(lookup.name)} = t.{quoted(lookup.by)}"
-        )
         # Where two stages with one name have different values, either could be wrong: the value stays NULL.
         only = "CASE WHEN count(DISTINCT value) = 1 THEN min(value) END"
-        grouped = f"SELECT {listed}, {only} AS value FROM ({parts}) GROUP BY ALL"
-        return f" LEFT JOIN ({grouped}) {self._alias} ON {on}"
+        return f"SELECT {listed}, {only} AS value FROM ({parts}) GROUP BY ALL"
+
+    @property
+    def join(self) -> str:
+        """SQL that joins the looked-up value; it gives at most one row for each row of the table."""
+        on = (
+            f"{self._alias}.connection = t.connection AND "
+            f"{self._alias}.{quoted(self.lookup.name)} = t.{quoted(self.lookup.by)}"
+        )
+        return f" LEFT JOIN ({self.found}) {self._alias} ON {on}"
 
     @property
     def _alias(self) -> str:
@@ -68,6 +72,7 @@ class PublishedTable:
         finish: how further columns are computed from several tables.
         needed: the tables that `finish` needs.
         accounts: the main currency of each connection whose account states it.
+        given: a relation with those rows of the versions that count; "" counts all.
     """
 
     name: str
@@ -79,6 +84,7 @@ class PublishedTable:
     finish: Finish | None = None
     needed: Mapping[str, "PublishedTable"] = field(default_factory=dict)
     accounts: tuple[tuple[str, str], ...] = ()
+    given: str = ""
 
     @property
     def key(self) -> str:
@@ -140,7 +146,7 @@ class PublishedTable:
 
     def _finished(self, rows: str, finish: Finish) -> str:
         sources = {name: table.all_rows for name, table in self.needed.items()}
-        options = self._options(finish.by) if finish.by else ()
+        options = self.options(finish.by) if finish.by else ()
         own = {
             "rows": rows,
             "options": _values(("connection", "object", "value", "label"), options),
@@ -150,7 +156,10 @@ class PublishedTable:
 
     def _union(self, versions: Sequence[TableVersion]) -> str:
         parts = [self._no_rows]
-        parts.extend(f"SELECT * FROM {Tables.relation(version)}" for version in versions)
+        if self.given and versions:
+            parts.append(f"SELECT * FROM {self.given}")
+        else:
+            parts.extend(f"SELECT * FROM {Tables.relation(version)}" for version in versions)
         return " UNION ALL BY NAME ".join(parts)
 
     @property
@@ -158,7 +167,7 @@ class PublishedTable:
         empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(c)}" for c, kind, _ in self.columns)
         return f"SELECT {empty} WHERE false"
 
-    def _options(self, column: str) -> list[tuple[str, str, str, str]]:
+    def options(self, column: str) -> list[tuple[str, str, str, str]]:
         """Return connection, object, value and label of the pick lists that feed a column."""
         return [
             (connection_of(version), described["object"], value, label)

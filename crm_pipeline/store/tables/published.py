@@ -13,10 +13,12 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import duckdb
 
@@ -34,6 +36,7 @@ _OPEN_ATTEMPTS = 5
 _AGAIN = "Run `crm-pipeline refresh CONNECTION`, whichever connection: a snapshot that is damaged is built again."
 _ANOTHER = "Restore it from a backup; or move it and its .json away, and the one before it answers for that day."
 _USUAL = ReadLimits()
+_UNKNOWN: Mapping[str, Any] = MappingProxyType({})
 _OF_FILES = (
     duckdb.IOException,
     duckdb.SerializationException,
@@ -95,7 +98,11 @@ class Snapshots:
 
     @contextmanager
     def building(
-        self, name: str, shown: Path | None, also: Callable[[], object] = lambda: None
+        self,
+        name: str,
+        shown: Path | None,
+        also: Callable[[Path], object] = lambda _: None,
+        made_of: Mapping[str, Any] = _UNKNOWN,
     ) -> Iterator[Path]:
         """Yield a path to build a snapshot at; on success it becomes the current one.
 
@@ -105,7 +112,8 @@ class Snapshots:
         Args:
             name: the snapshot's file, `crm-<release>-<content>.duckdb`.
             shown: the snapshot that was current before the release was chosen.
-            also: updates the files that belong to the snapshot, under the same lock.
+            also: updates the files that belong to the snapshot, whose path it gets, under the same lock.
+            made_of: what the next publish has to know about the file; `made_of` returns it.
 
         Raises:
             StoreError: the folder is not writable or the disk is full; the current one stays.
@@ -125,8 +133,8 @@ class Snapshots:
                     with self._locked():
                         if self._is_overtaken(target, shown):
                             return
-                        also()
-                        record = taken.result().to_dict()
+                        also(temporary)
+                        record = {**taken.result().to_dict(), "made_of": dict(made_of)}
                         # The record of a former file of this name.
                         record_of(target).unlink(missing_ok=True)
                         temporary.replace(target)
@@ -225,6 +233,15 @@ def recorded_sum(snapshot: Path) -> FileSum | None:
         return FileSum.from_dict(files.read_json(record_of(snapshot), cure=_AGAIN))
     except FileNotFoundError:
         return None
+
+
+def made_of(snapshot: Path) -> Mapping[str, Any]:
+    """Return what was noted about a snapshot when it was built; nothing where that is not known any more."""
+    try:
+        noted = files.read_json(record_of(snapshot), cure=_AGAIN).get("made_of")
+    except (FileNotFoundError, CorruptFile):
+        return _UNKNOWN
+    return noted if isinstance(noted, dict) else _UNKNOWN
 
 
 def release_number(snapshot: Path) -> int:

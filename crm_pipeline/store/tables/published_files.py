@@ -5,8 +5,11 @@ So a process that dies in between leaves files without a record, never files tha
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.store import files
 from crm_pipeline.store.files.checksums import FileSum, Verifier
@@ -16,6 +19,14 @@ _CURE = (
     "Run `crm-pipeline refresh CONNECTION`, whichever connection: damaged files of data/published are "
     "written again."
 )
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a file holds: the rows of a release, which was the current one at a time."""
+
+    release: int
+    at: datetime
 
 
 class PublishedFiles:
@@ -30,6 +41,7 @@ class PublishedFiles:
         self.folder = folder
         self._verifier = verifier
         self._sums: dict[str, FileSum] | None = None
+        self._held: dict[str, Held] = {}
 
     def recorded(self) -> Mapping[str, FileSum]:
         """Return the checksums of the files by name; files without a record are left out.
@@ -43,6 +55,11 @@ class PublishedFiles:
             except FileNotFoundError:  # nothing was published yet, or by an earlier version
                 record = {"files": {}}
             self._sums = {name: FileSum.from_dict(entry) for name, entry in record["files"].items()}
+            # Earlier versions of the product did not note it.
+            self._held = {
+                name: Held(int(entry["release"]), parse_instant(entry["at"]))
+                for name, entry in record.get("held", {}).items()
+            }
         return self._sums
 
     def damaged(self) -> list[Path]:
@@ -62,6 +79,11 @@ class PublishedFiles:
         """Return the recorded checksum of a file; None where there is none."""
         return self._readable().get(name)
 
+    def held(self, name: str) -> Held | None:
+        """Return which release a file holds; None where that is not recorded."""
+        self._readable()
+        return self._held.get(name)
+
     def taken(self, path: Path) -> FileSum:
         """Return the checksum of a file that was just written."""
         return self._verifier.taken(path)
@@ -74,19 +96,24 @@ class PublishedFiles:
         """
         sums = self._readable()
         if any(name in sums for name in names):
-            self.record({name: entry for name, entry in sums.items() if name not in names})
+            kept = {name: entry for name, entry in sums.items() if name not in names}
+            self.record(kept, {name: held for name, held in self._held.items() if name in kept})
 
-    def record(self, sums: Mapping[str, FileSum]) -> None:
-        """Record the checksums of the files.
+    def record(self, sums: Mapping[str, FileSum], held: Mapping[str, Held]) -> None:
+        """Record the checksums of the files, and which release each holds.
 
         Raises:
             StoreError: the folder is not writable.
         """
-        if self._sums == dict(sums):
+        if self._sums == dict(sums) and self._held == dict(held):
             return
         listed = {name: entry.to_dict() for name, entry in sorted(sums.items())}
-        files.write_json(self.folder / RECORD, {"files": listed}, "checksums")
-        self._sums = dict(sums)
+        noted = {
+            name: {"release": entry.release, "at": format_instant(entry.at)}
+            for name, entry in sorted(held.items())
+        }
+        files.write_json(self.folder / RECORD, {"files": listed, "held": noted}, "checksums")
+        self._sums, self._held = dict(sums), dict(held)
 
     def _readable(self) -> Mapping[str, FileSum]:
         try:
