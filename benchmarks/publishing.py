@@ -4,20 +4,15 @@
 a process of its own, and its imports are not measured.
 """
 
-import argparse
-import json
-import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Figures, alone, machine, measured, table
-from crm_pipeline.model.stages import with_added
+from benchmarks.measuring import Figures
 from crm_pipeline.model.tables import TABLES
 from crm_pipeline.store.tables import Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine
-from crm_pipeline.store.tables.replacement import write_replaced, write_whole
+from crm_pipeline.store.tables.replacement import write_replaced
 
 _CONNECTION = "bench"
 _TEXT = "md5(concat('{0}', n))"

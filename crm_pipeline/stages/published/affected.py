@@ -13,6 +13,7 @@ from crm_pipeline.stages.published.relations import LookedUp, PublishedTable
 from crm_pipeline.stages.published.stage_tables import StageRows
 from crm_pipeline.store.tables import Tables, TableVersion
 from crm_pipeline.store.tables.changes import changes_since
+from crm_pipeline.store.tables.corruption import check_versions
 from crm_pipeline.store.tables.engine import Engine
 
 _BY_KEY = {"deal_stage_history": ("deals", "deal_key")}
@@ -82,7 +83,7 @@ class Comparison:
         for changed in (
             self._looked_up(now, before),
             self._added(now, before),
-            self._joined(now, before),
+            self._joined(now),
         ):
             if changed is None:
                 return ALL
@@ -135,6 +136,7 @@ class Comparison:
 
     def _with_another_value(self, table: PublishedTable, now: LookedUp, before: LookedUp) -> str:
         """Return a relation with the keys of rows whose text is looked up with another result; "" if there is none."""
+        check_versions(self.tables, (*now.versions, *before.versions))
         name = quoted(now.lookup.name)
         differing = self.engine.table(
             f"looked up anew {table.name} {now.column}",
@@ -143,6 +145,7 @@ class Comparison:
         )
         if not self._count(differing):
             return ""
+        check_versions(self.tables, table.versions)
         return (
             f"(SELECT t.{quoted(table.key)} FROM ({table.all_rows}) t SEMI JOIN {differing} d "
             f"ON d.connection = t.connection AND d.name = t.{quoted(now.lookup.by)})"
@@ -159,7 +162,7 @@ class Comparison:
             f"(SELECT record_key AS {quoted(now.key)} FROM {relation})" for relation in changed
         ]
 
-    def _joined(self, now: PublishedTable, before: PublishedTable) -> list[str] | None:
+    def _joined(self, now: PublishedTable) -> list[str] | None:
         if now.name not in _BY_KEY or now.finish is None:
             return []
         other, column = _BY_KEY[now.name]
@@ -168,11 +171,10 @@ class Comparison:
             return None
         if changed.is_none:
             return []
+        check_versions(self.tables, now.versions)
         key = quoted(self.now[other].key)
-        return [
-            f"(SELECT t.{quoted(now.key)} FROM ({now.all_rows}) t SEMI JOIN {changed.keys} c "
-            f"ON c.{key} = t.{quoted(column)})"
-        ]
+        rows = f"({now.all_rows}) t SEMI JOIN {changed.keys} c ON c.{key} = t.{quoted(column)}"
+        return [f"(SELECT t.{quoted(now.key)} FROM {rows})"]
 
     def _is_finished_anew(self, now: PublishedTable, before: PublishedTable) -> bool:
         """Say whether something changed that any row may be finished from: accounts, pick lists, small tables."""
@@ -193,6 +195,7 @@ class Comparison:
             return False
         if now.columns != before.columns:
             return True
+        check_versions(self.tables, (*now.versions, *before.versions))
         listed = ", ".join(quoted(name) for name, _, _ in now.columns if name not in _NOT_READ)
         rows = [f"SELECT {listed} FROM ({table.all_rows})" for table in (now, before)]
         both = f"({rows[0]} EXCEPT ALL {rows[1]}) UNION ALL ({rows[1]} EXCEPT ALL {rows[0]})"

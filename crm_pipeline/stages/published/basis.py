@@ -91,7 +91,8 @@ def shape_of(
     derived: Sequence[Derived],
 ) -> str:
     """Return a text that changes when the tables of the file get other columns or comments."""
-    described = [(t.name, t.description, t.columns) for t in (*tables, *of_stages, *derived)]
+    every: list[PublishedTable | StageRows | Derived] = [*tables, *of_stages, *derived]
+    described = [(table.name, table.description, table.columns) for table in every]
     return fingerprint([sorted(schemas), described])
 
 

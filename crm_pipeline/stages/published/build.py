@@ -1,8 +1,7 @@
 """Build a published file from nothing, and what every file has: its views, findings and tables of schema `ops`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +38,7 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.quarantine import Quarantine
 from crm_pipeline.store.tables import Release, Tables
+from crm_pipeline.store.tables.corruption import check_versions
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import STORAGE_VERSION
 
@@ -141,6 +141,9 @@ class Build:
 
     def database(self, path: Path) -> Made:
         """Write the database file from nothing."""
+        versions = [v for table in self.published for v in table.versions]
+        versions += [v for rows in self.of_stages for v in rows.versions]
+        check_versions(self.tables, versions)
         run, empty = self.engine.run, EmptyTables(self.engine, DATABASE)
         with self.attached(path):
             empty.create(self.schemas, self.plain, self.of_stages, self.derived, self.views)

@@ -23,9 +23,9 @@ def differing_tables(engine: Engine, left: Path, right: Path) -> Iterator[str]:
             engine.run(f"ATTACH {literal(str(path))} AS {name} (READ_ONLY)")
             attached.append(name)
         shapes = [_shape(engine, name) for name in (_LEFT, _RIGHT)]
-        for name in sorted(shapes[0].keys() | shapes[1].keys()):
-            if shapes[0].get(name) != shapes[1].get(name) or _differs(engine, *name):
-                yield ".".join(name)
+        for table in sorted(shapes[0].keys() | shapes[1].keys()):
+            if shapes[0].get(table) != shapes[1].get(table) or _differs(engine, *table):
+                yield ".".join(table)
     finally:
         for name in attached:
             engine.run(f"DETACH {name}")

@@ -14,6 +14,8 @@ from crm_pipeline.stages.published.relations import PublishedTable
 from crm_pipeline.store.tables.engine import Engine
 
 MERGES = "merges"
+PUBLISHED = "building.crm"
+"""Schema `crm` of the file that is being built."""
 _NO_ROLES = ("Primary", "participant")
 """Labels that are no roles: the first repeats is_primary, the second is given to every listed person."""
 _CONNECTION = ("connection", "VARCHAR", "Name of the connection that the rows came through.")
@@ -149,21 +151,25 @@ def _bridge(
     )
     sources = (tables[source] for source in DERIVED[name])
     identity = fingerprint([columns, about, *(table.identity for table in sources)])
-    made = _pairs(bridge, left, right, links, merges)
+    ends = (left, right, links)
+    made = _pairs(bridge, ends, merges)
     derived = Derived(name, about, columns, made, identity, is_bridge=True, sources=DERIVED[name])
     scope = f"WHERE left_key IN (FROM {quoted(derived.lefts)}) OR right_key IN (FROM {quoted(derived.rights)})"
-    return replace(derived, narrow=_pairs(bridge, left, right, links, merges, scope))
+    return replace(derived, narrow=_pairs(bridge, ends, merges, scope, PUBLISHED))
 
 
 def _pairs(
     bridge: _Bridge,
-    left: PublishedTable,
-    right: PublishedTable,
-    links: PublishedTable,
+    ends: tuple[PublishedTable, PublishedTable, PublishedTable],
     merges: str,
     scope: str = "",
+    crm: str = "",
 ) -> str:
-    """Return SQL for all pairs, or those that a condition leaves; `missing` says why a pair is left out, NULL where both records are live."""
+    """Return SQL for all pairs, or those that a condition leaves; `missing` says why a pair is left out, NULL where both records are live.
+
+    The rows are those of the tables' versions, or of a published file whose schema `crm` is given.
+    """
+    left, right, links = ends
     if not (left.versions or links.versions):
         return (
             f"SELECT NULL::VARCHAR AS connection, NULL::VARCHAR AS {left.key}, NULL::VARCHAR AS {right.key}, "
@@ -172,17 +178,20 @@ def _pairs(
     side = "SELECT connection, {}, {}, role, is_primary, {} FROM links WHERE from_table = {} AND to_table = {}"
     of_left, of_right = literal(left.name), literal(right.name)
     no_roles = ", ".join(map(literal, _NO_ROLES))
+    of_lefts, of_rights, of_links = (
+        table.published_rows(crm) if crm else table.all_rows for table in (left, right, links)
+    )
     return f"""
         WITH lefts AS NOT MATERIALIZED (
             SELECT connection, {left.key} AS left_key, {bridge.column} AS right_key, is_deleted IS TRUE AS is_gone
-            FROM ({left.all_rows})
+            FROM ({of_lefts})
         ),
         rights AS NOT MATERIALIZED (
-            SELECT {right.key} AS right_key, is_deleted IS TRUE AS is_gone FROM ({right.all_rows})
+            SELECT {right.key} AS right_key, is_deleted IS TRUE AS is_gone FROM ({of_rights})
         ),
         links AS NOT MATERIALIZED (
             SELECT connection, from_table, from_key, to_table, to_key, role, is_primary
-            FROM ({links.all_rows}) WHERE is_deleted IS NOT TRUE
+            FROM ({of_links}) WHERE is_deleted IS NOT TRUE
         ),
         stated(connection, left_key, right_key, role, is_primary, is_forward) AS NOT MATERIALIZED (
             {side.format("from_key", "to_key", "true", of_left, of_right)}

@@ -17,6 +17,7 @@ from crm_pipeline.stages.published.empty import EmptyTables
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of, published_tables
 from crm_pipeline.stages.published.stage_tables import StageRows, stage_tables
 from crm_pipeline.store.tables import Tables, TableVersion
+from crm_pipeline.store.tables.corruption import check_paths, check_versions
 from crm_pipeline.store.tables.engine import parquet_files
 
 WHOLE_ABOVE = 0.1
@@ -54,16 +55,30 @@ class Increment:
             self._affected[table.name] = self._bounded(self._comparison.of(table.name), table)
         earlier = {rows.name: rows for rows in stage_tables(self.build.tables, self.basis.held)}
         for rows in self.build.of_stages:
-            affected = self._comparison.of_stage(rows, earlier[rows.name])
-            self._affected[rows.name] = self._bounded(affected, rows)
-        total = sum(map(_size, (*self.build.plain, *self.build.of_stages)))
+            of_rows = self._comparison.of_stage(rows, earlier[rows.name])
+            self._affected[rows.name] = self._bounded(of_rows, rows)
+        self._check_files()
+        every: list[PublishedTable | StageRows] = [*self.build.plain, *self.build.of_stages]
+        total = sum(_size(table) for table in every)
+        affected = {table.name: self._affected[table.name] for table in every}
         written = sum(
-            _size(table) if self._affected[table.name].is_all else self._affected[table.name].count
-            for table in (*self.build.plain, *self.build.of_stages)
+            _size(table) if affected[table.name].is_all else affected[table.name].count
+            for table in every
         )
         if written > max(FULL_ABOVE * total, _FEW_ROWS):
             return f"{written:,} of {total:,} rows may differ"
         return ""
+
+    def _check_files(self) -> None:
+        """Make sure that the files which are going to be read are as they were written; the base only where all is."""
+        every: list[PublishedTable | StageRows] = [*self.build.plain, *self.build.of_stages]
+        for table in every:
+            affected = self._affected[table.name]
+            if affected.is_all:
+                check_versions(self.build.tables, table.versions)
+            elif not affected.is_none:
+                for version in table.versions:
+                    check_paths(self.build.tables, version, (*version.delta, *version.tombstones))
 
     @property
     def _before(self) -> Sequence[PublishedTable]:
@@ -89,6 +104,9 @@ class Increment:
             reached("snapshot_copy", "applied")
             findings = build.finish(target)
             counted = self._counted()
+            for bridge in (table for table in build.derived if table.is_bridge):
+                # A full build that follows makes a table of this name.
+                run(f"DROP VIEW IF EXISTS {quoted(bridge.relation)}")
         deleted = {table.deleted_name: table.name for table in build.plain}
         return Made(
             {name: rows for name, rows in counted.items() if name not in deleted},
@@ -193,11 +211,16 @@ class Increment:
             if paths
         ]
         if version.delta and replaced:
-            others = f"{keys} ANTI JOIN ({' UNION ALL '.join(replaced)}) USING ({key})"
-            in_base = f"SELECT 1 FROM {parquet_files(version.base)} SEMI JOIN (FROM {others}) USING ({key})"
-            if not engine.rows(f"{in_base} LIMIT 1"):
+            others = f"FROM {keys} ANTI JOIN ({' UNION ALL '.join(replaced)}) USING ({key})"
+            if not engine.rows(f"{others} LIMIT 1") or not self._is_in_base(version, others, key):
                 return f"(FROM {parquet_files(version.delta)} SEMI JOIN {keys} USING ({key}))"
+        check_paths(self.build.tables, version, version.base)
         return f"(FROM {Tables.relation(version)} SEMI JOIN {keys} USING ({key}))"
+
+    def _is_in_base(self, version: TableVersion, keys: str, key: str) -> bool:
+        check_paths(self.build.tables, version, version.base)
+        in_base = f"SELECT 1 FROM {parquet_files(version.base)} SEMI JOIN ({keys}) USING ({key})"
+        return bool(self.build.engine.rows(f"{in_base} LIMIT 1"))
 
     def _apply_derived(self) -> None:
         own = {table.name: self._comparison.own(table.name) for table in self.build.published}
@@ -246,7 +269,7 @@ class Increment:
             self._affected[name] if not own[name].is_none else NONE for name in (left, right, links)
         ]
         if not moved and all(affected.is_none for affected in changed):
-            engine.table(bridge.relation, self._pairs_now(bridge))
+            engine.view(bridge.relation, self._pairs_now(bridge))
             return
         target, out = f"{DATABASE}.crm.{quoted(bridge.name)}", f"{DATABASE}.ops.{LEFT_OUT.name}"
         if any(affected.is_all for affected in changed):
@@ -267,7 +290,8 @@ class Increment:
         engine.run(f"INSERT INTO {target} {bridge.sql}")
         engine.run(f"INSERT INTO {out} {bridge.left_out}")
         # The rules count all pairs.
-        engine.table(bridge.relation, self._pairs_now(bridge))
+        engine.run(f"DROP TABLE IF EXISTS {quoted(bridge.relation)}")
+        engine.view(bridge.relation, self._pairs_now(bridge))
 
     def _pairs_now(self, bridge: Derived) -> str:
         """Return SQL for all pairs in the file, in the columns of `Derived.made`."""
@@ -292,12 +316,11 @@ class Increment:
                 found += [f"SELECT old_key {ours}", f"SELECT new_key {ours}"]
             if end == "left" and not own[links].is_none:
                 for rows in (f"before {links}", f"rows of {links}"):
-                    found += [
-                        f"SELECT from_key FROM {quoted(rows)} WHERE from_table = {literal(left)} "
-                        f"AND to_table = {literal(right)}",
-                        f"SELECT to_key FROM {quoted(rows)} WHERE from_table = {literal(right)} "
-                        f"AND to_table = {literal(left)}",
-                    ]
+                    for own_end, other in (("from", "to"), ("to", "from")):
+                        found.append(
+                            f"SELECT {own_end}_key FROM {quoted(rows)} "
+                            f"WHERE {own_end}_table = {literal(left)} AND {other}_table = {literal(right)}"
+                        )
             keys = " UNION ".join(found)
             merged = quoted(f"made {MERGES}")
             self.build.engine.table(
@@ -312,15 +335,16 @@ class Increment:
         self.build.engine.run(f"INSERT INTO {target} {sql}")
 
     def _delete(self, name: str, affected: Affected, key: str) -> None:
+        """Delete the rows of affected keys; `key` lists the key columns."""
         target = f"{DATABASE}.crm.{quoted(name)}"
         self.build.engine.run(
             f"DELETE FROM {target} WHERE ({key}) IN (SELECT {'(' + key + ')' if ',' in key else key} FROM {affected.keys})"
         )
 
     def _counted(self) -> dict[str, int]:
-        names = [
-            table.name for table in (*self.build.plain, *self.build.of_stages, *self.build.derived)
-        ]
+        names = [table.name for table in self.build.plain]
+        names += [rows.name for rows in self.build.of_stages]
+        names += [made.name for made in self.build.derived]
         names += [table.deleted_name for table in self.build.plain]
         union = " UNION ALL ".join(
             f"SELECT {literal(name)}, count(*) FROM {DATABASE}.crm.{quoted(name)}" for name in names

@@ -5,7 +5,7 @@ A full build once a day bounds what an error in an incremental one could do; it 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,20 @@ from crm_pipeline.stages.published.incremental import Increment
 from crm_pipeline.stages.published.parquet import Source, When, bring_up_to_date
 from crm_pipeline.store import files
 from crm_pipeline.store.files.copying import copy_file
-from crm_pipeline.store.tables.published import Snapshots, damaged_file
+from crm_pipeline.store.tables.published import COPIED_FROM, Snapshots, damaged_file
 from crm_pipeline.store.tables.published_files import PublishedFiles
 
 FULL_AFTER = timedelta(hours=36)
 """So long after the last full build there is another one, where no nightly job asked for it."""
+_NIGHTLY_AFTER = timedelta(hours=12)
 _FILLED = "filled"
 _log = structlog.get_logger("crm_pipeline.published")
+
+
+def is_full_due(shown: Path | None, now: datetime) -> bool:
+    """Say whether a nightly run has to build in full: the last full build is half a day old."""
+    earlier = Basis.of(shown) if shown is not None else None
+    return earlier is not None and now - earlier.full_at >= _NIGHTLY_AFTER
 
 
 @dataclass
@@ -76,10 +83,11 @@ class Making:
         )
         earlier = Basis.of(build.shown) if build.shown else None
         self.why = self._obstacle(basis, earlier, now)
-        if earlier is not None and not self.why:
-            made = self._incremental(path, earlier)
+        if earlier is not None and build.shown is not None and not self.why:
+            made = self._incremental(path, earlier, build.shown)
             if made is not None and not is_compared:
-                self.basis |= Basis.to_dict(basis) | {"full_at": earlier.to_dict()["full_at"]}
+                self.basis |= replace(basis, full_at=earlier.full_at).to_dict()
+                self.basis[COPIED_FROM] = build.shown.name if build.shown else ""
                 return made
         if is_compared and not self.why:
             made = self._compared(path)
@@ -108,10 +116,8 @@ class Making:
             return f"{shown.name} is damaged"
         return ""
 
-    def _incremental(self, path: Path, earlier: Basis) -> Made | None:
+    def _incremental(self, path: Path, earlier: Basis, shown: Path) -> Made | None:
         """Bring a copy of the last file up to date; None, and `why`, where that is not possible."""
-        shown = self.build.shown
-        assert shown is not None
         increment = Increment(self.build, earlier)
         try:
             self.why = increment.prepare()
@@ -123,26 +129,24 @@ class Making:
             self.copied_s = time.perf_counter() - started
             reached("snapshot_copy", "copied")
             return increment.apply(path)
-        except CorruptFile as error:
-            return self._given_up(path, str(error))
         except StoreError as error:
-            # Where the last file or a version was removed meanwhile, all that is needed for a full build is there.
-            found = (
-                damaged_file(shown, error.__cause__)
-                if isinstance(error.__cause__, duckdb.Error)
-                else None
-            )
-            if found is None and shown.exists() and self._has_versions(earlier):
+            # A damaged file, or one that was removed meanwhile; a full build needs neither the last file nor
+            # earlier versions, and tells what is wrong with those that it needs.
+            if not self._is_spoiled(error, earlier, shown):
                 raise
-            return self._given_up(path, str(found or error))
+            files.discard(path, path.with_name(f"{path.name}.wal"))
+            self.why = f"the last file cannot be brought up to date: {error}"
+            return None
 
-    def _has_versions(self, earlier: Basis) -> bool:
+    def _is_spoiled(self, error: StoreError, earlier: Basis, shown: Path) -> bool:
+        """Say whether an error is about the last file, or about versions that it was built from."""
+        cause = error.__cause__
+        if isinstance(error, CorruptFile) or not shown.exists():
+            return True
+        if isinstance(cause, duckdb.Error) and damaged_file(shown, cause) is not None:
+            return True
         folders = (self.build.tables.folder(name) / v for name, v in earlier.tables.items())
-        return all((folder / "version.json").exists() for folder in folders)
-
-    def _given_up(self, path: Path, why: str) -> None:
-        files.discard(path, path.with_name(f"{path.name}.wal"))
-        self.why = f"the last file cannot be brought up to date: {why}"
+        return not all((folder / "version.json").exists() for folder in folders)
 
     def _compared(self, path: Path) -> Made:
         """Build in full beside the incremental file, and tell what differs."""

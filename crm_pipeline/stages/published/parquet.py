@@ -121,12 +121,20 @@ def bring_up_to_date(
         path.unlink()
         reached("outdated", "removed")
     held = {name: published.held(name) for name in wanted}
-    now = Held(when.release, when.now)
     published.record(
         {name: file_sum for name, file_sum in sums.items() if file_sum is not None},
-        {name: (held[name] or now) if name in waiting else now for name in wanted},
+        {
+            name: _held_now(held[name], file, when, is_kept=name in waiting)
+            for name, file in wanted.items()
+        },
     )
     return waiting
+
+
+def _held_now(held: Held | None, file: _File, when: When, *, is_kept: bool) -> Held:
+    now = Held(when.release, when.now, file.identity)
+    is_same = held is not None and (held.release, held.identity) == (now.release, now.identity)
+    return held if held is not None and (is_kept or is_same) else now
 
 
 def _wanted(
@@ -156,7 +164,7 @@ def _may_wait(
         return False
     [rows] = source.engine.row(f"SELECT count(*) FROM {source.crm}.{quoted(file.table)}")
     held = published.held(name)
-    return when.may_wait(int(rows), held) and published.is_whole(name)
+    return when.may_wait(int(rows), held) and published.has_its_size(name)
 
 
 def _files_of(table: PublishedTable, engine: Engine, layout: int) -> Iterator[tuple[str, _File]]:
@@ -178,7 +186,11 @@ def _is_current(published: PublishedFiles, name: str, file: _File, engine: Engin
             return True
         # A copy, where the file system has no links.
         return file.sum == published.sum_of(name) and published.is_whole(name)
-    return published.is_whole(name) and _stored_identity(path, engine) == file.identity
+    if not published.has_its_size(name):
+        return False
+    held = published.held(name)
+    stored = held.identity if held is not None else _stored_identity(path, engine)
+    return stored == file.identity
 
 
 def _stored_identity(path: Path, engine: Engine) -> str | None:

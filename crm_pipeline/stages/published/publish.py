@@ -29,7 +29,7 @@ from crm_pipeline.store.files.corruption import blamed_on
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.tables import Release, Tables, TableVersion
-from crm_pipeline.store.tables.corruption import check_versions, damaged_version
+from crm_pipeline.store.tables.corruption import damaged_version
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import Snapshots, release_number
 from crm_pipeline.store.tables.published_files import PublishedFiles
@@ -131,8 +131,6 @@ def publish(
         currencies = {crm.name: crm.facts.currency for crm in crms if crm.facts.currency}
         published = published_tables(tables, release, currencies)
         of_stages = stage_tables(tables, release)
-        versions = [v for table in published for v in table.versions]
-        check_versions(tables, [*versions, *(v for rows in of_stages for v in rows.versions)])
         build = Build(
             landing,
             tables,

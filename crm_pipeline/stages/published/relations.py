@@ -111,6 +111,11 @@ class PublishedTable:
         """SQL for all rows as they were normalized, in the table's columns."""
         return self._union(self.versions)
 
+    def published_rows(self, crm: str) -> str:
+        """Return SQL for all rows as a file has them, the deleted ones included; `crm` is its schema."""
+        names = (self.name, self.deleted_name)
+        return " UNION ALL BY NAME ".join(f"FROM {crm}.{quoted(name)}" for name in names)
+
     @property
     def live_sql(self) -> str:
         """SQL for the live rows, in the table's columns."""

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,11 +28,14 @@ from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.store import files
 from crm_pipeline.store.files import permissions
-from crm_pipeline.store.files.checksums import FileSum, Verifier, summed
+from crm_pipeline.store.files.blocks import BlockSums
+from crm_pipeline.store.files.checksums import AnySum, FileSum, Verifier
 from crm_pipeline.store.tables.reading import ReadLimits, open_closed
 
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB that can read the file."""
+COPIED_FROM = "copied_from"
+"""What a snapshot is made of: the name of the snapshot that it is a changed copy of."""
 _OPEN_ATTEMPTS = 5
 _AGAIN = "Run `crm-pipeline refresh CONNECTION`, whichever connection: a snapshot that is damaged is built again."
 _ANOTHER = "Restore it from a backup; or move it and its .json away, and the one before it answers for that day."
@@ -127,7 +131,8 @@ class Snapshots:
                 yield temporary
                 reached("snapshot", "written")
                 permissions.follow(self.folder, temporary)
-                with summed(temporary, self._verifier) as taken:
+                with ThreadPoolExecutor(1, thread_name_prefix="checksum") as hasher:
+                    taken = hasher.submit(self._sums, temporary, _copied(made_of, shown))
                     files.sync_file(temporary)
                     reached("snapshot", "flushed")
                     with self._locked():
@@ -144,6 +149,18 @@ class Snapshots:
                         self._swap(target)
         finally:
             files.discard(temporary, temporary.with_name(f"{temporary.name}.wal"))
+
+    def _sums(self, path: Path, original: Path | None) -> BlockSums:
+        """Return the checksums of a finished file, and remember them; of a copy only what changed is read."""
+        sums = None
+        if original is not None:
+            with suppress(CorruptFile, FileNotFoundError):
+                known = recorded_sum(original)
+                if isinstance(known, BlockSums):
+                    sums = BlockSums.after(path, original, known)
+        sums = sums or BlockSums.of(path)
+        self._verifier.remember(path, sums)
+        return sums
 
     def collect(self, now: datetime, *, keep_last: int = 3, keep_days: int = 14) -> list[Path]:
         """Remove old snapshots, except the last few and the last of each day for some days; return them."""
@@ -223,16 +240,26 @@ def record_of(snapshot: Path) -> Path:
     return snapshot.with_name(f"{snapshot.name}.json")
 
 
-def recorded_sum(snapshot: Path) -> FileSum | None:
+def read_sum(record: Mapping[str, Any]) -> AnySum:
+    """Return the checksum in the record of a snapshot; earlier versions noted that of the whole file."""
+    return FileSum.from_dict(record) if "sha256" in record else BlockSums.from_dict(record)
+
+
+def recorded_sum(snapshot: Path) -> AnySum | None:
     """Return the recorded checksum of a snapshot; None where an earlier version wrote it.
 
     Raises:
         CorruptFile: the record is damaged.
     """
     try:
-        return FileSum.from_dict(files.read_json(record_of(snapshot), cure=_AGAIN))
+        return read_sum(files.read_json(record_of(snapshot), cure=_AGAIN))
     except FileNotFoundError:
         return None
+
+
+def _copied(made_of: Mapping[str, Any], shown: Path | None) -> Path | None:
+    """Return the file that a snapshot was copied from; None where it was built from nothing."""
+    return shown if shown is not None and made_of.get(COPIED_FROM) == shown.name else None
 
 
 def made_of(snapshot: Path) -> Mapping[str, Any]:

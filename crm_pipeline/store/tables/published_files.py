@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.kernel.errors import CorruptFile
@@ -23,10 +24,18 @@ _CURE = (
 
 @dataclass(frozen=True)
 class Held:
-    """What a file holds: the rows of a release, which was the current one at a time."""
+    """What a file holds: the rows of a release, which was the current one at a time.
+
+    Attributes:
+        identity: a text that changes when the rows may have changed.
+    """
 
     release: int
     at: datetime
+    identity: str = ""
+
+
+_NOTHING_HELD: Mapping[str, Held] = MappingProxyType({})
 
 
 class PublishedFiles:
@@ -57,7 +66,11 @@ class PublishedFiles:
             self._sums = {name: FileSum.from_dict(entry) for name, entry in record["files"].items()}
             # Earlier versions of the product did not note it.
             self._held = {
-                name: Held(int(entry["release"]), parse_instant(entry["at"]))
+                name: Held(
+                    int(entry["release"]),
+                    parse_instant(entry["at"]),
+                    str(entry.get("identity", "")),
+                )
                 for name, entry in record.get("held", {}).items()
             }
         return self._sums
@@ -75,6 +88,14 @@ class PublishedFiles:
         recorded = self._readable().get(name)
         return recorded is not None and self._verifier.is_whole(self.folder / name, recorded)
 
+    def has_its_size(self, name: str) -> bool:
+        """Say whether a file has a record and is as long as it was written; a quiet publish compares all of it."""
+        recorded = self._readable().get(name)
+        try:
+            return recorded is not None and (self.folder / name).stat().st_size == recorded.bytes
+        except FileNotFoundError:
+            return False
+
     def sum_of(self, name: str) -> FileSum | None:
         """Return the recorded checksum of a file; None where there is none."""
         return self._readable().get(name)
@@ -83,6 +104,15 @@ class PublishedFiles:
         """Return which release a file holds; None where that is not recorded."""
         self._readable()
         return self._held.get(name)
+
+    def all_held(self) -> Mapping[str, Held]:
+        """Return which release each file holds, as far as that is recorded.
+
+        Raises:
+            CorruptFile: the record is damaged.
+        """
+        self.recorded()
+        return dict(self._held)
 
     def taken(self, path: Path) -> FileSum:
         """Return the checksum of a file that was just written."""
@@ -99,7 +129,7 @@ class PublishedFiles:
             kept = {name: entry for name, entry in sums.items() if name not in names}
             self.record(kept, {name: held for name, held in self._held.items() if name in kept})
 
-    def record(self, sums: Mapping[str, FileSum], held: Mapping[str, Held]) -> None:
+    def record(self, sums: Mapping[str, FileSum], held: Mapping[str, Held] = _NOTHING_HELD) -> None:
         """Record the checksums of the files, and which release each holds.
 
         Raises:
@@ -109,7 +139,11 @@ class PublishedFiles:
             return
         listed = {name: entry.to_dict() for name, entry in sorted(sums.items())}
         noted = {
-            name: {"release": entry.release, "at": format_instant(entry.at)}
+            name: {
+                "release": entry.release,
+                "at": format_instant(entry.at),
+                "identity": entry.identity,
+            }
             for name, entry in sorted(held.items())
         }
         files.write_json(self.folder / RECORD, {"files": listed, "held": noted}, "checksums")

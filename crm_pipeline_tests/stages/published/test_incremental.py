@@ -1,23 +1,37 @@
 """A file that was brought up to date equals one that is built from nothing, whatever changed in between."""
 
-import random
+import os
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from crm_pipeline.kernel.failpoint import armed, watching
+from crm_pipeline.model.schema import Field
+from crm_pipeline.model.stages import VERIFIED
+from crm_pipeline.model.verified_tables import CONTACT_POINTS
+from crm_pipeline.settings import Retention
+from crm_pipeline.stages.published import Publication
+from crm_pipeline.store.tables.replacement import write_replaced
+from crm_pipeline_tests.rot.flips import flip_bit
 from crm_pipeline_tests.stages.conftest import Org
-from crm_pipeline_tests.stages.published.conftest import OPTIONS, WORLD, land
-from crm_pipeline_tests.stages.published.judged import judge, point
+from crm_pipeline_tests.stages.published.conftest import OPTIONS, WORLD, land, schema_of
+from crm_pipeline_tests.stages.published.judged import judge, point, write
 
-NUMBERS = {
-    table: [line.split()[0] for line in text.strip().splitlines()] for table, text in WORLD.items()
+EXAMPLES = int(os.environ.get("CRM_EXAMPLES", "2"))
+"""Refreshes made at random. A campaign: `CRM_EXAMPLES=200`."""
+LINES = {
+    table: [line.split(maxsplit=1) for line in text.strip().splitlines()]
+    for table, text in WORLD.items()
 }
-CELLS = {
-    table: [line.split()[1:] for line in text.strip().splitlines()] for table, text in WORLD.items()
-}
+NUMBERS = {table: [line[0] for line in lines] for table, lines in LINES.items()}
 
 
 def contents(path: Path) -> dict[str, Any]:
@@ -51,56 +65,211 @@ def in_full(org: Org, folder: Path, **options: Any) -> Path:
     return done.path
 
 
-def check(org: Org, folder: Path, **options: Any) -> None:
-    """Publish the world incrementally and from nothing, and compare the files."""
+class Change(NamedTuple):
+    """One record that is read again: whose number, with the cells of which one, and what became of it."""
+
+    table: str
+    number: str
+    cells: str
+    is_deleted: bool = False
+    merged_into: str = ""
+
+
+def changes() -> st.SearchStrategy[Change]:
+    def of(table: str) -> st.SearchStrategy[Change]:
+        numbers = NUMBERS[table]
+        cells = st.sampled_from([line[1] for line in LINES[table]])
+        merged = st.sampled_from(["", "", "", *numbers])
+        return st.builds(
+            Change, st.just(table), st.sampled_from([*numbers, "90"]), cells, st.booleans(), merged
+        )
+
+    return st.sampled_from(sorted(WORLD)).flatmap(of)
+
+
+def change(org: Org, made: Sequence[Change], turn: int) -> None:
+    """Read records again; contacts get an address, and deals a pick list with another label."""
+    for one in made:
+        cells = dict(cell.split("=", 1) for cell in one.cells.split())
+        cells |= {"archived": str(one.is_deleted).lower(), "email": f"p{turn}@x.co"}
+        cells |= {"merged": one.merged_into} if one.merged_into else {}
+        cells["updatedAt"] = f"2026-02-{turn + 1:02}T00:00:00Z"
+        options = (
+            (("odd", f"Odd {turn % 2}"),) if one.table == "deals" else OPTIONS.get(one.table, ())
+        )
+        text = " ".join([one.number, *(f"{name}={cell}" for name, cell in cells.items())])
+        land(org, one.table, text, options=options)
+    for table in {one.table for one in made}:
+        org.normalize(table)
+    if any(one.table == "contacts" for one in made):
+        judge_again(org, [one.number for one in made if one.table == "contacts"], turn)
+
+
+def judge_again(org: Org, numbers: Sequence[str], turn: int) -> None:
+    """Replace the contact points of some contacts, as the stage does."""
+    points = [
+        point(f"acme:contacts:{number}", "email", f"p{turn}@x.co", ("risky", "unknown")[turn % 2])
+        for number in set(numbers)
+    ]
+    name = VERIFIED.stored_name(CONTACT_POINTS.name)
+    parent = org.tables.version(name)
+    assert parent is not None
+    with org.engine() as engine, org.tables.stage(name, CONTACT_POINTS.key) as staged:
+        fresh = org.data / "points.parquet"
+        write(CONTACT_POINTS, points, str(fresh))
+        rows = f"read_parquet('{fresh}')"
+        keys = f"(SELECT DISTINCT record_key FROM {rows})"
+        count = write_replaced(engine, staged, parent, keys, rows)
+        staged.commit(parent, count, {**parent.meta, "live": count})
+
+
+def check(org: Org, folder: Path, **options: Any) -> Publication:
+    """Publish the world as it is, and compare the file with one that is built from nothing."""
     expected = contents(in_full(org, folder, **options))
     done = org.publish(**options)
-    assert done.built == "incremental", done.why
     made = contents(done.path)
     assert made.keys() == expected.keys()
     for name, rows in expected.items():
         assert made[name] == rows, name
+    return done
 
 
-def changed(org: Org, rng: random.Random, turn: int) -> None:
-    """Change records of a few tables: cells, deletions, restores, new records and merges."""
-    for table in rng.sample(sorted(WORLD), rng.choice((1, 1, 2, 3))):
-        lines = []
-        for number in {
-            rng.choice([*NUMBERS[table], f"9{turn}"]) for _ in range(rng.choice((1, 2)))
-        }:
-            cells = dict(cell.split("=", 1) for cell in rng.choice(CELLS[table]))
-            cells["archived"] = str(rng.random() < 0.25).lower()
-            if rng.random() < 0.2:
-                cells["merged"] = rng.choice(NUMBERS[table])
-            cells["updatedAt"] = f"2026-02-{turn + 1:02}T00:00:00Z"
-            lines.append(" ".join([number, *(f"{name}={cell}" for name, cell in cells.items())]))
-        options = OPTIONS.get(table, ())
-        if table == "deals" and rng.random() < 0.3:
-            options = (("odd", f"Odd {turn}"),)
-        land(org, table, "\n".join(lines), options=options)
-        org.normalize(table)
-
-
-@pytest.fixture
-def world(related: Org, tmp_path: Path) -> Org:
-    """A copy of the world, published."""
-    shutil.copytree(related.data, tmp_path / "data", symlinks=True)
-    org = Org(tmp_path / "data")
-    org.clock.advance((related.clock.now() - org.clock.now()).total_seconds())
-    org.maps, org.objects = (
-        related.maps,
-        {name: set(objects) for name, objects in related.objects.items()},
-    )
+def copied(source: Org, folder: Path) -> Org:
+    shutil.copytree(source.data, folder / "data", symlinks=True)
+    org = Org(folder / "data")
+    org.clock.advance((source.clock.now() - org.clock.now()).total_seconds())
+    org.maps = source.maps
+    org.objects = {name: set(objects) for name, objects in source.objects.items()}
     return org
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.fixture(scope="module")
+def judged(related: Org, tmp_path_factory: pytest.TempPathFactory) -> Org:
+    """A copy of the world with contact points, published."""
+    org = copied(related, tmp_path_factory.mktemp("judged"))
+    judge(org, [point("acme:contacts:2", "email", "p@x.co", "risky")])
+    org.publish()
+    return org
+
+
+@pytest.fixture
+def world(judged: Org, tmp_path: Path) -> Org:
+    return copied(judged, tmp_path)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(st.lists(changes(), min_size=1, max_size=4), min_size=1, max_size=2))
 def test_after_any_changes_the_file_is_that_of_a_full_build(
-    world: Org, tmp_path: Path, seed: int
+    judged: Org, turns: list[list[Change]]
 ) -> None:
-    """Records, deletions, merges, stages, rates, pick lists: tables, views and ops are those of a full build."""
-    rng = random.Random(seed)
-    for turn in range(3):
-        changed(world, rng, turn)
-        check(world, tmp_path / "full")
+    """Edits, deletions, restored and merged records, stages, rates, labels, verdicts: all is as in a full build."""
+    with TemporaryDirectory() as folder:
+        org = copied(judged, Path(folder))
+        for turn, made in enumerate(turns):
+            change(org, made, turn)
+            assert check(org, Path(folder) / "full").built == "incremental"
+
+
+def test_a_field_that_is_new_is_in_its_view(world: Org, tmp_path: Path) -> None:
+    """A view whose columns changed is replaced in the copy, with its comments; the others stay."""
+    schema = schema_of("companies")
+    wider = replace(schema, fields=(*schema.fields, Field("size", "Size of it", "text")))
+    world.land_records(
+        wider, [{"id": "1", "name": "Acme", "size": "9", "updatedAt": "2026-03-01T00:00:00Z"}]
+    )
+    world.normalize("companies")
+    assert check(world, tmp_path / "full").built == "incremental"
+    assert world.query('SELECT "Size of it" FROM crm_acme.companies WHERE "Size of it" = 9') == [
+        ("9",)
+    ]
+
+
+def test_connections_come_and_go_with_full_builds(world: Org, tmp_path: Path) -> None:
+    """Another connection, and one that is read no more, change the tables and schemas of the file."""
+    kept = set(world.tables.current().tables)
+    land(world, "companies", "1 name=Far", connection="other")
+    world.normalize("companies", "other")
+    assert "other tables" in check(world, tmp_path / "full").why
+    assert "other tables" in check(world, tmp_path / "full", wanted=kept).why
+
+
+@pytest.mark.parametrize("place", [4_100, 300_000])
+def test_a_damaged_file_is_not_brought_up_to_date(world: Org, place: int) -> None:
+    """Whatever part of the last file is damaged, the next one is built from nothing, and says so."""
+    shown = (world.data / "crm.duckdb").resolve()
+    flip_bit(shown, place)
+    change(world, [Change("companies", "1", "name=New")], 0)
+    done = world.publish()
+    assert (done.built, done.why) == ("full", f"{shown.name} is damaged")
+    assert world.query("SELECT name FROM crm.companies WHERE source_id = '1'") == [("New",)]
+
+
+def test_without_a_note_nothing_is_brought_up_to_date(world: Org) -> None:
+    """A file of an earlier version, or whose note is gone, is followed by a full build."""
+    shown = (world.data / "crm.duckdb").resolve()
+    shown.with_name(f"{shown.name}.json").unlink()
+    change(world, [Change("companies", "1", "name=New")], 0)
+    assert world.publish().why == "it is not known what the last file was built from"
+
+
+@pytest.mark.parametrize("point_name", ["snapshot_copy.copied", "snapshot_copy.applied"])
+def test_an_interrupted_publish_leaves_the_last_file(world: Org, point_name: str) -> None:
+    """After an error in the middle readers have the last file, nothing is left over, and the next publish does it."""
+    shown = (world.data / "crm.duckdb").resolve()
+    before = shown.read_bytes()
+    change(world, [Change("companies", "1", "name=New")], 0)
+    with watching(armed(f"{point_name}:1:full")), pytest.raises(Exception, match="disk is full"):
+        world.publish()
+    assert (world.data / "crm.duckdb").resolve() == shown
+    assert shown.read_bytes() == before
+    assert list((world.data / "snapshots").glob(".*")) == []
+    assert world.publish().built == "incremental"
+
+
+def test_a_comparison_tells_what_differs(world: Org) -> None:
+    """A full build that is asked for is compared with the incremental one: a difference is named, and the full one wins."""
+    change(world, [Change("companies", "1", "name=New")], 0)
+    assert world.publish(is_compared=True).differences == ()
+    shown = (world.data / "crm.duckdb").resolve()
+    with duckdb.connect(str(shown)) as file:
+        file.execute("UPDATE crm.contacts SET last_name = 'Wrong' WHERE source_id = '1'")
+    world.tables.verifier.remember(shown, _noted(shown))
+    change(world, [Change("companies", "1", "name=Newer")], 1)
+    done = world.publish(is_compared=True)
+    assert (done.built, done.differences) == ("full", ("crm.contacts",))
+    assert world.query("SELECT last_name FROM crm.contacts WHERE source_id = '1'") == [("Ng",)]
+
+
+def _noted(shown: Path) -> Any:
+    """Note the checksums of a file anew, so that it counts as whole."""
+    from crm_pipeline.store import files
+    from crm_pipeline.store.files.blocks import BlockSums
+    from crm_pipeline.store.tables.published import made_of, record_of
+
+    sums = BlockSums.of(shown)
+    record = {**sums.to_dict(), "made_of": dict(made_of(shown))}
+    files.write_json(record_of(shown), record)
+    return sums
+
+
+def test_large_parquet_files_follow_once_a_day(world: Org, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default a large file waits for a day or a full build, and its record says which release it holds."""
+    monkeypatch.setattr("crm_pipeline.stages.published.parquet.AT_ONCE_ROWS", 2)
+    path = world.data / "published" / "deals.parquet"
+    world.publish(is_forced=True)
+
+    def amount() -> Any:
+        [(found,)] = duckdb.execute(f"SELECT amount FROM '{path}' WHERE source_id = '1'").fetchall()
+        return found
+
+    def publish(turn: int, mode: str = "daily") -> Any:
+        change(world, [Change("deals", "1", f"amount={turn}")], turn)
+        world.publish(retention=Retention(parquet=mode))
+        return amount() if path.exists() else "no file"
+
+    assert publish(1) is None
+    assert publish(2, "each") == 2
+    assert publish(3) == 2
+    world.clock.advance(86_400)
+    assert publish(4) == 4
+    assert publish(5, "off") == "no file"
