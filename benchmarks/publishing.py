@@ -4,18 +4,23 @@
 a process of its own, and its imports are not measured.
 """
 
-from collections.abc import Mapping
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import Figures
+from benchmarks.measuring import Figures, alone, machine, measured, table
 from crm_pipeline.model.tables import TABLES
 from crm_pipeline.store.tables import Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.replacement import write_replaced
 
 _CONNECTION = "bench"
-_TEXT = "md5(concat('{0}', n))"
 _WORLD: Mapping[str, Mapping[str, str]] = {
     "users": {"full_name": "'User ' || n", "email": "'u' || n || '@example.com'"},
     "companies": {"name": "'Company ' || n", "owner_key": "'bench:users:' || n % 50"},
@@ -36,7 +41,7 @@ _WORLD: Mapping[str, Mapping[str, str]] = {
         "country": "['France', 'Italy', 'Norway', 'Germany', 'Peru'][1 + n % 5]",
         "url": "'https://bench.example.com/' || n",
         "custom": "concat('{\"Level__c\":\"', n % 3, '\"', "
-        + ", ".join(f"',\"Field{i}__c\":\"', md5('{i}' || n), '\"'" for i in range(12))
+        + ", ".join(f"',\"Field{i}__c\":\"', md5('{i}' || n), '\"'" for i in range(4))
         + ", '}')",
     },
 }
@@ -117,8 +122,6 @@ def _change(folder: Path, keys: int, turn: int) -> Figures:
 
 
 def _staged_live(staged: Any, parent: TableVersion) -> str:
-    from dataclasses import replace
-
     now = replace(
         parent,
         base=staged.paths("base"),
@@ -130,3 +133,111 @@ def _staged_live(staged: Any, parent: TableVersion) -> str:
 
 def _engine(folder: Path) -> Engine:
     return Engine(folder / "tmp")
+
+
+def _publish(folder: Path, *, is_full: bool) -> Figures:
+    import pandas as pd  # noqa: F401 - its import, by pyarrow, is not measured
+
+    from crm_pipeline.settings import Retention
+    from crm_pipeline.stages.published import publish
+    from crm_pipeline.store.landing import Landing
+
+    more: Figures = {}
+
+    def run() -> int:
+        with _engine(folder) as engine:
+            done = publish(
+                Landing(folder),
+                Tables(folder),
+                engine,
+                is_forced=is_full,
+                retention=Retention(snapshots=1),
+            )
+        assert done.built == ("full" if is_full else "incremental"), done.why
+        more["copied_s"], more["file_mb"] = done.copied_s, done.bytes / 1e6
+        return done.rows["contacts"]
+
+    return {**measured(run), **more}
+
+
+def _copy(folder: Path) -> Figures:
+    """Copy the published file and flush it: what no publish of a copy can do without."""
+    from crm_pipeline.store.files.copying import copy_file
+
+    source, target = (folder / "crm.duckdb").resolve(), folder / "copy.duckdb"
+    started = time.perf_counter()
+    copy_file(source, target)
+    with target.open("rb+") as file:
+        os.fsync(file.fileno())
+    seconds = time.perf_counter() - started
+    target.unlink()
+    return {"seconds": seconds}
+
+
+def report(sizes: Sequence[int], publishes: int) -> str:
+    """Measure, and return a table in Markdown."""
+    rows = []
+    for contacts in sizes:
+        with tempfile.TemporaryDirectory() as name:
+            folder = ("--folder", name)
+            alone("benchmarks.publishing", "--case", "world", "--contacts", str(contacts), *folder)
+            full = alone("benchmarks.publishing", "--case", "full", *folder)
+            rows.append(_row(contacts, "full", full, full, 0.0))
+            done = full
+            for turn in range(1, publishes + 1):
+                change = ("--case", "change", "--turn", str(turn))
+                alone("benchmarks.publishing", *change, *folder)
+                done = alone("benchmarks.publishing", "--case", "incremental", *folder)
+                if turn in {1, 2, 3, publishes}:
+                    copy = alone("benchmarks.publishing", "--case", "copy", *folder)
+                    title = f"800 changed, publish {turn}"
+                    rows.append(_row(contacts, title, done, full, copy["seconds"]))
+    columns = (
+        "contacts",
+        "publish",
+        "seconds",
+        "of it a copy",
+        "CPU s",
+        "of full",
+        "peak MB",
+        "file MB",
+    )
+    return f"{machine()}\n\n{table(columns, rows)}"
+
+
+def _row(contacts: int, title: str, done: Figures, full: Figures, copy_s: float) -> tuple[str, ...]:
+    return (
+        f"{contacts:,}",
+        title,
+        f"{done['seconds']:.2f}",
+        f"{copy_s:.2f}",
+        f"{done['cpu_s']:.2f}",
+        f"{done['cpu_s'] / full['cpu_s']:.1%}",
+        f"{done['peak_mb']:,.0f}",
+        f"{done['file_mb']:,.0f}",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.publishing", description=__doc__)
+    parser.add_argument("--contacts", type=int, nargs="+", default=[800_000])
+    parser.add_argument("--publishes", type=int, default=3)
+    parser.add_argument("--case", choices=("world", "change", "full", "incremental", "copy"))
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--turn", type=int, default=1)
+    options = parser.parse_args()
+    if options.case is None:
+        print(report(options.contacts, options.publishes))
+        return
+    cases = {
+        "world": lambda: _world(options.folder, options.contacts[0]),
+        "change": lambda: _change(options.folder, 800, options.turn),
+        "full": lambda: _publish(options.folder, is_full=True),
+        "incremental": lambda: _publish(options.folder, is_full=False),
+        "copy": lambda: _copy(options.folder),
+    }
+    print(json.dumps(cases[options.case]()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """Build a published file from nothing, and what every file has: its views, findings and tables of schema `ops`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +12,7 @@ from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.stages.published import budgets, operations, rates
 from crm_pipeline.stages.published.accounts import (
+    ZONE_RULE,
     Connected,
     connections_table,
     with_zones_of_rows,
@@ -26,7 +27,7 @@ from crm_pipeline.stages.published.derived import Derived
 from crm_pipeline.stages.published.empty import EmptyTables
 from crm_pipeline.stages.published.enrichment import CONTACTS_ENRICHED_VIEW, purchases
 from crm_pipeline.stages.published.freshness import freshness_table
-from crm_pipeline.stages.published.operations import OpsTable
+from crm_pipeline.stages.published.operations import FINDINGS, OpsTable, findings_of
 from crm_pipeline.stages.published.past import Snapshot, snapshot_at, snapshot_before
 from crm_pipeline.stages.published.quarantined import quarantine_table
 from crm_pipeline.stages.published.rates import Earlier
@@ -173,11 +174,16 @@ class Build:
         finally:
             run(f"DETACH {DATABASE}")
 
-    def finish(self, target: EmptyTables) -> tuple[Finding, ...]:
-        """Write schema `ops` once all rows are there, commit the open transaction, and return the findings."""
+    def finish(self, target: EmptyTables, same: Collection[str] = ()) -> tuple[Finding, ...]:
+        """Write schema `ops` once all rows are there, commit the open transaction, and return the findings.
+
+        Args:
+            target: writes the tables.
+            same: tables whose rows are those of the file that this one is a changed copy of.
+        """
         since = self._since()
         yesterday = Earlier.of(since["yesterday"])
-        findings = tuple(self._findings())
+        findings = tuple(self._findings(same))
         for ops in self._operations(yesterday, findings):
             target.ops(ops)
         self.engine.run("COMMIT")
@@ -226,7 +232,7 @@ class Build:
             budgets.api_limits(self.accounts.limits),
         ]
 
-    def _findings(self) -> list[Finding]:
+    def _findings(self, same: Collection[str]) -> list[Finding]:
         read: dict[str, set[str]] = {}
         kept_out: set[tuple[str, str, str]] = set()
         for table in self.published:
@@ -236,7 +242,18 @@ class Build:
                 for obj in version.meta.get("objects", ()):
                     kept_out |= {(connection, table.name, c) for c in obj.get("kept_out", ())}
         is_verified = any(table.added for table in self.published)
-        rules = Consistency(self.engine, f"{DATABASE}.crm", read, is_verified, frozenset(kept_out))
+        known: tuple[Finding, ...] = ()
+        if same:
+            known = findings_of(self.engine.rows(FINDINGS.format(ops=f"{DATABASE}.ops")))
+        rules = Consistency(
+            self.engine,
+            f"{DATABASE}.crm",
+            read,
+            is_verified,
+            frozenset(kept_out),
+            same,
+            [finding for finding in known if finding.rule != ZONE_RULE],
+        )
         findings = rules.findings(table for table in self.derived if table.is_bridge)
         return [*findings, *zone_findings(self.crms, self.published)]
 

@@ -100,9 +100,10 @@ class Increment:
                 self._apply_stage(rows)
             for table in build.plain:
                 self._apply(table)
-            self._apply_derived()
+            same = {name for name, affected in self._affected.items() if affected.is_none}
+            same |= self._apply_derived()
             reached("snapshot_copy", "applied")
-            findings = build.finish(target)
+            findings = build.finish(target, same)
             counted = self._counted()
             for bridge in (table for table in build.derived if table.is_bridge):
                 # A full build that follows makes a table of this name.
@@ -222,13 +223,13 @@ class Increment:
         in_base = f"SELECT 1 FROM {parquet_files(version.base)} SEMI JOIN ({keys}) USING ({key})"
         return bool(self.build.engine.rows(f"{in_base} LIMIT 1"))
 
-    def _apply_derived(self) -> None:
+    def _apply_derived(self) -> set[str]:
+        """Bring merges and bridges up to date; return the bridges in which nothing changed."""
         own = {table.name: self._comparison.own(table.name) for table in self.build.published}
         derived = {table.name: table for table in self.build.derived}
         moved = self._apply_merges(derived[MERGES], own)
-        for table in self.build.derived:
-            if table.is_bridge:
-                self._apply_bridge(table, own, moved)
+        bridges = [table for table in self.build.derived if table.is_bridge]
+        return {table.name for table in bridges if not self._apply_bridge(table, own, moved)}
 
     def _apply_merges(self, merges: Derived, own: Mapping[str, Affected]) -> str:
         """Bring the merges up to date; return a relation with the merges that are new or gone, "" without any."""
@@ -262,15 +263,15 @@ class Increment:
                     return True
         return False
 
-    def _apply_bridge(self, bridge: Derived, own: Mapping[str, Affected], moved: str) -> None:
+    def _apply_bridge(self, bridge: Derived, own: Mapping[str, Affected], moved: str) -> bool:
+        """Bring a bridge up to date; return whether pairs of it may have changed."""
         engine = self.build.engine
         left, right, links, _ = bridge.sources
         changed = [
             self._affected[name] if not own[name].is_none else NONE for name in (left, right, links)
         ]
         if not moved and all(affected.is_none for affected in changed):
-            engine.view(bridge.relation, self._pairs_now(bridge))
-            return
+            return False
         target, out = f"{DATABASE}.crm.{quoted(bridge.name)}", f"{DATABASE}.ops.{LEFT_OUT.name}"
         if any(affected.is_all for affected in changed):
             bridge.prepare(engine)
@@ -292,6 +293,7 @@ class Increment:
         # The rules count all pairs.
         engine.run(f"DROP TABLE IF EXISTS {quoted(bridge.relation)}")
         engine.view(bridge.relation, self._pairs_now(bridge))
+        return True
 
     def _pairs_now(self, bridge: Derived) -> str:
         """Return SQL for all pairs in the file, in the columns of `Derived.made`."""

@@ -92,7 +92,8 @@ class Making:
         if is_compared and not self.why:
             made = self._compared(path)
         else:
-            _log.info("the published file is built in full", why=self.why)
+            if not self.is_full:
+                _log.info("the published file is built in full", why=self.why)
             made = build.database(path)
         self.basis |= basis.to_dict()
         return made

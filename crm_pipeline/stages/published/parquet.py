@@ -104,7 +104,7 @@ def bring_up_to_date(
     stale = [
         name
         for name, file in wanted.items()
-        if not _is_current(published, name, file, source.engine)
+        if not _is_current(published, name, file, source.engine, is_hashed=when.is_full)
     ]
     waiting = tuple(
         name for name in stale if _may_wait(published, name, wanted[name], source, when)
@@ -177,7 +177,10 @@ def _files_of(table: PublishedTable, engine: Engine, layout: int) -> Iterator[tu
         yield f"{name}.parquet", _File(name, identity, same, sums.get(same) if same else None)
 
 
-def _is_current(published: PublishedFiles, name: str, file: _File, engine: Engine) -> bool:
+def _is_current(
+    published: PublishedFiles, name: str, file: _File, engine: Engine, *, is_hashed: bool
+) -> bool:
+    """Say whether a file has the rows that it should have; `is_hashed` compares its bytes as well."""
     path = published.folder / name
     if not path.exists():
         return False
@@ -186,7 +189,7 @@ def _is_current(published: PublishedFiles, name: str, file: _File, engine: Engin
             return True
         # A copy, where the file system has no links.
         return file.sum == published.sum_of(name) and published.is_whole(name)
-    if not published.has_its_size(name):
+    if not (published.is_whole(name) if is_hashed else published.has_its_size(name)):
         return False
     held = published.held(name)
     stored = held.identity if held is not None else _stored_identity(path, engine)
