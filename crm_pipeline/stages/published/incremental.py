@@ -24,6 +24,8 @@ WHOLE_ABOVE = 0.1
 """Of a table of which more than this share of the rows is affected all rows are written again."""
 FULL_ABOVE = 0.3
 """Where more than this share of all rows would be written, a build from nothing costs less."""
+_FEW_KEYS = 1_000
+"""So many keys are replaced one by one in tables of any size."""
 _FEW_ROWS = 50_000
 """With fewer rows than these a copy costs less than creating all tables, however many rows change."""
 _ASSOCIATIONS = "associations"
@@ -85,7 +87,7 @@ class Increment:
         return published_tables(self.build.tables, self.basis.held, self.basis.currencies)
 
     def _bounded(self, affected: Affected, table: PublishedTable | StageRows) -> Affected:
-        if affected.count > WHOLE_ABOVE * _size(table):
+        if affected.count > max(WHOLE_ABOVE * _size(table), _FEW_KEYS):
             return Affected(None)
         return affected
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.kernel.failpoint import armed, watching
@@ -158,6 +158,35 @@ def world(judged: Org, tmp_path: Path) -> Org:
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
+# The pipeline of a deal is that of its history; a contact is gone, and so are its links; then a stage is renamed.
+@example(
+    [
+        [
+            Change("deals", "2", "pipeline=P1 stage=done company=9"),
+            Change("contacts", "1", "last_name=Ng", is_deleted=True),
+        ],
+        [Change("stages", "2", "pipeline=P1 name=done label=Renamed is_closed=true is_won=true")],
+    ]
+)
+# A contact is merged, a link is gone, a deleted contact is back; then a rate changes.
+@example(
+    [
+        [
+            Change("contacts", "2", "last_name=Li", is_deleted=True, merged_into="1"),
+            Change("contacts", "3", "last_name=Back"),
+            Change(
+                "associations",
+                "3",
+                "from_table=deals from_id=1 to_table=contacts to_id=1",
+                is_deleted=True,
+            ),
+        ],
+        [
+            Change("exchange_rates", "2", "currency=USD rate=2"),
+            Change("contacts", "2", "last_name=Li"),
+        ],
+    ]
+)
 @given(st.lists(st.lists(changes(), min_size=1, max_size=4), min_size=1, max_size=2))
 def test_after_any_changes_the_file_is_that_of_a_full_build(
     judged: Org, turns: list[list[Change]]
