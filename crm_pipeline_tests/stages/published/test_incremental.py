@@ -19,6 +19,8 @@ from crm_pipeline.model.stages import VERIFIED
 from crm_pipeline.model.verified_tables import CONTACT_POINTS
 from crm_pipeline.settings import Retention
 from crm_pipeline.stages.published import Publication
+from crm_pipeline.store.erasing.subject import Subject
+from crm_pipeline.store.tables.erasing import SnapshotsStore
 from crm_pipeline.store.tables.replacement import write_replaced
 from crm_pipeline_tests.rot.flips import flip_bit
 from crm_pipeline_tests.stages.conftest import Org
@@ -279,6 +281,18 @@ def _noted(shown: Path) -> Any:
     record = {**sums.to_dict(), "made_of": dict(made_of(shown))}
     files.write_json(record_of(shown), record)
     return sums
+
+
+def test_an_erasure_leaves_no_bytes_of_former_rows(world: Org) -> None:
+    """A changed copy keeps bytes of replaced rows until an erasure, of whomever, or a full build writes it anew."""
+    for turn, name in enumerate(("Zanzibaria", "New")):
+        change(world, [Change("companies", "1", f"name={name}")], turn)
+        assert world.publish(retention=Retention(1, 0)).built == "incremental"
+    shown = (world.data / "crm.duckdb").resolve()
+    assert b"Zanzibaria" in shown.read_bytes()
+    SnapshotsStore(world.data).erase(Subject(addresses=frozenset({"no@one.example"})), apply=True)
+    assert b"Zanzibaria" not in shown.read_bytes()
+    assert world.query("SELECT name FROM crm.companies WHERE source_id = '1'") == [("New",)]
 
 
 def test_large_parquet_files_follow_once_a_day(world: Org, monkeypatch: pytest.MonkeyPatch) -> None:
