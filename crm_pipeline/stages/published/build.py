@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from crm_pipeline.stages.published.changed_fields import schema_changes
 from crm_pipeline.stages.published.changes import Changes
 from crm_pipeline.stages.published.consistency import Consistency, Finding
 from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
-from crm_pipeline.stages.published.derived import Derived
+from crm_pipeline.stages.published.derived import MERGES, Derived
 from crm_pipeline.stages.published.empty import EmptyTables
 from crm_pipeline.stages.published.enrichment import CONTACTS_ENRICHED_VIEW, purchases
 from crm_pipeline.stages.published.freshness import freshness_table
@@ -31,7 +31,7 @@ from crm_pipeline.stages.published.operations import FINDINGS, OpsTable, finding
 from crm_pipeline.stages.published.past import Snapshot, snapshot_at, snapshot_before
 from crm_pipeline.stages.published.quarantined import quarantine_table
 from crm_pipeline.stages.published.rates import Earlier
-from crm_pipeline.stages.published.relations import PublishedTable, connection_of
+from crm_pipeline.stages.published.relations import Followed, PublishedTable, connection_of
 from crm_pipeline.stages.published.stage_tables import StageRows
 from crm_pipeline.stages.published.views import View, view_of
 from crm_pipeline.store.drift import Register
@@ -140,11 +140,45 @@ class Build:
                     views.append((connection, obj["object"], table.name, view))
         return views
 
-    def database(self, path: Path) -> Made:
-        """Write the database file from nothing."""
+    @property
+    def merges(self) -> Derived:
+        """The merges of all tables."""
+        [merges] = (table for table in self.derived if table.name == MERGES)
+        return merges
+
+    def prepared(self) -> "Build":
+        """Check all files that a build from nothing reads, compute the merges, and let references follow them.
+
+        Raises:
+            CorruptFile: a file is not as it was written.
+        """
         versions = [v for table in self.published for v in table.versions]
         versions += [v for rows in self.of_stages for v in rows.versions]
         check_versions(self.tables, versions)
+        self.merges.prepare(self.engine)
+        return self.following_merges()
+
+    def following_merges(self) -> "Build":
+        """Return the build with references that lead to the survivors of merges, which have to be prepared."""
+        merges = quoted(self.merges.relation)
+        count, state = self.engine.row(
+            f"SELECT count(*), coalesce(bit_xor(hash(old_key, new_key)), 0) FROM {merges}"
+        )
+        if not count:
+            return self
+        # A key belongs to one table.
+        relation = self.engine.table(
+            "survivors", f"SELECT old_key, min(new_key) AS new_key FROM {merges} GROUP BY old_key"
+        )
+        followed = Followed(relation, f"{count} {state}")
+        published = [
+            replace(table, followed=followed) if table.versions and table.references else table
+            for table in self.published
+        ]
+        return replace(self, published=published)
+
+    def database(self, path: Path) -> Made:
+        """Write the database file from nothing; `prepare` has to be called before."""
         run, empty = self.engine.run, EmptyTables(self.engine, DATABASE)
         with self.attached(path):
             empty.create(self.schemas, self.plain, self.of_stages, self.derived, self.views)
@@ -207,7 +241,8 @@ class Build:
         )
 
     def _derived(self, table: Derived) -> int:
-        table.prepare(self.engine)
+        if table.name != MERGES:
+            table.prepare(self.engine)
         return self._insert(table.name, table.sql)
 
     def _insert(self, name: str, sql: str) -> int:

@@ -101,9 +101,15 @@ class Increment:
             for rows in build.of_stages:
                 self._apply_stage(rows)
             for table in build.plain:
+                self._gather(table)
+            own = {table.name: self._comparison.own(table.name) for table in build.published}
+            moved = self._apply_merges(build.merges, own)
+            self._follow(moved)
+            for table in self.build.plain:
                 self._apply(table)
             same = {name for name, affected in self._affected.items() if affected.is_none}
-            same |= self._apply_derived()
+            bridges = [table for table in build.derived if table.is_bridge]
+            same |= {one.name for one in bridges if not self._apply_bridge(one, own, moved)}
             reached("snapshot_copy", "applied")
             findings = build.finish(target, same)
             counted = self._counted()
@@ -141,6 +147,53 @@ class Increment:
             f"INSERT INTO {DATABASE}.crm.{quoted(rows.name)} {rows.with_rows(fresh)}"
         )
 
+    def _gather(self, table: PublishedTable) -> None:
+        """Keep the affected rows of a table as they were in the earlier file, and as they are now."""
+        affected, engine = self._affected[table.name], self.build.engine
+        if affected.is_none or affected.is_all:
+            return
+        key = quoted(table.key)
+        # What links and merges were before is needed afterwards.
+        kept = f"{key}, merged_into"
+        if table.name == _ASSOCIATIONS:
+            kept += ", from_table, from_key, to_table, to_key"
+        both = " UNION ALL ".join(
+            f"SELECT {kept} FROM {DATABASE}.crm.{quoted(name)} SEMI JOIN {affected.keys} USING ({key})"
+            for name in (table.name, table.deleted_name)
+        )
+        engine.table(f"before {table.name}", both)
+        engine.table(
+            f"rows of {table.name}",
+            " UNION ALL BY NAME ".join(
+                f"SELECT * FROM {self._rows_of(version, keys)}"
+                for version, keys in self._by_connection(table, affected)
+            ),
+        )
+
+    def _follow(self, moved: str) -> None:
+        """Let references follow the merges; rows that refer to records whose merges changed are affected, too."""
+        engine, self.build = self.build.engine, self.build.following_merges()
+        if not moved:
+            return
+        keys = engine.table(
+            "keys of moved merges", f"SELECT old_key FROM {moved} UNION SELECT new_key FROM {moved}"
+        )
+        for table in self.build.plain:
+            affected = self._affected[table.name]
+            if not table.references or affected.is_all:
+                continue
+            refers = " OR ".join(f"{quoted(name)} IN (FROM {keys})" for name in table.references)
+            found = [
+                f"SELECT {quoted(table.key)} FROM {DATABASE}.crm.{quoted(name)} WHERE {refers}"
+                for name in (table.name, table.deleted_name)
+            ]
+            if affected.keys:
+                found.append(f"SELECT {quoted(table.key)} FROM {affected.keys}")
+            made = engine.table(f"affected by merges {table.name}", " UNION ".join(found))
+            [count] = engine.row(f"SELECT count(*) FROM {made}")
+            self._affected[table.name] = self._bounded(Affected(made, int(count)), table)
+            self._gather(table)
+
     def _apply(self, table: PublishedTable) -> None:
         affected, engine = self._affected[table.name], self.build.engine
         if affected.is_none:
@@ -149,30 +202,13 @@ class Increment:
             self._rewrite(table.name, table.live_sql)
             self._rewrite(table.deleted_name, table.deleted_sql)
             return
-        key = quoted(table.key)
-        # What links and merges were before is needed afterwards.
-        kept = "key, merged_into".replace("key", key)
-        if table.name == _ASSOCIATIONS:
-            kept += ", from_table, from_key, to_table, to_key"
-        both = " UNION ALL ".join(
-            f"SELECT {kept} FROM {DATABASE}.crm.{quoted(name)} SEMI JOIN {affected.keys} USING ({key})"
-            for name in (table.name, table.deleted_name)
-        )
-        engine.table(f"before {table.name}", both)
-        given = engine.table(
-            f"rows of {table.name}",
-            " UNION ALL BY NAME ".join(
-                f"SELECT * FROM {self._rows_of(version, keys)}"
-                for version, keys in self._by_connection(table, affected)
-            ),
-        )
-        restricted = self._restricted(table, affected, given)
+        restricted = self._restricted(table, affected, quoted(f"rows of {table.name}"))
         for name, sql in (
             (table.name, restricted.live_sql),
             (table.deleted_name, restricted.deleted_sql),
         ):
             made = engine.table(f"new {name}", sql)
-            self._delete(name, affected, key)
+            self._delete(name, affected, quoted(table.key))
             engine.run(f"INSERT INTO {DATABASE}.crm.{quoted(name)} FROM {made}")
 
     def _restricted(self, table: PublishedTable, affected: Affected, given: str) -> PublishedTable:
@@ -224,14 +260,6 @@ class Increment:
         check_paths(self.build.tables, version, version.base)
         in_base = f"SELECT 1 FROM {parquet_files(version.base)} SEMI JOIN ({keys}) USING ({key})"
         return bool(self.build.engine.rows(f"{in_base} LIMIT 1"))
-
-    def _apply_derived(self) -> set[str]:
-        """Bring merges and bridges up to date; return the bridges in which nothing changed."""
-        own = {table.name: self._comparison.own(table.name) for table in self.build.published}
-        derived = {table.name: table for table in self.build.derived}
-        moved = self._apply_merges(derived[MERGES], own)
-        bridges = [table for table in self.build.derived if table.is_bridge]
-        return {table.name for table in bridges if not self._apply_bridge(table, own, moved)}
 
     def _apply_merges(self, merges: Derived, own: Mapping[str, Affected]) -> str:
         """Bring the merges up to date; return a relation with the merges that are new or gone, "" without any."""

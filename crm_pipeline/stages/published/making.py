@@ -94,7 +94,7 @@ class Making:
         else:
             if not self.is_full:
                 _log.info("the published file is built in full", why=self.why)
-            made = build.database(path)
+            made = self._full(path)
         self.basis |= basis.to_dict()
         return made
 
@@ -129,7 +129,8 @@ class Making:
                 copy_file(shown, path)
             self.copied_s = time.perf_counter() - started
             reached("snapshot_copy", "copied")
-            return increment.apply(path)
+            made = increment.apply(path)
+            self.build = increment.build
         except StoreError as error:
             # A damaged file, or one that was removed meanwhile; a full build needs neither the last file nor
             # earlier versions, and tells what is wrong with those that it needs.
@@ -138,6 +139,7 @@ class Making:
             files.discard(path, path.with_name(f"{path.name}.wal"))
             self.why = f"the last file cannot be brought up to date: {error}"
             return None
+        return made
 
     def _is_spoiled(self, error: StoreError, earlier: Basis, shown: Path) -> bool:
         """Say whether an error is about the last file, or about versions that it was built from."""
@@ -149,12 +151,17 @@ class Making:
         folders = (self.build.tables.folder(name) / v for name, v in earlier.tables.items())
         return not all((folder / "version.json").exists() for folder in folders)
 
+    def _full(self, path: Path) -> Made:
+        """Build the file from nothing."""
+        self.build = self.build.prepared()
+        return self.build.database(path)
+
     def _compared(self, path: Path) -> Made:
         """Build in full beside the incremental file, and tell what differs."""
         other = path.with_name(f"{path.name}.incremental{files.TEMPORARY_SUFFIX}")
         path.replace(other)
         try:
-            made = self.build.database(path)
+            made = self._full(path)
             self.differences = tuple(differing_tables(self.build.engine, other, path))
         finally:
             files.discard(other)

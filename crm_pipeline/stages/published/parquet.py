@@ -172,7 +172,7 @@ def _files_of(table: PublishedTable, engine: Engine, layout: int) -> Iterator[tu
         path: file_sum for version in table.versions for path, file_sum in version.sums.items()
     }
     identity = f"{layout}:{fingerprint([table.columns, table.identity])}"
-    live, deleted = separate_files(engine, table)
+    live, deleted = (None, None) if table.followed else separate_files(engine, table)
     for name, same in ((table.name, live), (table.deleted_name, deleted)):
         yield f"{name}.parquet", _File(name, identity, same, sums.get(same) if same else None)
 

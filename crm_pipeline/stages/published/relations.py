@@ -13,6 +13,9 @@ from crm_pipeline.stages.published.finished import FINISHES, Finish
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
 PREFIX = "normalized/"
+_KEY = "_key"
+_NOT_FOLLOWING = frozenset({"deal_stage_history", "merges"})
+"""Tables whose references stay: a deal's history is not that of the deal that it was merged into."""
 _MORE_INDEX = 6
 """Index in a field of a version's meta at which rare properties follow, such as options."""
 
@@ -62,6 +65,19 @@ class LookedUp:
 
 
 @dataclass(frozen=True)
+class Followed:
+    """The merges that references follow: the keys of records that were merged away, each with its survivor's.
+
+    Attributes:
+        relation: has `old_key` and `new_key`, each old key once.
+        identity: a text that changes with its rows.
+    """
+
+    relation: str
+    identity: str
+
+
+@dataclass(frozen=True)
 class PublishedTable:
     """One table of schema `crm`: the versions of all connections that have it.
 
@@ -73,6 +89,7 @@ class PublishedTable:
         needed: the tables that `finish` needs.
         accounts: the main currency of each connection whose account states it.
         given: a relation with those rows of the versions that count; "" counts all.
+        followed: the merges that its references follow; None where nothing was merged.
     """
 
     name: str
@@ -85,11 +102,26 @@ class PublishedTable:
     needed: Mapping[str, "PublishedTable"] = field(default_factory=dict)
     accounts: tuple[tuple[str, str], ...] = ()
     given: str = ""
+    followed: Followed | None = None
 
     @property
     def key(self) -> str:
         """The key column."""
         return self.columns[3][0]
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The columns with keys of other records that follow merges; beside each stands the id as the CRM has it."""
+        if self.name in _NOT_FOLLOWING:
+            return ()
+        names = {name for name, _, _ in self.columns} - {column.column for column in self.looked_up}
+        return tuple(
+            name
+            for name, _, _ in self.columns
+            if name.endswith(_KEY)
+            and name in names
+            and f"{name.removesuffix(_KEY)}_source_id" in names
+        )
 
     @property
     def deleted_name(self) -> str:
@@ -104,7 +136,8 @@ class PublishedTable:
         made = [column.version for column in self.added]
         versions = [*self.versions, *others, *made, *needed]
         currencies = [f"{connection}={currency}" for connection, currency in self.accounts]
-        return ",".join((*(version.version for version in versions), *currencies))
+        merges = [self.followed.identity] if self.followed else []
+        return ",".join((*(version.version for version in versions), *currencies, *merges))
 
     @property
     def all_rows(self) -> str:
@@ -140,12 +173,20 @@ class PublishedTable:
         values = {column.column: column.value for column in self.looked_up}
         for columns in added:
             values |= columns.values
+        followed = ""
+        for name in self.references if self.followed else ():
+            assert self.followed is not None
+            alias = quoted(f"survivor of {name}")
+            values[name] = f"coalesce({alias}.new_key, t.{quoted(name)})"
+            followed += (
+                f" LEFT JOIN {self.followed.relation} {alias} ON {alias}.old_key = t.{quoted(name)}"
+            )
         listed = ", ".join(
             f"{values[name]} AS {quoted(name)}" if name in values else f"t.{quoted(name)}"
             for name, _, _ in self.columns
         )
         joins = "".join([*(c.join for c in self.looked_up), *(c.join for c in added)])
-        source = f"({self._union(versions)}) t{joins}"
+        source = f"({self._union(versions)}) t{joins}{followed}"
         rows = f"SELECT {listed} FROM {source} {condition.replace('is_deleted', 't.is_deleted')}"
         return rows if self.finish is None else self._finished(rows, self.finish)
 

@@ -201,6 +201,24 @@ def test_after_any_changes_the_file_is_that_of_a_full_build(
             assert check(org, Path(folder) / "full").built == "incremental"
 
 
+def test_references_follow_a_merge_that_comes_later_and_one_that_is_undone(
+    world: Org, tmp_path: Path
+) -> None:
+    """Where only a contact was merged, records that refer to it and were not read again follow, and go back later."""
+    sql = "SELECT primary_contact_key FROM crm.deals WHERE deal_key = 'acme:deals:1'"
+    for text, key in (
+        ("2 archived=true merged=1 updatedAt=2026-02-01T00:00:00Z", "acme:contacts:1"),
+        ("2 last_name=Li updatedAt=2026-02-02T00:00:00Z", "acme:contacts:2"),
+    ):
+        land(world, "contacts", text)
+        world.normalize("contacts")
+        assert check(world, tmp_path / "full").built == "incremental"
+        assert world.query(sql) == [(key,)]
+        with duckdb.connect() as other:
+            file = world.data / "published" / "deals.parquet"
+            assert other.execute(sql.replace("crm.deals", f"'{file}'")).fetchall() == [(key,)]
+
+
 def test_a_field_that_is_new_is_in_its_view(world: Org, tmp_path: Path) -> None:
     """A view whose columns changed is replaced in the copy, with its comments; the others stay."""
     schema = schema_of("companies")
