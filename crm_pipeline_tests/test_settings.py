@@ -393,8 +393,9 @@ def test_what_is_kept(tmp_path: Path) -> None:
         "CRM_KEEP_SNAPSHOTS": "5",
         "CRM_KEEP_SNAPSHOT_DAYS": "0",
         "CRM_KEEP_VERSION_DAYS": "7",
+        "CRM_PUBLISHED_PARQUET": "each",
     }
-    assert load(tmp_path, MINIMAL, environ).retention == Retention(5, 0, 7)
+    assert load(tmp_path, MINIMAL, environ).retention == Retention(5, 0, 7, "each")
 
 
 def test_memory(tmp_path: Path) -> None:
@@ -419,6 +420,7 @@ def test_what_a_table_may_leave_out(tmp_path: Path) -> None:
         ("CRM_KEEP_SNAPSHOT_DAYS", "-1"),
         ("CRM_KEEP_SNAPSHOT_DAYS", "14d"),
         ("CRM_KEEP_VERSION_DAYS", "0"),
+        ("CRM_PUBLISHED_PARQUET", "weekly"),
         ("CRM_MEMORY_MB", "200"),
         ("CRM_MEMORY_MB", "1GB"),
         ("CRM_QUARANTINE_PERCENT", "0.5"),

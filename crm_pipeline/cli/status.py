@@ -85,7 +85,24 @@ def _published(settings: "Settings") -> Mapping[str, Any]:
         "file": str(snapshots.link) if current else None,
         "snapshot": current.name if current else None,
         "bytes": current.stat().st_size if current else None,
+        "older_parquet": _older_parquet(settings, release_number(current) if current else 0),
     }
+
+
+def _older_parquet(settings: "Settings", release: int) -> list[dict[str, Any]]:
+    """Return the files of `published/` that hold an earlier release than `crm.duckdb`: name, release and its time."""
+    from crm_pipeline.store.files.checksums import Verifier
+    from crm_pipeline.store.tables.published_files import PublishedFiles
+
+    try:
+        held = PublishedFiles(settings.data / "published", Verifier()).all_held()
+    except CrmError:  # the next publish repairs the record
+        return []
+    return [
+        {"file": name, "release": entry.release, "at": entry.at}
+        for name, entry in sorted(held.items())
+        if entry.release < release
+    ]
 
 
 def _problem(snapshots: "Snapshots", release: int) -> str | None:
@@ -279,6 +296,13 @@ def _show_published(settings: "Settings", published: Mapping[str, Any]) -> None:
             f"published: release {published['published_release']} as {published['snapshot']} "
             f"({published['bytes'] / 1e6:,.1f} MB), opened through {published['file']}"
         )
+        if published["older_parquet"]:
+            oldest = min(published["older_parquet"], key=lambda entry: entry["release"])
+            console.print(
+                f"published/*.parquet: {len(published['older_parquet'])} files wait for their daily turn; "
+                f"{oldest['file']} is of release {oldest['release']}, {_minute(oldest['at'])} UTC",
+                markup=False,
+            )
         if release > published["published_release"] and not published["problem"]:
             console.print(f"release {release} of the tables is not published yet", style="dim")
     elif published["problem"] is None:

@@ -48,6 +48,7 @@ _WRITES: Mapping[str, tuple[str, ...]] = {
     "collecting": ("begin", "removed"),
     # published
     "snapshot": _FILE,
+    "snapshot_copy": ("copied", "applied"),
     "snapshot_sum": _FILE,
     "link": ("begin", "written", "named"),
     "parquet": _FILE,

@@ -24,7 +24,7 @@ from crm_pipeline.model.tables import TABLES
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.enriched.build import CODE_VERSION as ENRICHED_CODE
 from crm_pipeline.stages.normalized.build import CODE_VERSION as NORMALIZED_CODE
-from crm_pipeline.stages.published.publish import LAYOUT
+from crm_pipeline.stages.published.build import LAYOUT
 from crm_pipeline.stages.verified.build import CODE_VERSION as VERIFIED_CODE
 
 DISTRIBUTION = "crm-pipeline"

@@ -11,7 +11,7 @@ from crm_pipeline.model.lineage import WITHOUT, Origin, Origins
 from crm_pipeline.model.stage_lineage import completed_from
 from crm_pipeline.model.stages import STAGE_TABLES, with_added
 from crm_pipeline.model.table import Column
-from crm_pipeline.model.tables import DERIVED, TABLES, normalized_name
+from crm_pipeline.model.tables import DELETED_SUFFIX, DERIVED, TABLES, normalized_name
 from crm_pipeline.orchestration import code, metadata
 from crm_pipeline.orchestration import published_checks as checks
 from crm_pipeline.orchestration.failures import GENTLE, as_failure
@@ -22,8 +22,9 @@ from crm_pipeline.orchestration.normalized import normalized_tables
 from crm_pipeline.orchestration.resources import workspace_of
 from crm_pipeline.orchestration.stages import deps_of_published, lineage_of_tables
 from crm_pipeline.settings import Connection, Settings
-from crm_pipeline.stages.published import AT_MOST_EVERY, publish
+from crm_pipeline.stages.published import AT_MOST_EVERY, is_full_due, publish
 from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables.published import Snapshots
 from crm_pipeline.verification import ListDate, list_dates
 
 _MOST_NAMES = 5
@@ -60,6 +61,7 @@ def published_assets(settings: Settings, names: Names) -> list[dg.AssetsDefiniti
         for table in normalized_tables(connection)
     }
 
+    nightly = {names.nightly(connection.name) for connection in connections}
     checked = list(dict.fromkeys((*TABLES, *DERIVED)))
     fed = sorted({name.rsplit("/", 1)[-1] for name in wanted})
 
@@ -93,6 +95,8 @@ def published_assets(settings: Settings, names: Names) -> list[dg.AssetsDefiniti
                 lists={entry.name: dated(entry) for entry in list_dates()},
                 retention=crm.settings.retention,
                 min_age=timedelta(0) if crm.is_watched else AT_MOST_EVERY,
+                is_compared=context.run.job_name in nightly
+                and is_full_due(Snapshots(crm.settings.data).current(), crm.clock.now()),
             )
         if done.repaired:
             context.log.warning(
@@ -107,8 +111,15 @@ def published_assets(settings: Settings, names: Names) -> list[dg.AssetsDefiniti
                 # What depends on the asset can tell a publish that had nothing to write.
                 data_version=dg.DataVersion(done.path.stem),
             )
+        if done.differences:
+            context.log.error(
+                "Incremental publishes made %s differ from a full build. The full build is published.",
+                ", ".join(done.differences),
+            )
         for table in checked:
-            yield checks.consistency(names.published(table), table, done.findings)
+            differs = bool({f"crm.{table}", f"crm.{table}{DELETED_SUFFIX}"} & {*done.differences})
+            key = names.published(table)
+            yield checks.consistency(key, table, done.findings, has_differed=differs)
         for table in fed:
             yield checks.freshness(names.published(table), table, fresh)
 

@@ -13,6 +13,10 @@ from crm_pipeline.store.landing.freshness import Freshness, complete_up_to
 
 CONSISTENCY = "consistency"
 _MOST_NAMED = 5
+_DIFFERED = (
+    "The full build of the night had other rows than the incremental publishes before it. The full one is published; "
+    "please report it. "
+)
 
 
 def consistency_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
@@ -22,7 +26,8 @@ def consistency_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
         asset=key,
         description="What live rows say agrees with other tables: a deal with its history and its stage, keys "
         "with the records that they name; and no column is empty that every CRM fills. Rules that are broken are "
-        "listed, and the check passes: the tables are as the CRMs have them.",
+        "listed, and the check passes: the tables are as the CRMs have them. It fails if the full build of the night has "
+        "other rows than the incremental publishes before it.",
     )
 
 
@@ -37,8 +42,17 @@ def freshness_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
     )
 
 
-def consistency(key: dg.AssetKey, table: str, findings: Iterable[Finding]) -> dg.AssetCheckResult:
-    """Show the result of the rules between tables for one table, in the published file."""
+def consistency(
+    key: dg.AssetKey, table: str, findings: Iterable[Finding], *, has_differed: bool = False
+) -> dg.AssetCheckResult:
+    """Show the result of the rules between tables for one table, in the published file.
+
+    Args:
+        key: the table's asset.
+        table: its name in schema `crm`.
+        findings: of all tables.
+        has_differed: whether the nightly full build gave other rows than the incremental publishes before it.
+    """
     checked = [
         finding for finding in findings if finding.table == table and finding.severity != NOTE
     ]
@@ -56,8 +70,8 @@ def consistency(key: dg.AssetKey, table: str, findings: Iterable[Finding]) -> dg
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=CONSISTENCY,
-        passed=True,
-        description=rules_words(len(checked), lines),
+        passed=not has_differed,
+        description=(_DIFFERED if has_differed else "") + rules_words(len(checked), lines),
         metadata={
             "rules": len(checked),
             "rules_warning": len(lines),

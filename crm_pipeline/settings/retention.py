@@ -1,10 +1,13 @@
 """How much of the past stays on the disk, from the environment; docs/operations.md explains it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings.numbers import whole_number
 
+EACH, DAILY, OFF = "each", "daily", "off"
+"""When files of data/published are written: with each publish, large ones once a day, never."""
 _CENTURY_DAYS = 36_500
 
 
@@ -17,18 +20,20 @@ class Retention:
         snapshot_days: for so many days the last snapshot of each day stays.
         version_days: for so many days after it was replaced a table's version stays, and so does each
             release that names it.
+        parquet: when the files of data/published follow what is published: `each`, `daily` or `off`.
     """
 
     snapshots: int = 3
     snapshot_days: int = 14
     version_days: int = 1
+    parquet: str = DAILY
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Retention":
         """Read the variables.
 
         Raises:
-            ConfigError: one is no whole number, or less than is safe.
+            ConfigError: one is no whole number, less than is safe, or no word that is known.
         """
         usual = cls()
         return cls(
@@ -40,4 +45,15 @@ class Retention:
             version_days=whole_number(
                 environ, "CRM_KEEP_VERSION_DAYS", usual.version_days, least=1, most=_CENTURY_DAYS
             ),
+            parquet=_one_of(environ, "CRM_PUBLISHED_PARQUET", (EACH, DAILY, OFF), usual.parquet),
         )
+
+
+def _one_of(environ: Mapping[str, str], name: str, words: Sequence[str], usual: str) -> str:
+    word = environ.get(name, "").strip().lower() or usual
+    if word not in words:
+        raise ConfigError(
+            f"{name} is '{word}'; it may be {', '.join(words)}.",
+            cure=f"Leave it out, which means {usual}, or set one of them.",
+        )
+    return word

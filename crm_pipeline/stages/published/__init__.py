@@ -3,6 +3,7 @@
 from crm_pipeline.stages.published.budgets import ApiAccounts
 from crm_pipeline.stages.published.consistency import NOTE, Finding
 from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown, state_of
+from crm_pipeline.stages.published.making import is_full_due
 from crm_pipeline.stages.published.publish import Publication, publish
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Finding",
     "Publication",
     "Shown",
+    "is_full_due",
     "publish",
     "state_of",
 ]

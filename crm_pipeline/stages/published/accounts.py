@@ -15,6 +15,7 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.account_facts import account_facts
 from crm_pipeline.store.tables import TableVersion
 
+ZONE_RULE = "days are those of ops.connections.time_zone"
 _TEXT = pa.string()
 
 
@@ -64,8 +65,7 @@ def zone_findings(
         for table, version, zone in zones:
             live = version.meta["live"]
             failures = 0 if zone == shown else live
-            rule = "days are those of ops.connections.time_zone"
-            yield Finding(account.name, table, rule, WARNING, failures, live)
+            yield Finding(account.name, table, ZONE_RULE, WARNING, failures, live)
 
 
 def _zones(

@@ -31,12 +31,14 @@ class Added:
         by: its column with the texts that were judged.
         columns: the names of the added columns.
         version: of `contact_points`.
+        given: a relation with those contact points that count; "" counts all of the version.
     """
 
     table: str
     by: str
     columns: tuple[str, ...]
     version: TableVersion
+    given: str = ""
 
     @property
     def values(self) -> dict[str, str]:
@@ -50,7 +52,7 @@ class Added:
         key = quoted(TABLES[self.table].key)
         # A field may hold several addresses: the first counts.
         points = (
-            f"SELECT record_key, value, verdict, normalized FROM {Tables.relation(self.version)} "
+            f"SELECT record_key, value, verdict, normalized FROM {self.given or Tables.relation(self.version)} "
             f"WHERE is_primary AND kind = {literal(kind)} AND table_name = {literal(self.table)} "
             "QUALIFY row_number() OVER (PARTITION BY record_key, value ORDER BY position) = 1"
         )

@@ -4,7 +4,7 @@ Only tables with another version are compared. A record counts as changed if it 
 mapping of the same records is no change of the CRM.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,8 @@ from crm_pipeline.stages.published.added import SOURCES
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.past import Snapshot
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
+from crm_pipeline.store.tables import Tables, TableVersion
+from crm_pipeline.store.tables.changes import changes_since
 from crm_pipeline.store.tables.engine import Engine
 
 _TEXT = pa.string()
@@ -38,11 +40,13 @@ class Changes:
 
     Args:
         engine: the engine that has the new file attached.
+        tables: the store; it knows which keys changed.
         database: the name under which it is attached.
         published: the tables of the file.
     """
 
     engine: Engine
+    tables: Tables
     database: str
     published: Sequence[PublishedTable]
 
@@ -105,12 +109,12 @@ class Changes:
         }
         earlier = self._tables_before()
         for table in self.published:
-            connections = {connection_of(version): version.version for version in table.versions}
-            changed = [
-                name
+            connections = {connection_of(version): version for version in table.versions}
+            changed = {
+                name: (version, versions.get((name, table.name)))
                 for name, version in connections.items()
-                if versions.get((name, table.name)) != version
-            ]
+                if versions.get((name, table.name)) != version.version
+            }
             counts = self._counted(table, changed, earlier) if changed else {}
             for name in connections:
                 yield (name, table.name), counts.get(name, _NONE)
@@ -127,9 +131,12 @@ class Changes:
         return int(self.engine.rows(sql, {"connection": connection})[0][0])
 
     def _counted(
-        self, table: PublishedTable, connections: Sequence[str], earlier: _Names
+        self,
+        table: PublishedTable,
+        changed: Mapping[str, tuple[TableVersion, str | None]],
+        earlier: _Names,
     ) -> dict[str, Counts]:
-        key, listed = quoted(table.key), ", ".join(map(literal, connections))
+        key, listed = quoted(table.key), ", ".join(map(literal, changed))
         new, old = (f"{name}.crm.{quoted(table.name)}" for name in (self.database, _BEFORE))
         gone = f"{_BEFORE}.crm.{quoted(table.deleted_name)}"
         if ("crm", table.name) not in earlier:
@@ -137,17 +144,69 @@ class Changes:
                 f"SELECT connection, count(*) FROM {new} WHERE connection IN ({listed}) GROUP BY ALL"
             )
             return {connection: (count, 0, 0, 0) for connection, count in rows}
+        only = self._only(table, changed.values())
         columns = f"connection, {key} AS key, batch_id, modified_at"
         moved = self.engine.table(
             f"moved {table.name}",
             f"""
             SELECT coalesce(n.connection, o.connection) AS connection, key,
-                o.connection IS NULL AS is_new, n.connection IS NULL AS is_gone
-            FROM (SELECT {columns} FROM {new} WHERE connection IN ({listed})) n
-            FULL JOIN (SELECT {columns} FROM {old} WHERE connection IN ({listed})) o USING (key)
+                o.connection IS NULL AS is_new, n.connection IS NULL AS is_gone,
+                n.modified_at IS DISTINCT FROM o.modified_at AS is_later
+            FROM (SELECT {columns} FROM {new} {only} WHERE connection IN ({listed})) n
+            FULL JOIN (SELECT {columns} FROM {old} {only} WHERE connection IN ({listed})) o USING (key)
             WHERE n.batch_id IS DISTINCT FROM o.batch_id OR n.modified_at IS DISTINCT FROM o.modified_at
             """,
         )
+        self._compare_rows(table, moved, changed, earlier)
+        counted = self.engine.rows(
+            f"""
+            WITH restored AS (
+                SELECT m.key FROM {moved} m JOIN {gone} g ON g.{key} = m.key WHERE m.is_new
+            )
+            SELECT m.connection,
+                count(*) FILTER (WHERE m.is_new AND r.key IS NULL),
+                count(*) FILTER (WHERE NOT m.is_new AND NOT m.is_gone AND m.is_later),
+                count(*) FILTER (WHERE m.is_gone),
+                count(r.key)
+            FROM {moved} m LEFT JOIN restored r USING (key)
+            GROUP BY m.connection
+            """
+        )
+        self.engine.run(f"DROP TABLE {moved}")
+        return {connection: (a, b, c, d) for connection, a, b, c, d in counted}
+
+    def _only(
+        self, table: PublishedTable, versions: Iterable[tuple[TableVersion, str | None]]
+    ) -> str:
+        """Return SQL that limits a table to the keys that changed between versions; "" where any may have."""
+        relations = []
+        for version, before in versions:
+            if before is None or version.key != (table.key,):
+                return ""
+            changes = changes_since(self.tables, version, before)
+            if changes.is_all:
+                return ""
+            if not changes.is_none:
+                relations.append(f"SELECT {quoted(table.key)} FROM {changes.relation}")
+        if not relations:
+            return ""
+        keys = self.engine.table(f"changed {table.name}", " UNION ".join(relations))
+        return f"SEMI JOIN {keys} USING ({quoted(table.key)})"
+
+    def _compare_rows(
+        self,
+        table: PublishedTable,
+        moved: str,
+        connections: Collection[str],
+        earlier: _Names,
+    ) -> None:
+        """Note in `moved` which rows that were read again with the same time differ; a later time is a difference."""
+        if not self.engine.rows(
+            f"SELECT 1 FROM {moved} WHERE NOT is_new AND NOT is_gone AND NOT is_later LIMIT 1"
+        ):
+            return
+        key = quoted(table.key)
+        new, old = (f"{name}.crm.{quoted(table.name)}" for name in (self.database, _BEFORE))
         now, was = self.engine.columns(new), self.engine.columns(old)
         same = [n for n, kind in now.items() if was.get(n) == kind and n not in _NOT_COMPARED]
         rezoned = ", ".join(map(literal, self._rezoned(connections, earlier)))
@@ -156,28 +215,17 @@ class Changes:
             + (f" AND n.connection NOT IN ({rezoned}))" if rezoned and now[name] == "DATE" else ")")
             for name in same
         )
-        counted = self.engine.rows(
+        self.engine.run(
             f"""
-            WITH restored AS (
-                SELECT m.key FROM {moved} m JOIN {gone} g ON g.{key} = m.key WHERE m.is_new
-            ),
-            changed AS (
-                SELECT m.key FROM {moved} m JOIN {new} n ON n.{key} = m.key JOIN {old} o ON o.{key} = m.key
-                WHERE NOT m.is_new AND NOT m.is_gone AND ({differs})
+            UPDATE {moved} SET is_later = true WHERE key IN (
+                SELECT m.key
+                FROM {moved} m JOIN {new} n ON n.{key} = m.key JOIN {old} o ON o.{key} = m.key
+                WHERE NOT m.is_new AND NOT m.is_gone AND NOT m.is_later AND ({differs})
             )
-            SELECT m.connection,
-                count(*) FILTER (WHERE m.is_new AND r.key IS NULL),
-                count(c.key),
-                count(*) FILTER (WHERE m.is_gone),
-                count(r.key)
-            FROM {moved} m LEFT JOIN restored r USING (key) LEFT JOIN changed c USING (key)
-            GROUP BY m.connection
             """
         )
-        self.engine.run(f"DROP TABLE {moved}")
-        return {connection: (a, b, c, d) for connection, a, b, c, d in counted}
 
-    def _rezoned(self, connections: Sequence[str], earlier: _Names) -> list[str]:
+    def _rezoned(self, connections: Collection[str], earlier: _Names) -> list[str]:
         """Return the connections whose days are in another time zone than before, so that days cannot be compared."""
         new, old = (f"{name}.ops.connections" for name in (self.database, _BEFORE))
         if ("ops", "connections") not in earlier or "time_zone" not in self.engine.columns(old):

@@ -4,7 +4,7 @@ Findings are published in `ops.quality` and shown by Dagster. They do not stop a
 CRM has them, and objects are read one after another, so they may contradict each other for a moment.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from crm_pipeline.model.names import literal, quoted
@@ -104,6 +104,8 @@ class Consistency:
         read: the tables that are read, by connection.
         is_verified: whether addresses and numbers were judged.
         kept_out: connection, table and column of fields that connections.yaml keeps out.
+        same: tables whose rows are those of the file that this one is a changed copy of.
+        known: the results of that file, which count for rules that read such tables only.
     """
 
     engine: Engine
@@ -111,19 +113,44 @@ class Consistency:
     read: Mapping[str, Collection[str]]
     is_verified: bool = False
     kept_out: Collection[tuple[str, str, str]] = ()
+    same: Collection[str] = ()
+    known: Sequence[Finding] = ()
 
     def findings(self, bridges: Iterable[Derived] = ()) -> list[Finding]:
         """Return the result of every rule for each connection that has its tables."""
-        findings = [*self._history(), *self._closing(), *self._currencies()]
-        for table in filter(self._is_any, FILLED):
-            findings.extend(self._columns(table))
+        findings: list[Finding] = []
+        for table in filter(self._is_any, {*FILLED, *VERIFIED.adds}):
+            if self._reads(table) <= set(self.same):
+                findings.extend(finding for finding in self.known if finding.table == table)
+            else:
+                findings.extend(self._of(table))
         for bridge in bridges:
-            findings.extend(self._left_out(bridge))
-        if self.is_verified:
-            findings.extend(self._verdicts())
+            if bridge.name in self.same:
+                findings.extend(finding for finding in self.known if finding.table == bridge.name)
+            else:
+                findings.extend(self._left_out(bridge))
         return sorted(
             findings, key=lambda finding: (finding.connection, finding.table, finding.rule)
         )
+
+    def _of(self, table: str) -> Iterator[Finding]:
+        """Yield the results of all rules for the rows of a table."""
+        if table == "deals":
+            yield from self._history()
+            yield from self._closing()
+        if table in _OF_DEALS:
+            yield from self._currencies(table)
+        if table in FILLED:
+            yield from self._columns(table)
+        if self.is_verified:
+            yield from self._verdicts(table)
+
+    def _reads(self, table: str) -> set[str]:
+        """Return the tables that the rules for a table read."""
+        more = {"deal_stage_history", "stages"} if table == "deals" else set()
+        if table in _OF_DEALS:
+            more.add("deals")
+        return {table, *(c.refers_to for c in TABLES[table].columns if c.refers_to), *more}
 
     def _is_any(self, table: str) -> bool:
         """Say whether any connection has a table; the rules of others would only take time."""
@@ -168,34 +195,30 @@ class Consistency:
             """,
         )
 
-    def _currencies(self) -> Iterator[Finding]:
+    def _currencies(self, table: str) -> Iterator[Finding]:
         """Check that rows of a deal have its currency; a missing currency is only a note, but sums need one."""
-        for table, amounts in _OF_DEALS.items():
-            has_amount = " OR ".join(f"t.{quoted(name)} IS NOT NULL" for name in amounts)
-            rows = f"""
-                SELECT t.connection, t.{quoted(TABLES[table].key)} AS key, t.currency, d.currency AS of_deal
-                FROM {self.crm}.{quoted(table)} t JOIN {self.crm}.deals d USING (deal_key)
-                WHERE d.currency IS NOT NULL AND ({has_amount})
-            """
-            yield from self._fared(
-                table, {"currency is that of the deal": "currency <> of_deal"}, rows
-            )
-            known = {"currency is known where that of the deal is": "currency IS NULL"}
-            yield from self._fared(table, known, rows, NOTE)
+        has_amount = " OR ".join(f"t.{quoted(name)} IS NOT NULL" for name in _OF_DEALS[table])
+        rows = f"""
+            SELECT t.connection, t.{quoted(TABLES[table].key)} AS key, t.currency, d.currency AS of_deal
+            FROM {self.crm}.{quoted(table)} t JOIN {self.crm}.deals d USING (deal_key)
+            WHERE d.currency IS NOT NULL AND ({has_amount})
+        """
+        yield from self._fared(table, {"currency is that of the deal": "currency <> of_deal"}, rows)
+        known = {"currency is known where that of the deal is": "currency IS NULL"}
+        yield from self._fared(table, known, rows, NOTE)
 
-    def _verdicts(self) -> Iterator[Finding]:
+    def _verdicts(self, table: str) -> Iterator[Finding]:
         """Check that main addresses and numbers are judged, and can be used; a bad one is no fault of the pipeline."""
-        for table, groups in VERIFIED.adds.items():
-            for by, added in groups.items():
-                verdict, worst = _WORST[EMAIL if added is OF_EMAILS else PHONE]
-                rows = f"""
-                    SELECT connection, {quoted(TABLES[table].key)} AS key, {verdict} AS verdict
-                    FROM {self.crm}.{quoted(table)} WHERE trim({quoted(by)}) <> ''
-                """
-                yield from self._fared(table, {f"{by} has a verdict": "verdict IS NULL"}, rows)
-                judged = f"SELECT * FROM ({rows}) WHERE verdict IS NOT NULL"
-                rule = {f"{by} is not {worst}": f"verdict = {literal(worst)}"}
-                yield from self._fared(table, rule, judged, NOTE)
+        for by, added in VERIFIED.adds.get(table, {}).items():
+            verdict, worst = _WORST[EMAIL if added is OF_EMAILS else PHONE]
+            rows = f"""
+                SELECT connection, {quoted(TABLES[table].key)} AS key, {verdict} AS verdict
+                FROM {self.crm}.{quoted(table)} WHERE trim({quoted(by)}) <> ''
+            """
+            yield from self._fared(table, {f"{by} has a verdict": "verdict IS NULL"}, rows)
+            judged = f"SELECT * FROM ({rows}) WHERE verdict IS NOT NULL"
+            rule = {f"{by} is not {worst}": f"verdict = {literal(worst)}"}
+            yield from self._fared(table, rule, judged, NOTE)
 
     def _fared(
         self, table: str, rules: Mapping[str, str], rows: str, severity: str = WARNING

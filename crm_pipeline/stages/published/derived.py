@@ -4,7 +4,7 @@ A CRM states a link at either end, several times with several labels, or as a co
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal, quoted
@@ -14,6 +14,8 @@ from crm_pipeline.stages.published.relations import PublishedTable
 from crm_pipeline.store.tables.engine import Engine
 
 MERGES = "merges"
+PUBLISHED = "building.crm"
+"""Schema `crm` of the file that is being built."""
 _NO_ROLES = ("Primary", "participant")
 """Labels that are no roles: the first repeats is_primary, the second is given to every listed person."""
 _CONNECTION = ("connection", "VARCHAR", "Name of the connection that the rows came through.")
@@ -28,6 +30,8 @@ class Derived:
         made: SQL that computes the rows; that of a bridge returns the pairs that are left out as well.
         is_bridge: whether `made` has a column `missing` with the reason why a pair is left out.
         identity: a text that changes when the rows may have changed.
+        sources: the tables that it is derived from.
+        narrow: like `made`, for the pairs only whose left key is in relation `lefts` or right key in `rights`.
     """
 
     name: str
@@ -36,6 +40,32 @@ class Derived:
     made: str
     identity: str
     is_bridge: bool = False
+    sources: tuple[str, ...] = ()
+    narrow: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The columns of a bridge that hold the keys of the left and the right record."""
+        return self.columns[1][0], self.columns[2][0]
+
+    @property
+    def lefts(self) -> str:
+        """The relation with the left keys that `narrow` is limited to."""
+        return f"lefts of {self.name}"
+
+    @property
+    def rights(self) -> str:
+        """The relation with the right keys that `narrow` is limited to."""
+        return f"rights of {self.name}"
+
+    @property
+    def left_out(self) -> str:
+        """SQL for the pairs that are left out, once all are prepared, in the columns of `LEFT_OUT`."""
+        left, right = self.key
+        return (
+            f"SELECT {literal(self.name)} AS table_name, connection, {quoted(left)} AS left_key, "
+            f"{quoted(right)} AS right_key, missing FROM {quoted(self.relation)} WHERE missing IS NOT NULL"
+        )
 
     @property
     def relation(self) -> str:
@@ -52,6 +82,10 @@ class Derived:
     def prepare(self, engine: Engine) -> None:
         """Compute the rows once, for the database and the file."""
         engine.table(self.relation, self.made)
+
+    def prepare_narrow(self, engine: Engine) -> None:
+        """Compute the rows that `narrow` is limited to."""
+        engine.table(self.relation, self.narrow)
 
 
 @dataclass(frozen=True)
@@ -117,18 +151,25 @@ def _bridge(
     )
     sources = (tables[source] for source in DERIVED[name])
     identity = fingerprint([columns, about, *(table.identity for table in sources)])
-    made = _pairs(bridge, left, right, links, merges)
-    return Derived(name, about, columns, made, identity, is_bridge=True)
+    ends = (left, right, links)
+    made = _pairs(bridge, ends, merges)
+    derived = Derived(name, about, columns, made, identity, is_bridge=True, sources=DERIVED[name])
+    scope = f"WHERE left_key IN (FROM {quoted(derived.lefts)}) OR right_key IN (FROM {quoted(derived.rights)})"
+    return replace(derived, narrow=_pairs(bridge, ends, merges, scope, PUBLISHED))
 
 
 def _pairs(
     bridge: _Bridge,
-    left: PublishedTable,
-    right: PublishedTable,
-    links: PublishedTable,
+    ends: tuple[PublishedTable, PublishedTable, PublishedTable],
     merges: str,
+    scope: str = "",
+    crm: str = "",
 ) -> str:
-    """Return SQL for all pairs; `missing` says why a pair is left out, NULL where both records are live."""
+    """Return SQL for all pairs, or those that a condition leaves; `missing` says why a pair is left out, NULL where both records are live.
+
+    The rows are those of the tables' versions, or of a published file whose schema `crm` is given.
+    """
+    left, right, links = ends
     if not (left.versions or links.versions):
         return (
             f"SELECT NULL::VARCHAR AS connection, NULL::VARCHAR AS {left.key}, NULL::VARCHAR AS {right.key}, "
@@ -137,17 +178,20 @@ def _pairs(
     side = "SELECT connection, {}, {}, role, is_primary, {} FROM links WHERE from_table = {} AND to_table = {}"
     of_left, of_right = literal(left.name), literal(right.name)
     no_roles = ", ".join(map(literal, _NO_ROLES))
+    of_lefts, of_rights, of_links = (
+        table.published_rows(crm) if crm else table.all_rows for table in (left, right, links)
+    )
     return f"""
         WITH lefts AS NOT MATERIALIZED (
             SELECT connection, {left.key} AS left_key, {bridge.column} AS right_key, is_deleted IS TRUE AS is_gone
-            FROM ({left.all_rows})
+            FROM ({of_lefts})
         ),
         rights AS NOT MATERIALIZED (
-            SELECT {right.key} AS right_key, is_deleted IS TRUE AS is_gone FROM ({right.all_rows})
+            SELECT {right.key} AS right_key, is_deleted IS TRUE AS is_gone FROM ({of_rights})
         ),
         links AS NOT MATERIALIZED (
             SELECT connection, from_table, from_key, to_table, to_key, role, is_primary
-            FROM ({links.all_rows}) WHERE is_deleted IS NOT TRUE
+            FROM ({of_links}) WHERE is_deleted IS NOT TRUE
         ),
         stated(connection, left_key, right_key, role, is_primary, is_forward) AS NOT MATERIALIZED (
             {side.format("from_key", "to_key", "true", of_left, of_right)}
@@ -165,6 +209,7 @@ def _pairs(
             LEFT JOIN {quoted(merges)} l ON l.table_name = {of_left} AND l.old_key = t.left_key
             LEFT JOIN {quoted(merges)} r ON r.table_name = {of_right} AND r.old_key = t.right_key
         ),
+        wanted AS NOT MATERIALIZED (SELECT * FROM merged {scope}),
         pairs AS NOT MATERIALIZED (
             SELECT connection, left_key, right_key,
                 coalesce(bool_or(is_primary), false) AS is_primary,
@@ -172,7 +217,7 @@ def _pairs(
                 coalesce(bool_or(is_forward), false) AS is_forward,
                 list(role) FILTER (WHERE is_forward AND role <> '') AS forward,
                 list(role) FILTER (WHERE NOT is_forward AND role <> '') AS backward
-            FROM merged
+            FROM wanted
             WHERE left_key IS NOT NULL AND right_key IS NOT NULL
             GROUP BY connection, left_key, right_key
         )
@@ -235,4 +280,4 @@ def _merges(tables: Mapping[str, PublishedTable]) -> Derived:
     """
     about = "Keys from before a merge, each with the key of the record that took its place."
     identity = fingerprint([columns, *(table.identity for table in tables.values())])
-    return Derived(MERGES, about, columns, made, identity)
+    return Derived(MERGES, about, columns, made, identity, sources=tuple(tables))

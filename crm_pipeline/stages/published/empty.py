@@ -65,12 +65,24 @@ class EmptyTables:
             run(f"DETACH {_SCHEMA}")
 
     def ops(self, table: OpsTable) -> None:
-        """Create a table of schema `ops` with its rows."""
+        """Write the rows of a table of schema `ops`, which is created where it does not exist."""
         target = f"{self.database}.ops.{quoted(table.name)}"
+        is_there = self.engine.rows(
+            "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'ops' "
+            f"AND database_name = {literal(self.database)} AND table_name = {literal(table.name)}"
+        )
         with self.engine.registered(table.arrow) as rows:
+            if is_there:
+                self.engine.run(f"DELETE FROM {target}")
+                self.engine.run(f"INSERT INTO {target} SELECT * FROM {rows}")
+                return
             self.engine.run(f"CREATE TABLE {target} AS SELECT * FROM {rows}")
         self._comment("TABLE", target, table.description)
         self._comments(target, {name: about for name, (_, about) in table.columns.items()})
+
+    def replace_view(self, view: View) -> None:
+        """Write a view with its comments, in place of one with its name."""
+        self._view(view, self.database)
 
     def _table(
         self,
@@ -88,9 +100,9 @@ class EmptyTables:
         self._comment("TABLE", target, about)
         self._comments(target, {c: comment for c, _, comment in columns})
 
-    def _view(self, view: View) -> None:
-        target = f"{_SCHEMA}.{quoted(view.schema)}.{quoted(view.name)}"
-        self.engine.run(f"CREATE VIEW {target} AS {view.sql}")
+    def _view(self, view: View, database: str = _SCHEMA) -> None:
+        target = f"{database}.{quoted(view.schema)}.{quoted(view.name)}"
+        self.engine.run(f"CREATE OR REPLACE VIEW {target} AS {view.sql}")
         self._comment("VIEW", target, view.comment)
         comments = {column.name: column.comment for column in view.columns}
         self._comments(target, comments | dict(view.more))

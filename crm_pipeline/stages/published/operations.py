@@ -238,10 +238,11 @@ def table_versions(
 
 
 CONTRACT, CONSISTENCY = "contract", "consistency"
-_FINDINGS = f"""
+FINDINGS = f"""
 SELECT connection, table_name, rule, severity, failures, rows, examples
-FROM ops.quality WHERE kind = '{CONSISTENCY}'
+FROM {{ops}}.quality WHERE kind = '{CONSISTENCY}'
 """
+"""The results of the rules between tables; `ops` is SQL for the file's schema."""
 
 
 def quality(
@@ -322,9 +323,13 @@ def published_findings(snapshot: Path) -> tuple[Finding, ...]:
     """Return the results of the rules between tables in a published file; none where it cannot be read."""
     try:
         with closing(duckdb.connect(str(snapshot), read_only=True)) as file:
-            rows_found = file.execute(_FINDINGS).fetchall()
+            return findings_of(file.execute(FINDINGS.format(ops="ops")).fetchall())
     except duckdb.Error:
         return ()
+
+
+def findings_of(rows_found: Iterable[Sequence[Any]]) -> tuple[Finding, ...]:
+    """Return the findings in rows that `FINDINGS` selects."""
     return tuple(
         Finding(connection, table, rule, severity, failures, rows, tuple(examples))
         for connection, table, rule, severity, failures, rows, examples in rows_found

@@ -9,55 +9,31 @@ from types import MappingProxyType
 import structlog
 
 from crm_pipeline.kernel.identity import fingerprint
-from crm_pipeline.model.names import literal, quoted
-from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.settings import Connection, Retention
-from crm_pipeline.stages.published import budgets, operations, rates
-from crm_pipeline.stages.published.accounts import (
-    Connected,
-    connected,
-    connections_table,
-    with_zones_of_rows,
-    zone_findings,
-)
+from crm_pipeline.stages.published.accounts import Connected, connected
 from crm_pipeline.stages.published.budgets import ApiAccounts
-from crm_pipeline.stages.published.changed_fields import schema_changes
-from crm_pipeline.stages.published.changes import Changes
-from crm_pipeline.stages.published.consistency import Consistency, Finding
-from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
-from crm_pipeline.stages.published.derived import Derived, derived_tables
-from crm_pipeline.stages.published.empty import EmptyTables
-from crm_pipeline.stages.published.enrichment import CONTACTS_ENRICHED_VIEW, purchases
-from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown, freshness_table
-from crm_pipeline.stages.published.operations import OpsTable, published_findings
-from crm_pipeline.stages.published.parquet import bring_up_to_date
-from crm_pipeline.stages.published.past import Snapshot, snapshot_at, snapshot_before
-from crm_pipeline.stages.published.quarantined import quarantine_table
-from crm_pipeline.stages.published.rates import Earlier
+from crm_pipeline.stages.published.build import LAYOUT, Build
+from crm_pipeline.stages.published.consistency import Finding
+from crm_pipeline.stages.published.derived import derived_tables
+from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown
+from crm_pipeline.stages.published.making import Making
+from crm_pipeline.stages.published.operations import published_findings
 from crm_pipeline.stages.published.relations import (
     PREFIX,
-    PublishedTable,
-    connection_of,
     connections_of,
     published_tables,
 )
-from crm_pipeline.stages.published.stage_tables import STORED, StageRows, stage_tables
-from crm_pipeline.stages.published.views import View, view_of
-from crm_pipeline.store.drift import Register
+from crm_pipeline.stages.published.stage_tables import STORED, stage_tables
 from crm_pipeline.store.files.checksums import Verifier
 from crm_pipeline.store.files.corruption import blamed_on
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness
-from crm_pipeline.store.quarantine import Quarantine
 from crm_pipeline.store.tables import Release, Tables, TableVersion
-from crm_pipeline.store.tables.corruption import check_versions, damaged_version
+from crm_pipeline.store.tables.corruption import damaged_version
 from crm_pipeline.store.tables.engine import Engine
-from crm_pipeline.store.tables.published import STORAGE_VERSION, Snapshots, release_number
+from crm_pipeline.store.tables.published import Snapshots, release_number
 from crm_pipeline.store.tables.published_files import PublishedFiles
 
-LAYOUT = 11
-"""To be raised when the same release would give another file."""
-_DATABASE = "building"
 _USUAL = Retention()
 _NO_ACCOUNTS = ApiAccounts()
 _NO_LISTS: Mapping[str, str] = MappingProxyType({})
@@ -75,6 +51,10 @@ class Publication:
         rows: live rows of each table of schema `crm`; `deleted` those of `<table>_deleted`.
         findings: the results of the rules between tables in the file that analysts see now.
         repaired: published files that were damaged, because of which everything was built again.
+        built: `full`, or `incremental` where a copy of the last file was brought up to date.
+        why: why it was built in full; "" where it was not.
+        differences: tables in which a full build differs from the incremental one, where both were asked for.
+        copied_s: seconds that copying the last file took.
     """
 
     release: int
@@ -85,6 +65,10 @@ class Publication:
     bytes: int = 0
     repaired: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    built: str = ""
+    why: str = ""
+    differences: tuple[str, ...] = ()
+    copied_s: float = 0.0
 
 
 def publish(
@@ -100,6 +84,7 @@ def publish(
     retention: Retention = _USUAL,
     min_age: timedelta = AT_MOST_EVERY,
     is_forced: bool = False,
+    is_compared: bool = False,
 ) -> Publication:
     """Publish the current release to `crm.duckdb` and `published/*.parquet`.
 
@@ -116,7 +101,8 @@ def publish(
         lists: the date or version of each list by which addresses are judged, for `ops.verification_lists`.
         retention: how many earlier snapshots and versions are kept.
         min_age: age that the file must have before a change of freshness alone is published.
-        is_forced: build even if the release is published already.
+        is_forced: build in full, even if the release is published already.
+        is_compared: build in full, and compare with what an incremental build gives; the full one is published.
 
     Raises:
         CorruptFile: a file of a table is not as it was written; what was published before stays.
@@ -133,7 +119,7 @@ def publish(
     if (
         current is not None
         and current.name.startswith(_same_data(release, crms))
-        and not is_forced
+        and not (is_forced or is_compared)
         and not _is_outdated(current, freshness, landing.clock.now(), min_age)
     ):
         # Checked twice: another publisher may have been changing the files during the first check.
@@ -145,10 +131,9 @@ def publish(
         currencies = {crm.name: crm.facts.currency for crm in crms if crm.facts.currency}
         published = published_tables(tables, release, currencies)
         of_stages = stage_tables(tables, release)
-        versions = [v for table in published for v in table.versions]
-        check_versions(tables, [*versions, *(v for rows in of_stages for v in rows.versions)])
-        build = _Build(
+        build = Build(
             landing,
+            tables,
             engine,
             release,
             published,
@@ -157,11 +142,18 @@ def publish(
             crms,
             freshness,
             lists,
+            accounts,
+            current,
         )
-        with snapshots.building(
-            name, current, lambda: build.parquet(_shared(landing, tables))
-        ) as path:
-            made = build.database(path, accounts, current)
+        making = Making(
+            build,
+            currencies,
+            snapshots,
+            retention.parquet,
+            is_full=is_forced or bool(repaired),
+        )
+        with snapshots.building(name, current, making.parquet, making.basis) as path:
+            made = making.database(path, is_compared=is_compared)
     now = landing.clock.now()
     snapshots.collect(now, keep_last=retention.snapshots, keep_days=retention.snapshot_days)
     shown = snapshots.current()
@@ -179,6 +171,10 @@ def publish(
         bytes=path.stat().st_size,
         repaired=repaired,
         findings=made.findings,
+        built="full" if making.why else "incremental",
+        why=making.why,
+        differences=making.differences,
+        copied_s=making.copied_s,
     )
 
 
@@ -232,164 +228,3 @@ def _same_data(release: Release, crms: Sequence[Connected]) -> str:
     """Return the prefix of the names of all snapshots of the same tables and accounts."""
     data = fingerprint([LAYOUT, dict(release.tables), [str(crm) for crm in crms]])
     return f"crm-{release.number:08d}-{data[:8]}"
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What was written: the live and the deleted rows of each table, and how the rules between tables fared."""
-
-    rows: Mapping[str, int]
-    deleted: Mapping[str, int]
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True)
-class _Build:
-    landing: Landing
-    engine: Engine
-    release: Release
-    published: Sequence[PublishedTable]
-    of_stages: Sequence[StageRows]
-    derived: Sequence[Derived]
-    crms: Sequence[Connected]
-    freshness: Sequence[Freshness]
-    lists: Mapping[str, str]
-
-    @property
-    def connections(self) -> list[str]:
-        return sorted({connection_of(v) for table in self.published for v in table.versions})
-
-    @property
-    def plain(self) -> list[PublishedTable]:
-        """The tables that are published as rows of records."""
-        return [table for table in self.published if table.name not in DERIVED]
-
-    def database(self, path: Path, accounts: ApiAccounts, shown: Path | None) -> _Made:
-        """Write the database file."""
-        run = self.engine.run
-        run(f"ATTACH {literal(str(path))} AS {_DATABASE} (STORAGE_VERSION '{STORAGE_VERSION}')")
-        try:
-            views = self._views()
-            schemas = ("crm", "ops", *(f"crm_{name}" for name in self.connections))
-            shown_views = [
-                *(view for _, _, _, view in views),
-                CONTACTABLE_VIEW,
-                CONTACTS_ENRICHED_VIEW,
-            ]
-            empty = EmptyTables(self.engine, _DATABASE)
-            empty.create(schemas, self.plain, self.of_stages, self.derived, shown_views)
-            since = self._since(shown)
-            yesterday = Earlier.of(since["yesterday"])
-            run("BEGIN")
-            counts = {table.name: self._table(table) for table in self.plain}
-            judged = {rows.name: self._insert(rows.name, rows.sql) for rows in self.of_stages}
-            made = {table.name: self._derived(table) for table in self.derived}
-            findings = tuple(self._findings())
-            for ops in self._operations(views, accounts, yesterday, findings):
-                empty.ops(ops)
-            run("COMMIT")
-            # In a transaction of its own, so that a damaged earlier file does not spoil this one.
-            empty.ops(Changes(self.engine, _DATABASE, self.plain).table(since))
-            run(f"CHECKPOINT {_DATABASE}")
-        except BaseException:
-            self.engine.rollback()
-            raise
-        finally:
-            run(f"DETACH {_DATABASE}")
-        live = {name: live for name, (live, _) in counts.items()}
-        deleted = {name: gone for name, (_, gone) in counts.items()}
-        return _Made(live | judged | made, deleted, findings)
-
-    def parquet(self, shared: PublishedFiles) -> None:
-        """Bring the Parquet files up to date; a file with the same rows is not written again."""
-        bring_up_to_date(
-            shared, self.plain, self.engine, LAYOUT, derived=self.derived, of_stages=self.of_stages
-        )
-
-    def _since(self, shown: Path | None) -> dict[str, Snapshot | None]:
-        """Return the earlier snapshots that this one is compared with; None where there is none."""
-        today = self.landing.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
-        return {
-            "last publish": snapshot_at(shown) if shown else None,
-            "yesterday": snapshot_before(self.landing.root, today),
-        }
-
-    def _table(self, table: PublishedTable) -> tuple[int, int]:
-        return (
-            self._insert(table.name, table.live_sql) if table.versions else 0,
-            self._insert(table.deleted_name, table.deleted_sql) if table.has_deleted else 0,
-        )
-
-    def _derived(self, table: Derived) -> int:
-        table.prepare(self.engine)
-        return self._insert(table.name, table.sql)
-
-    def _insert(self, name: str, sql: str) -> int:
-        return int(self.engine.row(f"INSERT INTO {_DATABASE}.crm.{quoted(name)} {sql}")[0])
-
-    def _views(self) -> list[tuple[str, str, str, View]]:
-        views = []
-        for table in self.plain:
-            types = {name: kind for name, kind, _ in table.columns}
-            for version in table.versions:
-                connection = connection_of(version)
-                key = f"{version.meta['table']['singular']}_key"
-                for obj in version.meta["objects"]:
-                    view = view_of(connection, table.name, key, obj, types)
-                    views.append((connection, obj["object"], table.name, view))
-        return views
-
-    def _operations(
-        self,
-        views: Sequence[tuple[str, str, str, View]],
-        accounts: ApiAccounts,
-        yesterday: Earlier,
-        findings: Sequence[Finding],
-    ) -> list[OpsTable]:
-        return [
-            operations.publication(self.release.number, LAYOUT, self.landing.clock.now()),
-            connections_table(with_zones_of_rows(self.crms, self.published), self._currencies()),
-            freshness_table(self.freshness, self._live_rows()),
-            operations.windows(self.landing, self.connections),
-            operations.batches(self.landing, self.connections),
-            operations.table_versions(self.published, self.of_stages),
-            operations.quality(self.plain, findings, yesterday.rules),
-            rates.verdicts(self.engine, f"{_DATABASE}.crm", yesterday),
-            rates.verification_lists(self.lists),
-            purchases(self.engine, f"{_DATABASE}.crm"),
-            schema_changes(Register(self.landing.root), self.connections),
-            quarantine_table(Quarantine(self.landing), self.connections),
-            operations.fields(views, self.landing),
-            budgets.api_usage(accounts.days),
-            budgets.api_limits(accounts.limits),
-        ]
-
-    def _findings(self) -> list[Finding]:
-        read: dict[str, set[str]] = {}
-        kept_out: set[tuple[str, str, str]] = set()
-        for table in self.published:
-            for version in table.versions:
-                connection = connection_of(version)
-                read.setdefault(connection, set()).add(table.name)
-                for obj in version.meta.get("objects", ()):
-                    kept_out |= {(connection, table.name, c) for c in obj.get("kept_out", ())}
-        is_verified = any(table.added for table in self.published)
-        rules = Consistency(self.engine, f"{_DATABASE}.crm", read, is_verified, frozenset(kept_out))
-        findings = rules.findings(table for table in self.derived if table.is_bridge)
-        return [*findings, *zone_findings(self.crms, self.published)]
-
-    def _currencies(self) -> dict[str, str]:
-        """Return the main currency of each connection according to its exchange rates."""
-        return dict(
-            self.engine.rows(
-                f"SELECT connection, min(currency) FROM {_DATABASE}.crm.exchange_rates WHERE is_main "
-                "GROUP BY connection HAVING count(DISTINCT currency) = 1"
-            )
-        )
-
-    def _live_rows(self) -> dict[tuple[str, str], int]:
-        return {
-            (connection_of(version), table.name): version.meta["live"]
-            for table in self.published
-            for version in table.versions
-        }

@@ -13,6 +13,9 @@ from crm_pipeline.stages.published.finished import FINISHES, Finish
 from crm_pipeline.store.tables import Release, Tables, TableVersion
 
 PREFIX = "normalized/"
+_KEY = "_key"
+_NOT_FOLLOWING = frozenset({"deal_stage_history", "merges"})
+"""Tables whose references stay: a deal's history is not that of the deal that it was merged into."""
 _MORE_INDEX = 6
 """Index in a field of a version's meta at which rare properties follow, such as options."""
 
@@ -35,26 +38,43 @@ class LookedUp:
         return f"coalesce(t.{quoted(self.column)}, {self._alias}.value)"
 
     @property
-    def join(self) -> str:
-        """SQL that joins the looked-up value; it gives at most one row for each row of the table."""
+    def found(self) -> str:
+        """SQL for the values that can be looked up: connection, name and value."""
         lookup = self.lookup
         listed = f"connection, {quoted(lookup.name)}"
         parts = " UNION ALL BY NAME ".join(
             f"SELECT {listed}, {quoted(lookup.value)} AS value FROM {Tables.relation(version)}"
             for version in self.versions
         )
-        on = (
-            f"{self._alias}.connection = t.connection AND "
-            f"{self._alias}.{quoted(lookup.name)} = t.{quoted(lookup.by)}"
-        )
         # Where two stages with one name have different values, either could be wrong: the value stays NULL.
         only = "CASE WHEN count(DISTINCT value) = 1 THEN min(value) END"
-        grouped = f"SELECT {listed}, {only} AS value FROM ({parts}) GROUP BY ALL"
-        return f" LEFT JOIN ({grouped}) {self._alias} ON {on}"
+        return f"SELECT {listed}, {only} AS value FROM ({parts}) GROUP BY ALL"
+
+    @property
+    def join(self) -> str:
+        """SQL that joins the looked-up value; it gives at most one row for each row of the table."""
+        on = (
+            f"{self._alias}.connection = t.connection AND "
+            f"{self._alias}.{quoted(self.lookup.name)} = t.{quoted(self.lookup.by)}"
+        )
+        return f" LEFT JOIN ({self.found}) {self._alias} ON {on}"
 
     @property
     def _alias(self) -> str:
         return quoted(f"looked up {self.column}")
+
+
+@dataclass(frozen=True)
+class Followed:
+    """The merges that references follow: the keys of records that were merged away, each with its survivor's.
+
+    Attributes:
+        relation: has `old_key` and `new_key`, each old key once.
+        identity: a text that changes with its rows.
+    """
+
+    relation: str
+    identity: str
 
 
 @dataclass(frozen=True)
@@ -68,6 +88,8 @@ class PublishedTable:
         finish: how further columns are computed from several tables.
         needed: the tables that `finish` needs.
         accounts: the main currency of each connection whose account states it.
+        given: a relation with those rows of the versions that count; "" counts all.
+        followed: the merges that its references follow; None where nothing was merged.
     """
 
     name: str
@@ -79,11 +101,27 @@ class PublishedTable:
     finish: Finish | None = None
     needed: Mapping[str, "PublishedTable"] = field(default_factory=dict)
     accounts: tuple[tuple[str, str], ...] = ()
+    given: str = ""
+    followed: Followed | None = None
 
     @property
     def key(self) -> str:
         """The key column."""
         return self.columns[3][0]
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The columns with keys of other records that follow merges; beside each stands the id as the CRM has it."""
+        if self.name in _NOT_FOLLOWING:
+            return ()
+        names = {name for name, _, _ in self.columns} - {column.column for column in self.looked_up}
+        return tuple(
+            name
+            for name, _, _ in self.columns
+            if name.endswith(_KEY)
+            and name in names
+            and f"{name.removesuffix(_KEY)}_source_id" in names
+        )
 
     @property
     def deleted_name(self) -> str:
@@ -98,12 +136,18 @@ class PublishedTable:
         made = [column.version for column in self.added]
         versions = [*self.versions, *others, *made, *needed]
         currencies = [f"{connection}={currency}" for connection, currency in self.accounts]
-        return ",".join((*(version.version for version in versions), *currencies))
+        merges = [self.followed.identity] if self.followed else []
+        return ",".join((*(version.version for version in versions), *currencies, *merges))
 
     @property
     def all_rows(self) -> str:
         """SQL for all rows as they were normalized, in the table's columns."""
         return self._union(self.versions)
+
+    def published_rows(self, crm: str) -> str:
+        """Return SQL for all rows as a file has them, the deleted ones included; `crm` is its schema."""
+        names = (self.name, self.deleted_name)
+        return " UNION ALL BY NAME ".join(f"FROM {crm}.{quoted(name)}" for name in names)
 
     @property
     def live_sql(self) -> str:
@@ -129,18 +173,26 @@ class PublishedTable:
         values = {column.column: column.value for column in self.looked_up}
         for columns in added:
             values |= columns.values
+        followed = ""
+        for name in self.references if self.followed else ():
+            assert self.followed is not None
+            alias = quoted(f"survivor of {name}")
+            values[name] = f"coalesce({alias}.new_key, t.{quoted(name)})"
+            followed += (
+                f" LEFT JOIN {self.followed.relation} {alias} ON {alias}.old_key = t.{quoted(name)}"
+            )
         listed = ", ".join(
             f"{values[name]} AS {quoted(name)}" if name in values else f"t.{quoted(name)}"
             for name, _, _ in self.columns
         )
         joins = "".join([*(c.join for c in self.looked_up), *(c.join for c in added)])
-        source = f"({self._union(versions)}) t{joins}"
+        source = f"({self._union(versions)}) t{joins}{followed}"
         rows = f"SELECT {listed} FROM {source} {condition.replace('is_deleted', 't.is_deleted')}"
         return rows if self.finish is None else self._finished(rows, self.finish)
 
     def _finished(self, rows: str, finish: Finish) -> str:
         sources = {name: table.all_rows for name, table in self.needed.items()}
-        options = self._options(finish.by) if finish.by else ()
+        options = self.options(finish.by) if finish.by else ()
         own = {
             "rows": rows,
             "options": _values(("connection", "object", "value", "label"), options),
@@ -150,7 +202,10 @@ class PublishedTable:
 
     def _union(self, versions: Sequence[TableVersion]) -> str:
         parts = [self._no_rows]
-        parts.extend(f"SELECT * FROM {Tables.relation(version)}" for version in versions)
+        if self.given and versions:
+            parts.append(f"SELECT * FROM {self.given}")
+        else:
+            parts.extend(f"SELECT * FROM {Tables.relation(version)}" for version in versions)
         return " UNION ALL BY NAME ".join(parts)
 
     @property
@@ -158,7 +213,7 @@ class PublishedTable:
         empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(c)}" for c, kind, _ in self.columns)
         return f"SELECT {empty} WHERE false"
 
-    def _options(self, column: str) -> list[tuple[str, str, str, str]]:
+    def options(self, column: str) -> list[tuple[str, str, str, str]]:
         """Return connection, object, value and label of the pick lists that feed a column."""
         return [
             (connection_of(version), described["object"], value, label)

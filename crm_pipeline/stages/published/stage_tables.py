@@ -49,9 +49,13 @@ class StageRows:
     @property
     def sql(self) -> str:
         """SQL for the rows, in the table's columns; those that a version lacks are NULL."""
+        return self.with_rows(*(Tables.relation(version) for version in self.versions))
+
+    def with_rows(self, *relations: str) -> str:
+        """Return SQL for rows of the version, in the table's columns; those that they lack are NULL."""
         empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(c)}" for c, kind, _ in self.columns)
         parts = [f"SELECT {empty} WHERE false"]
-        parts.extend(f"SELECT * FROM {Tables.relation(version)}" for version in self.versions)
+        parts.extend(f"SELECT * FROM {relation}" for relation in relations)
         listed = ", ".join(quoted(name) for name, _, _ in self.columns)
         return f"SELECT {listed} FROM ({' UNION ALL BY NAME '.join(parts)})"
 

@@ -18,6 +18,7 @@ from typing import Any, Self
 from isal import isal_zlib
 
 from crm_pipeline.store.files import atomic as files
+from crm_pipeline.store.files.blocks import BlockSums
 
 _THREADS = min(4, os.cpu_count() or 1)  # hashing lets go of the interpreter's lock
 _BLOCK_BYTES = 1 << 20
@@ -39,7 +40,7 @@ class FileSum:
             OSError: it cannot be read.
         """
         with path.open("rb") as file:
-            return cls(os.fstat(file.fileno()).st_size, _sha256(file))
+            return cls.read(file)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
@@ -50,8 +51,14 @@ class FileSum:
         """Return it as a JSON-able mapping."""
         return {"bytes": self.bytes, "sha256": self.sha256}
 
+    @classmethod
+    def read(cls, file: BufferedReader) -> Self:
+        """Return the size and checksum of an open file as it is now."""
+        return cls(os.fstat(file.fileno()).st_size, _sha256(file))
 
-Recorded = tuple[Path, FileSum]
+
+AnySum = FileSum | BlockSums
+Recorded = tuple[Path, AnySum]
 """A file, and its checksum as recorded when it was written."""
 
 
@@ -62,7 +69,7 @@ class Verifier:
     """
 
     def __init__(self) -> None:
-        self._hashed: dict[_Identity, str] = {}
+        self._hashed: dict[tuple[_Identity, type[AnySum]], AnySum] = {}
 
     def damaged(self, recorded: Iterable[Recorded]) -> list[Path]:
         """Return the files that differ from their record or are gone; several are hashed in parallel."""
@@ -74,20 +81,21 @@ class Verifier:
                 whole = list(pool.map(lambda pair: self.is_whole(*pair), pairs))
         return [path for (path, _), is_whole in zip(pairs, whole, strict=True) if not is_whole]
 
-    def is_whole(self, path: Path, recorded: FileSum) -> bool:
+    def is_whole(self, path: Path, recorded: AnySum) -> bool:
         """Say whether a file exists and fits its record."""
+        kind = type(recorded)
         try:
             with path.open("rb") as file:
                 identity = _identity(file)
                 if os.fstat(file.fileno()).st_size != recorded.bytes:
                     return False
-                sha256 = self._hashed.get(identity) or _sha256(file)
+                found = self._hashed.get((identity, kind)) or kind.read(file)
                 # The hash of a file that changes meanwhile is not remembered.
                 if _identity(file) == identity:
-                    self._hashed[identity] = sha256
+                    self._hashed[identity, kind] = found
         except OSError:
             return False
-        return sha256 == recorded.sha256
+        return found == recorded
 
     def taken(self, path: Path) -> FileSum:
         """Return the checksum of a file that was just written, and remember it.
@@ -96,9 +104,18 @@ class Verifier:
             OSError: it cannot be read.
         """
         with path.open("rb") as file:
-            file_sum = FileSum(os.fstat(file.fileno()).st_size, _sha256(file))
-            self._hashed[_identity(file)] = file_sum.sha256
+            file_sum = FileSum.read(file)
+            self._hashed[_identity(file), FileSum] = file_sum
         return file_sum
+
+    def remember(self, path: Path, known: AnySum) -> None:
+        """Remember the checksum of a file that was just written.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with path.open("rb") as file:
+            self._hashed[_identity(file), type(known)] = known
 
 
 @contextmanager

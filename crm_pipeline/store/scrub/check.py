@@ -8,7 +8,7 @@ from typing import Any
 
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.store import files
-from crm_pipeline.store.files.checksums import FileSum
+from crm_pipeline.store.files.checksums import AnySum
 from crm_pipeline.store.files.corruption import is_readable
 
 COMMITS = "window commits"
@@ -68,7 +68,7 @@ Read = Callable[[Mapping[str, Any]], str]
 """Reads a record and returns what is wrong with it, or ""; invalid records may raise various errors."""
 
 
-def sum_look(path: Path, recorded: FileSum | None) -> Callable[[], Verdict]:
+def sum_look(path: Path, recorded: AnySum | None) -> Callable[[], Verdict]:
     """Return a check that compares a Parquet file with its checksum, or reads it where there is none."""
     return partial(_summed, path, recorded)
 
@@ -78,12 +78,12 @@ def json_look(path: Path, read: Read) -> Callable[[], Verdict]:
     return partial(_parsed, path, read)
 
 
-def _summed(path: Path, recorded: FileSum | None) -> Verdict:
+def _summed(path: Path, recorded: AnySum | None) -> Verdict:
     if recorded is None:
         return Verdict("" if is_readable(path) else "it cannot be read to its end", is_proven=False)
     if path.stat().st_size != recorded.bytes:
         return Verdict(f"it has {path.stat().st_size:,} bytes and had {recorded.bytes:,}")
-    return Verdict("" if FileSum.of(path) == recorded else "its checksum does not fit")
+    return Verdict("" if type(recorded).of(path) == recorded else "its checksum does not fit")
 
 
 def _parsed(path: Path, read: Read) -> Verdict:

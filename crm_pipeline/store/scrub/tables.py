@@ -21,7 +21,13 @@ from crm_pipeline.store.scrub.check import (
 )
 from crm_pipeline.store.tables import Release, Tables, read_release, read_version
 from crm_pipeline.store.tables.corruption import table_cure
-from crm_pipeline.store.tables.published import Snapshots, can_be_opened, record_of, recorded_sum
+from crm_pipeline.store.tables.published import (
+    Snapshots,
+    can_be_opened,
+    read_sum,
+    record_of,
+    recorded_sum,
+)
 from crm_pipeline.store.tables.published_files import RECORD, PublishedFiles
 
 _REFRESH = "`crm-pipeline refresh CONNECTION`, whichever connection,"
@@ -156,7 +162,7 @@ def _look_at_snapshot(path: Path) -> Verdict:
 
 
 def _read_sum(record: Mapping[str, Any]) -> str:
-    FileSum.from_dict(record)
+    read_sum(record)
     return ""
 
 

@@ -1,6 +1,8 @@
 """Find corrupt files of tables before they are read, and name them with a cure."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.store.files.checksums import Verifier
@@ -18,6 +20,23 @@ def check_versions(tables: Tables, versions: Iterable[TableVersion]) -> None:
     damaged = damaged_version(versions, tables.verifier)
     if damaged is not None:
         raise damaged
+
+
+def check_paths(tables: Tables, version: TableVersion, paths: Iterable[Path]) -> None:
+    """Make sure, before some files of a version are read, that they are as they were written.
+
+    Raises:
+        CorruptFile: a file is not; the text names it and the cure.
+    """
+    only = set(paths)
+    part = replace(
+        version,
+        base=tuple(path for path in version.base if path in only),
+        delta=tuple(path for path in version.delta if path in only),
+        tombstones=tuple(path for path in version.tombstones if path in only),
+        changes=tuple(path for path in version.changes or () if path in only),
+    )
+    check_versions(tables, [part])
 
 
 def damaged_version(versions: Iterable[TableVersion], verifier: Verifier) -> CorruptFile | None:

@@ -26,7 +26,13 @@ from crm_pipeline.store.files import permissions
 from crm_pipeline.store.files.checksums import FileSum, Verifier
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 from crm_pipeline.store.tables.erasing_verdicts import VerdictRows, order, verdicts_without
-from crm_pipeline.store.tables.published import STORAGE_VERSION, Snapshots, record_of
+from crm_pipeline.store.tables.published import (
+    COPIED_FROM,
+    STORAGE_VERSION,
+    Snapshots,
+    made_of,
+    record_of,
+)
 from crm_pipeline.store.tables.published_files import PublishedFiles
 from crm_pipeline.store.tables.release import Part, TableVersion
 from crm_pipeline.store.tables.tables import Tables
@@ -177,7 +183,7 @@ class SnapshotsStore:
                     )
                     rows, values = rows + removed, values + changed
             done.add(path, rows, values)
-            if apply and (rows or values):
+            if apply and (rows or values or _may_keep_former(path)):
                 self._rebuild(path, subject, eraser, keys)
         return done
 
@@ -209,6 +215,11 @@ class SnapshotsStore:
             # Without a record the file counts as unproven and not as damaged, should this process die now.
             record.unlink(missing_ok=True)
         files.write_json(record, written.to_dict(), "snapshot_sum")
+
+
+def _may_keep_former(path: Path) -> bool:
+    """Say whether a snapshot may hold bytes of rows that it has no more: it is a changed copy of another one."""
+    return not record_of(path).exists() or COPIED_FROM in made_of(path)
 
 
 def collect_all(tables: Tables) -> None:

@@ -13,10 +13,13 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import duckdb
 
@@ -25,15 +28,19 @@ from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.kernel.identity import sortable_id
 from crm_pipeline.store import files
 from crm_pipeline.store.files import permissions
-from crm_pipeline.store.files.checksums import FileSum, Verifier, summed
+from crm_pipeline.store.files.blocks import BlockSums
+from crm_pipeline.store.files.checksums import AnySum, FileSum, Verifier
 from crm_pipeline.store.tables.reading import ReadLimits, open_closed
 
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB that can read the file."""
+COPIED_FROM = "copied_from"
+"""What a snapshot is made of: the name of the snapshot that it is a changed copy of."""
 _OPEN_ATTEMPTS = 5
 _AGAIN = "Run `crm-pipeline refresh CONNECTION`, whichever connection: a snapshot that is damaged is built again."
 _ANOTHER = "Restore it from a backup; or move it and its .json away, and the one before it answers for that day."
 _USUAL = ReadLimits()
+_UNKNOWN: Mapping[str, Any] = MappingProxyType({})
 _OF_FILES = (
     duckdb.IOException,
     duckdb.SerializationException,
@@ -95,7 +102,11 @@ class Snapshots:
 
     @contextmanager
     def building(
-        self, name: str, shown: Path | None, also: Callable[[], object] = lambda: None
+        self,
+        name: str,
+        shown: Path | None,
+        also: Callable[[Path], object] = lambda _: None,
+        made_of: Mapping[str, Any] = _UNKNOWN,
     ) -> Iterator[Path]:
         """Yield a path to build a snapshot at; on success it becomes the current one.
 
@@ -105,7 +116,8 @@ class Snapshots:
         Args:
             name: the snapshot's file, `crm-<release>-<content>.duckdb`.
             shown: the snapshot that was current before the release was chosen.
-            also: updates the files that belong to the snapshot, under the same lock.
+            also: updates the files that belong to the snapshot, whose path it gets, under the same lock.
+            made_of: what the next publish has to know about the file; `made_of` returns it.
 
         Raises:
             StoreError: the folder is not writable or the disk is full; the current one stays.
@@ -119,14 +131,15 @@ class Snapshots:
                 yield temporary
                 reached("snapshot", "written")
                 permissions.follow(self.folder, temporary)
-                with summed(temporary, self._verifier) as taken:
+                with ThreadPoolExecutor(1, thread_name_prefix="checksum") as hasher:
+                    taken = hasher.submit(self._sums, temporary, _copied(made_of, shown))
                     files.sync_file(temporary)
                     reached("snapshot", "flushed")
                     with self._locked():
                         if self._is_overtaken(target, shown):
                             return
-                        also()
-                        record = taken.result().to_dict()
+                        also(temporary)
+                        record = {**taken.result().to_dict(), "made_of": dict(made_of)}
                         # The record of a former file of this name.
                         record_of(target).unlink(missing_ok=True)
                         temporary.replace(target)
@@ -136,6 +149,18 @@ class Snapshots:
                         self._swap(target)
         finally:
             files.discard(temporary, temporary.with_name(f"{temporary.name}.wal"))
+
+    def _sums(self, path: Path, original: Path | None) -> BlockSums:
+        """Return the checksums of a finished file, and remember them; of a copy only what changed is read."""
+        sums = None
+        if original is not None:
+            with suppress(CorruptFile, FileNotFoundError):
+                known = recorded_sum(original)
+                if isinstance(known, BlockSums):
+                    sums = BlockSums.after(path, original, known)
+        sums = sums or BlockSums.of(path)
+        self._verifier.remember(path, sums)
+        return sums
 
     def collect(self, now: datetime, *, keep_last: int = 3, keep_days: int = 14) -> list[Path]:
         """Remove old snapshots, except the last few and the last of each day for some days; return them."""
@@ -215,16 +240,35 @@ def record_of(snapshot: Path) -> Path:
     return snapshot.with_name(f"{snapshot.name}.json")
 
 
-def recorded_sum(snapshot: Path) -> FileSum | None:
+def read_sum(record: Mapping[str, Any]) -> AnySum:
+    """Return the checksum in the record of a snapshot; earlier versions noted that of the whole file."""
+    return FileSum.from_dict(record) if "sha256" in record else BlockSums.from_dict(record)
+
+
+def recorded_sum(snapshot: Path) -> AnySum | None:
     """Return the recorded checksum of a snapshot; None where an earlier version wrote it.
 
     Raises:
         CorruptFile: the record is damaged.
     """
     try:
-        return FileSum.from_dict(files.read_json(record_of(snapshot), cure=_AGAIN))
+        return read_sum(files.read_json(record_of(snapshot), cure=_AGAIN))
     except FileNotFoundError:
         return None
+
+
+def _copied(made_of: Mapping[str, Any], shown: Path | None) -> Path | None:
+    """Return the file that a snapshot was copied from; None where it was built from nothing."""
+    return shown if shown is not None and made_of.get(COPIED_FROM) == shown.name else None
+
+
+def made_of(snapshot: Path) -> Mapping[str, Any]:
+    """Return what was noted about a snapshot when it was built; nothing where that is not known any more."""
+    try:
+        noted = files.read_json(record_of(snapshot), cure=_AGAIN).get("made_of")
+    except (FileNotFoundError, CorruptFile):
+        return _UNKNOWN
+    return noted if isinstance(noted, dict) else _UNKNOWN
 
 
 def release_number(snapshot: Path) -> int:

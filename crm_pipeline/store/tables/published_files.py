@@ -5,8 +5,12 @@ So a process that dies in between leaves files without a record, never files tha
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
+from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.store import files
 from crm_pipeline.store.files.checksums import FileSum, Verifier
@@ -16,6 +20,22 @@ _CURE = (
     "Run `crm-pipeline refresh CONNECTION`, whichever connection: damaged files of data/published are "
     "written again."
 )
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a file holds: the rows of a release, which was the current one at a time.
+
+    Attributes:
+        identity: a text that changes when the rows may have changed.
+    """
+
+    release: int
+    at: datetime
+    identity: str = ""
+
+
+_NOTHING_HELD: Mapping[str, Held] = MappingProxyType({})
 
 
 class PublishedFiles:
@@ -30,6 +50,7 @@ class PublishedFiles:
         self.folder = folder
         self._verifier = verifier
         self._sums: dict[str, FileSum] | None = None
+        self._held: dict[str, Held] = {}
 
     def recorded(self) -> Mapping[str, FileSum]:
         """Return the checksums of the files by name; files without a record are left out.
@@ -43,6 +64,15 @@ class PublishedFiles:
             except FileNotFoundError:  # nothing was published yet, or by an earlier version
                 record = {"files": {}}
             self._sums = {name: FileSum.from_dict(entry) for name, entry in record["files"].items()}
+            # Earlier versions of the product did not note it.
+            self._held = {
+                name: Held(
+                    int(entry["release"]),
+                    parse_instant(entry["at"]),
+                    str(entry.get("identity", "")),
+                )
+                for name, entry in record.get("held", {}).items()
+            }
         return self._sums
 
     def damaged(self) -> list[Path]:
@@ -58,9 +88,31 @@ class PublishedFiles:
         recorded = self._readable().get(name)
         return recorded is not None and self._verifier.is_whole(self.folder / name, recorded)
 
+    def has_its_size(self, name: str) -> bool:
+        """Say whether a file has a record and is as long as it was written; a quiet publish compares all of it."""
+        recorded = self._readable().get(name)
+        try:
+            return recorded is not None and (self.folder / name).stat().st_size == recorded.bytes
+        except FileNotFoundError:
+            return False
+
     def sum_of(self, name: str) -> FileSum | None:
         """Return the recorded checksum of a file; None where there is none."""
         return self._readable().get(name)
+
+    def held(self, name: str) -> Held | None:
+        """Return which release a file holds; None where that is not recorded."""
+        self._readable()
+        return self._held.get(name)
+
+    def all_held(self) -> Mapping[str, Held]:
+        """Return which release each file holds, as far as that is recorded.
+
+        Raises:
+            CorruptFile: the record is damaged.
+        """
+        self.recorded()
+        return dict(self._held)
 
     def taken(self, path: Path) -> FileSum:
         """Return the checksum of a file that was just written."""
@@ -74,19 +126,28 @@ class PublishedFiles:
         """
         sums = self._readable()
         if any(name in sums for name in names):
-            self.record({name: entry for name, entry in sums.items() if name not in names})
+            kept = {name: entry for name, entry in sums.items() if name not in names}
+            self.record(kept, {name: held for name, held in self._held.items() if name in kept})
 
-    def record(self, sums: Mapping[str, FileSum]) -> None:
-        """Record the checksums of the files.
+    def record(self, sums: Mapping[str, FileSum], held: Mapping[str, Held] = _NOTHING_HELD) -> None:
+        """Record the checksums of the files, and which release each holds.
 
         Raises:
             StoreError: the folder is not writable.
         """
-        if self._sums == dict(sums):
+        if self._sums == dict(sums) and self._held == dict(held):
             return
         listed = {name: entry.to_dict() for name, entry in sorted(sums.items())}
-        files.write_json(self.folder / RECORD, {"files": listed}, "checksums")
-        self._sums = dict(sums)
+        noted = {
+            name: {
+                "release": entry.release,
+                "at": format_instant(entry.at),
+                "identity": entry.identity,
+            }
+            for name, entry in sorted(held.items())
+        }
+        files.write_json(self.folder / RECORD, {"files": listed, "held": noted}, "checksums")
+        self._sums, self._held = dict(sums), dict(held)
 
     def _readable(self) -> Mapping[str, FileSum]:
         try:

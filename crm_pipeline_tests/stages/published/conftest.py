@@ -17,7 +17,7 @@ _PLAIN = {
     "leads": "status",
     "products": "name price currency",
     "product_prices": "price_book is_standard price currency is_active",
-    "contacts": "last_name",
+    "contacts": "last_name email",
     "companies": "name",
     "activities": "subject",
     "exchange_rates": "currency rate starts_on ends_on is_main",

@@ -1,11 +1,13 @@
 """Bridges and merges."""
 
+from pathlib import Path
+
 import duckdb
 
 from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.stages.published.derived import derived_tables
 from crm_pipeline.stages.published.relations import published_tables
-from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables import Release, Tables
 
 COLUMNS = {
     "deal_contacts": "deal_key, contact_key, roles, is_primary",
@@ -86,3 +88,37 @@ def test_what_tables_are_made_of_is_all_that_their_sql_reads(related):
         # The rows of merges come by the name of the relation that was made of them.
         assert ("made merges" in one.made) == ("merges" in DERIVED[one.name])
         assert read
+
+
+def test_references_lead_to_the_survivor(related):
+    """Key columns name the present record, over all merges; the id beside them stays as the CRM has it."""
+    sql = (
+        "SELECT deal_key, primary_contact_source_id, primary_contact_key FROM {} ORDER BY deal_key"
+    )
+    expected = [
+        ("acme:deals:1", "2", "acme:contacts:2"),
+        ("acme:deals:3", "5", "acme:contacts:1"),
+    ]
+    with duckdb.connect() as other:
+        for rows in (
+            related.query(sql.format("crm.deals")),
+            other.execute(sql.format(f"'{related.data}/published/deals.parquet'")).fetchall(),
+        ):
+            assert [row for row in rows if row[1]] == expected
+    ends = related.query(
+        "SELECT from_source_id, to_source_id, to_key FROM crm.associations "
+        "WHERE to_table = 'contacts' AND to_source_id IN ('4', '5')"
+    )
+    assert ends
+    assert {key for _, _, key in ends} == {"acme:contacts:1"}
+
+
+def test_the_history_of_a_deal_stays_its_own():
+    """Stages of a deal that was merged away are not mixed with those of its survivor."""
+    history = published_tables(Tables(Path("none")), Release())
+    following = {table.name: table.references for table in history}
+    assert following["deal_stage_history"] == ()
+    assert {"company_key", "primary_contact_key"} <= set(following["deals"])
+    assert {"from_key", "to_key"} <= set(following["associations"])
+    assert {"contact_key", "lead_key"} <= set(following["campaign_members"])
+    assert {"who_key", "what_key", "deal_key"} <= set(following["activities"])

@@ -8,7 +8,8 @@ import pytest
 
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.store import files
-from crm_pipeline.store.scrub import KINDS, Scrubbed, check, scrub
+from crm_pipeline.store.files.checksums import FileSum
+from crm_pipeline.store.scrub import KINDS, Scrubbed, scrub
 from crm_pipeline_tests.rot.flips import copied, flip_bit
 
 KEYS = {"checksum", "bytes", "sha256", "crc32", "files"}
@@ -287,7 +288,7 @@ def test_what_changes_meanwhile_is_not_damaged(
     """A file that a run replaces or removes during the scrub is checked again before it is reported."""
     path = some(data, "published/contacts.parquet")
     record = path.with_name("checksums.json")
-    plain = check.FileSum.of  # type: ignore[attr-defined]
+    plain = FileSum.of
     hits: list[Path] = []
 
     def of(which: Path) -> object:
@@ -304,7 +305,7 @@ def test_what_changes_meanwhile_is_not_damaged(
             files.write_json(record, {"files": sums})
         return plain(which)
 
-    monkeypatch.setattr(check.FileSum, "of", of)  # type: ignore[attr-defined]
+    monkeypatch.setattr(FileSum, "of", of)
     assert scrub(data).corruption == ()
     assert hits
 

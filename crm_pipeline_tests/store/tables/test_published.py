@@ -9,7 +9,7 @@ import pytest
 
 from crm_pipeline.kernel.errors import CorruptFile, StoreError
 from crm_pipeline.store import files
-from crm_pipeline.store.files.checksums import FileSum
+from crm_pipeline.store.files.blocks import BlockSums
 from crm_pipeline.store.tables.published import Snapshots, open_published, recorded_sum, share
 from crm_pipeline_tests.rot.flips import flip_bit
 
@@ -180,7 +180,7 @@ def test_a_snapshot_has_its_checksum_beside_it(tmp_path: Path):
     publish(Snapshots(tmp_path), 1)
     path = Snapshots(tmp_path).current()
     assert path is not None
-    assert recorded_sum(path) == FileSum.of(path)
+    assert recorded_sum(path) == BlockSums.of(path)
     for place in (9, path.stat().st_size // 2, path.stat().st_size - 1):
         flip_bit(path, place)
         assert not Snapshots(tmp_path).is_whole(path)
