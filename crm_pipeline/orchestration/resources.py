@@ -37,6 +37,7 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness, freshness_of
 from crm_pipeline.store.landing.looks import Looks
 from crm_pipeline.store.postgres.database import running_database
+from crm_pipeline.store.probes import ProbeHistory
 from crm_pipeline.store.purchases import PurchaseLedger, Spending
 from crm_pipeline.store.quarantine import Quarantine, Quarantined
 from crm_pipeline.store.tables import Tables
@@ -102,8 +103,8 @@ class Workspace:
         return [str(fault) for fault in self.contracts.strangers(names)]
 
     @contextmanager
-    def account(self, connection: str) -> Iterator[Account]:
-        """Open the account of a connection.
+    def account(self, connection: str, *, waits: bool = True) -> Iterator[Account]:
+        """Open the account of a connection; with `waits` False no call waits for the rate limiter.
 
         Raises:
             SecretMissing: one of its environment variables is not set.
@@ -116,11 +117,21 @@ class Workspace:
         with (
             running_database(self.settings) as database,
             opened(
-                self.settings, connection, database, clock=self.clock, retry=patience
+                self.settings, connection, database, clock=self.clock, retry=patience, waits=waits
             ) as account,
         ):
             yield account
             self.looks.stated(connection, stated_limit(account.day_limit))
+
+    @contextmanager
+    def probe_history(self) -> Iterator[ProbeHistory]:
+        """Open the history of probes.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached.
+        """
+        with running_database(self.settings) as database:
+            yield ProbeHistory(database, self.settings.retention.probe_days)
 
     @property
     def hash_key(self) -> HashKey:

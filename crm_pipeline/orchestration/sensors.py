@@ -24,6 +24,8 @@ from crm_pipeline.orchestration.partitions import is_snapshot, touched_months
 from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.raw import pace, probe
+from crm_pipeline.store.landing.looks import error_text
+from crm_pipeline.store.probes import Answer
 
 _RUNNING, _STOPPED = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
 
@@ -81,16 +83,21 @@ def _seen(crm: Workspace, connection: Connection, activity: Activity) -> Decisio
         if obj.name not in waiting and not is_snapshot(connection, obj)
     ]
     with ExitStack() as stack:
+        history = None
         try:
-            account = stack.enter_context(crm.account(name))
+            history = stack.enter_context(crm.probe_history())
+            account = stack.enter_context(crm.account(name, waits=False))
         except CrmError as error:
             crm.looks.probed(name, {}, {obj.name: error for obj in dated})
+            if history is not None:
+                failed = Answer("failed", reason=error_text(error))
+                history.add(name, "sensor", now, {obj.name: failed for obj in dated})
             raise
         in_force = pace(crm.settings, account, crm.landing, looks)
         crm.looks.paced(name, in_force.stretched_probe_every_s, in_force.stretched_refresh_every_s)
         if (too_soon := not_yet(in_force, looks, now)) is not None:
             return too_soon
-        seen = probe(account, dated, crm.landing, crm.looks)
+        seen = probe(account, dated, crm.landing, crm.looks, history=history)
     retries = [obj for obj in names if looks.of(obj).during == "read" and obj not in waiting]
     return decide(seen, activity, names, waiting=waiting, retries=retries)
 

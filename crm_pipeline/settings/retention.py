@@ -17,11 +17,13 @@ class Retention:
         snapshot_days: for so many days the last snapshot of each day stays.
         version_days: for so many days after it was replaced a table's version stays, and so does each
             release that names it.
+        probe_days: for so many days each round of probes stays in `ops.probes`.
     """
 
     snapshots: int = 3
     snapshot_days: int = 14
     version_days: int = 1
+    probe_days: int = 7
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Retention":
@@ -39,5 +41,8 @@ class Retention:
             # With less than a day a step that takes long might lose the files that it reads.
             version_days=whole_number(
                 environ, "CRM_KEEP_VERSION_DAYS", usual.version_days, least=1, most=_CENTURY_DAYS
+            ),
+            probe_days=whole_number(
+                environ, "CRM_KEEP_PROBE_DAYS", usual.probe_days, least=1, most=366
             ),
         )

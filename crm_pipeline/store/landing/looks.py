@@ -70,11 +70,11 @@ class Look:
         """Say whether the object is failing and not due for another try."""
         return self.next_try_at is not None and now < self.next_try_at - _EARLY
 
-    def answered(self, now: datetime, *, is_current: bool) -> "Look":
-        """Return the look after a successful probe; `is_current` where nothing had changed."""
+    def answered(self, now: datetime, up_to: datetime | None) -> "Look":
+        """Return the look after a successful probe; where nothing had changed, `up_to` is until when."""
         look = replace(self, looked_at=now, good_at=now)
-        if is_current:
-            look = replace(look, current_at=_later(self.current_at, now))
+        if up_to is not None:
+            look = replace(look, current_at=_later(self.current_at, min(up_to, now)))
         return _recovered(look) if self.during == "probe" else look
 
     def was_read(self, now: datetime, up_to: datetime | None, run: str = "") -> "Look":
@@ -165,21 +165,24 @@ class Looks:
             )
 
     def probed(
-        self, connection: str, answered: Mapping[str, bool], failed: Mapping[str, Exception]
+        self,
+        connection: str,
+        answered: Mapping[str, datetime | None],
+        failed: Mapping[str, Exception],
     ) -> None:
-        """Note a round of probes.
+        """Note a round of probes; objects that were skipped are in neither.
 
         Args:
             connection: its name.
-            answered: objects with a successful probe -> whether nothing had changed.
+            answered: objects with a successful probe -> until when nothing had changed, None where something had.
             failed: the others -> the error.
         """
         now = self._clock.now()
 
         def change(looks: ConnectionLooks) -> ConnectionLooks:
             objects = dict(looks.objects)
-            for name, is_current in answered.items():
-                objects[name] = looks.of(name).answered(now, is_current=is_current)
+            for name, up_to in answered.items():
+                objects[name] = looks.of(name).answered(now, up_to)
             for name, error in failed.items():
                 objects[name] = looks.of(name).failed(now, error_text(error), "probe")
             return replace(looks, objects=objects, probed_at=now)

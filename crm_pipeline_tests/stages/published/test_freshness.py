@@ -58,18 +58,18 @@ def test_a_change_of_it_alone_is_published_at_most_hourly(contacts):
     contacts.looks.probed("acme", {}, {"Contact": ValueError("gone")})
     assert not contacts.publish(freshness=contacts.fresh()).changed
     contacts.publish(freshness=contacts.fresh(), is_forced=True)
-    contacts.looks.probed("acme", {"Contact": True}, {})
+    contacts.looks.probed("acme", {"Contact": contacts.clock.now()}, {})
     assert not contacts.publish(freshness=contacts.fresh()).changed
     contacts.clock.advance(3_600)
     current = contacts.publish(freshness=contacts.fresh())
     assert (current.changed, contacts.query(states)) == (True, [("current", None)])
-    contacts.looks.probed("acme", {"Contact": True}, {})
+    contacts.looks.probed("acme", {"Contact": contacts.clock.now()}, {})
     contacts.publish(freshness=contacts.fresh(), is_forced=True)
     contacts.clock.advance(82_800)
-    contacts.looks.probed("acme", {"Contact": True}, {})
+    contacts.looks.probed("acme", {"Contact": contacts.clock.now()}, {})
     assert not contacts.publish(freshness=contacts.fresh()).changed
     contacts.clock.advance(3_600)
-    contacts.looks.probed("acme", {"Contact": True}, {})
+    contacts.looks.probed("acme", {"Contact": contacts.clock.now()}, {})
     assert contacts.publish(freshness=contacts.fresh()).changed
     assert failing.path.name != current.path.name
 

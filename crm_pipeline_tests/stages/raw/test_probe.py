@@ -18,9 +18,10 @@ def test_a_budget_that_ends_in_a_round_leaves_the_answers(
         harness.extract(name)
     harness.advance()
 
-    def answer(_: object, obj: str, *__: object) -> None:
+    def answer(_: object, obj: str, *__: object) -> tuple[int, None]:
         if obj == "Opportunity":
             raise BudgetExhausted("demo: nothing is left of today.", wait_s=60.0)
+        return 0, None
 
     monkeypatch.setitem(probe.__globals__, "_news", answer)
     with harness.account() as account, pytest.raises(BudgetExhausted):
