@@ -17,6 +17,7 @@ class VendorFacts:
         routes: names for `route:`, besides `auto`.
         version_pattern: what an `api_version` looks like; `version_example` is one.
         ceilings: names for `ceilings:`, with the published figures.
+        lookback_s: how late the vendor may commit or show a change, in seconds: the default of `lookback_s`.
         documents: addresses of the vendor's pages, each with the objects that it describes.
     """
 
@@ -25,6 +26,7 @@ class VendorFacts:
     version_example: str
     ceilings: Mapping[str, int]
     documents: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    lookback_s: int = 600
 
     def document_of(self, obj: str) -> str:
         """Return the address at which the vendor describes an object; "" where it is not known."""
@@ -43,4 +45,5 @@ class VendorFacts:
             version_example=limits["api_version"],
             ceilings=limits["ceilings"],
             documents=limits.get("documents", {}),
+            lookback_s=limits.get("lookback_s", cls.lookback_s),
         )
