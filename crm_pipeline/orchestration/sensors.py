@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from contextlib import ExitStack, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -27,6 +27,8 @@ from crm_pipeline.stages.raw import pace, probe
 from crm_pipeline.store.landing.looks import error_text
 from crm_pipeline.store.probes import Answer
 
+OPS_EVERY = timedelta(minutes=1)
+"""How often rounds of probes are shown in `ops.duckdb`."""
 _RUNNING, _STOPPED = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
 
 
@@ -54,6 +56,7 @@ def sensor_of(
         if decision is None:
             with as_failure(context.log.error):
                 decision = _seen(crm, connection, activity)
+            crm.publish_ops(OPS_EVERY)
         objects = [obj.name for obj in connection.objects]
         failing = left_out(crm.looks.at(connection.name), objects, now)
         context.update_cursor(failing)

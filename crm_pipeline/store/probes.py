@@ -9,7 +9,7 @@ the same however many lie behind it (docs/decisions/0053-probes-are-rows-in-post
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import structlog
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its case
@@ -25,7 +25,7 @@ AskedBy = Literal["sensor", "refresh"]
 KEPT_DAYS = 7
 _LONGEST_TEXT = 500
 _REMOVED_AT_ONCE = 20
-_MOST_ROUNDS = 100_000
+_MOST_ROUNDS = 50_000
 # A clock that was ahead for a while leaves rounds of the future, which would never grow old.
 _AHEAD = timedelta(days=1)
 _ADD = (
@@ -41,7 +41,7 @@ DELETE FROM crm_state.probes WHERE id IN (
 _ROUNDS = """
 SELECT id, connection, asked_by, asked_at, answers FROM crm_state.probes WHERE id > %s ORDER BY id DESC LIMIT %s
 """
-_FIRST = "SELECT min(id) FROM crm_state.probes"
+_KEPT = "SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM crm_state.probes"
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,13 @@ class Round:
     asked_by: str
     asked_at: datetime
     answers: Mapping[str, Answer]
+
+
+class Numbers(NamedTuple):
+    """The numbers of the rounds that are kept."""
+
+    first: int
+    last: int
 
 
 class ProbeHistory:
@@ -119,12 +126,12 @@ class ProbeHistory:
 
         return [_round(*row) for row in reversed(self._database.done(work))]
 
-    def first(self) -> int:
-        """Return the number of the oldest round that is kept; 0 where there is none."""
+    def kept(self) -> Numbers:
+        """Return the numbers of the oldest and the newest round; 0 where there is none."""
 
-        def work(cursor: Cursor) -> int:
-            cursor.execute(_FIRST)
-            return cursor.fetchall()[0][0] or 0
+        def work(cursor: Cursor) -> Numbers:
+            cursor.execute(_KEPT)
+            return Numbers(*cursor.fetchall()[0])
 
         return self._database.done(work)
 
