@@ -107,6 +107,7 @@ class ConnectionLooks:
         day_ceiling: the vendor's daily limit, as last stated by the vendor.
         probe_every_s, refresh_every_s: seconds between automatic looks, where pacing has stretched them.
         held: tables whose last build was refused by their contract -> since when.
+        built: tables -> what their last good build was made with, besides the landed records; a fingerprint.
         damage: what is wrong with a damaged file, and the cure; "" where the file is whole.
     """
 
@@ -116,6 +117,7 @@ class ConnectionLooks:
     probe_every_s: float | None = None
     refresh_every_s: float | None = None
     held: Mapping[str, datetime] = field(default_factory=dict)
+    built: Mapping[str, str] = field(default_factory=dict)
     damage: str = ""
 
     def of(self, obj: str) -> Look:
@@ -218,12 +220,12 @@ class Looks:
 
         self._change(connection, change)
 
-    def was_built(self, connection: str, table: str) -> None:
-        """Note that a table was built from all that has landed."""
+    def was_built(self, connection: str, table: str, made_with: str = "") -> None:
+        """Note that a table was built from all that has landed; `made_with` stands for what else it is made with."""
 
         def change(looks: ConnectionLooks) -> ConnectionLooks:
             held = {name: since for name, since in looks.held.items() if name != table}
-            return replace(looks, held=held)
+            return replace(looks, held=held, built={**looks.built, table: made_with})
 
         self._change(connection, change)
 
@@ -312,6 +314,7 @@ def read_looks(record: Mapping[str, Any], now: datetime) -> ConnectionLooks:
         held={
             table: min(parse_instant(since), now) for table, since in record.get("held", {}).items()
         },
+        built=dict(record.get("built", {})),
     )
 
 
