@@ -20,7 +20,9 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.raw import probe
 from crm_pipeline.store.landing.looks import ConnectionLooks
+from crm_pipeline.store.tables.corruption import check_versions
 from crm_pipeline.store.tables.published import Snapshots, recorded_sum, release_number
+from crm_pipeline.store.tables.published_files import PublishedFiles
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,12 @@ def due_objects(
         crm: the workspace.
         connection: of the objects.
         objects: by name, in the connection's order.
-        waits: whether the probe waits for the rate limiter; otherwise an object that would have to wait is left.
+        waits: whether a person waits for the refresh. Then the probe waits for the rate limiter, and every file that
+            is published or that tables consist of is hashed, because a refresh mends damaged ones. Otherwise an object
+            whose call would have to wait is left, and damage is found by the next refresh that reads.
     """
     every = tuple(objects)
-    if not is_settled(crm, connection):
+    if not is_settled(crm, connection, is_thorough=waits):
         return Due(every)
     now, looks = crm.clock.now(), crm.looks.at(connection.name)
     wanted = [
@@ -109,8 +113,14 @@ def _may_be_quiet(
         return False
 
 
-def is_settled(crm: Workspace, connection: Connection) -> bool:
-    """Say whether every table of a connection is built, and published, as it would be now without new records."""
+def is_settled(crm: Workspace, connection: Connection, *, is_thorough: bool = False) -> bool:
+    """Say whether every table of a connection is built, and published, as it would be now without new records.
+
+    Args:
+        crm: the workspace.
+        connection: of the tables.
+        is_thorough: whether all their files are hashed.
+    """
     looks = crm.looks.at(connection.name)
     if looks.damage or looks.held:
         return False
@@ -119,7 +129,7 @@ def is_settled(crm: Workspace, connection: Connection) -> bool:
         return False
     if any(row.remarks or row.error for row in crm.freshness(connection.name)):
         return False
-    return _is_published(crm)
+    return _is_published(crm) and (not is_thorough or _is_whole(crm))
 
 
 def built_with(crm: Workspace, connection: Connection, table: str) -> str:
@@ -152,3 +162,17 @@ def _is_published(crm: Workspace) -> bool:
         return recorded is not None and recorded.bytes == shown.stat().st_size
     except (CrmError, FileNotFoundError):
         return False
+
+
+def _is_whole(crm: Workspace) -> bool:
+    """Say whether no file of the newest release, or of what is published, is damaged."""
+    release = crm.tables.current()
+    snapshots = Snapshots(crm.settings.data, crm.tables.verifier)
+    published = PublishedFiles(crm.settings.data / "published", crm.tables.verifier)
+    try:
+        versions = [crm.tables.version(name, release) for name in release.tables]
+        check_versions(crm.tables, [version for version in versions if version is not None])
+    except CrmError:
+        return False
+    shown = snapshots.current()
+    return shown is not None and snapshots.is_whole(shown) and not any(published.damaged())
