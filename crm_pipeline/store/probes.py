@@ -25,17 +25,20 @@ AskedBy = Literal["sensor", "refresh"]
 KEPT_DAYS = 7
 _LONGEST_TEXT = 500
 _REMOVED_AT_ONCE = 20
-_MOST_ROUNDS = 50_000
-# A clock that was ahead for a while leaves rounds of the future, which would never grow old.
-_AHEAD = timedelta(days=1)
-_ADD = (
-    "INSERT INTO crm_state.probes (connection, asked_by, asked_at, answers) VALUES (%s, %s, %s, %s)"
-)
-# Only the first rows are looked at, so that the cost does not depend on the number of rounds.
+MOST_ROUNDS = 200_000
+_MOST_READ = 50_000
+_ADD = """
+INSERT INTO crm_state.probes (connection, asked_by, asked_at, answers) VALUES (%s, %s, %s, %s) RETURNING id
+"""
+# Only the first rows of an index are looked at, so that the cost does not depend on the number of rounds. What a clock
+# that was ahead has left never grows old; it goes when there are too many.
 _REMOVE = """
 DELETE FROM crm_state.probes WHERE id IN (
-    SELECT id FROM (SELECT id, asked_at FROM crm_state.probes ORDER BY id LIMIT %s) AS oldest
-    WHERE asked_at < %s OR asked_at > %s
+    SELECT id FROM (SELECT id, asked_at FROM crm_state.probes ORDER BY asked_at LIMIT %(some)s) AS oldest
+    WHERE asked_at < %(since)s
+    UNION ALL
+    SELECT id FROM (SELECT id FROM crm_state.probes ORDER BY id LIMIT %(some)s) AS first
+    WHERE id <= %(beyond)s
 )
 """
 _ROUNDS = """
@@ -86,11 +89,15 @@ class ProbeHistory:
     Args:
         database: migrated.
         kept_days: how long a round is kept.
+        most: how many rounds are kept at most.
     """
 
-    def __init__(self, database: Database, kept_days: int = KEPT_DAYS) -> None:
+    def __init__(
+        self, database: Database, kept_days: int = KEPT_DAYS, most: int = MOST_ROUNDS
+    ) -> None:
         self._database = database
         self._kept = timedelta(days=kept_days)
+        self._most = most
 
     def add(
         self, connection: str, asked_by: AskedBy, at: datetime, answers: Mapping[str, Answer]
@@ -110,14 +117,16 @@ class ProbeHistory:
         def work(cursor: Cursor) -> None:
             cursor.execute("SET LOCAL synchronous_commit = off")
             cursor.execute(_ADD, (connection, asked_by, at, record))
-            cursor.execute(_REMOVE, (_REMOVED_AT_ONCE, at - self._kept, at + _AHEAD))
+            [(number,)] = cursor.fetchall()
+            oldest = {"since": at - self._kept, "beyond": number - self._most}
+            cursor.execute(_REMOVE, {"some": _REMOVED_AT_ONCE, **oldest})
 
         try:
             self._database.done(work)
         except StoreError as error:
             _log.warning("probe_not_recorded", connection=connection, error=redacted(error.message))
 
-    def rounds(self, after: int = 0, most: int = _MOST_ROUNDS) -> list[Round]:
+    def rounds(self, after: int = 0, most: int = _MOST_READ) -> list[Round]:
         """Return the newest rounds with a number above `after`, in order."""
 
         def work(cursor: Cursor) -> list[tuple[Any, ...]]:

@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 
 from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.kernel.errors import DatabaseUnavailable
+from crm_pipeline.store import probes
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.probes import Answer, ProbeHistory
 
@@ -32,15 +34,19 @@ def test_a_round_is_kept_as_it_was(database: Database) -> None:
 
 
 def test_rounds_beyond_the_retention_go(database: Database) -> None:
-    """The table stays as small as the retention says, also after a clock was a year ahead for a while."""
+    """The table stays as small as the retention says, though a clock was a year ahead for a while, whose rounds go when
+    there are too many."""
     history = ProbeHistory(database, kept_days=1)
     for minute in range(10):
         history.add("acme", "sensor", START + timedelta(days=365, minutes=minute), QUIET)
     for hour in range(60):
         history.add("acme", "sensor", START + timedelta(hours=hour), QUIET)
-    rounds = history.rounds()
-    oldest = START + timedelta(hours=59 - 24)
-    assert {each.asked_at for each in rounds} == {oldest + timedelta(hours=n) for n in range(25)}
+    kept = [each.asked_at for each in history.rounds()]
+    last = [START + timedelta(hours=hour) for hour in range(35, 60)]
+    assert kept[10:] == last
+    assert len(kept) == 35
+    ProbeHistory(database, kept_days=1, most=26).add("acme", "sensor", last[-1], QUIET)
+    assert [each.asked_at for each in history.rounds()] == [*last, last[-1]]
 
 
 @pytest.mark.parametrize("rounds", [10, 3_000])
@@ -57,7 +63,8 @@ def test_a_round_costs_the_same_however_many_there_were(database: Database, roun
 
     def plan(cursor: object) -> str:
         cursor.execute("ANALYZE crm_state.probes")  # type: ignore[attr-defined]
-        cursor.execute("EXPLAIN (ANALYZE, FORMAT TEXT) " + _remove(), (20, START, START))  # type: ignore[attr-defined]
+        values = {"some": 20, "since": START, "beyond": 0}
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT TEXT) {probes._REMOVE}", values)  # type: ignore[attr-defined]
         return "\n".join(row[0] for row in cursor.fetchall())  # type: ignore[attr-defined]
 
     database.done(fill)
@@ -67,17 +74,10 @@ def test_a_round_costs_the_same_however_many_there_were(database: Database, roun
     assert f"rows={rounds}" not in text.replace(".00", "")
 
 
-def _remove() -> str:
-    from crm_pipeline.store import probes
-
-    return probes._REMOVE
-
-
 def test_a_database_that_is_gone_is_no_error_of_the_probe(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be recorded is logged; the probe was good."""
-    from crm_pipeline.kernel.errors import DatabaseUnavailable
 
     def gone(*_: object) -> None:
         raise DatabaseUnavailable("PostgreSQL is away.")

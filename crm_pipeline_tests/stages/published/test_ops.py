@@ -189,7 +189,7 @@ def test_queries_have_it_beside_the_data(ops: Ops) -> None:
     with closing(open_published(ops.data)) as closed:
         assert closed.execute(both).fetchall() == [(1, "Contact")]
         with pytest.raises(duckdb.PermissionException):
-            closed.execute(f"ATTACH '{crm}' AS another")
+            closed.execute(f"ATTACH '{ops.data / 'other.duckdb'}' AS another")
     ops.build().write_bytes(b"not a database")
     with closing(open_published(ops.data)) as closed:
         assert closed.execute("SELECT release FROM ops.publication").fetchall() == [(1,)]

@@ -11,8 +11,8 @@ import pytest
 from crm_pipeline.kernel.clock import FrozenClock, Month, Window, parse_instant
 from crm_pipeline.kernel.errors import NotPermitted
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.orchestration.checks import freshness_words, is_fresh
 from crm_pipeline.settings import AuthSettings, Connection, ObjectSettings
+from crm_pipeline.stages.published import freshness_words, is_fresh
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness, covered, freshness_of

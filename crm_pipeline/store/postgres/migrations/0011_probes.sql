@@ -6,6 +6,7 @@ CREATE TABLE crm_state.probes (
     asked_at timestamptz NOT NULL,
     answers jsonb NOT NULL
 );
+CREATE INDEX probes_asked_at ON crm_state.probes (asked_at);
 COMMENT ON TABLE crm_state.probes IS
     'Rounds of probes, appended; the oldest go after CRM_KEEP_PROBE_DAYS days. Ids give the order, whatever the clock says.';
 COMMENT ON COLUMN crm_state.probes.asked_by IS 'Who asked: sensor, or refresh.';
