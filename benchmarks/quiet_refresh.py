@@ -1,6 +1,6 @@
 """What a refresh costs where nothing changed: calls by the vendor's journal, CPU of the process, and what it writes.
 
-`python -m benchmarks.quiet_refresh [--contacts 200]`. The sandbox stands in this process; each refresh is timed in another,
+`python -m benchmarks.quiet_refresh [--contacts 200] [--only CONNECTION...]`. The sandbox stands in this process; each refresh is timed in another,
 from inside, without the start of the interpreter and of PostgreSQL. `whole` refreshes read every object, as they did before
 probes stood for reads; `quiet` ones ask. Objects that are read whole (users, pipelines) are no part of it: they have no
 probe.
@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ NAMES = ("salesforce_demo", "hubspot_demo", "pipedrive_demo", "zoho_demo")
 _ROUNDS = 2
 
 
-def report(contacts: int = 200) -> str:
-    """Measure and return a table in Markdown."""
+def report(contacts: int = 200, names: Sequence[str] = NAMES) -> str:
+    """Measure some connections and return a table in Markdown."""
     rows = []
     with (
         tempfile.TemporaryDirectory(prefix="crm-") as folder,
@@ -35,7 +36,7 @@ def report(contacts: int = 200) -> str:
     ):
         _project(Path(folder), sandbox.port)
         environ = {**os.environ, "CRM_SANDBOX_PORT": str(sandbox.port)}
-        for name in NAMES:
+        for name in names:
             done = _measured(Path(folder), environ, sandbox, "backfill", name)
             print(f"{name}: backfill {done}", file=sys.stderr)
             for how in ("whole", "quiet"):
@@ -133,9 +134,10 @@ def _run(how: str, name: str, folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--contacts", type=int, default=200)
+    parser.add_argument("--only", nargs="+", default=NAMES, metavar="CONNECTION")
     parser.add_argument("--run", nargs=3, metavar=("HOW", "CONNECTION", "FOLDER"))
     chosen = parser.parse_args()
     if chosen.run:
         _run(chosen.run[0], chosen.run[1], Path(chosen.run[2]))
     else:
-        print(report(chosen.contacts))
+        print(report(chosen.contacts, chosen.only))
