@@ -101,8 +101,9 @@ def test_a_probe_waits_for_nobody(case: Case, alone: HarnessOf) -> None:
 
     looks = Looks(harness.settings.data, harness.clock)
     harness.sandbox.faults.order("status", times=99, **case.throttled)
-    seen, answers, _ = _asked(harness)
+    seen, answers, calls = _asked(harness)
     assert {one.outcome for one in answers.values()} == {"skipped"}
+    assert calls <= len(answers), "a call that was throttled is not repeated"
     assert all(len(one.reason) > 10 for one in answers.values())
     assert [looks.at("demo").of(name).error for name in answers] == [""] * len(answers)
     harness.sandbox.faults.clear()
