@@ -52,6 +52,10 @@ class OpsFiles:
             return age if age >= timedelta(0) else None
         return None
 
+    def kept(self) -> list[Path]:
+        """Return all files of operations, in the order of their names."""
+        return sorted(self.folder.glob("ops-*.duckdb"))
+
     @contextmanager
     def building(self) -> Iterator[tuple[Path, Path | None]]:
         """Yield a path to build a file at, and the current file; on success the new one becomes the current one.
@@ -100,7 +104,7 @@ class OpsFiles:
         """Remove earlier files, except the last ones and those that a reader may be about to open."""
         now = datetime.now(UTC)
         # Names sort in the order of building, whatever the clock says of their age.
-        earlier = sorted(path for path in self.folder.glob("ops-*.duckdb") if path != current)
+        earlier = [path for path in self.kept() if path != current]
         for path in earlier[: -(_KEPT - 1)]:
             with suppress(FileNotFoundError):
                 made = datetime.fromtimestamp(path.stat().st_mtime, UTC)

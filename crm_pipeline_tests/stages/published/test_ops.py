@@ -12,11 +12,13 @@ import pytest
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.failpoint import watching
 from crm_pipeline.stages.published import ApiAccounts, OpsSources, publish_ops
+from crm_pipeline.store.erasing import Subject
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.probes import Answer, ProbeHistory
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.erasing_ops import OpsStore
 from crm_pipeline.store.tables.ops_files import OpsFiles
 from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.freshness import looked_at
@@ -193,3 +195,20 @@ def test_queries_have_it_beside_the_data(ops: Ops) -> None:
     ops.build().write_bytes(b"not a database")
     with closing(open_published(ops.data)) as closed:
         assert closed.execute("SELECT release FROM ops.publication").fetchall() == [(1,)]
+
+
+def test_a_text_that_quotes_an_erased_person_goes(ops: Ops) -> None:
+    """It holds no records; where an error quotes an address, the file is removed, and built again from what is erased."""
+    subject = Subject(addresses=frozenset({"ada@acme.example"}))
+    store = OpsStore(ops.data)
+    ops.probed()
+    ops.build()
+    assert store.erase(subject, apply=True).files == []
+    said = {"Contact": Answer("failed", 1, None, "Duplicate of ada@acme.example.")}
+    ops.history.add("acme", "sensor", ops.clock.now(), said)
+    path = ops.build()
+    assert (store.erase(subject).values, store.erase(subject).files) == (1, [path])
+    assert path.exists()
+    store.erase(subject, apply=True)
+    assert not path.exists()
+    assert OpsFiles(ops.data).current() is None
