@@ -115,7 +115,11 @@ class Databases:
         with closing(_connected(self._url, name)) as connection, connection.cursor() as cursor:
             is_same = _state(cursor) == (self._relations, self._migrations)
             if is_same:
-                tables = [name for name, *_ in self._relations if name != _MIGRATIONS]
+                tables = [
+                    name
+                    for name, _, kind, *_ in self._relations
+                    if kind == "r" and name != _MIGRATIONS
+                ]
                 cursor.execute("; ".join(f"DELETE FROM {name}" for name in tables))
         if not is_same:
             self._do(f"DROP DATABASE {name} WITH (FORCE)")

@@ -65,12 +65,17 @@ class ApiVersion:
 
 @dataclass(frozen=True)
 class VendorLimits:
-    """The content of `limits.yaml`: the pinned API version, the other versions, and the published limits."""
+    """The content of `limits.yaml`: the pinned API version, the other versions, and the published limits.
+
+    Attributes:
+        quiet_s: for how many seconds quiet probes may stand for reads; 0: a refresh always reads.
+    """
 
     api_version: str
     versions: tuple[ApiVersion, ...]
     ceilings: Mapping[str, int]
     retirements: tuple[Mapping[str, Any], ...] = ()
+    quiet_s: int = 0
 
 
 def published_limits(package: str) -> VendorLimits:
@@ -81,6 +86,7 @@ def published_limits(package: str) -> VendorLimits:
         versions=tuple(ApiVersion(**version) for version in raw["versions"]),
         ceilings=raw["ceilings"],
         retirements=tuple(raw["retirements"]),
+        quiet_s=raw.get("quiet_s", 0),
     )
 
 

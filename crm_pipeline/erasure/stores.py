@@ -12,6 +12,7 @@ from crm_pipeline.store.landing.erasing import LandingStore
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.postgres.erasing import DatabaseStore
 from crm_pipeline.store.tables.erasing import PublishedStore, SnapshotsStore, TablesStore
+from crm_pipeline.store.tables.erasing_ops import OpsStore
 
 HOLDS_NOBODY = frozenset(
     {
@@ -46,6 +47,8 @@ def stores(settings: Settings, database: Database | None, clock: Clock) -> tuple
         TextsStore(data, "looks", ("looks",)),
         TextsStore(data, "changed fields", ("drift",)),
         TextsStore(data, "logs and files of runs", ("dagster", "run")),
+        # Last, because it is built at any time from the ones before.
+        OpsStore(data),
     )
 
 

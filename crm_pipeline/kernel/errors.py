@@ -16,6 +16,7 @@
     ├── CountMismatch                   the vendor's count and ours differ
     ├── TooManyRejects                  more records of a window cannot be read than is allowed
     ├── BudgetExhausted                 our share of the vendor's call budget is spent
+    ├── WouldWait                       a permit of the rate limiter is not free, and the caller does not wait
     └── VendorError                     the vendor answered with an error, or not at all
         ├── Retriable                   the same request may succeed later
         │   ├── ConnectionLost (ConnectionError)
@@ -161,6 +162,20 @@ class BudgetExhausted(CrmError):
     Attributes:
         wait_s: the time until some is free again.
         limit: the name of the limit that is spent, where it is known.
+    """
+
+    def __init__(self, message: str, *, wait_s: float, cure: str = "", limit: str = "") -> None:
+        super().__init__(message, cure=cure)
+        self.wait_s = wait_s
+        self.limit = limit
+
+
+class WouldWait(CrmError):
+    """The caller does not wait for the rate limiter, and a permit is not free at once; nothing was sent.
+
+    Attributes:
+        wait_s: the time until it may be worth trying again.
+        limit: the name of the limit that is short; "" where another thread was quicker.
     """
 
     def __init__(self, message: str, *, wait_s: float, cure: str = "", limit: str = "") -> None:

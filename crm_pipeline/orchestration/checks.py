@@ -6,11 +6,9 @@ beside it. Refused data show as a failed check and a failed step, and the previo
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 
 import dagster as dg
 
-from crm_pipeline.connectors.upkeep import span
 from crm_pipeline.contracts import RuleResult
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.errors import ContractError, CountMismatch
@@ -18,6 +16,7 @@ from crm_pipeline.model.schema_changes import FieldChange
 from crm_pipeline.orchestration.failing_cases import failing_cases
 from crm_pipeline.orchestration.markdown import kept
 from crm_pipeline.stages.normalized import Normalized
+from crm_pipeline.stages.published import freshness_words, is_fresh
 from crm_pipeline.stages.raw import (
     Extraction,
     outstanding_cure,
@@ -124,7 +123,7 @@ def changes_table(changes: Sequence[Change]) -> dg.MetadataValue:
                     "field": change.field,
                     "kind": change.kind,
                     "change": change.text,
-                    "since": _second(change.seen_at),
+                    "since": format_instant(change.seen_at.replace(microsecond=0)),
                     "policy": change.policy,
                 }
             )
@@ -191,27 +190,6 @@ def freshness_evaluation(key: dg.AssetKey, fresh: Freshness) -> dg.AssetCheckEva
     )
 
 
-def is_fresh(fresh: Freshness) -> bool:
-    """Say whether an object can be read and was looked at in time."""
-    return fresh.state not in ("failing", "unknown") and not fresh.is_late
-
-
-def freshness_words(fresh: Freshness) -> str:
-    """Say how fresh an object is."""
-    if fresh.state == "failing":
-        since = f" since {_second(fresh.failing_since)}" if fresh.failing_since else ""
-        return f"It cannot be had{since}: {fresh.error}"
-    if fresh.state == "unknown":
-        return f"Whether it can be had is not known: {fresh.error}"
-    if fresh.current_at is None:
-        return "It has not been read yet."
-    at = _second(fresh.current_at)
-    if fresh.is_late:
-        every = span(fresh.refresh_every_s)
-        return f"It is late: what is here is complete up to {at}, and is meant to be every {every}."
-    return f"What is here is complete up to {at}."
-
-
 def _freshness(fresh: Freshness) -> dict[str, dg.MetadataValue]:
     instants = {
         "current_up_to": fresh.current_at,
@@ -223,10 +201,6 @@ def _freshness(fresh: Freshness) -> dict[str, dg.MetadataValue]:
         "next_try": fresh.next_try_at,
     }
     return {name: dg.MetadataValue.timestamp(at) for name, at in instants.items() if at is not None}
-
-
-def _second(at: datetime) -> str:
-    return format_instant(at.replace(microsecond=0))
 
 
 def normalized_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:

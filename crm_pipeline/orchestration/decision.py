@@ -105,7 +105,8 @@ def decide(
     """
     failed = {entry.object for entry in seen.failed}
     again = [name for name in retries if name not in failed]
-    left_out = {*waiting, *failed}
+    skipped = {entry.object for entry in seen.skipped}
+    left_out = {*waiting, *failed, *skipped}
     unread = [name for name in seen.unread if name not in again]
     readable = tuple(name for name in objects if name not in left_out)
     news = [f"never read to the present: {', '.join(unread)}"] if unread else []
@@ -115,9 +116,20 @@ def decide(
         return Launch("; ".join([*news, *tried]), _run_key(seen, activity, again), readable)
     if again:
         return Launch(tried[0], _run_key(seen, activity, again), tuple(again))
+    words = _skipped_words(seen)
     if seen.failed and not seen.asked:
-        return Skip("nothing could be asked about.")
-    return Skip(f"asked about {len(seen.asked)} objects; all that changed has landed.")
+        return Skip(f"nothing could be asked about.{words}")
+    if seen.skipped and not seen.asked:
+        return Skip(f"nothing was asked.{words}")
+    return Skip(f"asked about {len(seen.asked)} objects; all that changed has landed.{words}")
+
+
+def _skipped_words(seen: Probe) -> str:
+    """Say which objects were not asked about, and why; the reasons are alike, so one is shown."""
+    if not seen.skipped:
+        return ""
+    names = ", ".join(entry.object for entry in seen.skipped)
+    return f" Skipped: {names} ({seen.skipped[0].reason[:_SHOWN]})"
 
 
 def left_out(looks: ConnectionLooks, objects: Sequence[str], now: datetime) -> str:

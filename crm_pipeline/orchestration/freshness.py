@@ -19,7 +19,7 @@ from crm_pipeline.orchestration.jobs import Job
 from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Settings
-from crm_pipeline.stages.published import Shown, state_of
+from crm_pipeline.stages.published import Shown, freshness_words, is_fresh, state_of
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.tables.published import Snapshots, release_number
 
@@ -27,6 +27,7 @@ NAME = "freshness"
 _EVERY_S = 60
 _FRESH = "fresh"
 _LONGEST_TEXT = 2_000
+_OPS_EVERY = timedelta(seconds=55)  # this tick comes each minute, and sometimes a little early
 _LEFT_ALONE = timedelta(minutes=2)
 """After the last table was built: the command line may be between a run and the publish after it."""
 
@@ -44,12 +45,13 @@ def freshness_sensor(
         required_resource_keys={names.resource},
         minimum_interval_seconds=_EVERY_S,
         default_status=running if settings.is_automatic else stopped,
-        description="Show on each raw asset whether it can be had and is looked at in time, and publish a "
-        "change of that alone within an hour, and at once what was built by runs that died before they published. Asks "
-        "no vendor.",
+        description="Show on each raw asset, and in data/ops.duckdb, whether it can be had and is looked at in "
+        "time; publish a change of that alone within a day, and at once what was built by runs that died before they "
+        "published. Asks no vendor.",
     )
     def freshness(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         crm = workspace_of(context.resources, names)
+        crm.publish_ops(_OPS_EVERY)
         now, rows = crm.clock.now(), crm.freshness()
         before = json.loads(context.cursor or "{}")
         verdicts = {_name(row): _verdict(row) for row in rows}
@@ -85,7 +87,7 @@ def _name(fresh: Freshness) -> str:
 
 
 def _verdict(fresh: Freshness) -> str:
-    if checks.is_fresh(fresh):
+    if is_fresh(fresh):
         return _FRESH
     since = fresh.failing_since if fresh.state == "failing" else fresh.current_at
     return f"{fresh.state} {format_instant(since)}" if since else fresh.state
@@ -132,8 +134,8 @@ def _age(at: datetime) -> timedelta:
 
 
 def _summary(rows: Sequence[Freshness]) -> str:
-    stale = [row for row in rows if not checks.is_fresh(row)]
-    named = "; ".join(f"{_name(row)}: {checks.freshness_words(row)}" for row in stale)
+    stale = [row for row in rows if not is_fresh(row)]
+    named = "; ".join(f"{_name(row)}: {freshness_words(row)}" for row in stale)
     unread = sum(row.state == "unread" for row in rows)
     counts = f"{len(rows)} objects, {len(stale)} stale, {unread} never read."
     return f"{counts} {named}".strip()[:_LONGEST_TEXT]

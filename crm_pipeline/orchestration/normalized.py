@@ -17,6 +17,7 @@ from crm_pipeline.orchestration.failures import GENTLE, as_failure, failure
 from crm_pipeline.orchestration.labels import NORMALIZED, group_of, tags_of_connection
 from crm_pipeline.orchestration.lineage import lineage, made
 from crm_pipeline.orchestration.names import Names
+from crm_pipeline.orchestration.quiet import built_with
 from crm_pipeline.orchestration.resources import workspace_of
 from crm_pipeline.settings import Connection
 from crm_pipeline.stages.normalized import DriftGuard, normalize, preview
@@ -99,7 +100,7 @@ def _normalized_asset(
         except dg.Failure:
             crm.looks.held_back(connection.name, table)
             raise
-        crm.looks.was_built(connection.name, table)
+        crm.looks.was_built(connection.name, table, built_with(crm, connection, table))
         if done.repaired:
             context.log.warning("%s: the table is built again from data/landing.", done.repaired)
         facts = metadata.normalized(done, shown, origins, made_of)

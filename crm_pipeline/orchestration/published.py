@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -22,7 +21,7 @@ from crm_pipeline.orchestration.normalized import normalized_tables
 from crm_pipeline.orchestration.resources import workspace_of
 from crm_pipeline.orchestration.stages import deps_of_published, lineage_of_tables
 from crm_pipeline.settings import Connection, Settings
-from crm_pipeline.stages.published import AT_MOST_EVERY, is_full_due, publish
+from crm_pipeline.stages.published import is_full_due, publish
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.published import Snapshots
 from crm_pipeline.verification import ListDate, list_dates
@@ -94,10 +93,10 @@ def published_assets(settings: Settings, names: Names) -> list[dg.AssetsDefiniti
                 freshness=fresh,
                 lists={entry.name: dated(entry) for entry in list_dates()},
                 retention=crm.settings.retention,
-                min_age=timedelta(0) if crm.is_watched else AT_MOST_EVERY,
                 is_compared=context.run.job_name in nightly
                 and is_full_due(Snapshots(crm.settings.data).current(), crm.clock.now()),
             )
+        crm.publish_ops()
         if done.repaired:
             context.log.warning(
                 "%s: damaged or gone, and built again from the tables.", ", ".join(done.repaired)

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 
 from crm_pipeline.contracts import RuleResult
-from crm_pipeline.orchestration.checks import FRESHNESS, freshness_words, is_fresh, rules_words
+from crm_pipeline.orchestration.checks import FRESHNESS, rules_words
 from crm_pipeline.orchestration.failing_cases import failing_cases
 from crm_pipeline.orchestration.markdown import kept
-from crm_pipeline.stages.published import NOTE, Finding
+from crm_pipeline.stages.published import NOTE, Finding, freshness_words, is_fresh
 from crm_pipeline.store.landing.freshness import Freshness, complete_up_to
 
 CONSISTENCY = "consistency"

@@ -4,8 +4,10 @@ Everything is opened at its first use, so that definitions load with an empty en
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -16,6 +18,7 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.upkeep import stated_limit
 from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.clock import Clock, SystemClock
+from crm_pipeline.kernel.errors import CrmError, DatabaseUnavailable
 from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
 from crm_pipeline.model.stages import ENRICHED
 from crm_pipeline.orchestration.names import Names
@@ -26,7 +29,7 @@ from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.enriched import Bought, Enriched, buy, candidates, shop_of
 from crm_pipeline.stages.normalized import contract_names, tables_for
-from crm_pipeline.stages.published import ApiAccounts
+from crm_pipeline.stages.published import ApiAccounts, OpsSources, publish_ops
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.stages.verified import Verifiers
 from crm_pipeline.stages.verified.library import library_verifiers
@@ -37,15 +40,18 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness, freshness_of
 from crm_pipeline.store.landing.looks import Looks
 from crm_pipeline.store.postgres.database import running_database
+from crm_pipeline.store.probes import ProbeHistory
 from crm_pipeline.store.purchases import PurchaseLedger, Spending
 from crm_pipeline.store.quarantine import Quarantine, Quarantined
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tables.ops_files import OpsFiles
 from crm_pipeline.store.tables.published import open_published
 from crm_pipeline.store.tokens.hash_key import HashKey
 from crm_pipeline.wire.retry import RetryPolicy
 
 _log = structlog.get_logger(__name__)
+_USAGE_DAYS = 31  # of calls by day in the file of operations; crm.duckdb has all of them
 StepCallback = Callable[[str, int, int | None], None]
 """Called with `(step, records so far, records expected)`."""
 
@@ -102,8 +108,8 @@ class Workspace:
         return [str(fault) for fault in self.contracts.strangers(names)]
 
     @contextmanager
-    def account(self, connection: str) -> Iterator[Account]:
-        """Open the account of a connection.
+    def account(self, connection: str, *, waits: bool = True) -> Iterator[Account]:
+        """Open the account of a connection; with `waits` False no call waits for the rate limiter.
 
         Raises:
             SecretMissing: one of its environment variables is not set.
@@ -116,11 +122,21 @@ class Workspace:
         with (
             running_database(self.settings) as database,
             opened(
-                self.settings, connection, database, clock=self.clock, retry=patience
+                self.settings, connection, database, clock=self.clock, retry=patience, waits=waits
             ) as account,
         ):
             yield account
             self.looks.stated(connection, stated_limit(account.day_limit))
+
+    @contextmanager
+    def probe_history(self) -> Iterator[ProbeHistory]:
+        """Open the history of probes.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached.
+        """
+        with running_database(self.settings) as database:
+            yield ProbeHistory(database, self.settings.retention.probe_days)
 
     @property
     def hash_key(self) -> HashKey:
@@ -206,6 +222,37 @@ class Workspace:
         """
         with closing(open_published(self.settings.data)) as connection:
             yield connection
+
+    def publish_ops(self, min_age: timedelta = timedelta(0)) -> Path | None:
+        """Build `ops.duckdb` from the current state; return its path, None where nothing was built.
+
+        It is built beside the work that it tells of: an error is logged, and the file before stays.
+
+        Args:
+            min_age: a file that is younger stays.
+        """
+        age = OpsFiles(self.settings.data).age(SystemClock().now())
+        if age is not None and age < min_age:
+            return None
+        self._settle()
+        try:
+            with Engine(
+                self.settings.data / "tmp", memory_limit=f"{self.settings.memory_mb}MB", threads=1
+            ) as engine:
+                return self._ops_published(engine)
+        except CrmError as error:
+            _log.warning("ops.duckdb was not built", error=str(error))
+            return None
+
+    def _ops_published(self, engine: Engine) -> Path:
+        freshness, names = self.freshness(), list(self.settings.connections)
+        with suppress(DatabaseUnavailable), running_database(self.settings) as database:
+            history = ProbeHistory(database, self.settings.retention.probe_days)
+            with RateLimiter(database, self.clock) as limiter:
+                accounts = ApiAccounts(limiter.usage_by_day(days=_USAGE_DAYS), limiter.usage())
+            of = OpsSources(freshness, accounts, history)
+            return publish_ops(self.landing, self.tables, engine, names, of)
+        return publish_ops(self.landing, self.tables, engine, names, OpsSources(freshness))
 
     def api_accounts(self) -> ApiAccounts:
         """Return the calls by day, and the usage of the vendors' limits."""

@@ -22,10 +22,9 @@ from crm_pipeline.orchestration.jobs import connection_keys, narrowed, rebuild_k
 from crm_pipeline.orchestration.metadata import CALLS_BESIDE, HISTORY, MISSING
 from crm_pipeline.orchestration.names import PLAIN
 from crm_pipeline.orchestration.partitions import months_between, range_tags, touched_months
+from crm_pipeline.orchestration.quiet import due_objects
 from crm_pipeline.orchestration.resources import StepCallback, Workspace
 from crm_pipeline.settings import Settings
-from crm_pipeline.stages.published import Shown
-from crm_pipeline.store.tables.published import Snapshots
 
 _KIND = re.compile(r"^crm_pipeline\.kernel\.errors\.\w+: ")
 HOST_TAG = "crm/host"
@@ -47,6 +46,7 @@ class RunSummary:
     """What a run did.
 
     Attributes:
+        run_id: of the run; "" where there was nothing to do, and nothing was run.
         landed: records landed per object.
         calls: to the account, those about itself and its fields included.
         rows: rows per table of schema `crm`; only tables of a publish that wrote something.
@@ -123,15 +123,24 @@ def run_refresh(
 ) -> RunSummary:
     """Read what changed in a connection since its watermarks, and publish.
 
+    Objects of which a probe says that nothing changed are not read; where nothing is left to do, nothing is run.
+
     Raises:
         UnknownName: there is no such connection.
     """
     chosen = settings.connection(connection)
     crm = Workspace(settings, clock=clock, on_step=on_step)
-    tags = range_tags(*touched_months(chosen, crm.landing, crm.clock.now()))
-    objects = [obj.name for obj in chosen.objects]
-    selection = None if publishes else connection_keys(chosen, objects)
-    return _run(crm, PLAIN.refresh(connection), tags, instance, selection, publishes=publishes)
+    due = due_objects(crm, chosen, [obj.name for obj in chosen.objects])
+    if due.is_quiet:
+        crm.publish_ops()
+        return RunSummary("", PLAIN.refresh(connection), is_success=True, calls=due.calls)
+    months = touched_months(chosen, crm.landing, crm.clock.now(), due.objects)
+    narrow, selection = narrowed(settings, chosen, due.objects)
+    if not publishes:
+        selection = connection_keys(chosen, due.objects)
+    tags = {**range_tags(*months), **narrow}
+    summary = _run(crm, PLAIN.refresh(connection), tags, instance, selection, publishes=publishes)
+    return replace(summary, calls=summary.calls + due.calls)
 
 
 def run_rebuild(
@@ -202,10 +211,12 @@ def _run(
     summary = _summary(result, name)
     if not publishes or name == PLAIN.publish:
         return summary
-    if summary.is_success or not (summary.changed or _has_news(crm)):
+    if summary.is_success:
         return summary
-    # Tables of failed steps stay unchanged. The tables that were built are published without them, and so is
-    # the state of objects that cannot be read.
+    crm.publish_ops()
+    if not summary.changed:
+        return summary
+    # Tables of failed steps stay unchanged. The tables that were built are published without them.
     return with_published(summary, _run(crm, PLAIN.publish, {}, instance))
 
 
@@ -213,13 +224,6 @@ def with_published(summary: RunSummary, published: RunSummary) -> RunSummary:
     """Return the summary of a run together with that of the publish after it."""
     changed = tuple(sorted({*summary.changed, *published.changed}))
     return replace(summary, rows=published.rows, changed=changed)
-
-
-def _has_news(crm: Workspace) -> bool:
-    """Say whether the published file shows an older state of the objects."""
-    published = Snapshots(crm.settings.data).current()
-    shown = Shown.of(published) if published is not None else None
-    return shown is not None and shown.differs(crm.freshness())
 
 
 def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:

@@ -15,6 +15,7 @@ from crm_pipeline.orchestration.decision import left_out, not_due
 from crm_pipeline.orchestration.jobs import Job, refresh_request
 from crm_pipeline.orchestration.names import PLAIN, Names
 from crm_pipeline.orchestration.partitions import touched_months
+from crm_pipeline.orchestration.quiet import due_objects
 from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.raw import pace
@@ -89,8 +90,14 @@ def requested(
     too_soon = not_due(_pace(crm, connection), looks, chosen, now)
     if too_soon is not None:
         return dg.SkipReason(f"{too_soon.reason} {failing}".strip())
-    months = touched_months(connection, crm.landing, now, chosen)
-    return refresh_request(crm.settings, connection, months, chosen, names)
+    due = due_objects(crm, connection, chosen, waits=False)
+    if due.is_quiet:
+        crm.publish_ops()
+        return dg.SkipReason(f"{due} {failing}".strip())
+    # Where something is to be built or published only, the run reads as well: it is the one that does that.
+    read = list(due.objects or chosen)
+    months = touched_months(connection, crm.landing, now, read)
+    return refresh_request(crm.settings, connection, months, read, names)
 
 
 def _pace(crm: Workspace, connection: Connection) -> Pace | None:

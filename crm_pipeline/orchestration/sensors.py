@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from contextlib import ExitStack, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -24,7 +24,11 @@ from crm_pipeline.orchestration.partitions import is_snapshot, touched_months
 from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.raw import pace, probe
+from crm_pipeline.store.landing.looks import error_text
+from crm_pipeline.store.probes import Answer
 
+OPS_EVERY = timedelta(minutes=1)
+"""How often rounds of probes are shown in `ops.duckdb`."""
 _RUNNING, _STOPPED = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
 
 
@@ -52,6 +56,7 @@ def sensor_of(
         if decision is None:
             with as_failure(context.log.error):
                 decision = _seen(crm, connection, activity)
+            crm.publish_ops(OPS_EVERY)
         objects = [obj.name for obj in connection.objects]
         failing = left_out(crm.looks.at(connection.name), objects, now)
         context.update_cursor(failing)
@@ -81,16 +86,21 @@ def _seen(crm: Workspace, connection: Connection, activity: Activity) -> Decisio
         if obj.name not in waiting and not is_snapshot(connection, obj)
     ]
     with ExitStack() as stack:
+        history = None
         try:
-            account = stack.enter_context(crm.account(name))
+            history = stack.enter_context(crm.probe_history())
+            account = stack.enter_context(crm.account(name, waits=False))
         except CrmError as error:
             crm.looks.probed(name, {}, {obj.name: error for obj in dated})
+            if history is not None:
+                failed = Answer("failed", reason=error_text(error))
+                history.add(name, "sensor", now, {obj.name: failed for obj in dated})
             raise
         in_force = pace(crm.settings, account, crm.landing, looks)
         crm.looks.paced(name, in_force.stretched_probe_every_s, in_force.stretched_refresh_every_s)
         if (too_soon := not_yet(in_force, looks, now)) is not None:
             return too_soon
-        seen = probe(account, dated, crm.landing, crm.looks)
+        seen = probe(account, dated, crm.landing, crm.looks, history=history)
     retries = [obj for obj in names if looks.of(obj).during == "read" and obj not in waiting]
     return decide(seen, activity, names, waiting=waiting, retries=retries)
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its case
 
 from crm_pipeline.kernel.clock import Clock
-from crm_pipeline.kernel.errors import BudgetExhausted, StoreError
+from crm_pipeline.kernel.errors import BudgetExhausted, StoreError, WouldWait
 from crm_pipeline.ratelimit.call_cost import costs_of, require_countable
 from crm_pipeline.ratelimit.decision import Amounts, Refusal, Verdict, Wants, apply_report
 from crm_pipeline.ratelimit.fair_share import Request, headroom_of
@@ -47,11 +47,18 @@ _TRIES = 4  # another thread may take what was granted to one that does not wait
 
 
 class RateLimiter:
-    """Grants permits; safe with threads, and shared by all processes on the same database."""
+    """Grants permits; safe with threads, and shared by all processes on the same database.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    Args:
+        database: with the ledgers.
+        clock: sleeps.
+        waits: whether `permit` and `reserve` wait; otherwise they raise `WouldWait` where a permit is not free at once.
+    """
+
+    def __init__(self, database: Database, clock: Clock, *, waits: bool = True) -> None:
         self._database = database
         self._clock = clock
+        self._waits = waits
         self._lock = threading.Lock()
         self._reset()
         atexit.register(self.close)
@@ -93,6 +100,7 @@ class RateLimiter:
 
         Raises:
             BudgetExhausted: a daily or monthly limit is spent; `wait_s` says when to try again.
+            WouldWait: a permit is not free at once, and this limiter does not wait.
             ConfigError: a limit is not positive, or the call costs more than a limit allows.
         """
         with self.reserve(group, limits, cost, member=member) as reservation:
@@ -121,13 +129,16 @@ class RateLimiter:
 
         Raises:
             BudgetExhausted: as for `permit`.
+            WouldWait: as for `permit`.
             ConfigError: as for `permit`.
         """
         pool = self._pool(group, member, tuple(limits))
         costs = costs_of(group, pool.limits, most)
         reservation = Reservation(pool.limits, costs)
-        if any(costs):
+        if any(costs) and self._waits:
             reservation.waited_s = self._acquire(pool, costs)
+        elif any(costs):
+            self._require_now(pool, costs)
         with self._held(pool, reservation):
             yield reservation
 
@@ -149,9 +160,9 @@ class RateLimiter:
         """
         pool = self._pool(group, member, tuple(limits))
         costs = costs_of(group, pool.limits, most)
-        not_now = self._try_acquire(pool, costs) if any(costs) else None
-        if not_now:
-            yield not_now
+        refused = self._try_acquire(pool, costs) if any(costs) else None
+        if refused:
+            yield not_now(pool.limits, refused)
             return
         reservation = Reservation(pool.limits, costs)
         with self._held(pool, reservation):
@@ -315,8 +326,24 @@ class RateLimiter:
             if is_ours and pool.reply(held, time.monotonic(), costs):
                 self._flusher.wake()
 
-    def _try_acquire(self, pool: PermitPool, costs: Amounts) -> NotNow | None:
-        """Take permits if there are enough now; return None, or what is missing."""
+    def _require_now(self, pool: PermitPool, costs: Amounts) -> None:
+        """Take permits if there are enough now; raise otherwise."""
+        verdict = self._try_acquire(pool, costs)
+        if verdict is None:
+            return
+        if verdict.refusal:
+            raise self._exhausted(pool, verdict.refusal)
+        short = not_now(pool.limits, verdict)
+        named = f" under the limit {short.limit}" if short.limit else ""
+        raise WouldWait(
+            f"{pool.member}: no permit is free{named} for {short.wait_s:,.1f} s; other calls of "
+            f"{pool.group} hold them.",
+            wait_s=short.wait_s,
+            limit=short.limit,
+        )
+
+    def _try_acquire(self, pool: PermitPool, costs: Amounts) -> Verdict | None:
+        """Take permits if there are enough now; return None, or the verdict that gave too few."""
         verdict = Verdict(costs)
         for _ in range(_TRIES):
             with pool.changed:
@@ -325,7 +352,7 @@ class RateLimiter:
             if not any(verdict.granted):
                 break
             verdict = self._contact(pool, costs, is_patient=False)
-        return not_now(pool.limits, verdict)
+        return verdict
 
     def _acquire(self, pool: PermitPool, costs: Amounts) -> float:
         started = time.monotonic()

@@ -21,12 +21,14 @@ class Retention:
         version_days: for so many days after it was replaced a table's version stays, and so does each
             release that names it.
         parquet: when the files of data/published follow what is published: `each`, `daily` or `off`.
+        probe_days: for so many days each round of probes stays in `ops.probes`.
     """
 
     snapshots: int = 3
     snapshot_days: int = 14
     version_days: int = 1
     parquet: str = DAILY
+    probe_days: int = 7
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Retention":
@@ -46,6 +48,9 @@ class Retention:
                 environ, "CRM_KEEP_VERSION_DAYS", usual.version_days, least=1, most=_CENTURY_DAYS
             ),
             parquet=_one_of(environ, "CRM_PUBLISHED_PARQUET", (EACH, DAILY, OFF), usual.parquet),
+            probe_days=whole_number(
+                environ, "CRM_KEEP_PROBE_DAYS", usual.probe_days, least=1, most=366
+            ),
         )
 
 

@@ -12,6 +12,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PrivateAttr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -100,7 +101,7 @@ class ConnectionModel(Model):
     start: str = "2018-01"
     cadence: str = "*/15 * * * *"
     probe_every_s: Annotated[int, Field(ge=30, le=86_400)] = 60
-    lookback_s: Annotated[int, Field(ge=0, le=604_800)] = 600
+    lookback_s: Annotated[int | None, Field(ge=0, le=604_800)] = None
     shrink_percent: Annotated[float, Field(gt=0, le=100)] = ShrinkBounds.percent
     shrink_rows: Annotated[int, Field(ge=1)] = ShrinkBounds.rows
     share: Annotated[float, Field(gt=0, le=1)] = 0.9
@@ -113,6 +114,7 @@ class ConnectionModel(Model):
     mapping: dict[str, dict[str, str | None]] = Field(default_factory=dict)
     owners: Annotated[list[str] | None, AfterValidator(_owners)] = None
     tags: Annotated[dict[str, str], BeforeValidator(valid_tags)] = Field(default_factory=dict)
+    _lookback_s: int = PrivateAttr(default=VendorFacts.lookback_s)
 
     @field_validator("vendor")
     @classmethod
@@ -243,6 +245,7 @@ class ConnectionModel(Model):
     @model_validator(mode="after")
     def _fits_the_vendor(self, info: ValidationInfo) -> "ConnectionModel":
         facts = _vendors(info)[self.vendor]
+        self._lookback_s = facts.lookback_s if self.lookback_s is None else self.lookback_s
         if self.api_version is not None and not re.fullmatch(
             facts.version_pattern, self.api_version
         ):
@@ -289,7 +292,7 @@ class ConnectionModel(Model):
             start=Month.parse(self.start),
             cadence=" ".join(self.cadence.split()),
             probe_every_s=self.probe_every_s,
-            lookback_s=self.lookback_s,
+            lookback_s=self._lookback_s,
             share=self.share,
             quarantine_share=self.quarantine_share,
             limit_group=self.limit_group or name,

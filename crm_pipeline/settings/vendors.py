@@ -18,6 +18,7 @@ class VendorFacts:
         version_pattern: what an `api_version` looks like; `version_example` is one.
         ceilings: names for `ceilings:`, with the published figures.
         title: how people write its name; "" where the file does not say it.
+        lookback_s: how late the vendor may commit or show a change, in seconds: the default of `lookback_s`.
         documents: addresses of the vendor's pages, each with the objects that it describes.
     """
 
@@ -27,6 +28,7 @@ class VendorFacts:
     ceilings: Mapping[str, int]
     documents: Mapping[str, Sequence[str]] = field(default_factory=dict)
     title: str = ""
+    lookback_s: int = 600
 
     def document_of(self, obj: str) -> str:
         """Return the address at which the vendor describes an object; "" where it is not known."""
@@ -46,4 +48,5 @@ class VendorFacts:
             ceilings=limits["ceilings"],
             documents=limits.get("documents", {}),
             title=str(limits.get("title", "")),
+            lookback_s=limits.get("lookback_s", cls.lookback_s),
         )

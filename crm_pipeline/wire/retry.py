@@ -16,7 +16,7 @@ from typing import TypeVar
 import stamina
 import structlog
 
-from crm_pipeline.kernel.errors import Retriable
+from crm_pipeline.kernel.errors import Retriable, Throttled
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -54,12 +54,14 @@ class RetryPolicy:
         base_s, cap_s: the n-th wait is uniform over [0, min(cap_s, base_s * 2**(n - 1))].
         timeout_s: no further try starts after this long; a wait that would end later, even one that the
             vendor asks for, is not started.
+        waits_for_limits: whether a request that the vendor throttled is tried again.
     """
 
     attempts: int = 6
     base_s: float = 0.5
     cap_s: float = 30.0
     timeout_s: float = 300.0
+    waits_for_limits: bool = True
     budget: RetryBudget = field(default_factory=RetryBudget)
     uniform: Callable[[float, float], float] = random.uniform
     monotonic: Callable[[], float] = time.monotonic
@@ -86,6 +88,8 @@ class RetryPolicy:
             nonlocal tries
             tries += 1
             if not isinstance(error, Retriable) or tries >= self._most_attempts(error):
+                return False
+            if isinstance(error, Throttled) and not self.waits_for_limits:
                 return False
             wait_s = self.wait_s(tries, error)
             if self.monotonic() - started + wait_s >= self.timeout_s:

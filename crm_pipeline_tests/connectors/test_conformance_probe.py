@@ -1,12 +1,19 @@
-"""One object that cannot be asked about, in a round of probes; for each vendor."""
+"""Rounds of probes, for each vendor: what is asked, what is skipped instead of waited for, and what is recorded."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from crm_pipeline.kernel.errors import CrmError
+from crm_pipeline.kernel.errors import BudgetExhausted, CrmError
+from crm_pipeline.ratelimit.limiter import NotNow, RateLimiter
+from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.settings import ObjectSettings
-from crm_pipeline.stages.raw import probe
+from crm_pipeline.stages.raw import Probe, opened, probe
 from crm_pipeline.store.landing.looks import Looks
+from crm_pipeline.store.probes import Answer, ProbeHistory
 from crm_pipeline_tests.connectors.conformance import Case
+from crm_pipeline_tests.connectors.conformance_harness import ConformanceHarness
 from crm_pipeline_tests.connectors.conftest import HarnessOf
 
 
@@ -41,3 +48,85 @@ def test_a_hidden_object_is_that_objects_affair(case: Case, alone: HarnessOf) ->
     with pytest.raises(CrmError, match="demo"):
         seen(hidden, *others)
     assert all(looks.at("demo").of(name).error for name in case.objects)
+
+
+def _asked(harness: ConformanceHarness) -> tuple[Probe, dict[str, Answer], int]:
+    """Probe without waiting; return the result, the answers that were recorded last, and the calls of the journal."""
+    before, history = len(harness.calls()), ProbeHistory(harness.database)
+    looks = Looks(harness.settings.data, harness.clock)
+    with opened(
+        harness.settings, "demo", harness.database, clock=harness.clock, waits=False
+    ) as account:
+        objects = [ObjectSettings(name) for name in harness.case.objects]
+        seen = probe(account, objects, harness.landing, looks, history=history)
+    answers = dict(history.rounds()[-1].answers)
+    return seen, answers, len(harness.calls()) - before
+
+
+@contextmanager
+def _taken(harness: ConformanceHarness) -> Iterator[set[str]]:
+    """Hold all permits under the limits that one waits for; yield the names of these limits."""
+    with RateLimiter(harness.database, harness.clock) as other, ExitStack() as stack:
+        waited = [one for one in other.usage("demo") if one.kind in ("rolling", "concurrency")]
+        for one in waited:
+            limit = Limit(one.name, one.ceiling, one.period_s, one.kind, unit=one.unit)  # type: ignore[arg-type]
+            left = one.ceiling
+            for cost in (2**n for n in range(30, -1, -1)):
+                while cost <= left:
+                    got = stack.enter_context(other.try_reserve("demo", [limit], cost))
+                    if isinstance(got, NotNow):
+                        break
+                    left -= cost
+        yield {one.name for one in waited}
+
+
+def test_a_probe_waits_for_nobody(case: Case, alone: HarnessOf) -> None:
+    """Quiet, changed, throttled by the vendor: each is told apart in the history, with the calls that the vendor's
+    journal has; what was skipped is no failure, and is asked about the next time."""
+    harness = alone(case, contacts=20)
+    for name in case.objects:
+        harness.extract(name)
+    harness.advance(60)
+    seen, answers, calls = _asked(harness)
+    assert {one.outcome for one in answers.values()} == {"quiet"}
+    assert set(seen.quiet) == set(answers)
+    assert calls - sum(one.calls for one in answers.values()) in (0, 1), "of the account itself"
+
+    changed = min(case.live(harness.emulator))
+    harness.emulator.edit(case.object, changed, **{case.text: "Edited"})
+    harness.advance(60)
+    seen, answers, _ = _asked(harness)
+    assert {name for name, one in answers.items() if one.outcome == "changed"} == {case.object}
+    assert answers[case.object].changed == seen.news[0].changed
+
+    looks = Looks(harness.settings.data, harness.clock)
+    harness.sandbox.faults.order("status", times=99, **case.throttled)
+    seen, answers, calls = _asked(harness)
+    assert {one.outcome for one in answers.values()} == {"skipped"}
+    assert calls <= len(answers), "a call that was throttled is not repeated"
+    assert all(len(one.reason) > 10 for one in answers.values())
+    assert [looks.at("demo").of(name).error for name in answers] == [""] * len(answers)
+    harness.sandbox.faults.clear()
+    assert set(_asked(harness)[0].asked) == set(answers)
+
+
+def test_calls_of_others_are_not_waited_for(case: Case, alone: HarnessOf) -> None:
+    """While other calls hold all permits no call is made, no time passes, and the reason names the limit. A vendor
+    with nothing but a limit of a day has nothing to wait for: there the probe fails once the day is spent."""
+    harness = alone(case, contacts=20)
+    for name in case.objects:
+        harness.extract(name)
+    harness.advance(60)
+    _asked(harness)
+    with _taken(harness) as limits:
+        if limits:
+            seen, answers, calls = _asked(harness)
+            assert calls == 0
+            assert {one.object for one in seen.skipped} == set(answers)
+            assert all(any(name in one.reason for name in limits) for one in seen.skipped)
+        else:
+            case.exhaust_budget(harness.emulator)
+            with pytest.raises(BudgetExhausted):
+                _asked(harness)
+            answers = dict(ProbeHistory(harness.database).rounds()[-1].answers)
+            assert {one.outcome for one in answers.values()} == {"failed"}

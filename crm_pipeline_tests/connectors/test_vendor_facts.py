@@ -64,3 +64,24 @@ def test_loading_settings_imports_no_connector() -> None:
         check=True,
     )
     assert done.stdout.strip() == "['crm_pipeline.connectors.vendor_facts']"
+
+
+LATENESS = {"salesforce": 600, "hubspot": 900, "pipedrive": 300, "zoho": 900}
+
+
+@pytest.mark.parametrize("vendor", LATENESS)
+def test_the_look_back_is_as_long_as_the_vendor_is_late(tmp_path: Path, vendor: str) -> None:
+    """Each vendor's limits.yaml says how late a change may be seen; what connections.yaml says goes before it."""
+    entry = (
+        "  {name}: {{vendor: {vendor}, login_url: https://acme.example, objects: [x], {own}auth: {{kind: refresh_token, "
+        "client_id_env: A, client_secret_env: B, refresh_token_env: C}}}}\n"
+    )
+    written = {"usual": "", "own": "lookback_s: 7, ", "none": "lookback_s: 0, "}
+    lines = [entry.format(name=name, vendor=vendor, own=own) for name, own in written.items()]
+    (tmp_path / "connections.yaml").write_text("connections:\n" + "".join(lines))
+    read = load_settings(tmp_path, {})
+    assert {name: read.connection(name).lookback_s for name in written} == {
+        "usual": LATENESS[vendor],
+        "own": 7,
+        "none": 0,
+    }

@@ -70,7 +70,7 @@ class Offline(Workspace):
     secret_missing = False
 
     @contextmanager
-    def account(self, connection: str) -> Iterator[Account]:
+    def account(self, connection: str, *, waits: bool = True) -> Iterator[Account]:
         if self.secret_missing:
             raise SecretMissing("ACME_CLIENT_SECRET", owner=f"connection '{connection}'")
         yield SimpleNamespace(usage=Usage(DONE.calls + 2, None, None))  # type: ignore[misc]

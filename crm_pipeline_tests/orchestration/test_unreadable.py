@@ -60,8 +60,8 @@ def test_an_unreadable_object_does_not_silence_the_others(watched: Watched) -> N
 
 
 def test_everybody_is_stated(watched: Watched) -> None:
-    """The object's check at once, and `ops.freshness` within an hour, say that it cannot be had and that it can
-    be had again, although no data changed."""
+    """The object's check and `ops_now` at once, and `ops.freshness` within a day, say that it cannot be had and that
+    it can be had again, although no data changed."""
     watched.publish()
     assert watched.verdicts() == {}, "all is well"
     watched.harness.org.hide_object("Lead")
@@ -81,8 +81,11 @@ def test_everybody_is_stated(watched: Watched) -> None:
 
     for hidden, state in ((True, "failing"), (False, "current")):
         watched.harness.org.hide_object("Lead", hidden=hidden)
-        watched.harness.advance(3_600)
+        watched.harness.advance(86_400)
         watched.tick()
+        assert watched.crm.publish_ops() is not None
+        lead_now = "SELECT state FROM ops_now.ops.freshness WHERE object = 'Lead'"
+        assert watched.query(lead_now) == [(state,)]
         result = watched.freshness_tick()
         assert result.run_requests
         lead = {passed for name, passed in shown(result).items() if name == "Lead"}

@@ -1,8 +1,7 @@
 """`ops.freshness`: how fresh each object is; and whether the published table is outdated.
 
-Analysts have to see when an object can no longer be read, though no data change. So a change of freshness
-alone is published, too, at most once an hour. While objects are asked about, it is published at least once a
-day.
+How fresh objects are now is in `ops.duckdb` (`ops.py`), which is built after every refresh. `crm.duckdb` is built for
+data; a change of freshness alone is published there, too, once a day, so that a copy of it on a laptop says how old it is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.store.landing.freshness import Freshness
 
-AT_MOST_EVERY = timedelta(hours=1)
+AT_MOST_EVERY = timedelta(days=1)
 AT_LEAST_EVERY = timedelta(days=1)
 _TEXT = pa.string()
 _INSTANT = pa.timestamp("us", "UTC")

@@ -140,15 +140,16 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
     return OpsTable("windows", "Time windows that were read to their end.", columns, rows)
 
 
-def batches(landing: Landing, connections: Iterable[str]) -> OpsTable:
-    """Return the table of committed batches."""
+def batches(landing: Landing, connections: Iterable[str], *, merged: bool = True) -> OpsTable:
+    """Return the table of committed batches; with `merged` False without those of merged windows."""
     rows: list[tuple[Any, ...]] = []
-    merged: list[pa.Table] = []
+    more: list[pa.Table] = []
     for connection, obj in ((c, o) for c in connections for o in landing.objects(c)):
         for commit in landing.windows(connection, obj):
             if commit.origins is not None:
-                facts = landing.merged_facts(connection, obj, commit)
-                merged.append(_of_merged(facts, connection, obj, commit.window_id))
+                if merged:
+                    facts = landing.merged_facts(connection, obj, commit)
+                    more.append(_of_merged(facts, connection, obj, commit.window_id))
                 continue
             rows += [
                 (
@@ -185,7 +186,7 @@ def batches(landing: Landing, connections: Iterable[str]) -> OpsTable:
             "The file that has its rows since old small files were merged; NULL: they are in a file of its own.",
         ),
     }
-    return OpsTable("batches", "Landed files, as they were landed.", columns, rows, merged)
+    return OpsTable("batches", "Landed files, as they were landed.", columns, rows, more)
 
 
 def _of_merged(facts: pa.Table, connection: str, obj: str, window_id: str) -> pa.Table:

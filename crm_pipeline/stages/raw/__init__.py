@@ -9,7 +9,7 @@ from crm_pipeline.stages.raw.facts import note_account
 from crm_pipeline.stages.raw.missed import missed_text
 from crm_pipeline.stages.raw.pace import pace, upkeep
 from crm_pipeline.stages.raw.point import PointRead, read_points
-from crm_pipeline.stages.raw.probe import Failed, News, Probe, probe
+from crm_pipeline.stages.raw.probe import Failed, News, Probe, Skipped, probe
 from crm_pipeline.stages.raw.remarks import (
     Remark,
     doubted_ids,
@@ -32,6 +32,7 @@ __all__ = [
     "PointRead",
     "Probe",
     "Remark",
+    "Skipped",
     "doubted_ids",
     "doubted_reads",
     "extract",

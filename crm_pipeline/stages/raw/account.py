@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from crm_pipeline.connectors.base import Account, ConnectorContext
@@ -24,8 +25,18 @@ def opened(
     *,
     clock: Clock | None = None,
     retry: RetryPolicy | None = None,
+    waits: bool = True,
 ) -> Iterator[Account]:
     """Open a connection's account; on closing, the counted calls are flushed.
+
+    Args:
+        settings: with the connection.
+        name: of the connection.
+        database: with tokens and rate limits.
+        clock: by default the system's.
+        retry: by default as long as the settings allow.
+        waits: whether calls wait for the rate limiter, and after the vendor throttled one. Otherwise they raise
+            `WouldWait` or `Throttled`, logins included.
 
     Raises:
         UnknownName: there is no such connection.
@@ -33,13 +44,14 @@ def opened(
     """
     connection = settings.connection(name)
     time = clock or SystemClock()
-    limiter = RateLimiter(database, time)
+    limiter = RateLimiter(database, time, waits=waits)
+    policy = retry or RetryPolicy(timeout_s=settings.patience_s)
     context = ConnectorContext(
         settings=settings,
         clock=time,
         tokens=TokenStore(database, StateKey.of(settings)),
         limiter=limiter,
-        retry=retry or RetryPolicy(timeout_s=settings.patience_s),
+        retry=policy if waits else replace(policy, waits_for_limits=False),
         remembered=partial(Landing(settings.data, time).notes, name),
     )
     account = connector(connection.vendor).open(connection, context)

@@ -70,11 +70,11 @@ class Look:
         """Say whether the object is failing and not due for another try."""
         return self.next_try_at is not None and now < self.next_try_at - _EARLY
 
-    def answered(self, now: datetime, *, is_current: bool) -> "Look":
-        """Return the look after a successful probe; `is_current` where nothing had changed."""
+    def answered(self, now: datetime, up_to: datetime | None) -> "Look":
+        """Return the look after a successful probe; where nothing had changed, `up_to` is until when."""
         look = replace(self, looked_at=now, good_at=now)
-        if is_current:
-            look = replace(look, current_at=_later(self.current_at, now))
+        if up_to is not None:
+            look = replace(look, current_at=_later(self.current_at, min(up_to, now)))
         return _recovered(look) if self.during == "probe" else look
 
     def was_read(self, now: datetime, up_to: datetime | None, run: str = "") -> "Look":
@@ -107,6 +107,7 @@ class ConnectionLooks:
         day_ceiling: the vendor's daily limit, as last stated by the vendor.
         probe_every_s, refresh_every_s: seconds between automatic looks, where pacing has stretched them.
         held: tables whose last build was refused by their contract -> since when.
+        built: tables -> what their last good build was made with, besides the landed records; a fingerprint.
         damage: what is wrong with a damaged file, and the cure; "" where the file is whole.
     """
 
@@ -116,6 +117,7 @@ class ConnectionLooks:
     probe_every_s: float | None = None
     refresh_every_s: float | None = None
     held: Mapping[str, datetime] = field(default_factory=dict)
+    built: Mapping[str, str] = field(default_factory=dict)
     damage: str = ""
 
     def of(self, obj: str) -> Look:
@@ -165,21 +167,24 @@ class Looks:
             )
 
     def probed(
-        self, connection: str, answered: Mapping[str, bool], failed: Mapping[str, Exception]
+        self,
+        connection: str,
+        answered: Mapping[str, datetime | None],
+        failed: Mapping[str, Exception],
     ) -> None:
-        """Note a round of probes.
+        """Note a round of probes; objects that were skipped are in neither.
 
         Args:
             connection: its name.
-            answered: objects with a successful probe -> whether nothing had changed.
+            answered: objects with a successful probe -> until when nothing had changed, None where something had.
             failed: the others -> the error.
         """
         now = self._clock.now()
 
         def change(looks: ConnectionLooks) -> ConnectionLooks:
             objects = dict(looks.objects)
-            for name, is_current in answered.items():
-                objects[name] = looks.of(name).answered(now, is_current=is_current)
+            for name, up_to in answered.items():
+                objects[name] = looks.of(name).answered(now, up_to)
             for name, error in failed.items():
                 objects[name] = looks.of(name).failed(now, error_text(error), "probe")
             return replace(looks, objects=objects, probed_at=now)
@@ -215,12 +220,12 @@ class Looks:
 
         self._change(connection, change)
 
-    def was_built(self, connection: str, table: str) -> None:
-        """Note that a table was built from all that has landed."""
+    def was_built(self, connection: str, table: str, made_with: str = "") -> None:
+        """Note that a table was built from all that has landed; `made_with` stands for what else it is made with."""
 
         def change(looks: ConnectionLooks) -> ConnectionLooks:
             held = {name: since for name, since in looks.held.items() if name != table}
-            return replace(looks, held=held)
+            return replace(looks, held=held, built={**looks.built, table: made_with})
 
         self._change(connection, change)
 
@@ -309,6 +314,7 @@ def read_looks(record: Mapping[str, Any], now: datetime) -> ConnectionLooks:
         held={
             table: min(parse_instant(since), now) for table, since in record.get("held", {}).items()
         },
+        built=dict(record.get("built", {})),
     )
 
 

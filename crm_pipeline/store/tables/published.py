@@ -30,7 +30,8 @@ from crm_pipeline.store import files
 from crm_pipeline.store.files import permissions
 from crm_pipeline.store.files.blocks import BlockSums
 from crm_pipeline.store.files.checksums import AnySum, FileSum, Verifier
-from crm_pipeline.store.tables.reading import ReadLimits, open_closed
+from crm_pipeline.store.tables.ops_files import DATABASE, OpsFiles
+from crm_pipeline.store.tables.reading import ReadLimits, attach_beside, open_closed
 
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB that can read the file."""
@@ -307,6 +308,8 @@ def open_published(
 ) -> duckdb.DuckDBPyConnection:
     """Open the published database read-only, in UTC; the caller closes the connection.
 
+    The newest file of operations is attached beside it as `ops_now`, where there is one.
+
     Args:
         data: the data folder.
         limits: of memory and disk.
@@ -320,7 +323,9 @@ def open_published(
     attempts = 0
     while (target := snapshots.current()) is not None or snapshots.link.is_symlink():
         try:
-            return _opened(target or snapshots.link, data, limits, unrestricted=unrestricted)
+            return _opened(
+                target or snapshots.link, data, limits, unrestricted=unrestricted, with_ops=True
+            )
         except (CorruptFile, duckdb.Error) as error:
             # A collector may remove the target after the link was read, and a publisher may just be replacing
             # it and its record. Only what fails while the link stays is a fault of the file.
@@ -387,13 +392,16 @@ def _first_line(error: duckdb.Error) -> str:
 
 
 def _opened(
-    path: Path, data: Path, limits: ReadLimits, *, unrestricted: bool
+    path: Path, data: Path, limits: ReadLimits, *, unrestricted: bool, with_ops: bool = False
 ) -> duckdb.DuckDBPyConnection:
+    ops = OpsFiles(data).current() if with_ops else None
+    beside = {DATABASE: ops} if ops is not None else {}
     if unrestricted:
         connection = duckdb.connect(str(path), read_only=True)
         connection.execute("SET TimeZone = 'UTC'")
+        attach_beside(connection, beside)
     else:
-        connection = open_closed(path, data, limits)
+        connection = open_closed(path, data, limits, beside)
     try:
         _require_published(path, data, connection)
     except BaseException:

@@ -6,15 +6,20 @@ cannot be changed any more. `statements.py` decides which statements only read.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
+import structlog
 
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.store import files
 from crm_pipeline.store.tables.engine import private_temp
 
+_log = structlog.get_logger(__name__)
+_NOTHING: Mapping[str, Path] = MappingProxyType({})
 _Config = dict[str, str | bool | int | float | list[str]]
 _CLOSED: _Config = {
     "allow_community_extensions": False,
@@ -43,13 +48,16 @@ class ReadLimits:
     threads: int = 2
 
 
-def open_closed(path: Path, data: Path, limits: ReadLimits) -> duckdb.DuckDBPyConnection:
+def open_closed(
+    path: Path, data: Path, limits: ReadLimits, beside: Mapping[str, Path] = _NOTHING
+) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB file read-only and closed to everything else, in UTC; the caller closes it.
 
     Args:
         path: the file.
         data: the data folder.
         limits: of memory, disk and threads.
+        beside: further files, by the name that they are attached under; one that cannot be opened is left out.
 
     Raises:
         duckdb.Error: the file does not exist or is not a database.
@@ -66,6 +74,7 @@ def open_closed(path: Path, data: Path, limits: ReadLimits) -> duckdb.DuckDBPyCo
     try:
         name = quoted(path.stem)
         connection.execute(f"ATTACH {literal(str(path))} AS {name} (READ_ONLY)")
+        attach_beside(connection, beside)
         for setting in (
             f"USE {name}",
             "SET TimeZone = 'UTC'",
@@ -77,6 +86,15 @@ def open_closed(path: Path, data: Path, limits: ReadLimits) -> duckdb.DuckDBPyCo
         connection.close()
         raise
     return connection
+
+
+def attach_beside(connection: duckdb.DuckDBPyConnection, beside: Mapping[str, Path]) -> None:
+    """Attach further files read-only; one that is gone or damaged is left out, because it is not what was asked for."""
+    for name, path in beside.items():
+        try:
+            connection.execute(f"ATTACH {literal(str(path))} AS {quoted(name)} (READ_ONLY)")
+        except duckdb.Error as error:
+            _log.warning("a file is not attached", path=str(path), why=type(error).__name__)
 
 
 def _spill_folder(data: Path) -> str:

@@ -1,8 +1,8 @@
 """Back up and restore the state that exists only in PostgreSQL: one ZIP file of our schema's tables.
 
 Tokens stay encrypted with the state key, which is not in the file. Tables without meaning later are left out: the
-rate limiter's permits, which expire by themselves, and the list of migrations, which the product has. Dagster's runs
-and events are left out as well. The tombstones of erased persons, a file of keyed hashes, are included.
+rate limiter's permits, which expire by themselves, the history of probes, and the list of migrations, which the product
+has. Dagster's runs and events are left out as well. The tombstones of erased persons, a file of keyed hashes, are included.
 
 A file holds `manifest.json` and, for each table, `<table>.copy` in PostgreSQL's text format with the columns that the
 manifest names. Tables that later versions add are included without further work.
@@ -31,7 +31,7 @@ from crm_pipeline.store.tokens.state_key import StateKey
 
 FORMAT = 1
 _SCHEMA = "crm_state"
-_TRANSIENT = frozenset({"dns_answers", "gate", "migrations"})
+_TRANSIENT = frozenset({"dns_answers", "gate", "migrations", "probes"})
 _MANIFEST = "manifest.json"
 _PROOF = b"crm_pipeline backup"
 _CONTEXT = "proof of the key"

@@ -1,4 +1,6 @@
-"""Probes that end before every object was asked about."""
+"""Probes that end before every object was asked about, and up to when a quiet one says that nothing changed."""
+
+from datetime import timedelta
 
 import pytest
 
@@ -18,9 +20,10 @@ def test_a_budget_that_ends_in_a_round_leaves_the_answers(
         harness.extract(name)
     harness.advance()
 
-    def answer(_: object, obj: str, *__: object) -> None:
+    def answer(_: object, obj: str, *__: object) -> tuple[int, None]:
         if obj == "Opportunity":
             raise BudgetExhausted("demo: nothing is left of today.", wait_s=60.0)
+        return 0, None
 
     monkeypatch.setitem(probe.__globals__, "_news", answer)
     with harness.account() as account, pytest.raises(BudgetExhausted):
@@ -36,3 +39,20 @@ def test_a_budget_that_ends_in_a_round_leaves_the_answers(
         harness.clock.now(),
     )
     assert "nothing is left" in stored.of("Opportunity").error
+
+
+@pytest.mark.parametrize(("ahead_s", "quiet_s"), [(-30, -30), (30, 0)])
+def test_quiet_lasts_up_to_the_earlier_of_two_clocks(
+    harness: Harness, ahead_s: int, quiet_s: int
+) -> None:
+    """A vendor whose clock is behind has not seen our present; one that is ahead proves nothing about our future."""
+    looks = Looks(harness.settings.data, harness.clock)
+    harness.extract("Contact")
+    harness.advance(600)
+    now = harness.clock.now()
+    harness.sandbox.clock.stand_at(now + timedelta(seconds=ahead_s))
+    with harness.account() as account:
+        assert probe(account, [ObjectSettings("Contact")], harness.landing, looks).quiet
+    current_at = looks.at("demo").of("Contact").current_at
+    assert current_at is not None
+    assert timedelta(0) <= now + timedelta(seconds=quiet_s) - current_at <= timedelta(seconds=2)

@@ -11,8 +11,8 @@ import pytest
 from crm_pipeline.kernel.clock import FrozenClock, Month, Window, parse_instant
 from crm_pipeline.kernel.errors import NotPermitted
 from crm_pipeline.model.schema import Field, Schema
-from crm_pipeline.orchestration.checks import freshness_words, is_fresh
 from crm_pipeline.settings import AuthSettings, Connection, ObjectSettings
+from crm_pipeline.stages.published import freshness_words, is_fresh
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness, covered, freshness_of
@@ -54,13 +54,13 @@ def test_an_error_lasts_from_its_first_time_to_the_next_good_look(
 ) -> None:
     """A failure has its start, a redacted text and the cure; a successful probe ends it."""
     for _ in range(2):
-        looks.probed("acme", {"Contact": True}, {"Lead": HIDDEN})
+        looks.probed("acme", {"Contact": clock.now()}, {"Lead": HIDDEN})
         clock.advance(60)
     lead = looks.at("acme").of("Lead")
     assert (lead.failing_since, lead.failed_at) == (START, START + timedelta(minutes=1))
     assert lead.error == "Lead is hidden; token=*** Grant it."
     assert (lead.good_at, lead.current_at) == (None, None)
-    looks.probed("acme", {"Lead": False}, {})
+    looks.probed("acme", {"Lead": None}, {})
     lead = looks.at("acme").of("Lead")
     assert (lead.error, lead.failing_since) == ("", None)
     assert (lead.good_at, lead.current_at) == (clock.now(), None), "something has changed"
@@ -70,7 +70,7 @@ def test_only_a_read_proves_that_an_object_can_be_read(looks: Looks, clock: Froz
     """A failed read is not ended by a successful probe."""
     looks.failed("acme", "Lead", HIDDEN, run="r1")
     looks.probed("acme", {}, {"Lead": HIDDEN})
-    looks.probed("acme", {"Lead": True}, {})
+    looks.probed("acme", {"Lead": clock.now()}, {})
     assert looks.at("acme").of("Lead").during == "read"
     looks.was_read("acme", "Lead", START, run="r2")
     lead = looks.at("acme").of("Lead")
@@ -219,7 +219,7 @@ def test_an_object_is_late_after_two_reads_that_did_not_come(
     clock.advance(passed_s)
     looks = ConnectionLooks(refresh_every_s=stretched_s)
     assert fresh(tmp_path, clock, looks)["Contact"].is_late is is_late
-    quiet = replace(looks, objects={"Contact": Look().answered(clock.now(), is_current=True)})
+    quiet = replace(looks, objects={"Contact": Look().answered(clock.now(), clock.now())})
     assert not fresh(tmp_path, clock, quiet)["Contact"].is_late
 
 
@@ -254,7 +254,7 @@ def test_what_a_fast_clock_noted_is_cut_to_the_present(tmp_path: Path, clock: Fr
     """After our own clock ran a month ahead, the object is tried again when it is due, and can be late."""
     ahead = FrozenClock(START + timedelta(days=30))
     Looks(tmp_path, ahead).failed("acme", "Contact", ValueError("gone"))
-    Looks(tmp_path, ahead).probed("acme", {"Lead": True}, {})
+    Looks(tmp_path, ahead).probed("acme", {"Lead": clock.now()}, {})
     states = Looks(tmp_path, clock).at("acme")
     assert states.probed_at == states.of("Lead").current_at == START
     assert states.of("Contact").next_try_at == START + timedelta(minutes=1)
