@@ -1,0 +1,105 @@
+"""Audits and sweeps: each planted difference is found and healed, and nothing else is touched; for each vendor."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.settings import ObjectSettings
+from crm_pipeline.stages.raw.audit import AuditRun, audit_connection
+from crm_pipeline.store.audits import Audited, Audits
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline_tests.connectors.conformance import Case, EmulatedRecord
+from crm_pipeline_tests.connectors.conformance_harness import ConformanceHarness
+from crm_pipeline_tests.connectors.conftest import HarnessOf
+from crm_pipeline_tests.connectors.test_conformance_shrink import CADENCE_S, alive
+
+LATE = "2026-11-21T09:09:09+00:00"
+"""Long before the watermark: what is committed with this stamp, no refresh sees."""
+
+
+def audit(harness: ConformanceHarness, **options: Any) -> AuditRun:
+    """Audit the case's object."""
+    data = harness.settings.data
+    with harness.account() as account:
+        return audit_connection(
+            account,
+            landing=harness.landing,
+            audits=Audits(data, harness.clock),
+            engine=lambda: Engine(data / "tmp", memory_limit="256MB", threads=1),
+            objects=[ObjectSettings(harness.object)],
+            **options,
+        )
+
+
+def numbers(results: Sequence[Audited]) -> Counter[str]:
+    """Add what was found in the months, or in the whole object where there are none."""
+    months = [one for one in results if one.month] or results
+    return sum(
+        (
+            Counter(missing=one.missing, ghosts=one.ghosts, stale=one.stale, healed=one.healed)
+            for one in months
+        ),
+        Counter[str](),
+    )
+
+
+def _is_older(record: EmulatedRecord) -> bool:
+    return record.modified_at is not None and record.modified_at < parse_instant(LATE)
+
+
+def planted(harness: ConformanceHarness) -> tuple[set[str], set[str], set[str]]:
+    """Plant two lost records, two stale versions and two ghosts behind the watermark."""
+    case, emulator = harness.case, harness.emulator
+    one, two, three, four, *_ = sorted(
+        key for key, old in harness.emulated().items() if _is_older(old)
+    )
+    lost = {
+        str(emulator.create(case.object, stamp=LATE, **case.fresh, **{case.text: f"Late {n}"}))
+        for n in range(2)
+    }
+    for key in (one, two):
+        emulator.edit(case.object, key, stamp=LATE, **{case.text: f"Edited late {key}"})
+    for key in (three, four):
+        emulator.hard_delete(case.object, key)
+    return lost, {one, two}, {three, four}
+
+
+def read_once(harness: ConformanceHarness) -> None:
+    """Read the object to now, and let a cadence pass."""
+    harness.extract(mode="refresh")
+    harness.advance(CADENCE_S)
+    harness.extract(mode="refresh")
+    harness.advance(CADENCE_S)
+
+
+def right(harness: ConformanceHarness) -> bool:
+    """Say whether the table has the world's records, at their last modification times and with their texts."""
+    expected = harness.emulated()
+    newest = harness.newest()
+    there = alive(harness)
+    return there == set(expected) and all(
+        (newest[key].modified_at, harness.case.text_of(newest[key].record))
+        == (one.modified_at, one.text)
+        for key, one in expected.items()
+    )
+
+
+def test_what_was_planted_is_found_and_healed(case: Case, alone: HarnessOf) -> None:
+    """A sweep finds each planted difference and no other, by ids and modification times, and the table equals the
+    world afterwards; the next audit finds nothing, and lands nothing."""
+    harness = alone(case)
+    read_once(harness)
+    lost, stale, ghosts = planted(harness)
+    run = audit(harness, is_deep=True)
+    assert (run.skipped, run.failed, run.stopped) == ({}, {}, "")
+    assert run.is_right, run
+    found = numbers(run.results)
+    assert found["missing"] == len(lost)
+    assert found["stale"] == len(stale)
+    assert found["ghosts"] == len(ghosts)
+    assert found["healed"] == 6
+    assert right(harness)
+    harness.advance(CADENCE_S)
+    again = audit(harness, is_deep=True)
+    assert {one.state for one in again.results} == {"equal"}
