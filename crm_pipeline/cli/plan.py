@@ -33,6 +33,9 @@ def plan(
     last: Annotated[
         str | None, typer.Option("--to", metavar="YYYY-MM", help="Last month of a backfill.")
     ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Plan a sweep of all ids, as an audit makes it.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show how an account would be read now, like a database explains a query; nothing is read.
@@ -46,6 +49,7 @@ def plan(
 
       crm-pipeline plan salesforce_demo
       crm-pipeline plan salesforce_demo --object Contact --backfill
+      crm-pipeline plan pipedrive_demo --sweep
     """
     from crm_pipeline.cli.accounts import account_of
     from crm_pipeline.cli.automation import line, pace_of
@@ -53,12 +57,14 @@ def plan(
     from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.kernel.clock import SystemClock, Window
     from crm_pipeline.stages.raw import planned, upkeep
+    from crm_pipeline.stages.raw.audit import auditable_objects, sweep_plan
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.tokens.hash_key import HashKey
 
     settings = load_settings()
     chosen = settings.connection(connection)
-    wanted = [chosen.object(name) for name in objects] if objects else list(chosen.objects)
+    everything = auditable_objects(chosen) if sweep else list(chosen.objects)
+    wanted = [chosen.object(name) for name in objects] if objects else everything
     begin, end = month_of(first, "--from"), month_of(last, "--to")
     mode: Mode = "range" if whole or begin or end else "refresh"
     clock = SystemClock()
@@ -69,7 +75,10 @@ def plan(
     with working(f"asking {connection}"), account_of(settings, chosen) as account:
         key = HashKey.of(settings) if any(obj.keeps_out for obj in wanted) else None
         plans = [
-            planned(account, obj, window, mode=mode, landing=landing, key=key) for obj in wanted
+            sweep_plan(account, obj, Window(None, clock.now()))
+            if sweep
+            else planned(account, obj, window, mode=mode, landing=landing, key=key)
+            for obj in wanted
         ]
         pace = pace_of(settings, account)
         each = [upkeep(account, obj, landing) for obj in wanted]

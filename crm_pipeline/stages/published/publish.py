@@ -34,6 +34,7 @@ from crm_pipeline.stages.published.parquet import bring_up_to_date
 from crm_pipeline.stages.published.past import Snapshot, snapshot_at, snapshot_before
 from crm_pipeline.stages.published.quarantined import quarantine_table
 from crm_pipeline.stages.published.rates import Earlier
+from crm_pipeline.stages.published.reconciled import reconciliation_table
 from crm_pipeline.stages.published.relations import (
     PREFIX,
     PublishedTable,
@@ -43,6 +44,7 @@ from crm_pipeline.stages.published.relations import (
 )
 from crm_pipeline.stages.published.stage_tables import STORED, StageRows, stage_tables
 from crm_pipeline.stages.published.views import View, view_of
+from crm_pipeline.store.audits import Audits
 from crm_pipeline.store.drift import Register
 from crm_pipeline.store.files.checksums import Verifier
 from crm_pipeline.store.files.corruption import blamed_on
@@ -55,7 +57,7 @@ from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import STORAGE_VERSION, Snapshots, release_number
 from crm_pipeline.store.tables.published_files import PublishedFiles
 
-LAYOUT = 11
+LAYOUT = 12
 """To be raised when the same release would give another file."""
 _DATABASE = "building"
 _USUAL = Retention()
@@ -359,6 +361,7 @@ class _Build:
             purchases(self.engine, f"{_DATABASE}.crm"),
             schema_changes(Register(self.landing.root), self.connections),
             quarantine_table(Quarantine(self.landing), self.connections),
+            reconciliation_table(Audits(self.landing.root), self.connections),
             operations.fields(views, self.landing),
             budgets.api_usage(accounts.days),
             budgets.api_limits(accounts.limits),

@@ -8,6 +8,7 @@ from crm_pipeline.stages.raw.audit.connection import (
     audit_plans,
     auditable_objects,
 )
+from crm_pipeline.stages.raw.audit.sweep import sweep_plan
 
 __all__ = [
     "AuditPlan",
@@ -16,4 +17,5 @@ __all__ = [
     "audit_connection",
     "audit_plans",
     "auditable_objects",
+    "sweep_plan",
 ]

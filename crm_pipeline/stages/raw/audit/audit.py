@@ -29,6 +29,7 @@ WHOLE = ""
 """The month of a result about the whole object."""
 _MOST_POINTS = 1_000
 """More records than these are not read one by one: their span is read again."""
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -299,6 +300,8 @@ class ObjectAudit:
     def _reread(self, window: Window) -> tuple[Extraction | None, str]:
         """Read a span again and land what differs; return the read, or why it was not committed."""
         setting = self._setting
+        # What landed is compared from a time on; records without one are seen by sweeps only.
+        window = Window(window.from_at or _BEGINNING, window.to_at)
         try:
             done = extract(
                 setting.account,
