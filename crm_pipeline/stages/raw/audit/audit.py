@@ -16,6 +16,7 @@ from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.kernel.errors import AllowanceSpent, CountMismatch, Rejected
 from crm_pipeline.stages.raw.audit.compare import Difference, difference
 from crm_pipeline.stages.raw.audit.confirm import Found, confirmed
+from crm_pipeline.stages.raw.audit.content import changed_content
 from crm_pipeline.stages.raw.audit.landed import counts_by_month
 from crm_pipeline.stages.raw.audit.setting import AuditSetting
 from crm_pipeline.stages.raw.audit.sweep import Swept, sweep, sweep_plan
@@ -139,7 +140,7 @@ class ObjectAudit:
         apart = done.quarantined + _withheld(done) if done else 0
         if done and again.with_us <= again.in_crm <= again.with_us + apart:
             lost = missed.new if missed else 0
-            stale = missed.changed + missed.unstamped if missed else 0
+            stale = missed.changed if missed else 0
             gone = missed.deleted if missed else 0
             yield self._result(
                 again.span,
@@ -280,10 +281,14 @@ class ObjectAudit:
         """Read the whole object again, and count what differed from what had landed."""
         _, total = self._counts()
         done, problem = self._reread(Window(None, self._edge))
-        missed = done.missed if done else None
-        lost, stale, gone = (
-            (missed.new, missed.changed + missed.unstamped, missed.deleted) if missed else (0, 0, 0)
-        )
+        missed = (done.missed if done else None) or Missed()
+        lost, stale, gone = missed.new, missed.changed, missed.deleted
+        if done is not None and missed.unstamped:
+            setting = self._setting
+            with setting.engine() as engine:
+                stale += changed_content(
+                    engine, setting.landing, setting.connection, setting.obj.name, done.window_id
+                )
         return self._result(
             Span(WHOLE, Window(None, self._edge)),
             "content",
@@ -432,9 +437,9 @@ class _Total:
         found = self.found
         return {
             "missing": len(found.lost) + sum(each.new for each in self.missed),
-            "stale": len(found.stale) + sum(each.changed + each.unstamped for each in self.missed),
+            "stale": len(found.stale) + sum(each.changed for each in self.missed),
             "ghosts": len(found.ghosts) + sum(each.deleted for each in self.missed),
-            "healed": len(found.healed) + sum(each.records for each in self.missed),
+            "healed": len(found.healed) + sum(each.late for each in self.missed),
             "apart": len(found.apart),
         }
 
