@@ -123,12 +123,14 @@ def audit_connection(
     before = audits.at(connection.name)
     run = AuditRun(connection.name, unit=account.usage.unit)
     wanted = list(objects) or auditable_objects(connection)
+    if not isinstance(account, Auditable):
+        run.skipped = {obj.name: _NO_LISTS for obj in wanted}
+        return run
     folder = private_temp(files.make_folder(landing.root / "tmp"))
     try:
         files.make_folder(folder)
         started = account.usage
         run.allowed = allowed_today(account, audits)
-        assert isinstance(account, Auditable)
         with account.spending(run.allowed):
             sight = sight_of(account)
             sees_the_same = not before.sight or sight == before.sight
@@ -181,6 +183,7 @@ def edge_of(account: Account, obj: ObjectSettings, landing: Landing) -> datetime
     return edge.replace(microsecond=0)
 
 
+_NO_LISTS = "the connector of its vendor can neither count its records nor list their ids"
 _UNREAD = "it has not been read from its beginning to now yet"
 
 
