@@ -187,9 +187,7 @@ def _show(run: "AuditRun") -> None:
 def _verdict(run: "AuditRun") -> str:
     if run.open:
         return f"{len(run.open):,} of {len(run.results):,} comparisons differ and were not healed:"
-    healed = sum(each.healed for each in run.results if not each.month) or sum(
-        each.healed for each in run.results
-    )
+    healed = run.total("healed")
     if healed:
         return f"{healed:,} records were wrong and are right now:"
     return "Nothing is missing in what was compared:" if run.results else "Nothing was compared:"

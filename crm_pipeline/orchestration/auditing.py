@@ -165,9 +165,10 @@ def metadata_of(run: AuditRun) -> dict[str, Any]:
     ]
     return {
         "compared": len(run.results),
-        "missing": sum(each.missing for each in run.results if each in shown),
-        "ghosts": sum(each.ghosts for each in run.results if each in shown),
-        "stale": sum(each.stale for each in run.results if each in shown),
+        "missing": run.total("missing"),
+        "ghosts": run.total("ghosts"),
+        "stale": run.total("stale"),
+        "healed": run.total("healed"),
         "differing": len(run.open),
         "api_calls": run.calls,
         "cost": run.cost,

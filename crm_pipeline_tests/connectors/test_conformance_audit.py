@@ -4,7 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
+from crm_pipeline.connectors.base import Auditable
 from crm_pipeline.kernel.clock import parse_instant
+from crm_pipeline.kernel.errors import AllowanceSpent
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw.audit import AuditRun, audit_connection
 from crm_pipeline.store.audits import Audited, Audits
@@ -128,3 +132,25 @@ def test_months_that_differ_are_healed(case: Case, alone: HarnessOf) -> None:
     first = audit(harness, reads_content=True).results[0]
     assert (first.by, first.missing, first.ghosts, first.stale) == ("content", 0, 0, 1)
     assert right(harness)
+
+
+def test_nothing_is_sent_beyond_an_allowance(case: Case, quiet: HarnessOf) -> None:
+    """Calls that would cost more than is allowed are refused before they are sent; afterwards all goes on."""
+    harness = quiet(case)
+
+    def described(account: Any, times: int) -> None:
+        for _ in range(times):
+            account.describe(case.object)
+            account.identity()
+
+    with harness.account() as account:
+        assert isinstance(account, Auditable)
+        described(account, 1)
+        before, calls = account.usage, len(harness.calls())
+        with account.spending(25), pytest.raises(AllowanceSpent):
+            described(account, 40)
+        spent = account.usage.cost - before.cost
+        assert 0 < spent <= 25
+        assert len(harness.calls()) - calls == account.usage.calls - before.calls
+        described(account, 1)
+        assert account.usage.cost - before.cost > spent

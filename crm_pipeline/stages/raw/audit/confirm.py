@@ -95,8 +95,8 @@ def confirmed(
     wanted = [*ids_of(difference.missing), *ids_of(difference.stale), *ghosts]
     answers = _asked(setting, wanted, found)
     alive = _alive(setting, list(answers.outcomes))
-    _judge_listed(difference, answers, edge, found)
-    unknown = _judge_unlisted(difference, answers, edge, found)
+    _sort_listed(difference, answers, edge, found)
+    unknown = _sort_unlisted(difference, answers, edge, found)
     found.doubts += [] if setting.sees_the_same else ["the login sees other records than before"]
     merged = [one for one in found.ghosts if one in alive and answers.status(one) in _GONE]
     found.ghosts |= set(unknown)
@@ -195,7 +195,7 @@ def _read_at(setting: AuditSetting, window_id: str) -> dict[str, datetime | None
     return read
 
 
-def _judge_listed(difference: Difference, answers: _Answers, edge: datetime, found: Found) -> None:
+def _sort_listed(difference: Difference, answers: _Answers, edge: datetime, found: Found) -> None:
     """Sort the records that the sweep lists and that were missing or older here."""
     for kind, wrong in (("missing", found.lost), ("stale", found.stale)):
         for one, before in _pairs(difference, kind):
@@ -211,7 +211,7 @@ def _judge_listed(difference: Difference, answers: _Answers, edge: datetime, fou
                 wrong.add(one)
 
 
-def _judge_unlisted(
+def _sort_unlisted(
     difference: Difference, answers: _Answers, edge: datetime, found: Found
 ) -> list[str]:
     """Sort the records that the sweep lacks; return those that the vendor does not have."""

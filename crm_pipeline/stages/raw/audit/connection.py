@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from shutil import rmtree
+from typing import Literal
 
 from crm_pipeline.connectors.base import Account, Auditable, Plan
 from crm_pipeline.connectors.registry import connector
@@ -25,6 +26,7 @@ from crm_pipeline.store.tokens.hash_key import HashKey
 UNLIMITED = 10_000
 """What audits may cost a day at a vendor without a limit of a day, in its unit."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
+Kind = Literal["missing", "ghosts", "stale", "healed"]
 OnResult = Callable[[Audited], None]
 
 
@@ -56,6 +58,19 @@ class AuditRun:
     def open(self) -> list[Audited]:
         """The results that differ and were not healed."""
         return [result for result in self.results if result.is_open]
+
+    def total(self, kind: Kind) -> int:
+        """Return how many records were `missing`, `ghosts`, `stale` or `healed`, each once.
+
+        Months and the whole object may have found the same ones.
+        """
+        total = 0
+        for obj in dict.fromkeys(result.object for result in self.results):
+            own = [result for result in self.results if result.object == obj]
+            months = sum(getattr(result, kind) for result in own if result.month)
+            whole = sum(getattr(result, kind) for result in own if not result.month)
+            total += max(months, whole)
+        return total
 
     @property
     def is_right(self) -> bool:
