@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks import (
     api_clock,
+    audits,
     contracts,
     crashes,
     drift,
@@ -123,6 +124,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Verification": verification.report,
     "Verified": verified.report,
     "Drift": drift.report,
+    "Audits": audits.report,
     "Purchases": purchases.report,
     "Contracts": contracts.report,
     "Start-up": startup.report,

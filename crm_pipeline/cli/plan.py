@@ -8,10 +8,14 @@ from crm_pipeline.cli.runs import ConnectionArgument, JsonOption, month_of
 from crm_pipeline.kernel.clock import format_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import RenderableType
 
-    from crm_pipeline.connectors.base import Plan, ReadStrategy
+    from crm_pipeline.connectors.base import Account, Plan, ReadStrategy
     from crm_pipeline.connectors.upkeep import Pace, Upkeep
+    from crm_pipeline.kernel.clock import Window
+    from crm_pipeline.settings import ObjectSettings
     from crm_pipeline.stages.raw import Mode
 
 _DAY_S = 86_400.0
@@ -57,7 +61,7 @@ def plan(
     from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.kernel.clock import SystemClock, Window
     from crm_pipeline.stages.raw import planned, upkeep
-    from crm_pipeline.stages.raw.audit import auditable_objects, sweep_plan
+    from crm_pipeline.stages.raw.audit import auditable_objects
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.tokens.hash_key import HashKey
 
@@ -74,12 +78,13 @@ def plan(
     landing = Landing(settings.data, clock)
     with working(f"asking {connection}"), account_of(settings, chosen) as account:
         key = HashKey.of(settings) if any(obj.keeps_out for obj in wanted) else None
-        plans = [
-            sweep_plan(account, obj, Window(None, clock.now()))
-            if sweep
-            else planned(account, obj, window, mode=mode, landing=landing, key=key)
-            for obj in wanted
-        ]
+        if sweep:
+            plans = _sweeps(account, wanted, Window(None, clock.now()))
+            wanted = [chosen.object(planned_read.object) for planned_read in plans]
+        else:
+            plans = [
+                planned(account, obj, window, mode=mode, landing=landing, key=key) for obj in wanted
+            ]
         pace = pace_of(settings, account)
         each = [upkeep(account, obj, landing) for obj in wanted]
     if as_json:
@@ -95,6 +100,25 @@ def plan(
     output().print(line(settings, pace))
     if len(plans) > 1:
         output().print(_sum(plans))
+
+
+def _sweeps(
+    account: "Account", objects: "Sequence[ObjectSettings]", window: "Window"
+) -> "list[Plan]":
+    """Return the plans of sweeps; which objects have none is said on stderr."""
+    import sys
+
+    from crm_pipeline.cli.failures import paragraph
+    from crm_pipeline.kernel.errors import Rejected
+    from crm_pipeline.stages.raw.audit import sweep_plan
+
+    plans = []
+    for obj in objects:
+        try:
+            plans.append(sweep_plan(account, obj, window))
+        except Rejected as error:
+            sys.stderr.write(paragraph(error.message) + "\n")
+    return plans
 
 
 def _shown(plan: "Plan") -> "RenderableType":

@@ -4,6 +4,8 @@ It streams: pages go to a Parquet file of keys one after the other. It is comple
 the vendor's counts before and after agree with it, where the vendor counts. A sweep that was cut is never used.
 """
 
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,20 +83,22 @@ def sweep(account: Account, plan: Plan, folder: Path) -> Swept:
     path, checkpoint = folder / "sweep.parquet", Checkpoint(folder / "pages")
     live, uncounted, unnamed = 0, 0, 0
     assert plan.window is not None
-    with pq.ParquetWriter(path, _SCHEMA, compression="zstd") as writer:
-        for page in account.pages(plan, checkpoint):
+    with ExitStack() as stack:
+        writer = stack.enter_context(pq.ParquetWriter(path, _SCHEMA, compression="zstd"))
+        pages = account.pages(plan, checkpoint)
+        # A sweep that ends early stops its workers now: they must not send requests while the account is closed.
+        if isinstance(pages, Generator):
+            stack.callback(pages.close)
+        for page in pages:
             seen = 0
             for batch in page.batches():
                 writer.write_batch(_keys(batch))
                 deleted = pc.sum(batch.column("_deleted")).as_py() or 0
                 live, seen = live + batch.num_rows - deleted, seen + batch.num_rows
-            rejects = [(one.source_id, None, False) for one in page.rejected if one.source_id]
-            if rejects:  # they cannot be read, and they are there
-                ids = pa.array([source_id for source_id, _, _ in rejects], pa.string())
-                nothing = pa.nulls(len(rejects), TIMESTAMP)
-                marks = pa.array([False] * len(rejects), pa.bool_())
-                writer.write_batch(pa.record_batch([ids, nothing, marks], schema=_SCHEMA))
-            unnamed += len(page.rejected) - len(rejects)
+            named = [reject.source_id for reject in page.rejected if reject.is_named]
+            if named:  # they cannot be read, and they are there
+                writer.write_batch(_present(named))
+            unnamed += len(page.rejected) - len(named)
             seen += len(page.rejected)
             uncounted += 0 if page.counted else seen
             live += len(page.rejected)
@@ -103,6 +107,12 @@ def sweep(account: Account, plan: Plan, folder: Path) -> Swept:
     rows = pq.read_metadata(path).num_rows + unnamed - uncounted
     _compare(f"{account.connection.name}.{plan.object}", plan, rows, counted)
     return Swept(path, plan.window, live, counted, unnamed)
+
+
+def _present(ids: Sequence[str]) -> pa.RecordBatch:
+    """Return rows of records of which only the ids could be read."""
+    times, marks = pa.nulls(len(ids), TIMESTAMP), pa.array([False] * len(ids), pa.bool_())
+    return pa.record_batch([pa.array(ids, pa.string()), times, marks], schema=_SCHEMA)
 
 
 def _keys(batch: pa.RecordBatch) -> pa.RecordBatch:
