@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks import (
     api_clock,
+    audits,
     changed,
     contracts,
     crashes,
@@ -129,6 +130,7 @@ CAMPAIGN: Mapping[str, Callable[[], str]] = {
     "Verified": verified.report,
     "Changed": changed.report,
     "Drift": drift.report,
+    "Audits": audits.report,
     "Purchases": purchases.report,
     "Contracts": contracts.report,
     "Start-up": startup.report,

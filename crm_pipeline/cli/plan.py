@@ -8,10 +8,14 @@ from crm_pipeline.cli.runs import ConnectionArgument, JsonOption, month_of
 from crm_pipeline.kernel.clock import format_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import RenderableType
 
-    from crm_pipeline.connectors.base import Plan, ReadStrategy
+    from crm_pipeline.connectors.base import Account, Plan, ReadStrategy
     from crm_pipeline.connectors.upkeep import Pace, Upkeep
+    from crm_pipeline.kernel.clock import Window
+    from crm_pipeline.settings import ObjectSettings
     from crm_pipeline.stages.raw import Mode
 
 _DAY_S = 86_400.0
@@ -33,6 +37,9 @@ def plan(
     last: Annotated[
         str | None, typer.Option("--to", metavar="YYYY-MM", help="Last month of a backfill.")
     ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Plan a sweep of all ids, as an audit makes it.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show how an account would be read now, like a database explains a query; nothing is read.
@@ -46,6 +53,7 @@ def plan(
 
       crm-pipeline plan salesforce_demo
       crm-pipeline plan salesforce_demo --object Contact --backfill
+      crm-pipeline plan pipedrive_demo --sweep
     """
     from crm_pipeline.cli.accounts import account_of
     from crm_pipeline.cli.automation import line, pace_of
@@ -53,12 +61,14 @@ def plan(
     from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.kernel.clock import SystemClock, Window
     from crm_pipeline.stages.raw import planned, upkeep
+    from crm_pipeline.stages.raw.audit import auditable_objects
     from crm_pipeline.store.landing import Landing
     from crm_pipeline.store.tokens.hash_key import HashKey
 
     settings = load_settings()
     chosen = settings.connection(connection)
-    wanted = [chosen.object(name) for name in objects] if objects else list(chosen.objects)
+    everything = auditable_objects(chosen) if sweep else list(chosen.objects)
+    wanted = [chosen.object(name) for name in objects] if objects else everything
     begin, end = month_of(first, "--from"), month_of(last, "--to")
     mode: Mode = "range" if whole or begin or end else "refresh"
     clock = SystemClock()
@@ -68,9 +78,13 @@ def plan(
     landing = Landing(settings.data, clock)
     with working(f"asking {connection}"), account_of(settings, chosen) as account:
         key = HashKey.of(settings) if any(obj.keeps_out for obj in wanted) else None
-        plans = [
-            planned(account, obj, window, mode=mode, landing=landing, key=key) for obj in wanted
-        ]
+        if sweep:
+            plans = _sweeps(account, wanted, Window(None, clock.now()))
+            wanted = [chosen.object(planned_read.object) for planned_read in plans]
+        else:
+            plans = [
+                planned(account, obj, window, mode=mode, landing=landing, key=key) for obj in wanted
+            ]
         pace = pace_of(settings, account)
         each = [upkeep(account, obj, landing) for obj in wanted]
     if as_json:
@@ -86,6 +100,25 @@ def plan(
     output().print(line(settings, pace))
     if len(plans) > 1:
         output().print(_sum(plans))
+
+
+def _sweeps(
+    account: "Account", objects: "Sequence[ObjectSettings]", window: "Window"
+) -> "list[Plan]":
+    """Return the plans of sweeps; which objects have none is said on stderr."""
+    import sys
+
+    from crm_pipeline.cli.failures import paragraph
+    from crm_pipeline.kernel.errors import Rejected
+    from crm_pipeline.stages.raw.audit import sweep_plan
+
+    plans = []
+    for obj in objects:
+        try:
+            plans.append(sweep_plan(account, obj, window))
+        except Rejected as error:
+            sys.stderr.write(paragraph(error.message) + "\n")
+    return plans
 
 
 def _shown(plan: "Plan") -> "RenderableType":

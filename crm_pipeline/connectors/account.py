@@ -5,6 +5,7 @@ What an account reads, and how, is in the vendors' folders.
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -40,6 +41,10 @@ class ApiAccount(Generic[ApiT]):
     def day_limit(self) -> DayLimit | None:
         """The vendor's daily limit, as known so far."""
         return self._api.meter.day
+
+    def spending(self, amount: int) -> AbstractContextManager[None]:
+        """Refuse calls that would cost more than an amount in all within the context."""
+        return self._api.spending(amount)
 
     def close(self) -> None:
         """Close all connections."""

@@ -6,7 +6,7 @@ Every call of a connector goes through the methods of `VendorApi`; a vendor's `a
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -24,6 +24,7 @@ from crm_pipeline.connectors.oauth.profile import OAuthProfile
 from crm_pipeline.connectors.oauth.token_endpoint import TokenEndpoint, renewed_at
 from crm_pipeline.connectors.vendor_clock import VendorClock
 from crm_pipeline.kernel.errors import (
+    AllowanceSpent,
     ConfigError,
     SessionExpired,
 )
@@ -81,6 +82,7 @@ class VendorApi:
         self.vendor_clock = VendorClock()
         self._counts_lock = threading.Lock()
         self._spent = 0
+        self._most_spent: int | None = None
         self._reading: Reading | None = None
         self._round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
         self._login_limits = login_limits
@@ -131,6 +133,21 @@ class VendorApi:
         """The duration of a call: measured, or a usual one before any was made."""
         with self._counts_lock:
             return median(self._round_trips or (_ROUND_TRIP_S,))
+
+    @contextmanager
+    def spending(self, amount: int) -> Iterator[None]:
+        """Refuse calls that would cost more than an amount, in the vendor's unit, in all within the context.
+
+        Calls that are repeated count as often as they are sent, as with the vendor.
+        """
+        before = self._most_spent
+        with self._counts_lock:
+            most = self._spent + max(0, amount)
+            self._most_spent = most if before is None else min(before, most)
+        try:
+            yield
+        finally:
+            self._most_spent = before
 
     def close(self) -> None:
         """Close all connections."""
@@ -368,21 +385,44 @@ class VendorApi:
     @contextmanager
     def _permitted(self, operation: Operation) -> Iterator[None]:
         connection = self.connection
-        with self._context.limiter.permit(
-            connection.limit_group,
-            self.meter.limits(operation),
-            self.meter.costs(operation),
-            member=connection.name,
-        ):
+        with ExitStack() as stack:
+            self._charge(operation)
+            try:
+                stack.enter_context(
+                    self._context.limiter.permit(
+                        connection.limit_group,
+                        self.meter.limits(operation),
+                        self.meter.costs(operation),
+                        member=connection.name,
+                    )
+                )
+            except BaseException:
+                with self._counts_lock:
+                    self._spent -= operation.cost  # it was not sent
+                raise
             self._context.limiter.record(
                 connection.limit_group,
                 operation.name,
                 cost=operation.cost,
                 member=connection.name,
             )
-            with self._counts_lock:
-                self._spent += operation.cost
             yield
+
+    def _charge(self, operation: Operation) -> None:
+        """Count the cost of a call before it is sent.
+
+        Raises:
+            AllowanceSpent: it is more than what is left.
+        """
+        with self._counts_lock:
+            if self._most_spent is not None and self._spent + operation.cost > self._most_spent:
+                raise AllowanceSpent(
+                    f"{self.connection.name}: a call of {operation.cost} {self.meter.unit} is more than what is left of "
+                    "the amount that this work may cost.",
+                    wait_s=0.0,
+                    cure="It goes on where it stopped the next time; a larger `audit_percent` lets it do more at once.",
+                )
+            self._spent += operation.cost
 
     @contextmanager
     def _login_permitted(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ Shared code reads these declarations and never asks for a vendor's name.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from importlib.resources import files
@@ -194,6 +195,7 @@ class Plan:
         strategies: all that were compared, the chosen one among them.
         prepared: what the connector found out while planning and needs for the read; only it looks at this.
         remaining: what was left of the day's budget when it was planned; None where there is no budget.
+        keys_only: a sweep, which reads ids and modification times of live records, and nothing else.
     """
 
     object: str
@@ -211,6 +213,7 @@ class Plan:
     strategies: tuple[ReadStrategy, ...] = ()
     remaining: int | None = None
     prepared: Any = field(default=None, compare=False, repr=False)
+    keys_only: bool = False
 
 
 class RecordKeys(Protocol):
@@ -475,6 +478,40 @@ class ReportsFacts(Protocol):
 
         Raises:
             VendorError: the vendor does not answer.
+        """
+
+
+@runtime_checkable
+class Auditable(Protocol):
+    """An account whose records can be counted, or whose ids can be listed, to compare them with what has landed."""
+
+    def spending(self, amount: int) -> AbstractContextManager[None]:
+        """Refuse calls that would cost more than an amount, in the vendor's unit, in all within the context.
+
+        A refused call raises AllowanceSpent and is not sent.
+        """
+
+    def count_live(self, schema: Schema, window: Window | None) -> int | None:
+        """Return the vendor's count of the live records of a window, None for all; None where it cannot count them.
+
+        Raises:
+            VendorError: the vendor does not answer.
+        """
+
+    def plan_sweep(self, obj: ObjectSettings, window: Window) -> Plan:
+        """Return the plan for a sweep: a read of ids and modification times of the live records of a window.
+
+        It is read with `pages` and counted with `count`, like every other plan. What the vendor sends besides is
+        of no use.
+
+        Raises:
+            Rejected: the object's records are parts of others, and have no list of their own.
+        """
+
+    def deletion_marks(self, schema: Schema, ids: Sequence[str]) -> Page:
+        """Return a page that says of records that they are deleted, in the form in which the vendor says so.
+
+        They have no time of deletion, so any later read of the record that is alive counts more. Makes no call.
         """
 
 

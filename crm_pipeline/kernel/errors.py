@@ -16,6 +16,7 @@
     ├── CountMismatch                   the vendor's count and ours differ
     ├── TooManyRejects                  more records of a window cannot be read than is allowed
     ├── BudgetExhausted                 our share of the vendor's call budget is spent
+    │   └── AllowanceSpent              what a piece of work may cost is spent
     ├── WouldWait                       a permit of the rate limiter is not free, and the caller does not wait
     └── VendorError                     the vendor answered with an error, or not at all
         ├── Retriable                   the same request may succeed later
@@ -168,6 +169,10 @@ class BudgetExhausted(CrmError):
         super().__init__(message, cure=cure)
         self.wait_s = wait_s
         self.limit = limit
+
+
+class AllowanceSpent(BudgetExhausted):
+    """A call would cost more than its caller allowed for a piece of work; it was not made."""
 
 
 class WouldWait(CrmError):

@@ -12,6 +12,7 @@ from typing import TypedDict
 import dagster as dg
 
 from crm_pipeline.configuration import load_settings
+from crm_pipeline.orchestration.auditing import audit_jobs, audit_schedules
 from crm_pipeline.orchestration.configured import CrmResource
 from crm_pipeline.orchestration.enriched import enriched_assets
 from crm_pipeline.orchestration.freshness import freshness_sensor
@@ -70,7 +71,8 @@ def build_defs(
     wanted = needed(chosen.connections, job, names)
     own = [connection for connection in connections if connection.name in wanted]
     jobs = Jobs(chosen, names, runs_in).every(own)
-    by_name = {each.name: each for each in jobs}
+    audits = audit_jobs(own, names, runs_in)
+    by_name = {each.name: each for each in (*jobs, *audits)}
     scrubbing, publishing = scrub_job(names, runs_in), by_name[names.publish]
     reading = [each for each in jobs if each.name not in {names.enrich, names.publish}]
     refreshes = [(each, by_name[names.refresh(each.name)]) for each in own]
@@ -83,10 +85,11 @@ def build_defs(
             *enriched_assets(chosen, names),
             *published_assets(chosen, names),
         ],
-        jobs=[*jobs, scrubbing],
+        jobs=[*jobs, *audits, scrubbing],
         schedules=[
             *(schedule_of(chosen, connection, each, names) for connection, each in refreshes),
             *nightly_schedules(chosen, by_name, names),
+            *audit_schedules(chosen, by_name, names),
             scrub_schedule(chosen, scrubbing, names),
             *enrich_schedules(chosen, by_name, names),
         ],

@@ -6,6 +6,7 @@ beside it. Refused data show as a failed check and a failed step, and the previo
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import dagster as dg
 
@@ -24,6 +25,7 @@ from crm_pipeline.stages.raw import (
     shrink_cure,
     shrink_text,
 )
+from crm_pipeline.store.audits import ObjectAudits
 from crm_pipeline.store.drift import Change
 from crm_pipeline.store.drift.texts import CHANGES_CURE, changes_text
 from crm_pipeline.store.landing.freshness import Freshness
@@ -34,15 +36,23 @@ FIELDS = "fields"
 ABSENCE = "absence"
 FRESHNESS = "freshness"
 QUARANTINE = "quarantine"
+AUDIT = "audit"
 CONTRACT = "contract"
 MAPPING = "mapping"
 _MOST_NAMED = 5
 """More rules than these are counted in a text, and listed in the table beside it."""
 
 
-def raw_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+def raw_specs(key: dg.AssetKey, *, is_audited: bool = True) -> list[dg.AssetCheckSpec]:
     """Declare the checks of a raw asset."""
+    audited = dg.AssetCheckSpec(
+        AUDIT,
+        asset=key,
+        description="The records here are those of the CRM, by the last audit of each month. Judged by the audit; "
+        "other runs show its last verdict.",
+    )
     return [
+        *([audited] if is_audited else []),
         dg.AssetCheckSpec(
             COUNT,
             asset=key,
@@ -123,7 +133,7 @@ def changes_table(changes: Sequence[Change]) -> dg.MetadataValue:
                     "field": change.field,
                     "kind": change.kind,
                     "change": change.text,
-                    "since": format_instant(change.seen_at.replace(microsecond=0)),
+                    "since": _second(change.seen_at),
                     "policy": change.policy,
                 }
             )
@@ -169,6 +179,52 @@ def fields_refused(error: ContractError) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(check_name=FIELDS, passed=False, description=kept(str(error)))
 
 
+def audit_result(results: ObjectAudits) -> dg.AssetCheckResult:
+    """Show the verdicts of the last audits of an object, in a run that made none."""
+    return dg.AssetCheckResult(
+        check_name=AUDIT,
+        passed=not results.open,
+        description=kept(audit_words(results)),
+        metadata=_audit(results),
+    )
+
+
+def audit_evaluation(key: dg.AssetKey, results: ObjectAudits) -> dg.AssetCheckEvaluation:
+    """Show the verdicts of an audit that has just been made."""
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=AUDIT,
+        passed=not results.open,
+        description=kept(audit_words(results)),
+        metadata=_audit(results),
+    )
+
+
+def audit_words(results: ObjectAudits) -> str:
+    """Say what the last audits of an object have found."""
+    if not results.months:
+        return "It has not been audited yet."
+    if results.open:
+        texts = [f"{each.month or 'in all'}: {each.verdict}" for each in results.open]
+        return f"It differs from the CRM. {'; '.join(texts[:_MOST_NAMED])}"
+    times = sorted(each.audited_at for each in results.months.values())
+    healed = [each for each in results.months.values() if each.state == "healed"]
+    also = f" In {len(healed)} of them something differed and was healed." if healed else ""
+    return f"{len(times)} comparisons, of {_second(times[0])} to {_second(times[-1])}, found nothing that is wrong now.{also}"
+
+
+def _audit(results: ObjectAudits) -> dict[str, Any]:
+    whole = results.months.get("")
+    numbers = {"comparisons": len(results.months), "differing": len(results.open)}
+    if whole is None:
+        return numbers
+    return numbers | {
+        "in_crm": whole.in_crm if whole.in_crm is not None else "not counted",
+        "with_us": whole.with_us,
+        "audited_at": dg.MetadataValue.timestamp(whole.audited_at),
+    }
+
+
 def freshness_result(fresh: Freshness) -> dg.AssetCheckResult:
     """Show how fresh an object is, in the run that tried to read it."""
     return dg.AssetCheckResult(
@@ -201,6 +257,10 @@ def _freshness(fresh: Freshness) -> dict[str, dg.MetadataValue]:
         "next_try": fresh.next_try_at,
     }
     return {name: dg.MetadataValue.timestamp(at) for name, at in instants.items() if at is not None}
+
+
+def _second(at: datetime) -> str:
+    return format_instant(at.replace(microsecond=0))
 
 
 def normalized_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:

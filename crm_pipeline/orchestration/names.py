@@ -106,6 +106,10 @@ class Names:
         """Return the name of a connection's nightly job, and of its schedule."""
         return self.of(f"{connection}_nightly")
 
+    def audit(self, connection: str) -> str:
+        """Return the name of a connection's audit job, and of its schedule."""
+        return self.of(f"{connection}_audit")
+
     def cadence(self, connection: str) -> str:
         """Return the name of the schedule that refreshes a connection."""
         return self.of(f"{connection}_cadence")

@@ -95,6 +95,8 @@ def _raw_asset(connection: Connection, obj: ObjectSettings, names: Names) -> dg.
         yield checks.fields_result(crm.drift.open(connection.name, obj.name), done.schema_changes)
         yield checks.quarantine_result(connection.name, obj.name, missing)
         yield checks.freshness_result(fresh)
+        if partitioned:
+            yield checks.audit_result(crm.audits.at(connection.name).of(obj.name))
 
     return _decorated(connection, obj, names, partitioned=partitioned)(landed)
 
@@ -179,7 +181,7 @@ def _decorated(
             required_resource_keys={names.resource},
             partitions_def=monthly(connection) if partitioned else None,
             backfill_policy=dg.BackfillPolicy.single_run() if partitioned else None,
-            check_specs=checks.raw_specs(key),
+            check_specs=checks.raw_specs(key, is_audited=partitioned),
         )
 
 

@@ -3,7 +3,7 @@
 Everything is opened at its first use, so that definitions load with an empty environment.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -26,19 +26,22 @@ from crm_pipeline.orchestration.partitions import is_snapshot
 from crm_pipeline.orchestration.remarks import remarks_at
 from crm_pipeline.providers import as_enricher, opened_provider
 from crm_pipeline.ratelimit.limiter import RateLimiter
-from crm_pipeline.settings import Connection, Settings
+from crm_pipeline.settings import Connection, ObjectSettings, Settings
 from crm_pipeline.stages.enriched import Bought, Enriched, buy, candidates, shop_of
 from crm_pipeline.stages.normalized import contract_names, tables_for
 from crm_pipeline.stages.published import ApiAccounts, OpsSources, publish_ops
 from crm_pipeline.stages.raw import opened
+from crm_pipeline.stages.raw.audit import AuditRun, audit_connection, auditable_objects
 from crm_pipeline.stages.verified import Verifiers
 from crm_pipeline.stages.verified.library import library_verifiers
+from crm_pipeline.store.audits import Audits
 from crm_pipeline.store.build_lock import building
 from crm_pipeline.store.drift import Register
 from crm_pipeline.store.files.permissions import settle
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness, freshness_of
 from crm_pipeline.store.landing.looks import Looks
+from crm_pipeline.store.landing.tombstones import Tombstones
 from crm_pipeline.store.postgres.database import running_database
 from crm_pipeline.store.probes import ProbeHistory
 from crm_pipeline.store.purchases import PurchaseLedger, Spending
@@ -87,6 +90,7 @@ class Workspace:
         self.tables = Tables(settings.data)
         self.looks = Looks(settings.data, self.clock)
         self.drift = Register(settings.data, self.clock)
+        self.audits = Audits(settings.data, self.clock)
         self._on_step = on_step
         self._is_settled = False
         # All steps of a connection share one budget of retries: after a few steps against a host that is
@@ -137,6 +141,32 @@ class Workspace:
         """
         with running_database(self.settings) as database:
             yield ProbeHistory(database, self.settings.retention.probe_days)
+
+    def audit(self, connection: str) -> AuditRun:
+        """Compare a connection with its CRM, and heal what differs."""
+        with self.account(connection) as account:
+            return self.audited(account, auditable_objects(account.connection))
+
+    def audited(
+        self,
+        account: Account,
+        objects: Sequence[ObjectSettings],
+        *,
+        is_deep: bool = False,
+        reads_content: bool = False,
+    ) -> AuditRun:
+        """Compare objects of an opened account with its CRM, and heal what differs; see `audit_connection`."""
+        keeps_out = any(obj.keeps_out for obj in objects) or Tombstones.at(self.settings.data)
+        return audit_connection(
+            account,
+            landing=self.landing,
+            audits=self.audits,
+            engine=self.engine,
+            objects=objects,
+            is_deep=is_deep,
+            reads_content=reads_content,
+            key=self.hash_key if keeps_out else None,
+        )
 
     @property
     def hash_key(self) -> HashKey:

@@ -130,8 +130,8 @@ def test_a_range_of_months_is_one_extraction(
     assert seen == [(DONE.window, "range")]
     assert months == {"2026-01-01": 2, "2026-02-01": 3}
     checked = checks_of(result)
-    passed = dict.fromkeys(("source_count", "absence", "quarantine", "freshness"), True)
-    assert checked == {**passed, "fields": False}
+    names = ("source_count", "absence", "quarantine", "freshness", "audit")
+    assert checked == {**dict.fromkeys(names, True), "fields": False}
 
 
 def test_a_materialisation_shows_counts_cost_schema_and_a_masked_preview(

@@ -71,7 +71,7 @@ class PreparedRead:
 
     Attributes:
         stale_hits: hits of the search index that are no longer in the window.
-        archive: how archived records are read; None in a read of a whole object.
+        archive: how archived records are read; None in a read of a whole object, and in a sweep.
     """
 
     stale_hits: StaleIndexHits
@@ -147,7 +147,34 @@ class HubSpotAccount(ApiAccount[Api]):
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Return the plan for a window; its number of records decides between list and search."""
-        schema = self.describe(obj.name)
+        return self._planned(obj, window, self.describe(obj.name))
+
+    def plan_sweep(self, obj: ObjectSettings, window: Window) -> Plan:
+        """Return the plan for a read of ids and modification times: by the list where it is read from end to end.
+
+        The index of the search lags, and the list does not.
+        """
+        route = "list" if window.from_at is None else "search"
+        schema = describe.keys_of(self.describe(obj.name))
+        return self._planned(replace(obj, route=route), window, schema, keys_only=True)
+
+    def count_live(self, schema: Schema, window: Window | None) -> int | None:
+        """Return the account's count of the live records of a window."""
+        cursor_field = self.cursor_field(schema)
+        if cursor_field is None:
+            return None
+        selection = Selection(schema.object, cursor_field, (), (), (), window)
+        return search.count(self._api, selection)
+
+    def deletion_marks(self, schema: Schema, ids: Sequence[str]) -> Page:
+        """Return marks of archived records."""
+        return points.marks(
+            ids, owner=f"{self.connection.name}.{schema.object}", asked_at=self._api.now()
+        )
+
+    def _planned(
+        self, obj: ObjectSettings, window: Window | None, schema: Schema, *, keys_only: bool = False
+    ) -> Plan:
         cursor_field = window_field(self.connection.name, obj, SNAPSHOTS, self.cursor_field(schema))
         plan = Plan(
             object=obj.name,
@@ -159,6 +186,7 @@ class HubSpotAccount(ApiAccount[Api]):
             complete=cursor_field is None,
             vendor_count=None,
             calls=0,
+            keys_only=keys_only,
         )
         if obj.name in SNAPSHOTS:
             return self._chosen(plan, self._whole(obj.name), obj.route)
@@ -169,7 +197,7 @@ class HubSpotAccount(ApiAccount[Api]):
         is_later = window is not None and window.from_at is not None and cursor_field is not None
         asked = "search" if is_later and obj.route in {"list", "both"} else obj.route
         plan = replace(plan, vendor_count=count)
-        archive = None if plan.complete else self._archive(plan)
+        archive = None if plan.complete or keys_only else self._archive(plan)
         plan = replace(plan, prepared=PreparedRead(stale_hits, archive))
         sensitive_calls = estimate.more(self._sensitive[obj.name].calls, self._api.round_trip_s)
         strategies = estimate.added(estimate.strategies(plan, load, asked=asked), sensitive_calls)
@@ -280,7 +308,8 @@ class HubSpotAccount(ApiAccount[Api]):
     def _prepared(self, plan: Plan) -> PreparedRead:
         if isinstance(plan.prepared, PreparedRead):
             return plan.prepared
-        return PreparedRead(StaleIndexHits(), None if plan.complete else self._archive(plan))
+        has_archive = not (plan.complete or plan.keys_only)
+        return PreparedRead(StaleIndexHits(), self._archive(plan) if has_archive else None)
 
     def _archive(self, plan: Plan) -> Archive:
         return Archive.of(self._api, plan, self._context.remembered(plan.object))

@@ -5,6 +5,7 @@ Source: https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guid
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from crm_pipeline.connectors.hubspot.catalog import LABELS, OWNERS, type_of
@@ -63,6 +64,13 @@ def fixed_schema(name: str) -> Schema:
 def properties_of(schema: Schema) -> tuple[str, ...]:
     """Return the names of a schema's properties, without the other keys of a record."""
     return tuple(field.path[1] for field in schema.fields if field.path[:1] == ("properties",))
+
+
+def keys_of(schema: Schema) -> Schema:
+    """Return a schema with the fields of a record's id and modification time."""
+    names = {"hs_object_id", cursor_field(schema)}
+    kept = (field for field in schema.fields if field.name in names or not field.path)
+    return replace(schema, fields=tuple(kept))
 
 
 def cursor_field(schema: Schema) -> str | None:

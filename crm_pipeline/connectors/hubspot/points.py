@@ -8,6 +8,7 @@ https://developers.hubspot.com/changelog/updated-merge-functionality-for-contact
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 import pyarrow as pa
@@ -40,6 +41,13 @@ class _Found:
     records: Records = field(default_factory=Records)
     missing: list[str] = field(default_factory=list)
     refused: dict[str, Outcome] = field(default_factory=dict)
+
+
+def marks(ids: Sequence[str], *, owner: str, asked_at: datetime) -> Page:
+    """Return a page with marks of archived records, without the time when they were archived."""
+    texts = [msgspec.json.encode({"id": one, "properties": {}, "archived": True}) for one in ids]
+    batch = batch_of(ids=ids, modified_at=[None] * len(ids), texts=texts, deleted=True, owner=owner)
+    return point_page(batch, {}, asked_at=asked_at)
 
 
 class PointReader:

@@ -91,7 +91,7 @@ def pages(
     live = _live(
         api, selection, division, done=_part(done, _LIVE), checkpoint=kept, stale_hits=stale_hits
     )
-    if plan.complete:
+    if plan.complete or plan.keys_only:
         yield from live
         return
     archived = _archived(

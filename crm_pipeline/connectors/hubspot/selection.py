@@ -51,7 +51,9 @@ class Selection:
             cursor_field=plan.cursor_field or kind.cursor_field,
             properties=describe.properties_of(plan.schema),
             history=tuple(name for name in kind.history if name in plan.schema.by_name),
-            others=linked_to(plan.object, (obj.name for obj in api.connection.objects)),
+            others=()
+            if plan.keys_only
+            else linked_to(plan.object, (obj.name for obj in api.connection.objects)),
             window=plan.window,
         )
 

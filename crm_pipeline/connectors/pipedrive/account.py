@@ -101,13 +101,37 @@ class PipedriveAccount(ApiAccount[Api]):
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Choose the read strategy for a window; this reads its first pages."""
+        return self._planned(obj, window)
+
+    def plan_sweep(self, obj: ObjectSettings, window: Window) -> Plan:
+        """Return the plan for a read of ids and modification times.
+
+        Lists cannot leave out fields, so it costs as much as a read of whole records without optional fields.
+        """
+        points.refuse_parts(self._item(obj.name), f"{self.connection.name}.{obj.name}")
+        return self._planned(obj, window, keys_only=True)
+
+    def count_live(self, schema: Schema, window: Window | None) -> int | None:  # noqa: ARG002
+        """Return None: Pipedrive does not count."""
+        return None
+
+    def deletion_marks(self, schema: Schema, ids: Sequence[str]) -> Page:
+        """Return marks of deleted records."""
+        item = self._item(schema.object)
+        owner = f"{self.connection.name}.{schema.object}"
+        return points.marks(item, ids, owner=owner, asked_at=self._api.now())
+
+    def _planned(
+        self, obj: ObjectSettings, window: Window | None, *, keys_only: bool = False
+    ) -> Plan:
         item = self._item(obj.name)
         before = self._api.usage
         entries = metadata.field_entries(self._api, item)
         after = self._api.usage
         cursor_field = window_field(self.connection.name, obj, SNAPSHOTS, _cursor_field(item))
         read_window = window if cursor_field else None
-        lister = Lister(self._api, item, describe.optional_of(item, entries))
+        optional = () if keys_only else describe.optional_of(item, entries)
+        lister = Lister(self._api, item, optional)
         started = planning.start(lister, read_window)
         schema = describe.schema_of(item, entries)
         schema = replace(
@@ -125,6 +149,7 @@ class PipedriveAccount(ApiAccount[Api]):
             calls=0,
             unit=self._api.meter.unit,
             prepared=started,
+            keys_only=keys_only,
         )
         strategies = planning.strategies(
             lister,

@@ -7,6 +7,7 @@ records that this user may not see. Source: https://developers.pipedrive.com/doc
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import quote
 
 import msgspec
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from crm_pipeline.connectors.asked_ids import AskedIds, IdForm, Outcome, number, uuid
 from crm_pipeline.connectors.base import Page
-from crm_pipeline.connectors.json_records import SCHEMA
+from crm_pipeline.connectors.json_records import SCHEMA, batch_of
 from crm_pipeline.connectors.metering import Operation
 from crm_pipeline.connectors.pipedrive.catalog import Item, Listing
 from crm_pipeline.connectors.pipedrive.keys import WITH_UUID
@@ -74,6 +75,15 @@ def refuse_parts(item: Item, owner: str) -> None:
             "they are lists that belong to deals",
             f"A refresh reads them; `deals` can be read by their ids, `{item.name}` cannot.",
         )
+
+
+def marks(item: Item, ids: Sequence[str], *, owner: str, asked_at: datetime) -> Page:
+    """Return a page with marks of deleted records, as single requests show them, without a time of change."""
+    mark = {"active_flag": False} if item.deleted_key == "active_flag" else {"is_deleted": True}
+    named = [one if item.name in WITH_UUID else int(one) for one in ids]
+    texts = [msgspec.json.encode({"id": one, **mark}) for one in named]
+    batch = batch_of(ids=ids, modified_at=[None] * len(ids), texts=texts, deleted=True, owner=owner)
+    return point_page(batch, {}, asked_at=asked_at)
 
 
 class PointReader:

@@ -48,12 +48,15 @@ def pages(
     is_resumed = checkpoint.request is not None
     route, resumable = _resumed(lister, plan, checkpoint)
     for listing in lister.item.listings:
+        if plan.keys_only and listing.deleted:
+            continue
         # The checkpoint of an interrupted read holds ranges, into which the first page does not fit.
         first = None if is_resumed and route == ranges.ROUTE else first_pages.get(listing.name)
         read = _list(
             lister, plan, listing, route=route, checkpoint=resumable, first=first, workers=workers
         )
-        for page in members.with_names(lister, read) if lister.item.lookups else read:
+        has_names = lister.item.lookups and not plan.keys_only
+        for page in members.with_names(lister, read) if has_names else read:
             page.part = listing.name
             yield page
     if plan.complete and len(lister.item.listings) > 1:

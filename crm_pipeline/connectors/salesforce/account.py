@@ -145,7 +145,24 @@ class SalesforceAccount(ApiAccount[Api]):
 
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Return the plan for a window; its number of records decides between REST and Bulk."""
-        schema = self.describe(obj.name)
+        return self._planned(obj, window, self.describe(obj.name))
+
+    def plan_sweep(self, obj: ObjectSettings, window: Window) -> Plan:
+        """Return the plan for a read of ids and modification times."""
+        schema = describe.keys_of(self.describe(obj.name))
+        return replace(self._planned(obj, window, schema), keys_only=True)
+
+    def count_live(self, schema: Schema, window: Window | None) -> int:
+        """Return the org's count of the live records of a window."""
+        query = soql.count(schema.object, self.cursor_field(schema), window)
+        what = f"the count of {schema.object}"
+        return self._api.ask(f"{self._api.base}/query/", _Count, what, q=query).total_size
+
+    def deletion_marks(self, schema: Schema, ids: Sequence[str]) -> Page:
+        """Return marks of deleted records."""
+        return points.marks(schema, ids, owner=self.connection.name, asked_at=self._api.now())
+
+    def _planned(self, obj: ObjectSettings, window: Window | None, schema: Schema) -> Plan:
         cursor_field = window_field(
             self.connection.name, obj, self._snapshots, self.cursor_field(schema)
         )

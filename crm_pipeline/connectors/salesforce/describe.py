@@ -161,6 +161,12 @@ def with_related(schema: Schema, listed: Collection[str]) -> Schema:
     return replace(schema, fields=(*schema.fields, *related)) if related else schema
 
 
+def keys_of(schema: Schema) -> Schema:
+    """Return a schema with the fields that hold id, modification time and deletion mark."""
+    names = {ID, "IsDeleted", cursor_field(schema)}
+    return replace(schema, fields=tuple(field for field in schema.fields if field.name in names))
+
+
 def cursor_field(schema: Schema) -> str | None:
     """Return the best field with the time of a record's last change; None where there is none."""
     return next((name for name in _CURSOR_FIELDS if name in schema.by_name), None)

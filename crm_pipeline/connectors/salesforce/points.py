@@ -9,6 +9,7 @@ Sources: SOQL and SOSL Reference, "Comparison Operators"; REST API Developer Gui
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -59,6 +60,14 @@ def record_id(text: str) -> str:
 
 def _suffix(part: str) -> str:
     return _SUFFIX[sum(1 << bit for bit, letter in enumerate(part) if letter.isupper())]
+
+
+def marks(schema: Schema, ids: Sequence[str], *, owner: str, asked_at: datetime) -> Page:
+    """Return a page with marks of deleted records, as `queryAll` would return them without a modification time."""
+    kind = {"type": schema.object}
+    texts = [msgspec.json.encode({"attributes": kind, "Id": one, "IsDeleted": True}) for one in ids]
+    batch = batch_of(ids=ids, modified_at=[None] * len(ids), texts=texts, deleted=True, owner=owner)
+    return point_page(batch, {}, asked_at=asked_at)
 
 
 @dataclass

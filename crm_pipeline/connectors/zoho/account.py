@@ -134,7 +134,35 @@ class ZohoAccount(ApiAccount[Api]):
     def plan(self, obj: ObjectSettings, window: Window | None) -> Plan:
         """Choose the read strategy for a window by number of records, time and credits."""
         self._api.learn()
-        schema = self.describe(obj.name)
+        return self._planned(obj, window, self.describe(obj.name))
+
+    def plan_sweep(self, obj: ObjectSettings, window: Window) -> Plan:
+        """Return the plan for a read of ids and modification times."""
+        if obj.name in _NOT_MODULES:
+            raise not_by_id(
+                f"{self.connection.name}.{obj.name}",
+                "it is no module",
+                "A refresh reads it whole, so that what is absent counts as deleted.",
+            )
+        self._api.learn()
+        schema = describe.keys_of(self.describe(obj.name))
+        return self._planned(obj, window, schema, keys_only=True)
+
+    def count_live(self, schema: Schema, window: Window | None) -> int | None:
+        """Return the org's count of the live records of a window; None for modules without queries."""
+        if schema.object in _NOT_MODULES:
+            return None
+        self._api.learn()
+        return counting.of_window(self._api, schema, window)
+
+    def deletion_marks(self, schema: Schema, ids: Sequence[str]) -> Page:
+        """Return marks of deleted records."""
+        owner = f"{self.connection.name}.{schema.object}"
+        return points.marks(ids, owner=owner, asked_at=self._api.now())
+
+    def _planned(
+        self, obj: ObjectSettings, window: Window | None, schema: Schema, *, keys_only: bool = False
+    ) -> Plan:
         cursor_field = window_field(
             self.connection.name,
             obj,
@@ -152,6 +180,7 @@ class ZohoAccount(ApiAccount[Api]):
             vendor_count=None,
             calls=0,
             unit=self._api.meter.unit,
+            keys_only=keys_only,
         )
         if obj.name in setup.SETUPS:
             return self._setup_plan(plan)
@@ -173,7 +202,9 @@ class ZohoAccount(ApiAccount[Api]):
             yield from members.pages(self._api, plan.object)
             return
         kind = self._modules()[plan.object].kind
-        deleted_pages = deleted.pages(self._api, plan, checkpoint, kind=kind)
+        deleted_pages = (
+            _none() if plan.keys_only else deleted.pages(self._api, plan, checkpoint, kind=kind)
+        )
         route = ReadCheckpoint(self._api, plan, checkpoint).route or plan.route
         if route == bulk.ROUTE:
             # The page numbers are those of the exports, so other pages come after them.
@@ -288,6 +319,10 @@ class ZohoAccount(ApiAccount[Api]):
             strategies=(strategy,),
             remaining=self._api.remaining,
         )
+
+
+def _none() -> Generator[Page]:
+    yield from ()
 
 
 def _signalling(pages: Generator[Page], started: threading.Event) -> Generator[Page]:

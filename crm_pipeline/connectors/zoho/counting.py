@@ -9,6 +9,7 @@ import requests
 from crm_pipeline.connectors.base import Plan
 from crm_pipeline.connectors.zoho import coql, describe, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
+from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import MalformedResponse, NotPermitted, ProtocolError, Rejected
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.wire.decoding import Count, decoded
@@ -24,21 +25,26 @@ class _Count(msgspec.Struct):
 
 
 def of_plan(api: Api, plan: Plan) -> int | None:
-    """Return the vendor's count of a plan's records; None where it cannot count them.
+    """Return the vendor's count of a plan's records; None where it cannot count them."""
+    return of_window(api, plan.schema, plan.window)
+
+
+def of_window(api: Api, schema: Schema, window: Window | None) -> int | None:
+    """Return the vendor's count of the live records of a window; None where it cannot count them.
 
     A module without queries is added to `api.unavailable`.
     """
-    module = plan.object
+    module = schema.object
     if module not in api.unavailable["coql"]:
         try:
-            query = coql.count(module, coql.conditions(plan.schema, plan.window))
+            query = coql.count(module, coql.conditions(schema, window))
             records = _counted(api, query)
-            return _confirmed_zero(api, plan) if records is None else records
+            return _confirmed_zero(api, schema, window) if records is None else records
         except (NotPermitted, Rejected) as error:
             if error.code not in _NO_QUERIES:
                 raise
             api.unavailable["coql"][module] = error.message
-    return total(api, module) if plan.window is None else None
+    return total(api, module) if window is None else None
 
 
 def total(api: Api, module: str) -> int:
@@ -98,20 +104,20 @@ def _counted(api: Api, query: str) -> int | None:
     return api.select(query, meter.COUNT, read)
 
 
-def _confirmed_zero(api: Api, plan: Plan) -> int:
+def _confirmed_zero(api: Api, schema: Schema, window: Window | None) -> int:
     """Return 0 if a list has no records of the window, after a count without a body (204).
 
     Raises:
         ProtocolError: the list has records: the response was empty, not the module.
     """
-    window, owner = plan.window, f"{api.connection.name}.{plan.object}"
+    owner = f"{api.connection.name}.{schema.object}"
     headers = {}
     if window is not None and window.from_at is not None:
         headers["If-Modified-Since"] = responses.instant_text(window.from_at)
     params = {"fields": describe.MODIFIED, "per_page": "1"}
-    if describe.CONVERTED in plan.schema.by_name:
+    if describe.CONVERTED in schema.by_name:
         params["converted"] = "both"
-    page = api.ask(f"/{plan.object}", meter.LIST, responses.page_reader(owner), params, headers)
+    page = api.ask(f"/{schema.object}", meter.LIST, responses.page_reader(owner), params, headers)
     if page.rejected or any(
         at is None or window is None or at < window.to_at for at in page.instants()
     ):

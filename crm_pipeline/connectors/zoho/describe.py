@@ -5,7 +5,7 @@ are settings and no modules: see `setup`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Required, TypedDict
 
 import msgspec
@@ -206,6 +206,12 @@ def schema_of(module: Module, entries: list[FieldEntry]) -> Schema:
 def is_shown(raw: FieldEntry) -> bool:
     """Return whether records contain a field; names with $ are internal to the vendor."""
     return raw.get("visible") is not False and not raw["api_name"].startswith("$")
+
+
+def keys_of(schema: Schema) -> Schema:
+    """Return a schema with the fields of a record's id and time of change, and the one that queries for leads need."""
+    names = {ID, MODIFIED, CONVERTED}
+    return replace(schema, fields=tuple(field for field in schema.fields if field.name in names))
 
 
 def cursor_field(schema: Schema) -> str | None:

@@ -6,6 +6,9 @@ get-deleted-records.html.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import msgspec
 
 from crm_pipeline.connectors.asked_ids import AskedIds, Outcome
 from crm_pipeline.connectors.base import Page
@@ -19,6 +22,13 @@ from crm_pipeline.model.schema import Schema
 
 _UNLISTED = f"{NOT_FOUND}; this login cannot read the list of deleted records"
 _LONG = f"{NOT_FOUND} on the first {deletions.MOST_PAGES} pages of its list of deleted records"
+
+
+def marks(ids: Sequence[str], *, owner: str, asked_at: datetime) -> Page:
+    """Return a page with marks of deleted records, as the list of them has them, without the time of deletion."""
+    texts = [msgspec.json.encode({"id": one, "deleted_time": None}) for one in ids]
+    batch = keys.batch_of_texts(texts, keys.DELETED_RULE, owner)
+    return point_page(batch, {}, asked_at=asked_at, origin=keys.DELETED)
 
 
 class PointReader:

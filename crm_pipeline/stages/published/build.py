@@ -31,9 +31,11 @@ from crm_pipeline.stages.published.operations import FINDINGS, OpsTable, finding
 from crm_pipeline.stages.published.past import Snapshot, snapshot_at, snapshot_before
 from crm_pipeline.stages.published.quarantined import quarantine_table
 from crm_pipeline.stages.published.rates import Earlier
+from crm_pipeline.stages.published.reconciled import reconciliation_table
 from crm_pipeline.stages.published.relations import Followed, PublishedTable, connection_of
 from crm_pipeline.stages.published.stage_tables import StageRows
 from crm_pipeline.stages.published.views import View, view_of
+from crm_pipeline.store.audits import Audits
 from crm_pipeline.store.drift import Register
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness
@@ -262,6 +264,7 @@ class Build:
             purchases(self.engine, f"{DATABASE}.crm"),
             schema_changes(Register(self.landing.root), self.connections),
             quarantine_table(Quarantine(self.landing), self.connections),
+            reconciliation_table(Audits(self.landing.root), self.connections),
             operations.fields(self.object_views, self.landing),
             budgets.api_usage(self.accounts.days),
             budgets.api_limits(self.accounts.limits),

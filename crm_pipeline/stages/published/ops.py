@@ -26,7 +26,9 @@ from crm_pipeline.stages.published.empty import EmptyTables
 from crm_pipeline.stages.published.freshness import freshness_table
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.quarantined import quarantine_table
+from crm_pipeline.stages.published.reconciled import reconciliation_table
 from crm_pipeline.stages.published.relations import PREFIX
+from crm_pipeline.store.audits import Audits
 from crm_pipeline.store.drift import Register
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness
@@ -117,6 +119,7 @@ def _tables(
     yield _batches(operations.batches(landing, names, merged=False))
     yield schema_changes(changes, names)
     yield quarantine_table(quarantine, names)
+    yield reconciliation_table(Audits(landing.root), names)
     yield budgets.api_usage(accounts.days)
     yield budgets.api_limits(accounts.limits)
 

@@ -1,0 +1,342 @@
+"""Audits against a CRM in memory: what is found, what is believed, and what they may cost."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crm_pipeline.connectors.upkeep import DayLimit
+from crm_pipeline.stages.normalized.fold import folded
+from crm_pipeline.stages.normalized.inputs import collect
+from crm_pipeline.stages.normalized.ranking import ranked
+from crm_pipeline.stages.normalized.reading import raw
+from crm_pipeline.stages.raw import extract
+from crm_pipeline.stages.raw.audit import AuditRun, audit_connection
+from crm_pipeline.stages.raw.audit.landed import landed_keys
+from crm_pipeline.store.audits import Audited, Audits
+from crm_pipeline.store.landing import Landing
+from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline_tests.stages.raw.crm import NOW, OBJECT, Crm, CrmAccount, connection, ids_of
+from crm_pipeline_tests.stages.raw.test_point import MAP, STEPS, Run
+
+BEHIND = NOW - timedelta(days=1)
+"""Behind the watermark and its look-back: no refresh sees what is committed with this time."""
+SIZE = 300
+
+
+@dataclass
+class Pipeline:
+    """A data folder that reads the CRM."""
+
+    crm: Crm
+    folder: Path
+
+    @property
+    def landing(self) -> Landing:
+        return Landing(self.folder, self.crm.clock)
+
+    @property
+    def audits(self) -> Audits:
+        return Audits(self.folder, self.crm.clock)
+
+    def refresh(self) -> None:
+        extract(self.account(), OBJECT, None, mode="refresh", landing=self.landing)
+        self.crm.clock.advance(900)
+
+    def account(self, day_limit: DayLimit | None = None) -> Any:
+        return CrmAccount(self.crm, day_limit)
+
+    def audit(self, day_limit: DayLimit | None = None, **options: Any) -> AuditRun:
+        run = audit_connection(
+            self.account(day_limit),
+            landing=self.landing,
+            audits=self.audits,
+            engine=self.engine,
+            **options,
+        )
+        self.crm.clock.advance(900)
+        return run
+
+    def engine(self) -> Engine:
+        return Engine(self.folder / "tmp", memory_limit="512MB", threads=1)
+
+    def here(self) -> dict[str, tuple[datetime, str]]:
+        """Return the live records as the normalized tables fold them, texts included: not the code under test."""
+        landed = collect("acme", MAP, self.landing)
+        assert landed is not None
+        with self.engine() as engine:
+            relation = folded(engine, landed, ranked(engine, landed))
+            rows = engine.rows(
+                f"SELECT _source_id, _modified_at, {raw('Name')} FROM {relation} WHERE NOT _deleted"
+            )
+        return {one: (at, name) for one, at, name in rows}
+
+    def is_right(self) -> bool:
+        return self.here() == self.crm.truth
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Pipeline:
+    """A pipeline that has read a CRM of 300 records twice."""
+    pipeline = Pipeline(Crm.of(SIZE), tmp_path)
+    pipeline.refresh()
+    pipeline.refresh()
+    return pipeline
+
+
+def of_whole(run: AuditRun) -> Audited:
+    return next(each for each in run.results if not each.month)
+
+
+def sums(run: AuditRun) -> tuple[int, int, int, int]:
+    """Return what months add up to: missing, ghosts, stale, healed."""
+    months = [each for each in run.results if each.month]
+    names = ("missing", "ghosts", "stale", "healed")
+    return tuple(sum(getattr(each, name) for each in months) for name in names)  # type: ignore[return-value]
+
+
+def test_counts_find_and_heal(read: Pipeline) -> None:
+    """Months whose counts differ are read again, and swept where that does not explain them; equal ones cost a call.
+    What a refresh would have landed anyway is no difference."""
+    quiet = read.audit()
+    assert {each.state for each in quiet.results} == {"equal"}
+    assert quiet.calls <= len(quiet.results) + 3
+    read.crm.put(["lost 1"], BEHIND, "lost")
+    read.crm.remove(ids_of([5]))
+    read.crm.put(ids_of([77]), read.crm.clock.now(), "edited just now")
+    run = read.audit()
+    assert sums(run) == (1, 1, 0, 2)
+    assert [each.month for each in run.results if each.state == "healed"] == ["2026-01", "2026-11"]
+    assert of_whole(run).state == "equal"
+    assert run.is_right
+    assert run.landed
+    assert read.is_right()
+
+
+def test_what_cancels_out_in_counts_is_found_by_ids(read: Pipeline) -> None:
+    """A lost record and a ghost of one month leave its count as it was, and the verdict says so; ids show both."""
+    read.crm.put(["lost 1"], BEHIND, "lost")
+    read.crm.remove(ids_of([SIZE - 1]))
+    blind = read.audit()
+    assert {each.state for each in blind.results} == {"equal"}
+    assert "which only ids show" in of_whole(blind).verdict
+    assert not read.is_right()
+    assert sums(read.audit(is_deep=True)) == (1, 1, 0, 2)
+    assert read.is_right()
+
+
+def test_an_edit_without_a_new_time_is_found_by_content(read: Pipeline) -> None:
+    """Formulas move no modification time: ids do not show them, whole records do."""
+    [one] = ids_of([7])
+    read.crm.put([one], read.crm.truth[one][0], "computed")
+    assert {each.state for each in read.audit(is_deep=True).results} == {"equal"}
+    run = read.audit(reads_content=True)
+    assert (run.results[0].by, run.results[0].stale, run.results[0].healed) == ("content", 1, 1)
+    assert read.is_right()
+
+
+def test_months_are_compared_by_ids_where_nothing_counts(read: Pipeline) -> None:
+    """Without counts all ids are listed, and each month has its result."""
+    read.crm.counts = False
+    lost, stale, gone = ["lost 1"], ids_of([7]), ids_of([9])
+    read.crm.put(lost, BEHIND, "lost")
+    read.crm.put(stale, BEHIND, "edited")
+    read.crm.remove(gone)
+    run = read.audit()
+    assert {each.by for each in run.results} == {"ids"}
+    assert sums(run) == (1, 1, 1, 3)
+    assert read.is_right()
+
+
+def _lists_nothing(crm: Crm) -> None:
+    crm.unlisted = set(crm.truth)
+    crm.counts = False
+
+
+def _lists_half(crm: Crm) -> None:
+    crm.unlisted = set(ids_of(range(0, SIZE, 2)))
+    crm.counts = False
+
+
+def _lacks_one_that_it_shows(crm: Crm) -> None:
+    crm.unlisted = set(ids_of([4]))
+    crm.counts = False
+    crm.remove(ids_of([11]))
+
+
+def _counts_more(crm: Crm) -> None:
+    crm.unlisted = set(ids_of([4]))
+
+
+def _fails(crm: Crm) -> None:
+    crm.fails_after = 1
+    crm.remove(ids_of([11]))
+
+
+def _hides(crm: Crm) -> None:
+    crm.sight = "less"
+    crm.remove(ids_of([11]))
+    crm.counts = False
+
+
+def _is_another_account(crm: Crm) -> None:
+    crm.remove(ids_of(range(SIZE)))
+    crm.put(ids_of(range(1_000, 1_300)), BEHIND, "of others")
+    crm.counts = False
+
+
+@pytest.mark.parametrize(
+    ("lies", "said"),
+    [
+        (_lists_nothing, "the list lacks 300 of 300 records, of which the vendor shows 20 of 20"),
+        (_lists_half, "the list lacks 150 of 300 records"),
+        (_lacks_one_that_it_shows, "the list lacks a record that the vendor shows by its id"),
+        (_counts_more, "the sweep proves nothing"),
+        (_fails, "it does not answer"),
+        (_hides, "the login sees other records than before"),
+        (_is_another_account, "the list lacks 300 of 300 records: that is not believed"),
+    ],
+)
+def test_a_list_that_is_not_believed_deletes_nothing(
+    read: Pipeline, lies: Callable[[Crm], None], said: str
+) -> None:
+    """An empty or a short list, one that hides a record, a count that differs, a cut sweep, a login that sees less:
+    every record stays alive, and the audit says why."""
+    read.audit(is_deep=True)
+    before = set(read.here())
+    lies(read.crm)
+    run = read.audit(is_deep=True)
+    assert before <= set(read.here())
+    texts = [each.verdict for each in run.results] + list(run.failed.values())
+    assert any(said in text for text in texts), texts
+    assert {each.state for each in run.results if not each.month} <= {"unknown", "differs"}
+
+
+def test_many_deletions_are_believed_where_the_vendor_says_so(read: Pipeline) -> None:
+    """Two thirds of the records are gone, and the vendor says of each that it was deleted."""
+    gone = ids_of(range(200))
+    read.crm.remove(gone)
+    read.crm.deleted = set(gone)
+    run = read.audit(is_deep=True)
+    assert (of_whole(run).state, of_whole(run).ghosts) == ("healed", 200)
+    assert read.is_right()
+
+
+def test_a_clock_that_was_set_back(read: Pipeline) -> None:
+    """What is compared ends earlier, nothing else changes: a ghost is healed, and no other record is deleted."""
+    read.crm.remove(ids_of([11]))
+    read.crm.clock.advance(-7 * 86_400)
+    run = read.audit(is_deep=True)
+    assert (of_whole(run).state, of_whole(run).ghosts, of_whole(run).in_crm) == ("healed", 1, 295)
+    assert read.is_right()
+
+
+def test_a_modification_time_that_went_back(read: Pipeline) -> None:
+    """A record with an older modification time than here cannot be healed, and is not said to be."""
+    read.crm.put(ids_of([200]), NOW - timedelta(days=300), "restored from a backup")
+    run = read.audit(is_deep=True)
+    assert (of_whole(run).stale, of_whole(run).healed, of_whole(run).state) == (1, 0, "differs")
+    assert "older modification time" in of_whole(run).verdict
+
+
+def test_records_that_change_meanwhile_are_no_difference(read: Pipeline) -> None:
+    """Records are edited and deleted between the refresh and the sweep; none of that is a difference."""
+    account = read.account()
+    listed = account.pages
+
+    def meanwhile(plan: Any, checkpoint: Any) -> Any:
+        if plan.keys_only:
+            read.crm.put(ids_of([3, 4]), read.crm.clock.now(), "edited")
+            read.crm.put(["new 1"], read.crm.clock.now(), "new")
+        yield from listed(plan, checkpoint)
+
+    account.pages = meanwhile
+    account.crm.counts = False
+    run = audit_connection(
+        account, landing=read.landing, audits=read.audits, engine=read.engine, is_deep=True
+    )
+    assert {each.state for each in run.results} == {"equal"}
+    assert "2 changed during the audit" in of_whole(run).verdict
+
+
+@settings(max_examples=5, deadline=None)
+@given(allowed=st.integers(1, 30), is_deep=st.booleans())
+def test_an_audit_never_costs_more_and_goes_on(
+    tmp_path_factory: pytest.TempPathFactory, allowed: int, is_deep: bool
+) -> None:
+    """With any allowance: no audit costs more, nothing is wrong after it that was right before, and audits of some
+    days come to the end, the oldest comparison first."""
+    pipeline = Pipeline(Crm.of(60), tmp_path_factory.mktemp("audit"))
+    pipeline.refresh()
+    pipeline.refresh()
+    pipeline.crm.put(["lost 1"], BEHIND, "lost")
+    pipeline.crm.remove(ids_of([5]))
+    limit = DayLimit(allowed * 20, is_stated=True)
+    truth = pipeline.crm.truth
+    for _ in range(4):
+        run = pipeline.audit(limit, is_deep=is_deep)
+        assert run.cost <= allowed
+        wrong = set(pipeline.here().items()) ^ set(truth.items())
+        assert {one for one, _ in wrong} <= {"lost 1", *ids_of([5])}
+        pipeline.crm.clock.advance(86_400)
+        if not run.stopped:
+            break
+    if allowed >= 25:
+        assert pipeline.is_right()
+
+
+class Folded(Run):
+    """Compares the keys of the audit with what the tables are built of, after each step."""
+
+    def check(self) -> None:
+        super().check()
+        landed = collect("acme", MAP, self.landing)
+        assert landed is not None
+        relation = folded(self.engine, landed, ranked(self.engine, landed))
+        rows = self.engine.rows(
+            f"SELECT _source_id, _modified_at FROM {relation} WHERE _is_seen AND NOT _deleted"
+        )
+        path = self.landing.root / "keys.parquet"
+        path.unlink(missing_ok=True)
+        keys = landed_keys(self.engine, self.landing, connection(), "Contact", path)
+        assert dict(self.engine.rows(f"SELECT * FROM {keys.relation}")) == dict(rows)
+        assert keys.records == len(rows)
+
+
+@settings(max_examples=8, deadline=None)
+@given(steps=st.lists(STEPS, min_size=3, max_size=12), is_whole=st.booleans())
+def test_keys_are_folded_as_tables_are(
+    tmp_path_factory: pytest.TempPathFactory,
+    org: Any,
+    steps: Sequence[tuple[Any, ...]],
+    is_whole: bool,
+) -> None:
+    """Whatever was edited, deleted, computed and read, in windows, whole and by ids: the live keys are the table's."""
+    folder = tmp_path_factory.mktemp("fold")
+    with Engine(folder / "tmp", memory_limit="256MB", threads=1) as engine:
+        run = Folded(folder, org, engine, is_whole=is_whole, shape="json")
+        run.refresh()
+        for step in steps:
+            run.do(step)
+        run.refresh()
+
+
+def test_each_of_many_planted_differences_is_found(tmp_path: Path) -> None:
+    """50 differences among 20,000 records, at random places: each is found, and no other. The campaign has 800,000."""
+    pipeline = Pipeline(Crm.of(20_000), tmp_path)
+    pipeline.refresh()
+    pipeline.refresh()
+    chosen = random.Random(17).sample(range(20_000), 34)
+    lost = [f"lost {n}" for n in range(16)]
+    pipeline.crm.put(lost, BEHIND, "lost")
+    pipeline.crm.put(ids_of(chosen[:17]), BEHIND + timedelta(seconds=1), "stale")
+    pipeline.crm.remove(ids_of(chosen[17:]))
+    run = pipeline.audit(is_deep=True)
+    assert sums(run) == (16, 17, 17, 50)
+    assert pipeline.is_right()
