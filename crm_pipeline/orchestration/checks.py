@@ -6,6 +6,7 @@ beside it. Refused data show as a failed check and a failed step, and the previo
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
