@@ -28,6 +28,7 @@ def needed(connections: Collection[str], job: str | None, names: Names = PLAIN) 
     own = [
         name
         for name in connections
-        if job in {names.backfill(name), names.refresh(name), names.nightly(name)}
+        if job
+        in {names.backfill(name), names.refresh(name), names.nightly(name), names.sweep(name)}
     ]
     return frozenset(own or connections)

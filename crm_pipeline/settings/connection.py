@@ -74,6 +74,9 @@ class Connection:
     Attributes:
         country: ISO 3166 code by which national phone numbers of records without a country are read; "" for none.
         nightly: when the running month is read again each night, as HH:MM; "" for about two o'clock, "off" for never.
+        sweep: when values that change without a modification time are swept each day, as HH:MM; "" for about five o'clock,
+            "off" for never.
+        sweep_percent: what a sweep may cost, of the vendor's limit of a day.
         owners: who answers for its data: teams as `team:name`, people by their e-mail addresses.
         tags: the user's tags of its assets.
         explicit: which of `cadence` and `probe_every_s` the user wrote; only the others are stretched.
@@ -100,6 +103,8 @@ class Connection:
     explicit: frozenset[str] = frozenset()
     country: str = ""
     nightly: str = ""
+    sweep: str = ""
+    sweep_percent: float = 5.0
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
 

@@ -108,6 +108,8 @@ class ConnectionModel(Model):
     limit_group: str | None = None
     country: str | None = None
     nightly: str | None = None
+    sweep: str | None = None
+    sweep_percent: Annotated[float, Field(gt=0, le=100)] = 5.0
     api_version: str | None = None
     ceilings: dict[str, Annotated[int, Field(ge=1, le=1_000_000_000)]] = Field(default_factory=dict)
     mapping: dict[str, dict[str, str | None]] = Field(default_factory=dict)
@@ -203,7 +205,7 @@ class ConnectionModel(Model):
             )
         return value
 
-    @field_validator("nightly", mode="before")
+    @field_validator("nightly", "sweep", mode="before")
     @classmethod
     def _time_of_day(cls, value: Any) -> Any:
         # Without quotes, `off` is false to YAML, and 4:30 is a number of minutes.
@@ -295,6 +297,8 @@ class ConnectionModel(Model):
             limit_group=self.limit_group or name,
             country=self.country or "",
             nightly=self.nightly or "",
+            sweep=self.sweep or "",
+            sweep_percent=self.sweep_percent,
             api_version=self.api_version,
             ceilings=self.ceilings,
             sandbox=self.sandbox,

@@ -30,6 +30,7 @@ class HubSpotConnector:
         counts=True,
         deleted_flag=True,
         keeps_locator_over_login=True,
+        unstamped=True,
         round_cost=DETAILS,
         unseen_deletions="Records that were deleted for good, or archived 90 days before a read, stay live.",
     )

@@ -35,6 +35,7 @@ from crm_pipeline.connectors.hubspot import (
     search,
     sensitive,
     snapshots,
+    unstamped,
     upkeep,
 )
 from crm_pipeline.connectors.hubspot.api import Api
@@ -51,6 +52,7 @@ from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.hubspot.sensitive import Sensitive
 from crm_pipeline.connectors.point_pages import ROUTE, picked, point_page
 from crm_pipeline.connectors.strategies import planned
+from crm_pipeline.connectors.unstamped import PresentValues, UnstampedList
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.connectors.whole_reads import window_field
 from crm_pipeline.kernel.clock import Window
@@ -246,6 +248,14 @@ class HubSpotAccount(ApiAccount[Api]):
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
         """Return the cost of an object while nothing changes."""
         return upkeep.of(obj)
+
+    def unstamped(self, obj: ObjectSettings) -> UnstampedList | None:
+        """Return the associations of an object, which move no modification time; None where it has none."""
+        return unstamped.of(self._api, obj.name)
+
+    def read_unstamped(self, obj: str, ids: Sequence[str]) -> PresentValues:
+        """Return the present associations of records."""
+        return unstamped.read(self._api, obj, ids)
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of an object and its most recent records."""

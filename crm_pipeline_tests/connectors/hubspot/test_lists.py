@@ -45,23 +45,47 @@ def published(hub: Harness) -> set[tuple[str, str, int]]:
     return set(rows)
 
 
+def compare(hub: Harness) -> None:
+    assert published(hub) == expected(hub)
+    rows = ask(hub, "SELECT source_id, name, list_type, size FROM crm.lists")
+    assert sorted(rows) == [
+        (str(one["list_id"]), one["name"], one["processing"], one["size"])
+        for one in emulator(hub).lists()
+    ]
+
+
 def test_the_published_lists_are_the_portals(portal: Portal, instance: dg.DagsterInstance) -> None:
-    """Lists of every kind and their members; then members who join and leave, a merge, a list that is made and one that
-    is deleted."""
+    """Lists of every kind and their members; then members who join and leave, a merge, an archived member, a list that is
+    made and one that is deleted. A member leads to its record, of whatever object."""
     with portal(contacts=60, objects=OBJECTS) as hub:
         done = run_backfill(hub.settings, "demo", None, None, instance, clock=hub.clock)
         assert done.is_success, done.failed
-        truth = emulator(hub)
-        assert published(hub) == expected(hub)
-        rows = ask(hub, "SELECT source_id, name, list_type, size FROM crm.lists")
-        assert set(rows) == {
-            (str(one["list_id"]), one["name"], one["processing"], one["size"])
-            for one in truth.lists()
-        }
-        print(ask(hub, "FROM crm.list_members LIMIT 3"))
-        print(
-            ask(
-                hub,
-                "SELECT member_table, count(*), count(contact_key), count(company_key), count(member_key) FROM crm.list_members GROUP BY ALL",
-            )
+        compare(hub)
+        tables = ask(
+            hub, "SELECT member_table, member_source_id, contact_key FROM crm.list_members"
         )
+        assert {table for table, _, key in tables if key is None} == {
+            "companies",
+            "deals",
+            "_2_3800001",
+        }
+        assert {key for table, _, key in tables if table == "contacts"} == {
+            f"demo:contacts:{record}" for table, record, _ in tables if table == "contacts"
+        }
+        truth = emulator(hub)
+        first, second, third, fourth, *_ = sorted(truth.members("1"))
+        hub.advance(3600)
+        outside = min({row["id"] for row in truth.rows("contacts")} - truth.members("1").keys())
+        truth.change_members("1", add=[outside], remove=[first])
+        merged = truth.merge("contacts", second, third)
+        truth.delete("contacts", fourth)
+        made = truth.make_list("Board", [outside])
+        truth.drop_list("4")
+        hub.advance()
+        again = run_refresh(hub.settings, "demo", instance, clock=hub.clock)
+        assert again.is_success, again.failed
+        compare(hub)
+        assert merged in truth.members("1")
+        assert ask(hub, "SELECT name FROM crm.lists WHERE source_id = ?", made) == [("Board",)]
+        lost = "FROM crm.list_members ANTI JOIN crm.contacts USING (contact_key) WHERE contact_key IS NOT NULL"
+        assert ask(hub, lost) == []
