@@ -1,7 +1,7 @@
 """How far sweeps of values without a modification time have come: per object, where the next one goes on.
 
-There is one small file per connection, `sweeps/<connection>.json`, replaced in one step. It holds one id per object whose
-sweep stopped within its records, and no values. If it is lost, the next sweep begins again; no landed data depend on it.
+There is one small file per connection, `sweeps/<connection>.json`, replaced in one step. It holds a place among the records
+of each object whose sweep stopped there, and no ids or values. If it is lost, the next sweep begins again; no landed data depend on it.
 """
 
 import fcntl
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -19,6 +20,7 @@ from crm_pipeline.kernel.identity import path_name
 from crm_pipeline.store import files
 
 _log = structlog.get_logger(__name__)
+CURE = "Remove it, or wait: the next sweep begins with the first record."
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 
 
@@ -27,7 +29,7 @@ class Progress:
     """How far the sweep of one object has come.
 
     Attributes:
-        after: the id of the last record that was compared; "" where the next sweep begins with the first one.
+        after: the place of the last record that was compared, see `stages.raw.unstamped.landed`; "" where the next sweep begins with the first one.
         completed_at: when the last sweep came to the end; None where none has.
         compared, differing, landed: records of the running or last sweep: compared, of which the values differed, and
             of which a new version landed.
@@ -50,8 +52,7 @@ class Sweeps:
         """Return the progress of a connection by object; none where the file is missing or damaged."""
         path = self._path(connection)
         try:
-            stored = files.read_json(path)["objects"]
-            return {name: _progress(row) for name, row in stored.items()}
+            return read_sweeps(files.read_json(path))
         except FileNotFoundError:
             return {}
         except (CorruptFile, *_UNREADABLE) as error:
@@ -76,6 +77,15 @@ class Sweeps:
 
     def _path(self, connection: str) -> Path:
         return self._folder / f"{path_name(connection)}.json"
+
+
+def read_sweeps(record: Mapping[str, Any]) -> dict[str, Progress]:
+    """Return the progress of a stored record by object.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: it is not of our form.
+    """
+    return {name: _progress(row) for name, row in record["objects"].items()}
 
 
 def _record(progress: Progress) -> dict[str, object]:

@@ -15,7 +15,7 @@ from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.runs import run_backfill, run_refresh
 from crm_pipeline.stages.raw import unstamped
 from crm_pipeline.stages.raw.unstamped import ObjectSweep
-from crm_pipeline.store.sweeps import Progress, Sweeps
+from crm_pipeline.store.sweeps import Sweeps
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, emulator, landed
@@ -262,16 +262,3 @@ def test_the_published_associations(portal: Portal) -> None:
         again = run_refresh(hub.settings, "demo", instance, clock=hub.clock)
         assert (again.is_success, sum(again.landed.values())) == (True, 0)
         assert published(hub) == expected(hub)
-
-
-def test_progress_survives_and_damage_begins_again(tmp_path: Any) -> None:
-    """What a sweep notes is there for the next one; of a damaged file nothing is."""
-    sweeps = Sweeps(tmp_path)
-    sweeps.note("demo", "contacts", Progress(after="7", compared=3))
-    sweeps.note("demo", "deals", Progress(after="9"))
-    assert Sweeps(tmp_path).at("demo") == {
-        "contacts": Progress(after="7", compared=3),
-        "deals": Progress(after="9"),
-    }
-    (tmp_path / "sweeps" / "demo.json").write_text("{")
-    assert sweeps.at("demo") == {}

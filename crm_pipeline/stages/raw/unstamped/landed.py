@@ -18,7 +18,8 @@ _NONE = "(SELECT '' AS _source_id, '' AS _batch_id, 0 AS _row WHERE false)"
 def live_records(engine: Engine, batches: Sequence[Manifest]) -> str:
     """Compute which landed version of each live record counts, and return the name of the relation.
 
-    It has `_source_id`, `_batch_id` and `_row`.
+    It has `_source_id`, `_batch_id`, `_row`, and `_place`: an order in which they can be compared and that can be kept
+    without keeping an id.
     """
     keys = f"(SELECT {_KEYS} FROM {_files(batches)})" if _json(batches) else ""
     newest = (
@@ -26,7 +27,8 @@ def live_records(engine: Engine, batches: Sequence[Manifest]) -> str:
         f"QUALIFY row_number() OVER (PARTITION BY _source_id ORDER BY {_NEWEST}) = 1)"
     )
     live = f"SELECT _source_id, _batch_id, _row FROM {newest} WHERE NOT _deleted"
-    return engine.table("live records", live if keys else f"FROM {_NONE}")
+    source = f"({live})" if keys else _NONE
+    return engine.table("live records", f"SELECT *, md5(_source_id) AS _place FROM {source}")
 
 
 class LandedValues:
@@ -44,13 +46,13 @@ class LandedValues:
         self._live = live_records(engine, batches)
         self._digests = engine.table("landed digests", self._digest(self._elements(batches)))
 
-    def ids(self, after: str, size: int) -> list[str]:
-        """Return the ids of the next live records after one, in the order of texts."""
+    def ids(self, after: str, size: int) -> tuple[list[str], str]:
+        """Return the ids of the next live records after a place, and the place of the last one."""
         rows = self._engine.rows(
-            f"SELECT _source_id FROM {self._live} WHERE _source_id > ? ORDER BY 1 LIMIT {size}",
+            f"SELECT _source_id, _place FROM {self._live} WHERE _place > ? ORDER BY 2 LIMIT {size}",
             [after],
         )
-        return [row[0] for row in rows]
+        return [row[0] for row in rows], rows[-1][1] if rows else after
 
     def having(self, ids: Collection[str]) -> int:
         """Return how many of some records have landed with values."""

@@ -99,7 +99,7 @@ class Sweep:
         pending: list[str] = []
         after, size = progress.after, self.values.batch_records
         while True:
-            ids = landed.ids(after, size)
+            ids, last = landed.ids(after, size)
             is_affordable = self._fits(
                 opening + self.account.usage.cost - before.cost, len(pending)
             )
@@ -108,7 +108,7 @@ class Sweep:
                 self._refuse_silence(landed, ids, present.silent)
                 differing = landed.differing(ids, present.rows)
                 pending += differing
-                after = ids[-1]
+                after = last
                 done = replace(
                     done,
                     compared=done.compared + len(ids),
