@@ -145,7 +145,7 @@ LIST_MEMBERS = Table(
     "Which records are on which lists today. A record that left a list is deleted here.",
     (
         *reference("list", "lists", "The list."),
-        text("member_table", "Table of the member; NULL where its object is not read."),
+        text("member_table", "Table of the member; NULL for a custom object that is not read."),
         *reference("member", "", "The member: a contact, a company, a deal or another record."),
         *reference("contact", "contacts", "The member, where it is a contact."),
         *reference("company", "companies", "The member, where it is a company."),

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import compress, islice
+from itertools import compress, islice, pairwise
 from typing import Any
 
 import msgspec
@@ -41,8 +41,6 @@ from crm_pipeline.wire.paging import Link, walk
 _log = structlog.get_logger(__name__)
 _CURE = "Run again; if it persists, report it to HubSpot with the time of the run."
 _PAGE_RECORDS = 10_000
-# So many members may come or go while a list is read, at most one for each of its pages.
-_MOST_DRIFT = 25
 
 
 @dataclass(frozen=True)
@@ -256,7 +254,8 @@ def _members(api: Api, one: MemberList) -> Iterator[tuple[list[str], MemberPage]
             page.instants = page.instants.filter(pa.array(is_new, pa.bool_()))
         yield ids, page
     shown = distinct.count + lost
-    drift = min(pages_read - 1, _MOST_DRIFT)
+    # Members come and go during the read; then the totals of its pages differ.
+    drift = sum(abs(after - before) for before, after in pairwise(totals))
     if totals and not min(totals) - drift <= shown <= max(totals) + drift:
         raise _other_members(api, one, max(totals), shown)
     if pages_read and not shown and one.size:
@@ -358,7 +357,8 @@ def _suffix(one: MemberList, names: Mapping[str, str]) -> bytes:
 def _with(text: bytes | memoryview, suffix: bytes) -> bytes:
     """Return a member with the keys of its list before the closing brace; what has none stays as it is."""
     whole = bytes(text).rstrip()
-    return whole[:-1] + suffix if whole.endswith(b"}") else whole
+    is_filled = whole.endswith(b"}") and whole[:-1].rstrip() != b"{"
+    return whole[:-1] + suffix if is_filled else whole
 
 
 def _page(

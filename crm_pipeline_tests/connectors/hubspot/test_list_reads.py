@@ -156,9 +156,14 @@ def without_last(query: str, body: dict[str, Any]) -> None:
     body.pop("paging", None)
 
 
-@pytest.mark.parametrize("fault", [emptied, cut, without_last])
+def last_emptied(query: str, body: dict[str, Any]) -> None:
+    if "paging" not in body:
+        body["results"] = []
+
+
+@pytest.mark.parametrize("fault", [emptied, cut, without_last, last_emptied])
 def test_a_list_that_loses_members_by_mistake(still: Still, fault: Change) -> None:
-    """An empty page, a last page too early and a short one contradict the list's own count: nothing is committed."""
+    """An empty page, a last page too early, a short one and an empty last one contradict the list's own count: nothing is committed."""
     hub = small(still)
     with (
         changed(hub, "/1/memberships", fault),
@@ -236,6 +241,24 @@ def test_a_member_that_cannot_be_read(still: Still) -> None:
     rejects = [one for w in hub.landing.windows("demo", MEMBERS) for one in hub.landing.rejects(w)]
     assert json.loads(rejects[0].raw)["listId"] == "1"
     assert len(landed_ids(hub)) == sum(map(len, members(hub).values())) - 1
+
+
+def test_a_list_that_changes_during_the_read(portal: Portal) -> None:
+    """Members who leave and come between two pages stop nothing: those who stayed are all there."""
+    with portal(contacts=60, objects=("contacts", MEMBERS), ceilings=SMALL) as hub:
+        truth = emulator(hub)
+        ids = sorted(row["id"] for row in truth.rows("contacts"))
+        made = truth.make_list("Busy", ids[2:30])
+        moves = iter(((ids[2], ids[0]), (ids[3], None), (None, ids[1]), (None, ids[40])))
+
+        def busy(query: str, body: dict[str, Any]) -> None:
+            gone, new = next(moves, (None, None))
+            truth.change_members(made, add=[new] * bool(new), remove=[gone] * bool(gone))
+
+        with changed(hub, f"/{made}/memberships", busy):
+            read(hub)
+        landed = {one.partition(":")[2] for one in landed_ids(hub) if one.startswith(f"{made}:")}
+        assert set(ids[4:30]) <= landed <= set(ids)
 
 
 def test_a_list_that_is_deleted_during_the_read(portal: Portal) -> None:
