@@ -18,6 +18,7 @@ from crm_sandbox.hubspot.storage import LISTS, MEMBERS
 
 _DEFAULT, _MOST, _REACH = 20, 500, 10_000
 _MOST_MEMBERS = 250
+_LONGEST_ID = 18
 _ORDERS = {("memberships",): "m.record_id", ("memberships", "join-order"): "m.at, m.record_id"}
 
 
@@ -38,7 +39,7 @@ class ListHandler:
             raise unsupported_method()
         if is_search:
             return self._search(request)
-        if not parts or not is_number(parts[0]):
+        if not parts or not is_number(parts[0]) or len(parts[0]) > _LONGEST_ID:
             raise not_found()
         row = self.known(int(parts[0]))
         if len(parts) == 1:
@@ -168,7 +169,7 @@ class ListHandler:
         limit = limit_of(request.query, default=100, most=_MOST_MEMBERS)
         token = request.query.get("after", "")
         at, _, record = token.partition("-")
-        if token and not (is_number(at) and is_number(record)):
+        if token and not (is_number(at) and is_number(record) and len(token) < 2 * _LONGEST_ID):
             raise invalid(f"Invalid value for 'after': {token}")
         after = {"m.record_id": record, "m.at, m.record_id": f"{at}, {record}"}[order]
         beyond = f"AND ({order}) > ({after})" if token else ""
