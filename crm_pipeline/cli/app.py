@@ -25,6 +25,7 @@ from crm_pipeline.cli import (
     scrub,
     stack,
     status,
+    sweep,
     verify,
 )
 from crm_pipeline.cli.budget import budget
@@ -87,7 +88,15 @@ def _register(panel: str, *commands: Callable[..., None]) -> None:
 
 _register("Start here", init.init, demo.demo, stack.up)
 _register("Accounts", add.add, login.login, accounts.check, accounts.discover, accounts.preview)
-_register("Runs", plan.plan, runs.backfill, runs.refresh, points.read, acceptance.accept_shrink)
+_register(
+    "Runs",
+    plan.plan,
+    runs.backfill,
+    runs.refresh,
+    points.read,
+    sweep.sweep,
+    acceptance.accept_shrink,
+)
 _register("Results", audit.audit)
 _register("Results", query.query, status.status, verify.verify)
 _register("Enrichment", enrich.enrich, enrich.credits)

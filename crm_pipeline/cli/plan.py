@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crm_pipeline.kernel.clock import Window
     from crm_pipeline.settings import ObjectSettings
     from crm_pipeline.stages.raw import Mode
+    from crm_pipeline.stages.raw.unstamped import Allowance, SweepPlan
 
 _DAY_S = 86_400.0
 
@@ -58,11 +59,14 @@ def plan(
     from crm_pipeline.cli.accounts import account_of
     from crm_pipeline.cli.automation import line, pace_of
     from crm_pipeline.cli.console import emit_json, output, working
+    from crm_pipeline.cli.sweep import line_of
     from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.kernel.clock import SystemClock, Window
-    from crm_pipeline.stages.raw import planned, upkeep
+    from crm_pipeline.stages.raw import planned, unstamped, upkeep
     from crm_pipeline.stages.raw.audit import auditable_objects
     from crm_pipeline.store.landing import Landing
+    from crm_pipeline.store.sweeps import Sweeps
+    from crm_pipeline.store.tables.engine import Engine
     from crm_pipeline.store.tokens.hash_key import HashKey
 
     settings = load_settings()
@@ -87,10 +91,15 @@ def plan(
             ]
         pace = pace_of(settings, account)
         each = [upkeep(account, obj, landing) for obj in wanted]
+        with Engine(settings.data / "tmp", memory_limit=f"{settings.memory_mb}MB") as engine:
+            sweeps = unstamped.plan_sweep(account, landing, Sweeps(settings.data), engine)
+        allowed = unstamped.allowance(settings, account)
     if as_json:
         emit_json(
             [
-                _record(planned_read) | _upkeep(pace, cost)
+                _record(planned_read)
+                | _upkeep(pace, cost)
+                | {"sweep": _swept(planned_read.object, sweeps, allowed)}
                 for planned_read, cost in zip(plans, each, strict=True)
             ]
         )
@@ -98,6 +107,8 @@ def plan(
     for planned_read in plans:
         output().print(_shown(planned_read))
     output().print(line(settings, pace))
+    if text := line_of(sweeps, allowed):
+        output().print(text)
     if len(plans) > 1:
         output().print(_sum(plans))
 
@@ -119,6 +130,15 @@ def _sweeps(
         except Rejected as error:
             sys.stderr.write(paragraph(error.message) + "\n")
     return plans
+
+
+def _swept(name: str, sweeps: "list[SweepPlan]", allowed: "Allowance") -> dict[str, Any] | None:
+    """Return what a sweep of an object takes; None where it has nothing to compare."""
+    from crm_pipeline.cli.sweep import record_of
+
+    return next(
+        (record_of(plan, allowed) for plan in sweeps if plan.object == name and plan.what), None
+    )
 
 
 def _shown(plan: "Plan") -> "RenderableType":

@@ -42,6 +42,7 @@ class Abilities:
         keeps_locator_over_login: a download continues with a new access token.
         probes: one call says whether anything changed.
         unseen_deletions: a sentence on which deletions the vendor does not report, for objects that are not read whole.
+        unstamped: some values change without a modification time, see `connectors.unstamped`.
         round_cost: the fixed cost of a round of probes, in the vendor's unit.
     """
 
@@ -50,6 +51,7 @@ class Abilities:
     deleted_flag: bool
     keeps_locator_over_login: bool
     probes: bool = True
+    unstamped: bool = False
     round_cost: int = 0
     unseen_deletions: str = ""
 

@@ -24,7 +24,7 @@ from crm_pipeline.verification.email_texts import USUAL
 
 _LINKS = frozenset({"who_key", "contact_key", "lead_key", "primary_contact_key"})
 """Columns by which records of other tables are linked to a person."""
-_OWN = ("activities", "campaign_members")
+_OWN = ("activities", "campaign_members", "list_members")
 """Tables whose rows are about the person that they are linked to, if that is nobody else."""
 _KEY_PARTS = frozenset({"connection", "object", "source_id"})
 _KEY = "connection || ':' || object || ':' || source_id"

@@ -45,6 +45,7 @@ def stores(settings: Settings, database: Database | None, clock: Clock) -> tuple
         SnapshotsStore(data),
         DatabaseStore(database),
         TextsStore(data, "looks", ("looks",)),
+        TextsStore(data, "sweeps", ("sweeps",)),
         TextsStore(data, "changed fields", ("drift",)),
         TextsStore(data, "results of audits", ("audits",)),
         TextsStore(data, "logs and files of runs", ("dagster", "run")),

@@ -115,6 +115,48 @@ CAMPAIGN_MEMBERS = Table(
     (Rule("required", "campaign_key"),),
 )
 
+LISTS = Table(
+    "lists",
+    "list",
+    "Lists of records, which some CRMs call segments.",
+    (
+        text("name", "Name."),
+        text(
+            "list_type",
+            "How it is filled, as the CRM says it; DYNAMIC follows filters, MANUAL and SNAPSHOT do not.",
+        ),
+        text("status", "Whether the CRM has filled it."),
+        whole(
+            "size", "Number of members as the CRM says it, which may lag; list_members has them."
+        ),
+        text("folder", "Name of its folder."),
+        instant("filters_changed_at", "When its filters were last changed."),
+        instant("last_added_at", "When a record was last added."),
+        instant("last_removed_at", "When a record was last removed."),
+        *CREATED_BY,
+        PAGE,
+    ),
+    (Rule("required", "name"), Rule("between", "size", low=0)),
+)
+
+LIST_MEMBERS = Table(
+    "list_members",
+    "list_member",
+    "Which records are on which lists today. A record that left a list is deleted here.",
+    (
+        *reference("list", "lists", "The list."),
+        text("member_table", "Table of the member; NULL for a custom object that is not read."),
+        *reference("member", "", "The member: a contact, a company, a deal or another record."),
+        *reference("contact", "contacts", "The member, where it is a contact."),
+        *reference("company", "companies", "The member, where it is a company."),
+        *reference("deal", "deals", "The member, where it is a deal."),
+        *reference("lead", "leads", "The member, where it is a lead."),
+        *reference("ticket", "tickets", "The member, where it is a ticket."),
+        instant("joined_at", "When the record came onto the list."),
+    ),
+    (Rule("required", "list_key"), Rule("required", "member_source_id")),
+)
+
 TICKETS = Table(
     "tickets",
     "ticket",

@@ -11,6 +11,8 @@ from crm_pipeline.model.engagement_tables import (
     ASSOCIATIONS,
     CAMPAIGN_MEMBERS,
     CAMPAIGNS,
+    LIST_MEMBERS,
+    LISTS,
     MERGES,
     TICKETS,
 )
@@ -44,6 +46,8 @@ TABLES: Mapping[str, Table] = {
         ACTIVITIES,
         CAMPAIGNS,
         CAMPAIGN_MEMBERS,
+        LISTS,
+        LIST_MEMBERS,
         TICKETS,
         USERS,
         PIPELINES,

@@ -31,6 +31,7 @@ from crm_pipeline.orchestration.schedules import enrich_schedules, schedule_of
 from crm_pipeline.orchestration.scrubbing import scrub_job, scrub_schedule
 from crm_pipeline.orchestration.sensors import partial_publish, sensor_of
 from crm_pipeline.orchestration.source_objects import source_objects
+from crm_pipeline.orchestration.sweeping import sweep_jobs, sweep_schedules
 from crm_pipeline.orchestration.verified import verified_assets
 from crm_pipeline.settings import Settings
 
@@ -97,7 +98,8 @@ def _assembled(
     own = [connection for connection in connections if connection.name in wanted]
     jobs = Jobs(chosen, names, runs_in).every(own)
     audits = audit_jobs(own, names, runs_in)
-    by_name = {each.name: each for each in (*jobs, *audits)}
+    sweeping = sweep_jobs(own, names, runs_in)
+    by_name = {each.name: each for each in (*jobs, *audits, *sweeping)}
     scrubbing, publishing = scrub_job(names, runs_in), by_name[names.publish]
     reading = [each for each in jobs if each.name not in {names.enrich, names.publish}]
     refreshes = [(each, by_name[names.refresh(each.name)]) for each in own]
@@ -110,11 +112,12 @@ def _assembled(
             *enriched_assets(chosen, names),
             *published_assets(chosen, names),
         ],
-        jobs=[*jobs, *audits, scrubbing],
+        jobs=[*jobs, *audits, *sweeping, scrubbing],
         schedules=[
             *(schedule_of(chosen, connection, each, names) for connection, each in refreshes),
             *nightly_schedules(chosen, by_name, names),
             *audit_schedules(chosen, by_name, names),
+            *sweep_schedules(chosen, by_name, names),
             scrub_schedule(chosen, scrubbing, names),
             *enrich_schedules(chosen, by_name, names),
         ],

@@ -110,6 +110,10 @@ class Names:
         """Return the name of a connection's audit job, and of its schedule."""
         return self.of(f"{connection}_audit")
 
+    def sweep(self, connection: str) -> str:
+        """Return the name of the job that sweeps a connection, and of its schedule."""
+        return self.of(f"{connection}_sweep")
+
     def cadence(self, connection: str) -> str:
         """Return the name of the schedule that refreshes a connection."""
         return self.of(f"{connection}_cadence")

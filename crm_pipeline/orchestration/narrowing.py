@@ -29,6 +29,12 @@ def needed(connections: Collection[str], job: str | None, names: Names = PLAIN) 
         name
         for name in connections
         if job
-        in {names.backfill(name), names.refresh(name), names.nightly(name), names.audit(name)}
+        in {
+            names.backfill(name),
+            names.refresh(name),
+            names.nightly(name),
+            names.audit(name),
+            names.sweep(name),
+        }
     ]
     return frozenset(own or connections)

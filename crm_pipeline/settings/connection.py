@@ -76,6 +76,9 @@ class Connection:
         nightly: when the running month is read again each night, as HH:MM; "" for about two o'clock, "off" for never.
         audit: when it is audited each day, as HH:MM; "" for about four o'clock, "off" for never.
         audit_percent: what audits may cost a day, of the vendor's limit of a day.
+        sweep: when values that change without a modification time are swept each day, as HH:MM; "" for about five o'clock,
+            "off" for never.
+        sweep_percent: what a sweep may cost, of the vendor's limit of a day.
         owners: who answers for its data: teams as `team:name`, people by their e-mail addresses.
         tags: the user's tags of its assets.
         explicit: which of `cadence` and `probe_every_s` the user wrote; only the others are stretched.
@@ -104,6 +107,8 @@ class Connection:
     nightly: str = ""
     audit: str = ""
     audit_percent: float = 5.0
+    sweep: str = ""
+    sweep_percent: float = 5.0
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
 

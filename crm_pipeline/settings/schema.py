@@ -111,6 +111,8 @@ class ConnectionModel(Model):
     nightly: str | None = None
     audit: str | None = None
     audit_percent: Annotated[float, Field(gt=0, le=100)] = 5.0
+    sweep: str | None = None
+    sweep_percent: Annotated[float, Field(gt=0, le=100)] = 5.0
     api_version: str | None = None
     ceilings: dict[str, Annotated[int, Field(ge=1, le=1_000_000_000)]] = Field(default_factory=dict)
     mapping: dict[str, dict[str, str | None]] = Field(default_factory=dict)
@@ -207,7 +209,7 @@ class ConnectionModel(Model):
             )
         return value
 
-    @field_validator("nightly", "audit", mode="before")
+    @field_validator("nightly", "audit", "sweep", mode="before")
     @classmethod
     def _time_of_day(cls, value: Any) -> Any:
         # Without quotes, `off` is false to YAML, and 4:30 is a number of minutes.
@@ -302,6 +304,8 @@ class ConnectionModel(Model):
             nightly=self.nightly or "",
             audit=self.audit or "",
             audit_percent=self.audit_percent,
+            sweep=self.sweep or "",
+            sweep_percent=self.sweep_percent,
             api_version=self.api_version,
             ceilings=self.ceilings,
             sandbox=self.sandbox,

@@ -20,6 +20,7 @@ COMMANDS = [
     "backfill",
     "refresh",
     "read",
+    "sweep",
     "accept-shrink",
     "query",
     "status",

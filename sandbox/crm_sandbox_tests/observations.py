@@ -98,6 +98,7 @@ LOOKS = {
         (
             *("/crm/v3/objects/contacts?limit=100", "/crm/v3/properties/contacts"),
             *("/crm/v3/pipelines/deals", "/crm/v3/owners", "/crm/v3/schemas"),
+            *("/crm/v3/lists/1/memberships", "/crm/v3/lists/4", "/crm/v3/lists/8"),
             *(
                 "/account-info/v3/api-usage/daily/private-apps",
                 "/crm/v4/associations/contacts/companies/labels",

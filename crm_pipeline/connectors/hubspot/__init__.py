@@ -10,8 +10,8 @@ from crm_pipeline.connectors.base import (
     published_limits,
 )
 from crm_pipeline.connectors.hubspot.account import HubSpotAccount
-from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS
-from crm_pipeline.connectors.hubspot.keys import HubSpotKeys
+from crm_pipeline.connectors.hubspot.catalog import COSTLY, LABELS, SNAPSHOTS
+from crm_pipeline.connectors.hubspot.list_keys import ObjectKeys
 from crm_pipeline.connectors.hubspot.mapping import MAPPING
 from crm_pipeline.connectors.hubspot.profile import refuse_unusable
 from crm_pipeline.connectors.hubspot.upkeep import DETAILS
@@ -30,6 +30,7 @@ class HubSpotConnector:
         counts=True,
         deleted_flag=True,
         keeps_locator_over_login=True,
+        unstamped=True,
         round_cost=DETAILS,
         unseen_deletions="Records that were deleted for good, or archived 90 days before a read, stay live.",
     )
@@ -47,10 +48,10 @@ class HubSpotConnector:
     callback_url = "http://localhost:8401/OauthRedirect"
     address_example = "https://api.hubapi.com"
     mapping: tuple[ObjectMap, ...] = MAPPING
-    # Short lists without a search are read whole each time; absent records are deleted.
+    # Objects without a search by the last change are read whole each time; absent records are deleted.
     snapshot_objects = SNAPSHOTS
-    default_objects = tuple(LABELS)
-    keys = HubSpotKeys()
+    default_objects = tuple(name for name in LABELS if name not in COSTLY)
+    keys = ObjectKeys()
 
     @cached_property
     def limits(self) -> VendorLimits:

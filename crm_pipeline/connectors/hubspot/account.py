@@ -28,22 +28,31 @@ from crm_pipeline.connectors.hubspot import (
     direct,
     estimate,
     facts,
+    lists,
     metadata,
     points,
     reading,
     search,
     sensitive,
     snapshots,
+    unstamped,
     upkeep,
 )
 from crm_pipeline.connectors.hubspot.api import Api
 from crm_pipeline.connectors.hubspot.archive import Archive
-from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS, STANDARD, plain_name
+from crm_pipeline.connectors.hubspot.catalog import (
+    LABELS,
+    LIST_MEMBERS,
+    SNAPSHOTS,
+    STANDARD,
+    plain_name,
+)
 from crm_pipeline.connectors.hubspot.record_assembly import StaleIndexHits
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.hubspot.sensitive import Sensitive
 from crm_pipeline.connectors.point_pages import ROUTE, picked, point_page
 from crm_pipeline.connectors.strategies import planned
+from crm_pipeline.connectors.unstamped import PresentValues, UnstampedList
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.connectors.whole_reads import window_field
 from crm_pipeline.kernel.clock import Window
@@ -188,8 +197,10 @@ class HubSpotAccount(ApiAccount[Api]):
             calls=0,
             keys_only=keys_only,
         )
+        if obj.name == LIST_MEMBERS:
+            plan = replace(plan, prepared=lists.member_lists(self._api))
         if obj.name in SNAPSHOTS:
-            return self._chosen(plan, self._whole(obj.name), obj.route)
+            return self._chosen(plan, self._whole(plan), obj.route)
         stale_hits = StaleIndexHits()
         count = self._counted(plan, stale_hits)
         load = estimate.Load.of(self._api, Selection.of(self._api, plan), count)
@@ -236,7 +247,11 @@ class HubSpotAccount(ApiAccount[Api]):
         is_list = obj in SNAPSHOTS
         asked = AskedIds.of(ids, word if is_list else number)
         if is_list:
-            pages = snapshots.pages(self._api, self._plan_of(obj, schema)) if asked.ids else ()
+            plan = self._plan_of(obj, schema)
+            if obj == LIST_MEMBERS and asked.ids:
+                named = {one.partition(":")[0] for one in asked.ids}
+                plan = replace(plan, prepared=lists.member_lists(self._api, only=named))
+            pages = snapshots.pages(self._api, plan) if asked.ids else ()
             yield from picked(pages, asked, asked_at=self._api.now())
             return
         if asked.malformed:
@@ -261,6 +276,14 @@ class HubSpotAccount(ApiAccount[Api]):
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
         """Return the cost of an object while nothing changes."""
         return upkeep.of(obj)
+
+    def unstamped(self, obj: ObjectSettings) -> UnstampedList | None:
+        """Return the associations of an object, which move no modification time; None where it has none."""
+        return unstamped.of(self._api, obj.name)
+
+    def read_unstamped(self, obj: str, ids: Sequence[str]) -> PresentValues:
+        """Return the present associations of records."""
+        return unstamped.read(self._api, obj, ids)
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of an object and its most recent records."""
@@ -323,11 +346,14 @@ class HubSpotAccount(ApiAccount[Api]):
             returns=self._api.budget_returns,
         )
 
-    def _whole(self, name: str) -> tuple[ReadStrategy, ...]:
-        calls = snapshots.calls(name)
-        return (
-            ReadStrategy("list", calls, calls, calls * self._api.round_trip_s, "the whole list"),
-        )
+    def _whole(self, plan: Plan) -> tuple[ReadStrategy, ...]:
+        calls, how = snapshots.calls(plan.object), "the whole list"
+        if isinstance(plan.prepared, tuple):
+            calls = lists.calls(self._api, plan.prepared)
+            how = (
+                f"the members of {len(plan.prepared):,} lists, {lists.page_size(self._api)} a call"
+            )
+        return (ReadStrategy("list", calls, calls, calls * self._api.round_trip_s, how),)
 
     def _label(self, obj: str) -> str:
         if obj in STANDARD:

@@ -35,6 +35,10 @@ class Addresses:
         """Return the path of the owners."""
         return _joined(self._crm("owners"), *parts)
 
+    def lists(self, *parts: str) -> str:
+        """Return the path of the lists; `search`, an id, or an id and `memberships` may follow."""
+        return _joined(self._crm("lists"), *parts)
+
     @property
     def schemas(self) -> str:
         """The path of the custom types."""

@@ -104,6 +104,10 @@ class Api(VendorApi):
         more = {"archived": "true"} if archived else {}
         return self._post(path, BATCH_READ, body, reader, **more)
 
+    def search_lists(self, body: Mapping[str, Any], reader: Reader[T]) -> T:
+        """Return the response of a search of lists; no text counts it among the searches of records."""
+        return self._post(self.at.lists("search"), METADATA, body, reader)
+
     def associated(self, name: str, other: str, body: Mapping[str, Any], reader: Reader[T]) -> T:
         """Return associations from records of a type to another type; they have a limit of their own."""
         return self._post(self.at.associations(name, other), _ASSOCIATIONS, body, reader)

@@ -76,13 +76,37 @@ def add(api: Api, name: str, others: Sequence[str], records: Records) -> int:
     return calls
 
 
+def read(
+    api: Api, name: str, others: Sequence[str], ids: Sequence[str]
+) -> tuple[dict[str, list[Link]], set[str]]:
+    """Return the associations of records with some objects, by the ids of the records.
+
+    The ids beside them are those of records without associations with some object, which the vendor has not reported
+    as such: it documents an error for each record that has none.
+
+    Raises:
+        Unavailable: the vendor has no response for some records.
+    """
+    links: dict[str, list[Link]] = {record_id: [] for record_id in ids}
+    silent: set[str] = set()
+    for other in others if links else ():
+        _read(api, name, other, links, silent)
+    return links, silent
+
+
 def _with(text: bytes | memoryview, links: list[Link]) -> bytes:
     """Return a record with the key `associations` before its closing brace."""
     whole = bytes(text).rstrip()
     return b"".join((whole[:-1], b',"associations":', encoded(links), b"}"))
 
 
-def _read(api: Api, name: str, other: str, links: dict[str, list[Link]]) -> int:
+def _read(
+    api: Api,
+    name: str,
+    other: str,
+    links: dict[str, list[Link]],
+    silent: set[str] | None = None,
+) -> int:
     if (name, other) in api.unlinked:
         return 0
     size, calls = api.meter.limit("association_records"), 0
@@ -92,6 +116,8 @@ def _read(api: Api, name: str, other: str, links: dict[str, list[Link]]) -> int:
         inputs, pending = pending[:size], pending[size:]
         response = _requested(api, name, other, inputs)
         calls += 1
+        if silent is not None and (name, other) not in api.unlinked:
+            silent |= _silent(inputs, response)
         for result in response.results:
             listed = links.get(result.origin.id)
             if listed is not None:
@@ -101,6 +127,13 @@ def _read(api: Api, name: str, other: str, links: dict[str, list[Link]]) -> int:
                 _refuse_repeat(api, name, cursor, seen)
                 pending.append({"id": cursor[0], "after": cursor[1]})
     return calls
+
+
+def _silent(inputs: list[dict[str, str]], response: _Response) -> set[str]:
+    """Return the ids that a response neither has nor reports; reports are counted, as their form is not documented."""
+    absent = {given["id"] for given in inputs} - {each.origin.id for each in response.results}
+    reported = max(response.numErrors or 0, len(response.errors or ()))
+    return absent if reported < len(absent) else set()
 
 
 def _requested(api: Api, name: str, other: str, inputs: list[dict[str, str]]) -> _Response:

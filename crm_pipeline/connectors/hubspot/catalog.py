@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 OWNERS = "owners"
+LISTS, LIST_MEMBERS = "lists", "list_memberships"
+_LISTS_SCOPE = "crm.lists.read"
 _MODIFIED = "hs_lastmodifieddate"
 _CUSTOM_SCOPES = ("crm.objects.custom.read", "crm.schemas.custom.read")
 
@@ -100,14 +102,20 @@ PIPELINES: Mapping[str, str] = {
     "lead_pipelines": "leads",
 }
 """The objects of pipelines, each with the type of records that it is for."""
-SNAPSHOTS = frozenset({OWNERS, *PIPELINES})
-"""Short lists without a search, which are read whole each time."""
+OF_LISTS = frozenset({LISTS, LIST_MEMBERS})
+"""The objects of lists, which the vendor also calls segments."""
+SNAPSHOTS = frozenset({OWNERS, *PIPELINES, *OF_LISTS})
+"""Objects without a search by the last change, which are read whole each time."""
+COSTLY = frozenset({LIST_MEMBERS})
+"""Objects that are read where somebody asks for them: a refresh may take thousands of calls."""
 LABELS: Mapping[str, str] = {
     **{kind.name: kind.label for kind in _TYPES},
     OWNERS: "Owners",
     "deal_pipelines": "Deal pipelines",
     "ticket_pipelines": "Ticket pipelines",
     "lead_pipelines": "Lead pipelines",
+    LISTS: "Lists",
+    LIST_MEMBERS: "Members of lists",
 }
 
 
@@ -147,6 +155,8 @@ def scopes_for(names: Iterable[str]) -> tuple[str, ...]:
     for name in names:
         if name == OWNERS:
             scopes["crm.objects.owners.read"] = None
+        elif name in OF_LISTS:
+            scopes[_LISTS_SCOPE] = None
         else:
             scopes |= dict.fromkeys(type_of(PIPELINES.get(name, name)).scopes)
     return tuple(scopes)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from crm_pipeline.connectors import checkup
 from crm_pipeline.connectors.base import Finding, ObjectInfo
-from crm_pipeline.connectors.hubspot import responses, sensitive
+from crm_pipeline.connectors.hubspot import lists, responses, sensitive
 from crm_pipeline.connectors.hubspot.api import LIST, Api
-from crm_pipeline.connectors.hubspot.catalog import OWNERS, PIPELINES, SNAPSHOTS, type_of
+from crm_pipeline.connectors.hubspot.catalog import OF_LISTS, OWNERS, PIPELINES, SNAPSHOTS, type_of
 from crm_pipeline.kernel.errors import Fatal
 
 _CURE = (
@@ -92,6 +92,9 @@ def _scopes(api: Api) -> Iterator[Finding]:
 
 
 def _peek(api: Api, name: str) -> None:
+    if name in OF_LISTS:
+        lists.search(api, count=1)
+        return
     if name == OWNERS:
         path, size = api.at.owners(), {"limit": "1"}
     elif name in PIPELINES:

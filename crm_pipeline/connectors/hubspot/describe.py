@@ -1,4 +1,4 @@
-"""HubSpot's properties as fields; owners and pipelines, which have no properties, by the documentation.
+"""HubSpot's properties as fields; owners, pipelines and lists, which have no properties, by the documentation.
 
 Source: https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guide
 """
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from crm_pipeline.connectors.hubspot.catalog import LABELS, OWNERS, type_of
+from crm_pipeline.connectors.hubspot.catalog import LABELS, LIST_MEMBERS, LISTS, OWNERS, type_of
 from crm_pipeline.model.schema import CommonType, Field, Form, Multiple, Schema
 
 # Other types (phone_number, object_coordinates, future ones) are kept as text.
@@ -45,6 +45,58 @@ _PIPELINE = (
     Field("stages", "Stages", "json", "json"),
 )
 
+MORE = "additionalProperties"
+"""The key of a list that holds what a search adds to it."""
+_LIST = (
+    Field("listId", "List ID", "string", is_id=True),
+    Field("name", "Name", "string"),
+    Field("objectTypeId", "Type of records", "string"),
+    Field(
+        "processingType", "Processing type", "enumeration", values=("MANUAL", "DYNAMIC", "SNAPSHOT")
+    ),
+    Field("processingStatus", "Processing status", "string"),
+    Field("listVersion", "Version", "number", "integer"),
+    Field("createdAt", "Created at", "datetime", "timestamp"),
+    Field("createdById", "Created by", "string", is_id=True),
+    Field("updatedAt", "Updated at", "datetime", "timestamp"),
+    Field("updatedById", "Updated by", "string", is_id=True),
+    Field("filtersUpdatedAt", "Filters updated at", "datetime", "timestamp"),
+    Field("deletedAt", "Deleted at", "datetime", "timestamp"),
+    Field("hs_list_size", "Size", "number", "integer", path=(MORE, "hs_list_size")),
+    Field(
+        "hs_last_record_added_at",
+        "Last record added at",
+        "datetime",
+        "timestamp",
+        path=(MORE, "hs_last_record_added_at"),
+        form="epoch_ms",
+    ),
+    Field(
+        "hs_last_record_removed_at",
+        "Last record removed at",
+        "datetime",
+        "timestamp",
+        path=(MORE, "hs_last_record_removed_at"),
+        form="epoch_ms",
+    ),
+    Field("hs_folder_name", "Folder", "string", path=(MORE, "hs_folder_name")),
+    Field(
+        "hs_list_reference_count",
+        "References",
+        "number",
+        "integer",
+        path=(MORE, "hs_list_reference_count"),
+    ),
+)
+_LIST_MEMBER = (
+    Field("listId", "List ID", "string", is_id=True, reference_to=(LISTS,)),
+    Field("recordId", "Record ID", "string", is_id=True),
+    Field("objectTypeId", "Type of records", "string"),
+    Field("object", "Object", "string"),
+    Field("membershipTimestamp", "Member since", "datetime", "timestamp"),
+)
+_OF_LISTS = {LISTS: _LIST, LIST_MEMBERS: _LIST_MEMBER}
+
 
 def schema_of(name: str, label: str, properties: Sequence[Mapping[str, Any]]) -> Schema:
     """Return the fields of a type: its properties in the account's order, then the other keys of a record.
@@ -56,7 +108,9 @@ def schema_of(name: str, label: str, properties: Sequence[Mapping[str, Any]]) ->
 
 
 def fixed_schema(name: str) -> Schema:
-    """Return the fields of owners or of pipelines."""
+    """Return the fields of owners, of pipelines, of lists or of their members."""
+    if name in _OF_LISTS:
+        return Schema(object=name, label=LABELS[name], fields=_OF_LISTS[name])
     fields = _OWNER if name == OWNERS else _PIPELINE
     return Schema(object=name, label=LABELS[name], fields=(*fields, *_RECORD))
 

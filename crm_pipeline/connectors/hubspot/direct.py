@@ -9,10 +9,18 @@ from typing import Any
 
 import msgspec
 
+from crm_pipeline.connectors.hubspot import lists
 from crm_pipeline.connectors.hubspot.api import METADATA, Api
-from crm_pipeline.connectors.hubspot.catalog import OWNERS, PIPELINES, SNAPSHOTS
+from crm_pipeline.connectors.hubspot.catalog import (
+    LIST_MEMBERS,
+    LISTS,
+    OWNERS,
+    PIPELINES,
+    SNAPSHOTS,
+)
 from crm_pipeline.connectors.hubspot.describe import cursor_field, properties_of
 from crm_pipeline.connectors.hubspot.keys import Paging
+from crm_pipeline.connectors.point_pages import not_by_id
 from crm_pipeline.kernel.errors import ProtocolError, Rejected
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.wire.decoding import decoded
@@ -79,6 +87,14 @@ def get(api: Api, schema: Schema, record: str, by: str | None) -> dict[str, Any]
         Rejected: there is no such record.
     """
     name = schema.object
+    if name == LISTS:
+        return lists.single(api, record)
+    if name == LIST_MEMBERS:
+        raise not_by_id(
+            f"{api.connection.name}.{name}",
+            "a member is a line of its list",
+            "Ask the published table list_members for it.",
+        )
     if name in SNAPSHOTS:
         path = (
             api.at.owners(record) if name == OWNERS else api.at.pipelines(PIPELINES[name], record)

@@ -85,7 +85,7 @@ ResponsePage = RecordPage[KeyFields, Key]
 
 
 class HubSpotKeys:
-    """Implements `connectors.base.RecordKeys`."""
+    """Implements `connectors.base.RecordKeys` for all objects but those of lists, see `list_keys`."""
 
     version = 2
 

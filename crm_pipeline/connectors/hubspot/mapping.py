@@ -10,7 +10,7 @@ Source: https://developers.hubspot.com/docs/guides/crm/understanding-the-crm and
 `GET /crm/v3/properties/{type}` lists for a new account.
 """
 
-from crm_pipeline.connectors.hubspot.catalog import STANDARD
+from crm_pipeline.connectors.hubspot.catalog import LIST_MEMBERS, LISTS, STANDARD
 from crm_pipeline.model.engagement_tables import LASTING, LASTING_FROM
 from crm_pipeline.model.mapping import (
     ANY_OBJECT,
@@ -305,6 +305,40 @@ _OWNERS = ObjectMap(
     ),
 )
 
+_LIST = ObjectMap(
+    LISTS,
+    "lists",
+    same(
+        "createdAt=created_at updatedAt=modified_at name=name processingType=list_type "
+        "processingStatus=status hs_list_size=size filtersUpdatedAt=filters_changed_at "
+        "hs_last_record_added_at=last_added_at hs_last_record_removed_at=last_removed_at "
+        "hs_folder_name=folder createdById=created_by_source_id"
+    ),
+    page="/objectLists/{id}",
+)
+
+
+def _member(obj: str, column: str) -> FieldMap:
+    """Return the field of a member that is a record of an object."""
+    return FieldMap("recordId", column, (("", obj),), when=("object", obj))
+
+
+_LIST_MEMBER = ObjectMap(
+    LIST_MEMBERS,
+    "list_members",
+    (
+        points_to("listId", "list_source_id", LISTS),
+        FieldMap("object", "member_table", is_object=True),
+        FieldMap("recordId", "member_source_id", object_in="object"),
+        _member("contacts", "contact_source_id"),
+        _member("companies", "company_source_id"),
+        _member("deals", "deal_source_id"),
+        _member("leads", "lead_source_id"),
+        _member("tickets", "ticket_source_id"),
+        *same("membershipTimestamp=joined_at membershipTimestamp=modified_at"),
+    ),
+)
+
 
 def _pipelines(obj: str, table: str, default: str) -> tuple[ObjectMap, ObjectMap]:
     """Return the mappings of an object's pipelines and of their stages."""
@@ -368,6 +402,8 @@ MAPPING: tuple[ObjectMap, ...] = (
     _STAGE_HISTORY,
     *(_links(entry.object) for entry in _OWN),
     _OWNERS,
+    _LIST,
+    _LIST_MEMBER,
     *_pipelines("deal_pipelines", "deals", "default"),
     *_pipelines("ticket_pipelines", "tickets", "0"),
     *_pipelines("lead_pipelines", "leads", "lead-pipeline-id"),

@@ -1,4 +1,4 @@
-"""Owners and pipelines: short lists that are read whole.
+"""Owners and pipelines, short lists that are read whole; lists and their members are in `lists`.
 
 Sources: https://developers.hubspot.com/docs/api-reference/crm-owners-v3/guide,
 https://developers.hubspot.com/docs/api-reference/crm-pipelines-v3/guide
@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from crm_pipeline.connectors.base import Page, Plan
-from crm_pipeline.connectors.hubspot import responses
+from crm_pipeline.connectors.hubspot import lists, responses
 from crm_pipeline.connectors.hubspot.api import METADATA, Api
-from crm_pipeline.connectors.hubspot.catalog import OWNERS, PIPELINES
+from crm_pipeline.connectors.hubspot.catalog import LIST_MEMBERS, LISTS, OF_LISTS, OWNERS, PIPELINES
 from crm_pipeline.connectors.hubspot.responses import RecordsResponse
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.model.schema import Schema
@@ -26,9 +26,15 @@ _LISTS: Mapping[str, Sequence[Mapping[str, str]]] = {
     **{name: ({},) for name in PIPELINES},
 }
 
+# A search finds the lists; each list that has members takes at least one call more.
+_LEAST = {LISTS: 1, LIST_MEMBERS: 2}
+
 
 def pages(api: Api, plan: Plan) -> Iterator[Page]:
-    """Yield the pages of owners, archived ones included, or of pipelines with their stages."""
+    """Yield the pages of owners, archived ones included, of pipelines with their stages, of lists or of members."""
+    if plan.object in OF_LISTS:
+        yield from lists.pages(api, plan)
+        return
     owner = f"{api.connection.name}.{plan.object}"
     for params in _LISTS[plan.object]:
         asked_at = api.now()
@@ -56,7 +62,7 @@ def pages(api: Api, plan: Plan) -> Iterator[Page]:
 
 def calls(name: str) -> int:
     """Return the minimum number of calls of an object."""
-    return len(_LISTS[name])
+    return _LEAST.get(name) or len(_LISTS[name])
 
 
 def listed(api: Api, name: str, **params: str) -> Iterator[RecordsResponse]:
@@ -80,6 +86,8 @@ def listed(api: Api, name: str, **params: str) -> Iterator[RecordsResponse]:
 
 def first(api: Api, schema: Schema, rows: int) -> list[dict[str, Any]]:
     """Return the first records of the list, with a value for each field of the schema."""
+    if schema.object in OF_LISTS:
+        return lists.first(api, schema, rows)
     records: list[dict[str, Any]] = []
     for response in listed(api, schema.object, **_LISTS[schema.object][0]):
         texts = response.records.texts

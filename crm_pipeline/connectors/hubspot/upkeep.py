@@ -1,6 +1,6 @@
 """The cost of a HubSpot object while nothing changes, in calls.
 
-The length of the list of archived records is known only after a read. One page is assumed; a longer list is read less
+The length of the list of archived records, and the number of members of lists, are known only after a read. One page is assumed; a longer list is read less
 often (see `archive`).
 """
 

@@ -55,6 +55,8 @@ FILLED: Mapping[str, tuple[str, ...]] = {
     "activities": ("activity_type", "subject", "is_closed", "due_on", "owner_key", "created_at"),
     "campaigns": ("name", "status"),
     "campaign_members": ("campaign_key",),
+    "lists": ("name", "list_type", "size"),
+    "list_members": ("list_key", "member_key", "joined_at"),
     "tickets": ("subject", "status", "owner_key", "created_at"),
     "users": ("full_name", "email", "is_active"),
     "pipelines": ("name", "label"),

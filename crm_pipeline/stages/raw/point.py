@@ -28,6 +28,7 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.window import Counts, WindowWriter
 from crm_pipeline.store.tokens.hash_key import HashKey
 
+_REASON = "records by their ids"
 _WITHHELD = "its person was erased, so it does not land"
 
 
@@ -75,6 +76,7 @@ def read_points(
     landing: Landing,
     schema: Schema | None = None,
     key: HashKey | None = None,
+    reason: str = _REASON,
 ) -> PointRead:
     """Read the records with some ids into landing, and say what came of each id.
 
@@ -86,6 +88,7 @@ def read_points(
         schema: the fields of the object as `Account.describe` returned them a moment ago; by default they are
             requested.
         key: of hashes, needed where the object keeps fields out, or persons were erased.
+        reason: of the read, kept with what lands.
 
     Raises:
         Rejected: records of the object cannot be read by their ids.
@@ -122,7 +125,7 @@ def read_points(
         after = account.usage
         calls, cost = after.calls - before.calls, after.cost - before.cost
         if writer.manifests or writer.quarantined:
-            writer.commit(_counts(tally, calls, cost))
+            writer.commit(_counts(tally, calls, cost, reason))
     return PointRead(
         connection,
         obj.name,
@@ -150,12 +153,12 @@ def _noting(pages: Iterator[Page], outcomes: dict[str, Outcome]) -> Iterator[Pag
         yield page
 
 
-def _counts(tally: Tally, calls: int, cost: int) -> Counts:
+def _counts(tally: Tally, calls: int, cost: int, reason: str) -> Counts:
     return Counts(
         withheld=tally.withheld,
         uncounted=tally.uncounted,
         route=ROUTE,
-        reason="records by their ids",
+        reason=reason,
         calls=calls,
         cost=cost,
     )

@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from crm_pipeline.connectors.hubspot import describe
-from crm_pipeline.connectors.hubspot.catalog import LABELS, SNAPSHOTS, linked_to, scopes_for
+from crm_pipeline.connectors.hubspot.catalog import (
+    LABELS,
+    OF_LISTS,
+    SNAPSHOTS,
+    linked_to,
+    scopes_for,
+)
 
 
 def prop(name: str, kind: str = "string", **more: Any) -> dict[str, Any]:
@@ -101,11 +107,11 @@ def test_contacts_have_another_stamp() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SNAPSHOTS))
-def test_owners_and_pipelines_have_fixed_fields(name: str) -> None:
+def test_objects_that_are_read_whole_have_fixed_fields(name: str) -> None:
     """They have no properties, so nothing is asked for and nothing windows go by."""
     schema = describe.fixed_schema(name)
     assert schema.label == LABELS[name]
-    assert "id" in schema.names
+    assert schema.names[0] == "listId" if name in OF_LISTS else "id" in schema.names
     assert describe.cursor_field(schema) is None
     assert describe.properties_of(schema) == ()
 

@@ -11,7 +11,7 @@ from crm_pipeline_tests.connectors.hubspot.conftest import Portal
 from crm_pipeline_tests.operations import Descriptions, Response
 from crm_sandbox_tests.hubspot.test_contract import KNOWN, NO_LABEL, NUMBERS
 
-OBJECTS = (*connector("hubspot").default_objects, "machines")
+OBJECTS = (*connector("hubspot").default_objects, "list_memberships", "machines")
 _NAMES = (
     *("objects", "properties", "pipelines", "owners", "associations", "associations-schema"),
     *("account-info", "oauth"),
@@ -36,6 +36,7 @@ def read(portal: Portal, kept: list[Response]) -> list[Response]:
             for obj in ("deals", "owners", "deal_pipelines"):
                 [row] = account.preview(obj, 1)[1]
                 account.get(obj, str(row["hs_object_id" if obj == "deals" else "id"]), by=None)
+            account.get("lists", "1", by=None)
             # Asked where the vendor refuses a pair of objects.
             api = cast("Any", account)._api
             assert metadata.is_listed(api, "contacts", "companies")

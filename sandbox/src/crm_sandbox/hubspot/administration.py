@@ -2,6 +2,7 @@
 
 ACTIONS = (
     *("delete", "restore", "hard_delete", "merge", "burst"),
+    *("make_list", "change_members", "drop_list"),
     *("rename_field", "relabel_field", "retype_field", "hide_field", "add_field", "hide_object"),
     *("expire_sessions", "revoke_refresh", "restore_refresh", "rotate", "set_limits", "set"),
     *("require", "require_when", "use_field", "change_owner", "ignore_writes", "repeat_cursor"),

@@ -14,6 +14,7 @@ from crm_sandbox.hubspot.exports import ExportHandler
 from crm_sandbox.hubspot.fullness import FullnessHandler
 from crm_sandbox.hubspot.imports import ImportHandler
 from crm_sandbox.hubspot.labels import LabelHandler
+from crm_sandbox.hubspot.lists import ListHandler
 from crm_sandbox.hubspot.merges import MergeHandler
 from crm_sandbox.hubspot.operations import OPERATIONS
 from crm_sandbox.hubspot.paging import Page
@@ -42,7 +43,8 @@ class PortalApi:
         self.index = SearchIndex(portal)
         self.links = LinkWriter(portal)
         self.writer = Writer(portal, self.index, self.links)
-        self.merges = MergeHandler(portal, self.reader, self.writer, self.links)
+        self.lists = ListHandler(portal)
+        self.merges = MergeHandler(portal, self.reader, self.writer, self.links, self.lists)
         self.properties = PropertyHandler(portal)
         self._link_reader = LinkReader(portal, self.reader)
         self._records = RecordHandler(portal, self.reader, self.writer)
@@ -85,6 +87,7 @@ class PortalApi:
             return response
         plain: dict[str, Callable[[Request, tuple[str, ...]], Response]] = {
             "owners": lambda asked, parts: self.portal.owners.handle(asked, parts, page),
+            "lists": lambda asked, parts: self.lists.handle(asked, parts, page),
             "imports": lambda asked, parts: self._imports.handle(asked, parts, page),
             "schemas": self._schemas.handle,
             "account-info": self._account.info,

@@ -90,6 +90,19 @@ class Search(TypedDict, total=False):
     after: Scalar
 
 
+class ListSearch(TypedDict, total=False):
+    """A search of lists."""
+
+    additionalProperties: Texts
+    listIds: Texts
+    processingTypes: Texts
+    objectTypeId: Scalar
+    query: Scalar
+    sort: Scalar
+    count: Whole
+    offset: Whole
+
+
 class Merge(TypedDict, total=False):
     """Which record goes into which."""
 

@@ -1,6 +1,6 @@
 """Change records and schema: what users and administrators of a portal do behind the API's back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -87,6 +87,37 @@ class Changes:
             return str(api.merges.join(one, _number(winner), _number(loser), _UI))
         except ApiError as problem:
             raise KeyError(problem.message) from problem
+
+    def make_list(
+        self,
+        name: str,
+        records: Sequence[str],
+        *,
+        listed: str = "contacts",
+        processing: str = "MANUAL",
+        account: str = "main",
+    ) -> str:
+        """Make a list of records of an object type and return its id."""
+        api, one = self._known(listed, account)
+        return str(api.lists.make(name, one, [_number(record) for record in records], processing))
+
+    def change_members(
+        self,
+        number: str,
+        *,
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+        account: str = "main",
+    ) -> None:
+        """Put records on a list and take others off, which moves no modification time of theirs."""
+        lists = self.api(account).lists
+        lists.change(
+            _number(number), [_number(one) for one in add], [_number(one) for one in remove]
+        )
+
+    def drop_list(self, number: str, *, account: str = "main") -> None:
+        """Delete a list."""
+        self.api(account).lists.drop(_number(number))
 
     def burst(
         self,

@@ -54,6 +54,10 @@ class HubSpotSandbox(Truth, Changes, SchemaChanges, Controls):
                 "merged/<object>": lambda account, name: {
                     "merged": self.merged(name, account=account)
                 },
+                "lists": lambda account: {"lists": self.lists(account=account)},
+                "members/<list>": lambda account, number: {
+                    "members": self.members(number, account=account)
+                },
                 "limits": lambda account: self.set_limits(account=account),
                 "settings": lambda account: self.set(account=account),
                 "webhooks": lambda _: {"webhooks": self.webhooks.listed()},

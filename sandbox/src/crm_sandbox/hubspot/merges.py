@@ -9,6 +9,7 @@ from crm_sandbox.http import Request, Response, is_number
 from crm_sandbox.hubspot import bodies
 from crm_sandbox.hubspot.association_writes import LinkWriter
 from crm_sandbox.hubspot.errors import ApiError, invalid, not_found
+from crm_sandbox.hubspot.lists import ListHandler
 from crm_sandbox.hubspot.paging import answered, json_of
 from crm_sandbox.hubspot.portal import Portal
 from crm_sandbox.hubspot.reading import RecordReader, shape_of
@@ -27,15 +28,22 @@ class MergeHandler:
         reader: how they are read.
         writer: how they are written.
         links: moves what they are linked to.
+        lists: moves them on lists.
     """
 
     def __init__(
-        self, portal: Portal, reader: RecordReader, writer: Writer, links: LinkWriter
+        self,
+        portal: Portal,
+        reader: RecordReader,
+        writer: Writer,
+        links: LinkWriter,
+        lists: ListHandler,
     ) -> None:
         self._portal = portal
         self._reader = reader
         self._writer = writer
         self._links = links
+        self._lists = lists
 
     def merge(self, request: Request, one: ObjectType) -> Response:
         """Answer a merge with the record that came out of it."""
@@ -68,6 +76,7 @@ class MergeHandler:
             self._writer.replace(one, primary, made, values)
             for old in (primary, other):
                 self._links.move_all(one, old, made)
+            self._lists.move(one, (primary, other), made)
             cursor.execute(
                 f'UPDATE "{history_of(one.name)}" SET id = ? WHERE id = ?', [made, primary]
             )

@@ -52,6 +52,11 @@ GET|POST /schemas
 GET|PATCH|DELETE /schemas/{objectType}
 POST /schemas/{objectType}/associations
 
+POST /lists/search
+GET /lists/{listId}
+GET /lists/{listId}/memberships
+GET /lists/{listId}/memberships/join-order
+
 GET /owners
 GET /owners/{ownerId}
 GET /account-info/details

@@ -23,6 +23,10 @@ from crm_sandbox.hubspot.staging import Staging
 from crm_sandbox.hubspot.storage import (
     HISTORY,
     LINK,
+    LIST,
+    LISTS,
+    MEMBER,
+    MEMBERS,
     MERGED,
     create,
     history_of,
@@ -69,6 +73,7 @@ def _make(staging: Staging, catalog: Catalog, pipelines: PipelineStore) -> None:
         connection.execute(_create(one, sources[one.name]))
     connection.execute(_link_tables(catalog, staging.link_types))
     staging.write_links()
+    _fill_lists(connection, asset.name)
     if staging.world.contacts >= SMALL:
         _order(connection)
 
@@ -85,6 +90,7 @@ _BLOCKED = {"email": "VARCHAR"}
 
 def _first_tables(catalog: Catalog) -> str:
     statements = [create("merged", MERGED), create("truth", _TRUTH), create("blocked", _BLOCKED)]
+    statements += [create(LISTS, LIST), create(MEMBERS, MEMBER)]
     statements += [create(history_of(one.name), HISTORY) for one in catalog.types]
     return "; ".join(statements)
 
@@ -110,6 +116,32 @@ def _create(one: ObjectType, source: str) -> str:
         value = (prop.sql or "NULL").replace("$long_text", "getvariable('long_text')")
         columns.append(f'({value})::VARCHAR AS "{prop.column}"')
     return f'CREATE TABLE "{one.table}" AS SELECT {", ".join(columns)} FROM {source} ORDER BY _id'
+
+
+# Name, object type (None is the portal's own), kind, and who is a member.
+_LISTED = (
+    ("Newsletter", "contacts", "MANUAL", "_id // 7 % 4 = 0"),
+    ("Customers", "contacts", "DYNAMIC", "lifecyclestage = 'customer'"),
+    ("Guests of the webinar", "contacts", "SNAPSHOT", "_id // 7 % 10 = 3"),
+    ("Target accounts", "companies", "MANUAL", "_id // 7 % 5 = 1"),
+    ("Deals that were won", "deals", "DYNAMIC", "dealstage = 'closedwon'"),
+    ("Due for service", None, "MANUAL", "_id // 7 % 2 = 0"),
+    ("Nobody yet", "contacts", "MANUAL", "false"),
+)
+
+
+def _fill_lists(connection: duckdb.DuckDBPyConnection, own: str) -> None:
+    for number, (name, listed, kind, condition) in enumerate(_LISTED, start=1):
+        table = listed or own
+        connection.execute(
+            f'INSERT INTO "{MEMBERS}" SELECT {number}, _id, _updated FROM "{table}" '
+            f"WHERE {condition} ORDER BY _id"
+        )
+        connection.execute(
+            f'INSERT INTO "{LISTS}" SELECT {number}, ?, ?, ?, coalesce(min(_created), 0), '
+            f'coalesce(min(_created), 0), max(_updated), NULL FROM "{table}" WHERE {condition}',
+            [name, table, kind],
+        )
 
 
 def _order(connection: duckdb.DuckDBPyConnection) -> None:

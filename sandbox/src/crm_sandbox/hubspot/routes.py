@@ -18,6 +18,7 @@ SERVED = {
     "properties": ("v3", *DATED),
     "pipelines": ("v3", *DATED),
     "owners": ("v3", *DATED),
+    "lists": ("v3", *DATED),
     "schemas": ("v3", *DATED),
     "associations": ("v3", "v4", *DATED),
     "imports": ("v3", *DATED),

@@ -25,6 +25,7 @@ ALL_SCOPES = frozenset(
         "crm.export",
         "crm.import",
         "crm.schemas.custom.read",
+        "crm.lists.read",
         "communication_preferences.read_write",
         "collector.graphql_schema.read",
         "collector.graphql_query.execute",
@@ -47,6 +48,7 @@ def needed(portal: Portal, route: Route, method: str) -> frozenset[str]:
     """Return the scopes that a request needs, one of which is enough."""
     fixed = {
         "owners": "crm.objects.owners.read",
+        "lists": "crm.lists.read",
         "exports": "crm.export",
         "imports": "crm.import",
         "schemas": "crm.schemas.custom.read",

@@ -26,6 +26,18 @@ HISTORY = {
     "user_id": "BIGINT",
 }
 LINK = {"from_id": "BIGINT", "to_id": "BIGINT", "type_id": "INTEGER"}
+LISTS, MEMBERS = "lists", "list members"
+LIST = {
+    "list_id": "BIGINT",
+    "name": "VARCHAR",
+    "object": "VARCHAR",
+    "processing": "VARCHAR",
+    "created": "BIGINT",
+    "updated": "BIGINT",
+    "added": "BIGINT",
+    "removed": "BIGINT",
+}
+MEMBER = {"list_id": "BIGINT", "record_id": "BIGINT", "at": "BIGINT"}
 # What an old id leads to after a merge, and ids that no API shows any more.
 MERGED = {"object": "VARCHAR", "old_id": "BIGINT", "new_id": "BIGINT", "at": "BIGINT"}
 

@@ -64,6 +64,15 @@ class Truth(truth.Truth):
         rows = portal.tables.rows("SELECT old_id, new_id FROM merged WHERE object = ?", [one.name])
         return {str(row["old_id"]): str(row["new_id"]) for row in rows}
 
+    def lists(self, *, account: str = "main") -> list[dict[str, Any]]:
+        """Return the lists: `list_id`, `name`, `object`, `processing`, `size` and moments in milliseconds."""
+        return self.api(account).lists.rows()
+
+    def members(self, number: str, *, account: str = "main") -> dict[str, int]:
+        """Return the living members of a list, and since when each is one, in milliseconds."""
+        rows = self.api(account).lists.members(int(number))
+        return {str(row["id"]): row["at"] for row in rows}
+
     def links(self, name: str, other: str, *, account: str = "main") -> set[tuple[str, str, int]]:
         """Return every link between living records: both ids and the kind."""
         portal = self.api(account).portal
