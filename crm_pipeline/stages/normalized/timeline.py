@@ -1,0 +1,184 @@
+"""SQL that puts the landed versions of records into their order, with the time in which each of them was valid.
+
+The order is that of folding, see `ranking`: the last version is the one that the table has. A tombstone without a
+modification time, and one that a later complete read contradicts, stand where they landed instead: behind all versions
+that landed before them. Where nothing stands behind them and the record lives all the same, they are hidden.
+
+A version that has the values of the one before it is no version of its own. It is kept where a version that lands late
+may still come between them.
+"""
+
+from collections.abc import Iterable
+
+from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.store.tables.engine import Engine
+
+LANDED, ABSENT, MERGED = "landed", "absent", "merged"
+STATE = {
+    "_kind": "VARCHAR",
+    "_stamp": "TIMESTAMPTZ",
+    "_is_gone": "BOOLEAN",
+    "_seen_at": "TIMESTAMPTZ",
+    "_committed_us": "BIGINT",
+    "_window_id": "VARCHAR",
+    "_sequence": "BIGINT",
+    "_row": "BIGINT",
+    "_is_whole": "BOOLEAN",
+    "_hash": "UBIGINT",
+}
+"""The columns by which versions are ordered.
+
+`_kind` is `landed`, `absent` (a complete read lacks the record) or `merged` (another record names it as merged into
+itself); `_stamp` the modification time, `_is_gone` the deletion mark and `_seen_at` the extraction time of the landed
+row, and `_committed_us`, `_window_id`, `_sequence` and `_row` its place.
+"""
+VALIDITY = {
+    "valid_from": "TIMESTAMPTZ",
+    "valid_to": "TIMESTAMPTZ",
+    "changed_fields": "VARCHAR[]",
+    "_is_version": "BOOLEAN",
+}
+"""The columns that `timeline` adds; `_is_version` is false for rows that are kept for later builds only."""
+NOT_COMPARED = frozenset({"batch_id", "modified_at"})
+"""A version that differs in nothing else from the one before is none."""
+_LAST = 1 << 60
+
+
+def timeline(engine: Engine, name: str, key: str, columns: Iterable[str], versions: str) -> str:
+    """Compute which versions of records were valid when, and return the relation's name.
+
+    Args:
+        engine: runs the SQL.
+        name: prefix of the relations.
+        key: the key column.
+        columns: the columns of the table.
+        versions: relation with these columns and those of `STATE`: all versions of some records.
+    """
+    columns, key = list(columns), quoted(key)
+    numbered = engine.table(f"{name} numbered", _numbered(key, versions))
+    slots = engine.table(f"{name} slots", _slots(key, numbered))
+    ordered = engine.table(f"{name} ordered", _ordered(key, numbered, slots))
+    filled = engine.table(f"{name} filled", _filled(key, columns, ordered))
+    compared = engine.table(f"{name} compared", _compared(key, columns, filled))
+    return engine.table(f"{name} timeline", _validity(key, columns, compared))
+
+
+def _numbered(key: str, versions: str) -> str:
+    """Return SQL that numbers the versions that have a place by their modification time."""
+    place = (
+        "struct_pack(at := _seen_at, us := _committed_us, w := _window_id, s := _sequence, r := _row)"
+    )
+    marked = (
+        "SELECT *, max(_place) FILTER (NOT _is_gone) OVER p AS _live, "
+        "max(_place) FILTER (NOT _is_gone AND _is_whole) OVER p AS _whole "
+        f"FROM (SELECT *, {place} AS _place FROM {versions}) WINDOW p AS (PARTITION BY {key})"
+    )
+    slotted = (
+        "SELECT *, "
+        f"_is_gone AND _kind <> {literal(MERGED)} AND (_stamp IS NULL OR coalesce(_place < _whole, false)) "
+        "AS _is_slotted, "
+        "_is_gone AND _stamp IS NULL AND coalesce(_place > _live, true) AS _is_end "
+        f"FROM ({marked})"
+    )
+    return (
+        f"SELECT *, row_number() OVER (PARTITION BY {key}, _is_slotted ORDER BY _stamp NULLS FIRST, _place) "
+        f"AS _n FROM ({slotted})"
+    )
+
+
+def _slots(key: str, numbered: str) -> str:
+    """Return SQL for the number of the version that each of the other tombstones stands behind."""
+    return (
+        f"SELECT d.{key}, d._n, CASE WHEN any_value(d._is_end) THEN {_LAST} ELSE "
+        "coalesce(max(o._n) FILTER (o._place < d._place), 0) END AS _slot, "
+        "coalesce(max(o._n), 0) AS _last "
+        f"FROM (FROM {numbered} WHERE _is_slotted) d "
+        f"LEFT JOIN (FROM {numbered} WHERE NOT _is_slotted) o ON o.{key} = d.{key} "
+        f"GROUP BY d.{key}, d._n"
+    )
+
+
+def _ordered(key: str, numbered: str, slots: str) -> str:
+    return (
+        f"SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY _slot, _is_slotted, _place) AS _position "
+        f"FROM (SELECT n.*, coalesce(s._slot, n._n) AS _slot, "
+        "coalesce(NOT n._is_end AND s._slot >= s._last, false) AS _is_hidden "
+        f"FROM {numbered} n LEFT JOIN {slots} s ON n._is_slotted AND s.{key} = n.{key} AND s._n = n._n)"
+    )
+
+
+def _filled(key: str, columns: list[str], ordered: str) -> str:
+    """Return SQL that gives versions that did not land the values of the one before, and deletes what was merged."""
+    before = f"PARTITION BY {key} ORDER BY _position ROWS UNBOUNDED PRECEDING"
+    of = (
+        f"SELECT *, max(_position) FILTER (_kind = {literal(LANDED)}) OVER w AS _from, "
+        f"coalesce(bool_or(_kind = {literal(MERGED)}) OVER w, false) AS _is_merged, "
+        f"last_value(CASE WHEN _kind = {literal(MERGED)} THEN merged_into END IGNORE NULLS) OVER w AS _winner "
+        f"FROM {ordered} WINDOW w AS ({before})"
+    )
+    values = {
+        **{column: f"b.{quoted(column)}" for column in columns},
+        "batch_id": "a.batch_id",
+        "is_deleted": f"(b.is_deleted OR a._is_merged OR a._kind = {literal(ABSENT)})",
+        "merged_into": "coalesce(b.merged_into, a._winner)",
+    }
+    listed = ", ".join(f"{sql} AS {quoted(column)}" for column, sql in values.items())
+    state = ", ".join(f"a.{column}" for column in STATE)
+    return (
+        f"SELECT {listed}, {state}, a._position, a._is_hidden, a._is_slotted "
+        f"FROM ({of}) a JOIN {ordered} b ON b.{key} = a.{key} AND b._position = a._from"
+    )
+
+
+def _compared(key: str, columns: list[str], filled: str) -> str:
+    """Return SQL that adds the columns in which each version differs from the one before."""
+    named = ", ".join(
+        f"CASE WHEN a.{quoted(column)} IS DISTINCT FROM p.{quoted(column)} THEN {literal(column)} END"
+        for column in columns
+        if column not in NOT_COMPARED
+    )
+    shown = (
+        f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY _position) AS _nth "
+        f"FROM {filled} WHERE NOT _is_hidden)"
+    )
+    changed = f"list_filter([{named}], lambda name: name IS NOT NULL)"
+    shown_rows = (
+        f"SELECT a.*, CASE WHEN p._nth IS NULL THEN [] ELSE {changed} END::VARCHAR[] AS changed_fields, "
+        "p._nth IS NULL AS _is_first "
+        f"FROM {shown} a LEFT JOIN {shown} p ON p.{key} = a.{key} AND p._nth = a._nth - 1"
+    )
+    hidden = f"SELECT *, NULL AS _nth, NULL AS changed_fields, false AS _is_first FROM {filled} WHERE _is_hidden"
+    return f"({shown_rows}) UNION ALL BY NAME ({hidden})"
+
+
+def _validity(key: str, columns: list[str], compared: str) -> str:
+    """Return SQL for the versions with their times; of equal neighbours only those that may matter later."""
+    w = f"PARTITION BY {key}, _is_hidden ORDER BY _position"
+    before = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
+    # A deletion was when the tombstone says; its values may carry the modification time from before.
+    stated = (
+        "CASE WHEN _is_first OR (_kind = 'landed' AND NOT _is_gone) THEN coalesce(modified_at, _stamp, _seen_at) "
+        "ELSE coalesce(_stamp, _seen_at) END"
+    )
+    steps = (
+        f"SELECT *, {stated} AS _stated FROM {compared}",
+        f"SELECT *, max(_stated) FILTER (_is_slotted) OVER ({w} {before}) AS _gone_at FROM (%s)",
+        # A record that came back with its earlier modification time came back when it was seen.
+        "SELECT *, CASE WHEN NOT _is_slotted AND _stated < _gone_at THEN _seen_at ELSE _stated END AS _since FROM (%s)",
+        f"SELECT *, max(_since) OVER ({w} ROWS UNBOUNDED PRECEDING) AS valid_from, "
+        "coalesce(_is_first OR len(changed_fields) > 0, false) AS _is_version FROM (%s)",
+        f"SELECT *, lead(valid_from) OVER (PARTITION BY {key}, _is_version ORDER BY _position) AS _until, "
+        f"lag(_stamp) OVER ({w}) IS NOT DISTINCT FROM _stamp AND lead(_stamp) OVER ({w}) IS NOT DISTINCT FROM _stamp "
+        f"AND lag(_position) OVER ({w}) IS NOT NULL AND NOT coalesce(lead(_is_version) OVER ({w}), true) "
+        "AND NOT _is_version AS _is_between FROM (%s)",
+    )
+    sql = steps[0]
+    for step in steps[1:]:
+        sql = step % sql
+    listed = ", ".join([*map(quoted, columns), *STATE])
+    return (
+        f"SELECT {listed}, CASE WHEN NOT _is_hidden THEN valid_from END AS valid_from, "
+        "CASE WHEN _is_version THEN _until END AS valid_to, "
+        "CASE WHEN _is_version THEN changed_fields END AS changed_fields, _is_version "
+        f"FROM ({sql}) WHERE _is_hidden OR NOT _is_between"
+    )
