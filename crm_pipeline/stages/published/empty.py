@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from crm_pipeline.model.names import literal, quoted, shown
 from crm_pipeline.stages.published.derived import Derived
+from crm_pipeline.stages.published.history import SCHEMA as HISTORY_SCHEMA
+from crm_pipeline.stages.published.history import HistoryTable
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.relations import PublishedTable
 from crm_pipeline.stages.published.stage_tables import StageRows
@@ -34,8 +36,9 @@ class EmptyTables:
         of_stages: Iterable[StageRows],
         derived: Iterable[Derived],
         views: Iterable[View],
+        histories: Sequence[HistoryTable] = (),
     ) -> None:
-        """Create all tables of records, of stages and of links, and the views.
+        """Create all tables of records, of versions, of stages and of links, and the views.
 
         They are created in memory and copied in one go: each comment on a view writes the view again, which a
         file would log each time.
@@ -60,6 +63,7 @@ class EmptyTables:
                 self._table(made.name, made.columns, made.description)
             for view in views:
                 self._view(view)
+            self._histories(histories)
             run(f"COPY FROM DATABASE {_SCHEMA} TO {self.database} (SCHEMA)")
         finally:
             run(f"DETACH {_SCHEMA}")
@@ -72,14 +76,24 @@ class EmptyTables:
         self._comment("TABLE", target, table.description)
         self._comments(target, {name: about for name, (_, about) in table.columns.items()})
 
-    def _table(
+    def _histories(self, histories: Sequence[HistoryTable]) -> None:
+        run = self.engine.run
+        run(f"CREATE SCHEMA {_SCHEMA}.{HISTORY_SCHEMA}")
+        for each in histories:
+            long_texts = long_text_columns(self.engine, each.table.columns, each.stored)
+            about = f"The stored versions behind {HISTORY_SCHEMA}.{each.table.name}: ask that view."
+            self._table(each.stored_name, each.columns, about, long_texts, HISTORY_SCHEMA)
+            self._view(each.view)
+
+    def _table(  # noqa: PLR0917 - each argument is plain at the call
         self,
         name: str,
         columns: Sequence[tuple[str, str, str]],
         about: str,
         long_texts: Collection[str] = (),
+        schema: str = "crm",
     ) -> None:
-        target = f"{_SCHEMA}.crm.{quoted(name)}"
+        target = f"{_SCHEMA}.{schema}.{quoted(name)}"
         listed = ", ".join(
             f"{quoted(c)} {kind}{' USING COMPRESSION zstd' if c in long_texts else ''}"
             for c, kind, _ in columns
@@ -88,8 +102,16 @@ class EmptyTables:
         self._comment("TABLE", target, about)
         self._comments(target, {c: comment for c, _, comment in columns})
 
-    def _view(self, view: View) -> None:
-        target = f"{_SCHEMA}.{quoted(view.schema)}.{quoted(view.name)}"
+    def view(self, view: View) -> None:
+        """Create a view over tables that the file has by now."""
+        self.engine.run(f"USE {self.database}")
+        try:
+            self._view(view, self.database)
+        finally:
+            self.engine.run("USE memory")
+
+    def _view(self, view: View, database: str = _SCHEMA) -> None:
+        target = f"{database}.{quoted(view.schema)}.{quoted(view.name)}"
         self.engine.run(f"CREATE VIEW {target} AS {view.sql}")
         self._comment("VIEW", target, view.comment)
         comments = {column.name: column.comment for column in view.columns}

@@ -12,7 +12,7 @@ from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.tables import DERIVED
 from crm_pipeline.settings import Connection, Retention
-from crm_pipeline.stages.published import budgets, operations, rates
+from crm_pipeline.stages.published import budgets, history, operations, rates
 from crm_pipeline.stages.published.accounts import (
     Connected,
     connected,
@@ -55,7 +55,7 @@ from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import STORAGE_VERSION, Snapshots, release_number
 from crm_pipeline.store.tables.published_files import PublishedFiles
 
-LAYOUT = 11
+LAYOUT = 12
 """To be raised when the same release would give another file."""
 _DATABASE = "building"
 _USUAL = Retention()
@@ -145,7 +145,9 @@ def publish(
         currencies = {crm.name: crm.facts.currency for crm in crms if crm.facts.currency}
         published = published_tables(tables, release, currencies)
         of_stages = stage_tables(tables, release)
+        histories = history.history_tables(tables, release, published)
         versions = [v for table in published for v in table.versions]
+        versions += [v for each in histories for v in each.stored]
         check_versions(tables, [*versions, *(v for rows in of_stages for v in rows.versions)])
         build = _Build(
             landing,
@@ -157,6 +159,7 @@ def publish(
             crms,
             freshness,
             lists,
+            histories,
         )
         with snapshots.building(
             name, current, lambda: build.parquet(_shared(landing, tables))
@@ -187,9 +190,13 @@ def _chosen(release: Release, wanted: Collection[str] | None) -> Release:
     chosen = {
         name: version
         for name, version in release.tables.items()
-        if (name in STORED or (name.startswith(PREFIX) and (wanted is None or name in wanted)))
+        if (
+            name in STORED
+            or (name.startswith(PREFIX) and (wanted is None or name in wanted))
+            or name.startswith(history.HISTORY)
+        )
     }
-    return replace(release, tables=chosen)
+    return history.wanted_history(replace(release, tables=chosen))
 
 
 def _unchanged(release: int, shown: Path) -> Publication:
@@ -254,6 +261,7 @@ class _Build:
     crms: Sequence[Connected]
     freshness: Sequence[Freshness]
     lists: Mapping[str, str]
+    histories: Sequence[history.HistoryTable] = ()
 
     @property
     def connections(self) -> list[str]:
@@ -277,16 +285,21 @@ class _Build:
                 CONTACTS_ENRICHED_VIEW,
             ]
             empty = EmptyTables(self.engine, _DATABASE)
-            empty.create(schemas, self.plain, self.of_stages, self.derived, shown_views)
+            empty.create(
+                schemas, self.plain, self.of_stages, self.derived, shown_views, self.histories
+            )
             since = self._since(shown)
             yesterday = Earlier.of(since["yesterday"])
             run("BEGIN")
             counts = {table.name: self._table(table) for table in self.plain}
             judged = {rows.name: self._insert(rows.name, rows.sql) for rows in self.of_stages}
             made = {table.name: self._derived(table) for table in self.derived}
+            history.fill(self.engine, _DATABASE, self.histories)
             findings = tuple(self._findings())
             for ops in self._operations(views, accounts, yesterday, findings):
                 empty.ops(ops)
+            for view in history.daily_views(self.histories):
+                empty.view(view)
             run("COMMIT")
             # In a transaction of its own, so that a damaged earlier file does not spoil this one.
             empty.ops(Changes(self.engine, _DATABASE, self.plain).table(since))
