@@ -14,6 +14,7 @@ from crm_pipeline.cli import (
     demo,
     enrich,
     erase,
+    history,
     init,
     login,
     plan,
@@ -87,7 +88,7 @@ def _register(panel: str, *commands: Callable[..., None]) -> None:
 _register("Start here", init.init, demo.demo, stack.up)
 _register("Accounts", add.add, login.login, accounts.check, accounts.discover, accounts.preview)
 _register("Runs", plan.plan, runs.backfill, runs.refresh, points.read, acceptance.accept_shrink)
-_register("Results", query.query, status.status, verify.verify)
+_register("Results", query.query, history.history, status.status, verify.verify)
 _register("Enrichment", enrich.enrich, enrich.credits)
 _register(
     "Services",

@@ -9,7 +9,7 @@ ones whose landed rows are gone. So a build that begins from nothing gives the s
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -45,6 +45,8 @@ CODE_VERSION = 1
 """To be raised when the same landed bytes would give other versions."""
 _AT_ONCE = 100_000
 """Records whose versions are computed in one go, when all are."""
+_LATER = 50
+"""Landed batches without a change of a known record are noted together, because a version costs a few flushed writes."""
 _log = structlog.get_logger("crm_pipeline.normalized")
 
 
@@ -74,6 +76,8 @@ class HistoryBuild:
     landing: Landing
     tables: Tables
     engine: Engine
+    merges: dict[str, str] = field(default_factory=dict)
+    """By object, the relation with its merges, once it is computed."""
 
     @property
     def name(self) -> str:
@@ -160,11 +164,13 @@ class HistoryBuild:
         kept = parent if stored else None
         seen = {feed.landed.object: self._proven(kept, feed) for feed in feeds}
         asked = [self._repeated(feed, kept) for feed in feeds]
-        records = sum(self.engine.row(f"SELECT count(*) FROM {ids}")[0] for ids in asked)
+        records = self._count(asked)
         parts = max(1, -(-int(records) // _AT_ONCE))
         with self.tables.stage(self.name, (self.feeds[0].table.key,)) as staged:
             rows = 0
-            for part in range(parts):
+            if not records:
+                rows = self.engine.copy_to(self._nothing, staged.path("base"))
+            for part in range(parts if records else 0):
                 chosen = [
                     self.engine.table(
                         f"{feed.landed.name} asked ids",
@@ -181,12 +187,27 @@ class HistoryBuild:
         """Write the versions of the records that have landed since, or whose state has changed."""
         feeds = self._typed_feeds
         chosen = [self._landed_since(feed, seen[feed.landed.object], parent) for feed in feeds]
+        if not self._count(chosen) and self._new_places(seen) < _LATER:
+            return parent
         made = self._versions(feeds, chosen, parent, seen)
         keys = self.engine.table("keys of versions", f"SELECT DISTINCT {self._key} FROM {made}")
         with self.tables.stage(self.name, parent.key) as staged:
             rows = write_replaced(self.engine, staged, parent, keys, made)
             staged.commit(parent, rows, self._meta(rows))
         return self.tables.version(self.name)
+
+    def _count(self, relations: Sequence[str]) -> int:
+        return sum(int(self.engine.row(f"SELECT count(*) FROM {name}")[0]) for name in relations)
+
+    def _new_places(self, seen: Mapping[str, int]) -> int:
+        return sum(len(f.landed.places) - seen[f.landed.object] for f in self.feeds)
+
+    @property
+    def _nothing(self) -> str:
+        columns = {column.name: column.type for column in self.feeds[0].table.columns}
+        listed = (columns | STATE | VALIDITY).items()
+        nulls = ", ".join(f"NULL::{kind} AS {quoted(name)}" for name, kind in listed)
+        return f"SELECT {nulls} WHERE false"
 
     @staticmethod
     def _proven(parent: TableVersion | None, feed: Feed) -> int:
@@ -255,6 +276,7 @@ class HistoryBuild:
     def _losers(self, feed: Feed, batches: Sequence[Any], only: str = "") -> Iterator[str]:
         merged = merged_ids(self.engine, feed, batches, only)
         if merged:
+            self.merges[feed.landed.object] = merged
             yield f"SELECT _source_id FROM {merged}"
 
     def _of_object(self, feed: Feed, version: TableVersion) -> str:
@@ -310,11 +332,8 @@ class HistoryBuild:
         engine, name = self.engine, feed.landed.name
         landed = typed_versions(engine, self.connection, feed, ids)
         parts = [f"SELECT * FROM {landed}"]
-        merged = f"{name} merges"
-        if self._has(merged):
-            parts.append(
-                f"SELECT * FROM {merges(engine, self.connection.name, feed, quoted(merged), ids)}"
-            )
+        if (merged := self.merges.get(feed.landed.object)) is not None:
+            parts.append(f"SELECT * FROM {merges(engine, self.connection.name, feed, merged, ids)}")
         if parent is not None:
             parts.append(self._stored(feed, ids, parent, engine.table(f"{name} made", _all(parts))))
         made = engine.table(f"{name} all versions", " UNION ALL BY NAME ".join(parts))
@@ -323,11 +342,6 @@ class HistoryBuild:
             return made
         absent = absences(engine, feed, made, complete)
         return f"(SELECT * FROM {made} UNION ALL BY NAME SELECT * FROM {absent})"
-
-    def _has(self, relation: str) -> bool:
-        """Say whether a relation was computed in this build."""
-        sql = "SELECT count(*) FROM duckdb_tables() WHERE table_name = ?"
-        return bool(self.engine.row(sql, [relation])[0])
 
     def _stored(self, feed: Feed, ids: str, parent: TableVersion, made: str) -> str:
         """Return SQL for stored versions that landing does not have any more, in the columns of the table of today."""

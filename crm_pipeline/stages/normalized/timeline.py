@@ -52,15 +52,22 @@ def timeline(engine: Engine, name: str, key: str, columns: Iterable[str], versio
         name: prefix of the relations.
         key: the key column.
         columns: the columns of the table.
-        versions: relation with these columns and those of `STATE`: all versions of some records.
+        versions: table with these columns and those of `STATE`: all versions of some records.
     """
     columns, key = list(columns), quoted(key)
+    # The order needs few columns; all of them would make each step three times as expensive.
     numbered = engine.table(f"{name} numbered", _numbered(key, versions))
     slots = engine.table(f"{name} slots", _slots(key, numbered))
     ordered = engine.table(f"{name} ordered", _ordered(key, numbered, slots))
-    filled = engine.table(f"{name} filled", _filled(key, columns, ordered))
-    compared = engine.table(f"{name} compared", _compared(key, columns, filled))
-    return engine.table(f"{name} timeline", _validity(key, columns, compared))
+    filled = engine.table(f"{name} filled", _filled(columns, ordered, versions))
+    compared = engine.table(f"{name} compared", _compared(columns, ordered, filled))
+    valid = engine.table(f"{name} valid", _validity(key, ordered, compared))
+    listed = ", ".join(f"f.{column}" for column in (*map(quoted, columns), *STATE))
+    return engine.table(
+        f"{name} timeline",
+        f"SELECT {listed}, {', '.join(f'v.{column}' for column in VALIDITY)} "
+        f"FROM {filled} f JOIN {valid} v ON v._id = f._id",
+    )
 
 
 def _numbered(key: str, versions: str) -> str:
@@ -68,10 +75,14 @@ def _numbered(key: str, versions: str) -> str:
     place = (
         "struct_pack(at := _seen_at, us := _committed_us, w := _window_id, s := _sequence, r := _row)"
     )
+    rows = (
+        f"SELECT rowid AS _id, {key}, modified_at, merged_into, _kind, _stamp, _is_gone, _seen_at, _is_whole, "
+        f"{place} AS _place FROM {versions}"
+    )
     marked = (
         "SELECT *, max(_place) FILTER (NOT _is_gone) OVER p AS _live, "
         "max(_place) FILTER (NOT _is_gone AND _is_whole) OVER p AS _whole "
-        f"FROM (SELECT *, {place} AS _place FROM {versions}) WINDOW p AS (PARTITION BY {key})"
+        f"FROM ({rows}) WINDOW p AS (PARTITION BY {key})"
     )
     slotted = (
         "SELECT *, "
@@ -89,70 +100,74 @@ def _numbered(key: str, versions: str) -> str:
 def _slots(key: str, numbered: str) -> str:
     """Return SQL for the number of the version that each of the other tombstones stands behind."""
     return (
-        f"SELECT d.{key}, d._n, CASE WHEN any_value(d._is_end) THEN {_LAST} ELSE "
+        f"SELECT d._id, CASE WHEN any_value(d._is_end) THEN {_LAST} ELSE "
         "coalesce(max(o._n) FILTER (o._place < d._place), 0) END AS _slot, "
         "coalesce(max(o._n), 0) AS _last "
         f"FROM (FROM {numbered} WHERE _is_slotted) d "
-        f"LEFT JOIN (FROM {numbered} WHERE NOT _is_slotted) o ON o.{key} = d.{key} "
-        f"GROUP BY d.{key}, d._n"
+        f"LEFT JOIN (FROM {numbered} WHERE NOT _is_slotted) o ON o.{key} = d.{key} GROUP BY d._id"
     )
 
 
 def _ordered(key: str, numbered: str, slots: str) -> str:
-    return (
-        f"SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY _slot, _is_slotted, _place) AS _position "
-        f"FROM (SELECT n.*, coalesce(s._slot, n._n) AS _slot, "
+    """Return SQL for the position of each version, and for what those that did not land take over.
+
+    `_from` is the version that gives its values, `_winner` the record that this one was merged into by then.
+    """
+    placed = (
+        "SELECT n.*, coalesce(s._slot, n._n) AS _slot, "
         "coalesce(NOT n._is_end AND s._slot >= s._last, false) AS _is_hidden "
-        f"FROM {numbered} n LEFT JOIN {slots} s ON n._is_slotted AND s.{key} = n.{key} AND s._n = n._n)"
+        f"FROM {numbered} n LEFT JOIN {slots} s ON s._id = n._id"
+    )
+    landed, merged = f"_kind = {literal(LANDED)}", f"_kind = {literal(MERGED)}"
+    return (
+        "SELECT *, row_number() OVER w AS _position, "
+        f"CASE WHEN {landed} THEN _id ELSE last_value(CASE WHEN {landed} AND NOT _is_hidden THEN _id END "
+        "IGNORE NULLS) OVER w END AS _from, "
+        f"coalesce(bool_or({merged}) OVER w, false) AS _is_merged, "
+        f"last_value(CASE WHEN {merged} THEN merged_into END IGNORE NULLS) OVER w AS _winner "
+        f"FROM ({placed}) WINDOW w AS (PARTITION BY {key} ORDER BY _slot, _is_slotted, _place "
+        "ROWS UNBOUNDED PRECEDING)"
     )
 
 
-def _filled(key: str, columns: list[str], ordered: str) -> str:
+def _filled(columns: list[str], ordered: str, versions: str) -> str:
     """Return SQL that gives versions that did not land the values of the one before, and deletes what was merged."""
-    before = f"PARTITION BY {key} ORDER BY _position ROWS UNBOUNDED PRECEDING"
-    of = (
-        f"SELECT *, max(_position) FILTER (_kind = {literal(LANDED)}) OVER w AS _from, "
-        f"coalesce(bool_or(_kind = {literal(MERGED)}) OVER w, false) AS _is_merged, "
-        f"last_value(CASE WHEN _kind = {literal(MERGED)} THEN merged_into END IGNORE NULLS) OVER w AS _winner "
-        f"FROM {ordered} WINDOW w AS ({before})"
-    )
     values = {
         **{column: f"b.{quoted(column)}" for column in columns},
         "batch_id": "a.batch_id",
-        "is_deleted": f"(b.is_deleted OR a._is_merged OR a._kind = {literal(ABSENT)})",
-        "merged_into": "coalesce(b.merged_into, a._winner)",
+        "is_deleted": f"(b.is_deleted OR o._is_merged OR a._kind = {literal(ABSENT)})",
+        "merged_into": "coalesce(b.merged_into, o._winner)",
     }
     listed = ", ".join(f"{sql} AS {quoted(column)}" for column, sql in values.items())
     state = ", ".join(f"a.{column}" for column in STATE)
     return (
-        f"SELECT {listed}, {state}, a._position, a._is_hidden, a._is_slotted "
-        f"FROM ({of}) a JOIN {ordered} b ON b.{key} = a.{key} AND b._position = a._from"
+        f"SELECT o._id, {listed}, {state} FROM {ordered} o JOIN {versions} a ON a.rowid = o._id "
+        f"JOIN {versions} b ON b.rowid = o._from"
     )
 
 
-def _compared(key: str, columns: list[str], filled: str) -> str:
-    """Return SQL that adds the columns in which each version differs from the one before."""
+def _compared(columns: list[str], ordered: str, filled: str) -> str:
+    """Return SQL for the columns in which each version differs from the one before."""
     named = ", ".join(
         f"CASE WHEN a.{quoted(column)} IS DISTINCT FROM p.{quoted(column)} THEN {literal(column)} END"
         for column in columns
         if column not in NOT_COMPARED
     )
+    key = quoted(columns[3])
     shown = (
-        f"(SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY _position) AS _nth "
-        f"FROM {filled} WHERE NOT _is_hidden)"
+        f"(SELECT _id, lag(_id) OVER (PARTITION BY {key} ORDER BY _position) AS _before "
+        f"FROM {ordered} WHERE NOT _is_hidden AND _from IS NOT NULL)"
     )
     changed = f"list_filter([{named}], lambda name: name IS NOT NULL)"
-    shown_rows = (
-        f"SELECT a.*, CASE WHEN p._nth IS NULL THEN [] ELSE {changed} END::VARCHAR[] AS changed_fields, "
-        "p._nth IS NULL AS _is_first "
-        f"FROM {shown} a LEFT JOIN {shown} p ON p.{key} = a.{key} AND p._nth = a._nth - 1"
+    return (
+        f"SELECT n._id, CASE WHEN n._before IS NULL THEN [] ELSE {changed} END::VARCHAR[] AS changed_fields, "
+        f"n._before IS NULL AS _is_first FROM {shown} n JOIN {filled} a ON a._id = n._id "
+        f"LEFT JOIN {filled} p ON p._id = n._before"
     )
-    hidden = f"SELECT *, NULL AS _nth, NULL AS changed_fields, false AS _is_first FROM {filled} WHERE _is_hidden"
-    return f"({shown_rows}) UNION ALL BY NAME ({hidden})"
 
 
-def _validity(key: str, columns: list[str], compared: str) -> str:
-    """Return SQL for the versions with their times; of equal neighbours only those that may matter later."""
+def _validity(key: str, ordered: str, compared: str) -> str:
+    """Return SQL for the times of the versions; of equal neighbours only those that may matter later are left."""
     w = f"PARTITION BY {key}, _is_hidden ORDER BY _position"
     before = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
     # A deletion was when the tombstone says; its values may carry the modification time from before.
@@ -161,23 +176,23 @@ def _validity(key: str, columns: list[str], compared: str) -> str:
         "ELSE coalesce(_stamp, _seen_at) END"
     )
     steps = (
-        f"SELECT *, {stated} AS _stated FROM {compared}",
+        f"SELECT o.*, changed_fields, _is_first, {stated} AS _stated FROM {ordered} o "
+        f"LEFT JOIN {compared} c ON c._id = o._id WHERE o._from IS NOT NULL",
         f"SELECT *, max(_stated) FILTER (_is_slotted) OVER ({w} {before}) AS _gone_at FROM (%s)",
         # A record that came back with its earlier modification time came back when it was seen.
         "SELECT *, CASE WHEN NOT _is_slotted AND _stated < _gone_at THEN _seen_at ELSE _stated END AS _since FROM (%s)",
         f"SELECT *, max(_since) OVER ({w} ROWS UNBOUNDED PRECEDING) AS valid_from, "
         "coalesce(_is_first OR len(changed_fields) > 0, false) AS _is_version FROM (%s)",
         f"SELECT *, lead(valid_from) OVER (PARTITION BY {key}, _is_version ORDER BY _position) AS _until, "
-        f"lag(_stamp) OVER ({w}) IS NOT DISTINCT FROM _stamp AND lead(_stamp) OVER ({w}) IS NOT DISTINCT FROM _stamp "
-        f"AND lag(_position) OVER ({w}) IS NOT NULL AND NOT coalesce(lead(_is_version) OVER ({w}), true) "
-        "AND NOT _is_version AS _is_between FROM (%s)",
+        "NOT _is_version AND NOT coalesce(lead(_is_version) OVER w, true) "
+        "AND lag(_stamp) OVER w IS NOT DISTINCT FROM _stamp AND lead(_stamp) OVER w IS NOT DISTINCT FROM _stamp "
+        f"AS _is_between FROM (%s) WINDOW w AS ({w})",
     )
     sql = steps[0]
     for step in steps[1:]:
         sql = step % sql
-    listed = ", ".join([*map(quoted, columns), *STATE])
     return (
-        f"SELECT {listed}, CASE WHEN NOT _is_hidden THEN valid_from END AS valid_from, "
+        "SELECT _id, CASE WHEN NOT _is_hidden THEN valid_from END AS valid_from, "
         "CASE WHEN _is_version THEN _until END AS valid_to, "
         "CASE WHEN _is_version THEN changed_fields END AS changed_fields, _is_version "
         f"FROM ({sql}) WHERE _is_hidden OR NOT _is_between"
