@@ -55,6 +55,13 @@ def has_history(feeds: Sequence[Feed]) -> bool:
     return bool(feeds) and all(f.entry.is_own for f in feeds) and not feeds[0].table.over_rows
 
 
+def known_places(history: TableVersion, feed: Feed) -> int | None:
+    """Return how many landed batches of an object a history knows; None where they are not the first ones."""
+    count, named = history.meta["places"].get(feed.landed.object, (0, fingerprint([])))
+    names = feed.landed.batch_names
+    return int(count) if fingerprint(list(names[:count])) == named else None
+
+
 @dataclass(frozen=True)
 class HistoryBuild:
     """One build of the history of a table.
@@ -105,7 +112,7 @@ class HistoryBuild:
             return self._whole(parent, stored=parent is not None)
         if parent.meta.get("inputs") == self.state:
             return parent
-        seen = {feed.landed.object: self._seen(parent, feed) for feed in self.feeds}
+        seen = {feed.landed.object: known_places(parent, feed) for feed in self.feeds}
         if None in seen.values():
             return self._whole(parent, stored=True)
         return self._changed(parent, {name: count or 0 for name, count in seen.items()})
@@ -141,13 +148,6 @@ class HistoryBuild:
         own = {name: dict(columns) for name, columns in self.connection.mapping.items()}
         formats = self.current.meta.get("number_formats", ())
         return fingerprint([CODE_VERSION, duckdb.__version__, facts, own, list(formats)])
-
-    @staticmethod
-    def _seen(parent: TableVersion, feed: Feed) -> int | None:
-        """Return how many landed batches of an object the history knows; None where they are not the first ones."""
-        count, named = parent.meta["places"].get(feed.landed.object, (0, fingerprint([])))
-        names = feed.landed.batch_names
-        return count if fingerprint(list(names[:count])) == named else None
 
     def _places(self) -> dict[str, tuple[int, str]]:
         return {

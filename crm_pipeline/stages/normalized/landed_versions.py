@@ -36,12 +36,14 @@ class Proof:
         began_at: when the first of its records was asked for.
         batch_id: of its last batch; its window where it landed none.
         set_aside: ids of records that it held and that could not be read.
+        before: the complete read before it, as commit time and window; None for the first one.
     """
 
     place: Place
     began_at: datetime
     batch_id: str
     set_aside: frozenset[str]
+    before: tuple[int, str] | None = None
 
 
 def landed_keys(batches: Sequence[Manifest]) -> str:
@@ -143,9 +145,15 @@ def proofs(landing: Landing, connection: str, landed: ObjectInput, after: int) -
     first = {place.window_id: place for place in reversed(later) if place.is_complete}
     seen = {place.window_id for place in landed.places[:after]}
     last = {place.window_id: place for place in later}
-    found = []
-    for commit in _commits(landing, connection, landed):
-        if not commit.proves_absence or commit.window_id in seen:
+    found: list[Proof] = []
+    before: tuple[int, str] | None = None
+    for commit in sorted(
+        _commits(landing, connection, landed), key=lambda one: (one.committed_at, one.window_id)
+    ):
+        if not commit.proves_absence:
+            continue
+        former, before = before, (microseconds(commit.committed_at), commit.window_id)
+        if commit.window_id in seen:
             continue
         rejects = landing.rejects(commit)
         if len(rejects) != commit.quarantined:
@@ -156,8 +164,9 @@ def proofs(landing: Landing, connection: str, landed: ObjectInput, after: int) -
         named = last.get(commit.window_id)
         ids = frozenset(reject.source_id for reject in rejects)
         at = commit.committed_at.replace(microsecond=0)
-        found.append(Proof(place, at, named.batch_id if named else commit.window_id, ids))
-    return sorted(found, key=lambda proof: proof.place)
+        batch_id = named.batch_id if named else commit.window_id
+        found.append(Proof(place, at, batch_id, ids, former))
+    return found
 
 
 def _commits(landing: Landing, connection: str, landed: ObjectInput) -> Iterator[WindowCommit]:
@@ -187,6 +196,10 @@ def absences(engine: Engine, feed: Feed, versions_of: str, listed: Sequence[Proo
                 "_window_id": pa.array([p.place.window_id for p in listed], pa.string()),
                 "_sequence": pa.array([p.place.sequence for p in listed], pa.int64()),
                 "batch_id": pa.array([p.batch_id for p in listed], pa.string()),
+                "_before": pa.array(
+                    [p.before and {"us": p.before[0], "w": p.before[1]} for p in listed],
+                    pa.struct({"us": pa.int64(), "w": pa.string()}),
+                ),
                 "_committed_at": pa.array([p.began_at for p in listed], pa.timestamp("us", "UTC")),
             }
         ),
@@ -205,24 +218,54 @@ def absences(engine: Engine, feed: Feed, versions_of: str, listed: Sequence[Proo
     # Requests are made in whole seconds; what was read by its id since then is not absent.
     began = engine.table(
         f"{name} beginnings",
-        "SELECT r._committed_us, r._window_id, r._sequence, r.batch_id, "
+        "SELECT r._committed_us, r._window_id, r._sequence, r.batch_id, r._before, "
         "least(any_value(r._committed_at), min(v._seen_at)) AS _began "
         f"FROM {reads} r LEFT JOIN {versions_of} v ON v._window_id = r._window_id GROUP BY ALL",
     )
-    columns = [column.name for column in feed.table.columns if column.name not in _OF_ABSENT]
     nothing = "".join(
-        f", NULL::{feed.table.by_name[column].type} AS {quoted(column)}"
-        for column in columns
-        if column != feed.table.key
+        f", NULL::{column.type} AS {quoted(column.name)}"
+        for column in feed.table.columns
+        if column.name not in {*_OF_ABSENT, feed.table.key}
     )
+    alive = engine.table(f"{name} alive before", _alive(key, versions_of, began))
     return (
         f"(SELECT v.connection, v.object, v.source_id, v.{key}{nothing}, true AS is_deleted, b.batch_id, "
         f"{literal(ABSENT)} AS _kind, NULL::TIMESTAMPTZ AS _stamp, true AS _is_gone, b._began AS _seen_at, "
         "b._committed_us, b._window_id, b._sequence, -1::BIGINT AS _row, false AS _is_whole, NULL::UBIGINT AS _hash "
-        f"FROM (SELECT connection, object, source_id, {key}, min(_seen_at) AS _first, "
-        f"list(DISTINCT _window_id) AS _windows FROM {versions_of} GROUP BY ALL) v "
-        f"JOIN {began} b ON v._first < b._began AND NOT list_contains(v._windows, b._window_id) "
+        f"FROM (SELECT DISTINCT connection, object, source_id, {key} FROM {versions_of}) v "
+        f"JOIN {alive} l ON l.{key} = v.{key} JOIN {began} b ON b._window_id = l._window_id "
+        f"ANTI JOIN {versions_of} o ON o.{key} = v.{key} AND o._window_id = b._window_id "
         f"ANTI JOIN {aside} a ON a._window_id = b._window_id AND a.source_id = v.source_id)"
+    )
+
+
+def _alive(key: str, versions_of: str, reads: str) -> str:
+    """Return SQL for the records that were alive before complete reads, by what had landed before each of them.
+
+    A complete read of before that lacks the record, with nothing landed since, had deleted it already.
+    """
+    place = (
+        "struct_pack(at := _seen_at, us := _committed_us, w := _window_id, s := _sequence, r := _row)"
+    )
+    before = (
+        f"SELECT v.{key}, v._is_gone, v._stamp, v._is_whole, v._commit, v._place, r._window_id, r._before FROM "
+        f"(SELECT *, {place} AS _place, struct_pack(us := _committed_us, w := _window_id) AS _commit "
+        f"FROM {versions_of} WHERE _kind <> {literal(ABSENT)}) v JOIN (SELECT *, "
+        f"struct_pack(us := _committed_us, w := _window_id) AS _commit FROM {reads}) r ON v._commit < r._commit"
+    )
+    of = f"PARTITION BY {key}, _window_id"
+    marked = (
+        f"SELECT *, max(_place) FILTER (NOT _is_gone) OVER ({of}) AS _live, "
+        f"max(_place) FILTER (NOT _is_gone AND _is_whole) OVER ({of}) AS _whole FROM ({before})"
+    )
+    order = (
+        "_is_gone AND _stamp IS NULL AND coalesce(_place > _live, true) DESC, "
+        "_is_gone AND coalesce(_place < _whole, false), _is_gone AND _stamp IS NULL, "
+        "_stamp DESC NULLS LAST, _place DESC"
+    )
+    return (
+        f"SELECT {key}, _window_id FROM ({marked}) GROUP BY ALL HAVING NOT first(_is_gone ORDER BY {order}) "
+        "AND coalesce(max(_commit) >= any_value(_before), true)"
     )
 
 

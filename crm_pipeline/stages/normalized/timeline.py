@@ -100,7 +100,7 @@ def _numbered(key: str, versions: str) -> str:
 def _slots(key: str, numbered: str) -> str:
     """Return SQL for the number of the version that each of the other tombstones stands behind."""
     return (
-        f"SELECT d._id, CASE WHEN any_value(d._is_end) THEN {_LAST} ELSE "
+        f"SELECT d._id, CASE WHEN any_value(d._is_end AND d._kind = {literal(LANDED)}) THEN {_LAST} ELSE "
         "coalesce(max(o._n) FILTER (o._place < d._place), 0) END AS _slot, "
         "coalesce(max(o._n), 0) AS _last "
         f"FROM (FROM {numbered} WHERE _is_slotted) d "

@@ -56,18 +56,35 @@ class Landed:
         self.reads.append((at, complete, seen))
 
     def of(self, record: str) -> list[Seen]:
-        """Return what landed of a record, with a tombstone for each complete read that lacks it."""
+        """Return what landed of a record, with a tombstone for each complete read that shows that it is gone."""
         seen: list[Seen] = []
+        is_there = False
         for number, (at, is_complete, rows) in enumerate(self.reads):
             own = [row for row in rows if row.id == record]
-            if not own and seen and is_complete:
-                seen.append(Seen(record, number, at, -1, None, True, None, is_absence=True))
+            if is_complete and not own:
+                if is_there and not is_deleted(seen):
+                    seen.append(Seen(record, number, at, -1, None, True, None, is_absence=True))
+                is_there = False
             seen += own
+            is_there = is_there or bool(own)
         return seen
 
     @property
     def ids(self) -> list[str]:
         return sorted({row.id for _, _, rows in self.reads for row in rows})
+
+
+def is_deleted(seen: Sequence[Seen]) -> bool:
+    """Say whether a record is deleted by its landed versions, by the rules as they are written in the design."""
+    rows = [row for row in seen if not row.is_absence]
+    alive = [row for row in rows if not row.is_deleted]
+    whole = max((row.place for row in alive if row.is_complete), default=())
+    rows = [row for row in rows if not (row.is_deleted and row.place < whole)]
+    unstamped = [row for row in rows if row.is_deleted and row.stamp is None]
+    if any(row.place > max((one.place for one in alive), default=()) for row in unstamped):
+        return True
+    stamped = [row for row in rows if row not in unstamped] or rows
+    return max(stamped, key=lambda row: (row.stamp or EVER, row.place)).is_deleted
 
 
 def line(seen: Sequence[Seen]) -> list[tuple[Seen, bool]]:
@@ -87,9 +104,9 @@ def line(seen: Sequence[Seen]) -> list[tuple[Seen, bool]]:
         behind = max((n for n in before if not result[n][1]), default=-1) + 1
         while behind < len(result) and result[behind][1]:
             behind += 1
-        if is_last_word:
+        if is_last_word and not tombstone.is_absence:
             result.append((tombstone, True))
-        elif any(not is_slotted for _, is_slotted in result[behind:]):
+        elif is_last_word or any(not is_slotted for _, is_slotted in result[behind:]):
             result.insert(behind, (tombstone, True))
     return result
 

@@ -14,7 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.kernel.clock import format_instant
-from crm_pipeline.stages.normalized import timeline
+from crm_pipeline.stages.normalized.retention import retire
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.stages.conftest import Org, schema
 from crm_pipeline_tests.stages.normalized.replay import Landed, Shown, in_order, replayed
@@ -54,6 +54,19 @@ class World:
     def merge(self) -> None:
         """Merge the windows so far, those that the latest reads would keep aside included."""
         self.org.landing.merge("acme", "Contact")
+
+    def retire(self) -> int:
+        """Remove every superseded version from landing that the history has."""
+        with self.org.engine() as engine:
+            return retire(
+                self.org.connection(),
+                "Contact",
+                self.org.landing,
+                self.org.tables,
+                self.org.maps,
+                engine,
+                self.org.clock.now() + timedelta(seconds=1),
+            )
 
     def versions(self, tables: Tables | None = None) -> list[Shown]:
         """Return what the history and, for records without one, the table say."""
