@@ -26,7 +26,8 @@ def history(
     key: Annotated[
         str,
         typer.Argument(
-            metavar="KEY", help="The record's key, such as acme:Contact:003A1; or its id in the CRM."
+            metavar="KEY",
+            help="The record's key, such as acme:Contact:003A1; or its id in the CRM.",
         ),
     ],
     *,

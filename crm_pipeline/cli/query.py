@@ -205,9 +205,7 @@ class _Lines:
         return self.file.write(f"{line.removesuffix(chr(13) + chr(10))}\n")
 
 
-def show(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], at_most: int = _SHOWN_ROWS
-) -> None:
+def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], at_most: int = _SHOWN_ROWS) -> None:
     """Print rows as a table, and how to get the others."""
     from crm_pipeline.cli.console import output, say, table
 

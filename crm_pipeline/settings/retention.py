@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings.numbers import whole_number
 
 _CENTURY_DAYS = 36_500
+LANDED_DAYS = "CRM_KEEP_LANDED_DAYS"
+_LEAST_LANDED_DAYS = 35
+"""Longer than a month, because the nightly read compares a month with what has landed of it."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +21,14 @@ class Retention:
         snapshot_days: for so many days the last snapshot of each day stays.
         version_days: for so many days after it was replaced a table's version stays, and so does each
             release that names it.
+        landed_days: for so many days after a record's next version has landed a landed version stays, if its
+            history is known; 0 for ever.
     """
 
     snapshots: int = 3
     snapshot_days: int = 14
     version_days: int = 1
+    landed_days: int = 0
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Retention":
@@ -40,4 +47,20 @@ class Retention:
             version_days=whole_number(
                 environ, "CRM_KEEP_VERSION_DAYS", usual.version_days, least=1, most=_CENTURY_DAYS
             ),
+            landed_days=_landed_days(environ),
         )
+
+
+def _landed_days(environ: Mapping[str, str]) -> int:
+    """Return for how many days superseded versions stay in landing; 0 for ever.
+
+    Raises:
+        ConfigError: it is no whole number, or so few that a look-back or a repeated month could need them.
+    """
+    days = whole_number(environ, LANDED_DAYS, 0, least=0, most=_CENTURY_DAYS)
+    if 0 < days < _LEAST_LANDED_DAYS:
+        raise ConfigError(
+            f"{LANDED_DAYS} is {days}; it has to be 0 or at least {_LEAST_LANDED_DAYS}.",
+            cure=f"Set it to {_LEAST_LANDED_DAYS} or more; 0 keeps every landed version for ever.",
+        )
+    return days

@@ -296,9 +296,7 @@ class HistoryBuild:
 
     def _gone(self, feed: Feed, parent: TableVersion | None) -> str:
         """Return SQL for the ids of deleted records that the history does not show as deleted."""
-        gone = (
-            f"SELECT source_id AS _source_id FROM {self._of_object(feed, self.current)} AND is_deleted"
-        )
+        gone = f"SELECT source_id AS _source_id FROM {self._of_object(feed, self.current)} AND is_deleted"
         if parent is None:
             return gone
         known = (
@@ -322,9 +320,7 @@ class HistoryBuild:
         made = self.engine.table("versions", " UNION ALL BY NAME ".join(parts))
         columns = [column.name for column in feeds[0].table.columns]
         lines = timeline(self.engine, "versions", feeds[0].table.key, columns, made)
-        kept = (
-            f"SELECT * FROM {lines} QUALIFY count(*) OVER (PARTITION BY {self._key}) > 1 OR modified_at IS NULL"
-        )
+        kept = f"SELECT * FROM {lines} QUALIFY count(*) OVER (PARTITION BY {self._key}) > 1 OR modified_at IS NULL"
         return self.engine.table("versions to keep", kept)
 
     def _of_feed(self, feed: Feed, ids: str, parent: TableVersion | None, seen: int) -> str:

@@ -11,6 +11,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.settings import Connection
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.merges import listed_ids
@@ -20,7 +21,6 @@ from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.sources import merge_sources
 from crm_pipeline.stages.normalized.timeline import ABSENT, LANDED, MERGED, STATE
 from crm_pipeline.stages.normalized.versions import HAS_ID, versions
-from crm_pipeline.settings import Connection
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.manifest import Manifest, WindowCommit
 from crm_pipeline.store.landing.origins import Place, microseconds
@@ -158,9 +158,8 @@ def proofs(landing: Landing, connection: str, landed: ObjectInput, after: int) -
         rejects = landing.rejects(commit)
         if len(rejects) != commit.quarantined:
             continue
-        place = first.get(commit.window_id) or Place(
-            microseconds(commit.committed_at), commit.window_id, -1, "", "", True
-        )
+        nothing = (microseconds(commit.committed_at), commit.window_id, -1, "", "", commit.complete)
+        place = first.get(commit.window_id) or Place(*nothing)
         named = last.get(commit.window_id)
         ids = frozenset(reject.source_id for reject in rejects)
         at = commit.committed_at.replace(microsecond=0)
@@ -244,9 +243,7 @@ def _alive(key: str, versions_of: str, reads: str) -> str:
 
     A complete read of before that lacks the record, with nothing landed since, had deleted it already.
     """
-    place = (
-        "struct_pack(at := _seen_at, us := _committed_us, w := _window_id, s := _sequence, r := _row)"
-    )
+    place = "struct_pack(at := _seen_at, us := _committed_us, w := _window_id, s := _sequence, r := _row)"
     before = (
         f"SELECT v.{key}, v._is_gone, v._stamp, v._is_whole, v._commit, v._place, r._window_id, r._before FROM "
         f"(SELECT *, {place} AS _place, struct_pack(us := _committed_us, w := _window_id) AS _commit "
@@ -272,7 +269,9 @@ def _alive(key: str, versions_of: str, reads: str) -> str:
 _OF_ABSENT = frozenset({"connection", "object", "source_id", "is_deleted", "batch_id"})
 
 
-def merged_ids(engine: Engine, feed: Feed, batches: Sequence[Manifest], only: str = "") -> str | None:
+def merged_ids(
+    engine: Engine, feed: Feed, batches: Sequence[Manifest], only: str = ""
+) -> str | None:
     """Compute which ids some landed records name as merged into themselves.
 
     Returns:

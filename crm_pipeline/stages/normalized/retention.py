@@ -102,8 +102,13 @@ def _superseded(engine: Engine, feed: Feed, covered: int, before: datetime) -> S
             {
                 "_batch_id": pa.array([p.batch_id for p in landed.places], pa.string()),
                 "_position": pa.array(range(len(landed.places)), pa.int64()),
+                # What the history does not know yet has superseded nothing that may go.
                 "_is_old": pa.array(
-                    [p.committed_us < microseconds(before) for p in landed.places], pa.bool_()
+                    [
+                        n < covered and p.committed_us < microseconds(before)
+                        for n, p in enumerate(landed.places)
+                    ],
+                    pa.bool_(),
                 ),
             }
         ),

@@ -72,9 +72,7 @@ def timeline(engine: Engine, name: str, key: str, columns: Iterable[str], versio
 
 def _numbered(key: str, versions: str) -> str:
     """Return SQL that numbers the versions that have a place by their modification time."""
-    place = (
-        "struct_pack(at := _seen_at, us := _committed_us, w := _window_id, s := _sequence, r := _row)"
-    )
+    place = "struct_pack(at := _seen_at, us := _committed_us, w := _window_id, s := _sequence, r := _row)"
     rows = (
         f"SELECT rowid AS _id, {key}, modified_at, merged_into, _kind, _stamp, _is_gone, _seen_at, _is_whole, "
         f"{place} AS _place FROM {versions}"
@@ -175,22 +173,28 @@ def _validity(key: str, ordered: str, compared: str) -> str:
         "CASE WHEN _is_first OR (_kind = 'landed' AND NOT _is_gone) THEN coalesce(modified_at, _stamp, _seen_at) "
         "ELSE coalesce(_stamp, _seen_at) END"
     )
-    steps = (
+    rows = (
         f"SELECT o.*, changed_fields, _is_first, {stated} AS _stated FROM {ordered} o "
-        f"LEFT JOIN {compared} c ON c._id = o._id WHERE o._from IS NOT NULL",
-        f"SELECT *, max(_stated) FILTER (_is_slotted) OVER ({w} {before}) AS _gone_at FROM (%s)",
-        # A record that came back with its earlier modification time came back when it was seen.
-        "SELECT *, CASE WHEN NOT _is_slotted AND _stated < _gone_at THEN _seen_at ELSE _stated END AS _since FROM (%s)",
+        f"LEFT JOIN {compared} c ON c._id = o._id WHERE o._from IS NOT NULL"
+    )
+    gone = (
+        f"SELECT *, max(_stated) FILTER (_is_slotted) OVER ({w} {before}) AS _gone_at FROM ({rows})"
+    )
+    # A record that came back with its earlier modification time came back when it was seen.
+    since = (
+        "SELECT *, CASE WHEN NOT _is_slotted AND _stated < _gone_at THEN _seen_at ELSE _stated END AS _since "
+        f"FROM ({gone})"
+    )
+    begun = (
         f"SELECT *, max(_since) OVER ({w} ROWS UNBOUNDED PRECEDING) AS valid_from, "
-        "coalesce(_is_first OR len(changed_fields) > 0, false) AS _is_version FROM (%s)",
+        f"coalesce(_is_first OR len(changed_fields) > 0, false) AS _is_version FROM ({since})"
+    )
+    sql = (
         f"SELECT *, lead(valid_from) OVER (PARTITION BY {key}, _is_version ORDER BY _position) AS _until, "
         "NOT _is_version AND NOT coalesce(lead(_is_version) OVER w, true) "
         "AND lag(_stamp) OVER w IS NOT DISTINCT FROM _stamp AND lead(_stamp) OVER w IS NOT DISTINCT FROM _stamp "
-        f"AS _is_between FROM (%s) WINDOW w AS ({w})",
+        f"AS _is_between FROM ({begun}) WINDOW w AS ({w})"
     )
-    sql = steps[0]
-    for step in steps[1:]:
-        sql = step % sql
     return (
         "SELECT _id, CASE WHEN NOT _is_hidden THEN valid_from END AS valid_from, "
         "CASE WHEN _is_version THEN _until END AS valid_to, "

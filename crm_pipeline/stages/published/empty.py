@@ -29,7 +29,7 @@ class EmptyTables:
     engine: Engine
     database: str
 
-    def create(
+    def create(  # noqa: PLR0917 - each argument is plain at the call
         self,
         schemas: Iterable[str],
         tables: Iterable[PublishedTable],
@@ -85,7 +85,7 @@ class EmptyTables:
             self._table(each.stored_name, each.columns, about, long_texts, HISTORY_SCHEMA)
             self._view(each.view)
 
-    def _table(  # noqa: PLR0917 - each argument is plain at the call
+    def _table(
         self,
         name: str,
         columns: Sequence[tuple[str, str, str]],

@@ -57,7 +57,7 @@ class _Versions(PublishedTable):
         rows = self._sql("", self.versions) if self.stored else self._no_rows
         return f"SELECT * REPLACE (split_part({key}, {_BETWEEN}, 1) AS {key}) FROM ({rows})"
 
-    def _union(self, versions: Sequence[TableVersion]) -> str:
+    def _union(self, versions: Sequence[TableVersion]) -> str:  # noqa: ARG002 - the rows of `stored` take their place
         """Return SQL for the rows; each has a key of its own, because the steps of a finish join by keys."""
         key = quoted(self.key)
         parts = [self._no_rows]
@@ -171,8 +171,7 @@ def wanted_history(release: Release) -> Release:
     kept = {
         name: version
         for name, version in release.tables.items()
-        if not name.startswith(HISTORY)
-        or f"{PREFIX}{name.removeprefix(HISTORY)}" in release.tables
+        if not name.startswith(HISTORY) or f"{PREFIX}{name.removeprefix(HISTORY)}" in release.tables
     }
     return replace(release, tables=kept)
 

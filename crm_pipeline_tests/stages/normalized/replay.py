@@ -63,7 +63,18 @@ class Landed:
             own = [row for row in rows if row.id == record]
             if is_complete and not own:
                 if is_there and not is_deleted(seen):
-                    seen.append(Seen(record, number, at, -1, None, True, None, is_absence=True))
+                    seen.append(
+                        Seen(
+                            record,
+                            number,
+                            at,
+                            -1,
+                            None,
+                            is_deleted=True,
+                            value=None,
+                            is_absence=True,
+                        )
+                    )
                 is_there = False
             seen += own
             is_there = is_there or bool(own)

@@ -2,19 +2,23 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.kernel.clock import format_instant
+from crm_pipeline.kernel.failpoint import watching
+from crm_pipeline.stages.normalized import history
 from crm_pipeline.stages.normalized.retention import retire
+from crm_pipeline.store.landing import compaction
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.stages.conftest import Org, schema
 from crm_pipeline_tests.stages.normalized.replay import Landed, Shown, in_order, replayed
@@ -53,7 +57,10 @@ class World:
 
     def merge(self) -> None:
         """Merge the windows so far, those that the latest reads would keep aside included."""
-        self.org.landing.merge("acme", "Contact")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compaction, "KEPT", 1)
+            patch.setattr(compaction, "FEWEST", 2)
+            self.org.landing.merge("acme", "Contact")
 
     def retire(self) -> int:
         """Remove every superseded version from landing that the history has."""
@@ -141,3 +148,148 @@ def test_every_order_of_reads(plan: list[tuple[str, bool, bool]], seed: int) -> 
         expected = replayed(world.landed, dict.fromkeys(COLUMNS))
         assert world.versions() == expected
         assert world.versions(Tables(Path(folder) / "again")) == expected
+
+
+@pytest.fixture
+def world(org: Org) -> World:
+    return World(org, Landed())
+
+
+def test_a_late_version_comes_between(world: World) -> None:
+    """A version that lands late ends the one before it and gives the next one other changes."""
+    world.land([("a", 1, False, 1)])
+    world.land([("a", 5, False, 2)])
+    assert [row[1:3] for row in world.versions()] == [(at(1), at(5)), (at(5), None)]
+    world.land([("a", 3, False, 2)])
+    rows = world.versions()
+    assert [(*row[1:3], row[4]) for row in rows] == [(at(1), at(3), "v1"), (at(3), None, "v2")]
+    assert rows == replayed(world.landed, dict.fromkeys(COLUMNS))
+
+
+def test_a_first_load_stores_no_version(world: World) -> None:
+    """Records that landed once have no rows in the history: their rows in the table say it all."""
+    world.land([(f"{n}", 1, False, n) for n in range(50)])
+    assert len(world.versions()) == 50
+    assert world.org.rows("contacts", "*", prefix="history") == []
+
+
+def test_a_refresh_writes_what_it_changes(world: World) -> None:
+    """The delta of a refresh has the versions of its records, and the base stays the same file."""
+    world.land([(f"{n:02}", 1, False, n) for n in range(90)])
+    world.land([(f"{n:02}", 2, False, n + 1) for n in range(90)])
+    world.versions()
+    before = world.org.tables.version("history/acme/contacts")
+    world.land([("07", 3, False, 70), ("new", 3, False, 1)])
+    world.versions()
+    after = world.org.tables.version("history/acme/contacts")
+    assert before is not None
+    assert after is not None
+    assert [p.stat().st_ino for p in after.base] == [p.stat().st_ino for p in before.base]
+    assert pq.read_table(after.delta[0]).column("source_id").to_pylist() == ["07"] * 3
+    assert pq.read_table(after.paths[-1]).column("contact_key").to_pylist() == ["acme:Contact:07"]
+
+
+def test_what_is_kept_out_later_goes_from_the_past(org: Org) -> None:
+    """A field that connections.yaml excludes is gone from all versions, also from those whose landed rows are gone."""
+    open_fields = schema("Contact", "LastName", "Title", "Shoe")
+    out = {"Title", "Shoe"}
+    closed = replace(
+        open_fields,
+        fields=tuple(f for f in open_fields.fields if f.name not in out),
+        left_out=tuple(
+            replace(f, kept_out="excluded") for f in open_fields.fields if f.name in out
+        ),
+    )
+    world = World(org, Landed())
+    for day in (1, 2, 3):
+        record = {"Id": "a", "LastName": f"v{day}", "Title": "secret", "Shoe": "hidden"}
+        org.land(open_fields, [{**record, "SystemModstamp": f"2026-01-0{day}T00:00:00Z"}])
+    org.normalize("contacts")
+    assert "hidden" in str(org.rows("contacts", "title, custom", prefix="history"))
+    assert world.retire() == 2
+    org.land(closed, [{"Id": "b", "LastName": "b"}])
+    org.normalize("contacts")
+    assert [name for (name,) in org.rows("contacts", "last_name", prefix="history")] == [
+        "v1",
+        "v2",
+        "v3",
+    ]
+    assert {title for (title,) in org.rows("contacts", "title", prefix="history")} == {None}
+    assert "hidden" not in str(org.rows("contacts", "custom", prefix="history"))
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_retention_changes_nothing_but_landing(world: World, *, is_merged: bool) -> None:
+    """Tables and histories are the same before and after superseded versions went, and when all is built again."""
+    for day in (1, 2, 3, 4):
+        world.land([(f"{n:02}", day, day == 3 and n == 1, day * n) for n in range(20)])
+    expected = world.versions()
+    if is_merged:
+        world.merge()
+    table = world.org.rows("contacts", "* EXCLUDE (batch_id)")
+    assert world.retire() == 60
+    landed = world.org.landing.batches("acme", "Contact")
+    assert sum(batch.records for batch in landed) == 20
+    assert [c.differs_by for c in world.org.landing.windows("acme", "Contact")].count(None) > 0
+    again = [f"{n:02}" for n in range(5)]
+    world.land([(key, 5, False, 99) for key in again])
+    expected = replayed(world.landed, dict.fromkeys(COLUMNS))
+    assert world.versions() == expected
+    assert world.retire() == 5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "CODE_VERSION", 99)
+        assert world.versions() == expected
+    assert world.org.rows("contacts", "* EXCLUDE (batch_id)", where="source_id > '04'") == [
+        row for row in table if row[2] > "04"
+    ]
+
+
+def test_retention_waits_for_the_history(world: World) -> None:
+    """What the history does not know yet stays, and so does what was superseded later than the settings say."""
+    world.land([("a", 1, False, 1)])
+    world.land([("a", 2, False, 2)])
+    assert world.retire() == 0  # nothing is built yet
+    world.versions()
+    world.land([("a", 3, False, 3)])
+    assert world.retire() == 1  # the second version was current when the history was built
+    world.versions()
+    with world.org.engine() as engine:
+        org = world.org
+        long_ago = org.clock.now() - timedelta(days=1)
+        options = (org.connection(), "Contact", org.landing, org.tables, org.maps, engine, long_ago)
+        assert retire(*options) == 0
+    assert world.retire() == 1
+
+
+class Killed(BaseException):
+    """The process dies."""
+
+
+def test_a_crash_in_retention_loses_nothing(tmp_path: Path) -> None:
+    """Wherever the process dies, what landed is there as before or without what may go, and the next call ends it."""
+    reached: list[str] = []
+    points: list[str] = []
+    deaths = 0
+    while deaths <= len(points):
+        world = World(Org(tmp_path / f"{deaths}" / "data"), Landed())
+        for day in (1, 2):
+            world.land([(f"{n}", day, False, day) for n in range(3)])
+        expected = world.versions()
+        reached.clear()
+
+        def watch(point: str, dies_at: int = deaths) -> None:
+            reached.append(point)
+            if len(reached) == dies_at:
+                raise Killed
+
+        with suppress(Killed), watching(watch):
+            world.retire()
+        points = points or list(reached)
+        counted = sum(b.records for b in world.org.landing.batches("acme", "Contact"))
+        assert counted in {6, 3}
+        assert world.versions(Tables(tmp_path / f"{deaths}" / "again")) == expected or counted == 3
+        world.retire()
+        assert sum(b.records for b in world.org.landing.batches("acme", "Contact")) == 3
+        assert world.versions() == expected
+        deaths += 1
+    assert "retired_commit" in {point.partition(".")[0] for point in points}
