@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.failpoint import watching
-from crm_pipeline.stages.normalized import history
+from crm_pipeline.stages.normalized import history, timeline
 from crm_pipeline.stages.normalized.retention import retire
 from crm_pipeline.store.landing import compaction
 from crm_pipeline.store.tables import Tables
@@ -293,3 +294,76 @@ def test_a_crash_in_retention_loses_nothing(tmp_path: Path) -> None:
         assert world.versions() == expected
         deaths += 1
     assert "retired_commit" in {point.partition(".")[0] for point in points}
+
+
+FAULTS = {
+    "versions stand as they landed": (
+        "_numbered",
+        "ORDER BY _stamp NULLS FIRST, _place",
+        "ORDER BY _place",
+    ),
+    "tombstones without a time come first": (
+        "_numbered",
+        "_stamp IS NULL OR coalesce(",
+        "coalesce(",
+    ),
+    "contradicted tombstones stay": ("_numbered", "coalesce(_place < _whole, false)", "false"),
+    "unchanged rows are versions": ("_validity", "len(changed_fields) > 0", "true"),
+    "who came back came back when it says": ("_validity", "_stated < _gone_at", "false"),
+    "a version ends when it was read": ("_validity", "lead(valid_from)", "lead(_seen_at)"),
+    "changes are those since the first version": (
+        "_compared",
+        "lag(_id) OVER (",
+        "first_value(CASE WHEN _position > 1 THEN _id END) OVER (",
+    ),
+    "deletions are no changes": (
+        "_compared",
+        '"is_deleted" IS DISTINCT FROM',
+        '"object" IS DISTINCT FROM',
+    ),
+}
+"""What goes wrong in histories: the step, a part of its SQL, and what somebody writes instead."""
+
+
+@pytest.fixture(scope="module")
+def eventful(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Records that are edited late, deleted with and without a time, restored, absent, and read again unchanged."""
+    world = World(Org(tmp_path_factory.mktemp("eventful") / "data"), Landed())
+    world.land([(key, 1, False, 1) for key in "abcdef"], complete=True)
+    world.land([("a", 4, False, 2), ("b", 0, True, 1), ("c", 3, True, 1), ("d", 1, False, 1)])
+    world.land([("a", 2, False, 3), ("b", 2, False, 1), ("e", 5, False, 2)])
+    world.land([(key, 1, False, 1) for key in "bcd"] + [("a", 4, False, 2)], complete=True)
+    world.land([("e", 6, False, 1), ("f", 1, False, 1)])
+    return world
+
+
+def test_an_eventful_past(eventful: World) -> None:
+    """The history of such records is the replay."""
+    assert eventful.versions() == replayed(eventful.landed, dict.fromkeys(COLUMNS))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_fault_is_seen(eventful: World, tmp_path: Path, fault: str) -> None:
+    """Each rule of the order and of validity decides about some record."""
+    step, part, instead = FAULTS[fault]
+    plain = getattr(timeline, step)
+    seen = []
+
+    def wrong(*arguments: Any) -> str:
+        sql: str = plain(*arguments)
+        seen.append(part in sql)
+        return sql.replace(part, instead)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timeline, step, wrong)
+        found = eventful.versions(Tables(tmp_path))
+    assert seen == [True]
+    assert found != replayed(eventful.landed, dict.fromkeys(COLUMNS))
+
+
+def test_without_absences_the_deleted_live_on(eventful: World, tmp_path: Path) -> None:
+    """Complete reads that lack a record are seen in its history."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "proofs", lambda *_: [])
+        found = eventful.versions(Tables(tmp_path))
+    assert found != replayed(eventful.landed, dict.fromkeys(COLUMNS))
