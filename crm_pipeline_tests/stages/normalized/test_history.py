@@ -318,8 +318,8 @@ FAULTS = {
     ),
     "deletions are no changes": (
         "_compared",
-        '"is_deleted" IS DISTINCT FROM',
-        '"object" IS DISTINCT FROM',
+        'a."is_deleted" IS DISTINCT FROM p."is_deleted"',
+        "false",
     ),
 }
 """What goes wrong in histories: the step, a part of its SQL, and what somebody writes instead."""
