@@ -103,7 +103,9 @@ def refresh(landing: Landing, changed: int, number: int) -> None:
     )
     schema = landing.latest_schema("bench", "Contact")
     assert schema is not None
-    with landing.begin("bench", "Contact", Window(None, at), schema) as writer:
+    reader = connector("salesforce").keys.version
+    window = Window(None, at)
+    with landing.begin("bench", "Contact", window, schema, reader=reader) as writer:
         writer.write(
             [pa.RecordBatch.from_pydict(columns)], shape="csv", route="rest", extracted_at=at
         )

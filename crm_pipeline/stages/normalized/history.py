@@ -45,6 +45,8 @@ CODE_VERSION = 1
 """To be raised when the same landed bytes would give other versions."""
 _AT_ONCE = 100_000
 """Records whose versions are computed in one go, when all are."""
+_OF_NEW_IDS = 2
+"""Reasons why versions of records that landed again may have changed; others have merges as well."""
 _LATER = 50
 """Landed batches without a change of a known record are noted together, because a version costs a few flushed writes."""
 _log = structlog.get_logger("crm_pipeline.normalized")
@@ -85,6 +87,8 @@ class HistoryBuild:
     engine: Engine
     merges: dict[str, str] = field(default_factory=dict)
     """By object, the relation with its merges, once it is computed."""
+    keys: dict[str, str] = field(default_factory=dict)
+    """By object, the relation with the keys of all records whose versions are asked for, if there is one."""
 
     @property
     def name(self) -> str:
@@ -255,17 +259,22 @@ class HistoryBuild:
                 f"SELECT DISTINCT _source_id FROM {landed_keys(batches)} "
                 f"SEMI JOIN {listed} USING (_batch_id) WHERE {HAS_ID}",
             )
-            again = (
-                f"SELECT _source_id FROM {landed_keys(landed.batches)} SEMI JOIN {fresh} USING (_source_id) "
-                "GROUP BY ALL HAVING count(*) > 1"
+            # One scan of all keys, for the numbers of versions and for the versions themselves.
+            keys = engine.table(
+                f"{landed.name} keys of new ids",
+                f"SELECT * FROM {landed_keys(landed.batches)} SEMI JOIN {fresh} USING (_source_id)",
             )
+            again = f"SELECT _source_id FROM {keys} GROUP BY ALL HAVING count(*) > 1"
             unstamped = f"SELECT _source_id FROM {self._unstamped(feed)} SEMI JOIN {fresh} USING (_source_id)"
             parts += [again, unstamped, *self._losers(feed, batches, listed)]
             parts += [
                 f"{ids} SEMI JOIN {fresh} USING (_source_id)"
                 for ids in self._stored_ids(feed, parent)
             ]
+            if len(parts) == _OF_NEW_IDS + len(self._stored_ids(feed, parent)):
+                self.keys[landed.object] = keys  # no merges: all ids are new ones
         if proofs(self.landing, self.connection.name, landed, seen):
+            self.keys.pop(landed.object, None)
             parts.append(self._gone(feed, parent))
         nothing = "SELECT '' AS _source_id WHERE false"
         return engine.table(
@@ -326,7 +335,9 @@ class HistoryBuild:
     def _of_feed(self, feed: Feed, ids: str, parent: TableVersion | None, seen: int) -> str:
         """Compute the versions of some records of an object in no order, and return the relation."""
         engine, name = self.engine, feed.landed.name
-        landed = typed_versions(engine, self.connection, feed, ids)
+        landed = typed_versions(
+            engine, self.connection, feed, ids, self.keys.get(feed.landed.object, "")
+        )
         parts = [f"SELECT * FROM {landed}"]
         if (merged := self.merges.get(feed.landed.object)) is not None:
             parts.append(f"SELECT * FROM {merges(engine, self.connection.name, feed, merged, ids)}")

@@ -78,7 +78,9 @@ def places_of(engine: Engine, landed: ObjectInput) -> str:
     )
 
 
-def typed_versions(engine: Engine, connection: Connection, feed: Feed, ids: str) -> str:
+def typed_versions(
+    engine: Engine, connection: Connection, feed: Feed, ids: str, known: str = ""
+) -> str:
     """Type all landed versions of some records, and return the relation's name.
 
     It has the columns of the table and those of `STATE`.
@@ -88,18 +90,19 @@ def typed_versions(engine: Engine, connection: Connection, feed: Feed, ids: str)
         connection: the connection.
         feed: the object.
         ids: relation with the ids (`_source_id`), distinct.
+        known: relation with all keys of these records, see `landed_keys`, if it was computed before.
     """
     landed = feed.landed
     if not landed.batches:
         return engine.table(f"{landed.name} landed versions", _nothing(feed))
+    unread = landed.unread
+    readable = (
+        f" ANTI JOIN {unread} u ON u._batch_id = k._batch_id AND u._row = k._row" if unread else ""
+    )
     keys = engine.table(
         f"{landed.name} version keys",
-        f"SELECT * FROM {landed_keys(landed.batches)} SEMI JOIN {ids} USING (_source_id)"
-        + (
-            f" ANTI JOIN {landed.unread} u ON _batch_id = u._batch_id AND _row = u._row"
-            if landed.unread
-            else ""
-        ),
+        f"SELECT k.* FROM {known or landed_keys(landed.batches)} k "
+        f"SEMI JOIN {ids} i ON i._source_id = k._source_id{readable}",
     )
     used = {name for (name,) in engine.rows(f"SELECT DISTINCT _batch_id FROM {keys}")}
     if not used:

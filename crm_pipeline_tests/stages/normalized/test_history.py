@@ -10,6 +10,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
@@ -19,7 +20,9 @@ from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.failpoint import watching
 from crm_pipeline.stages.normalized import history, timeline
 from crm_pipeline.stages.normalized.retention import retire
+from crm_pipeline.store.files.checksums import FileSum
 from crm_pipeline.store.landing import compaction
+from crm_pipeline.store.landing.rewriting import recommit
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.stages.conftest import Org, schema
 from crm_pipeline_tests.stages.normalized.replay import Landed, Shown, in_order, replayed
@@ -260,6 +263,27 @@ def test_retention_waits_for_the_history(world: World) -> None:
         options = (org.connection(), "Contact", org.landing, org.tables, org.maps, engine, long_ago)
         assert retire(*options) == 0
     assert world.retire() == 1
+
+
+def test_a_version_that_cannot_be_read_is_none(org: Org) -> None:
+    """A record without readable JSON is no version; those before and after it are."""
+    for day, name in enumerate(("first", "broken", "last"), 1):
+        stamp = f"2026-01-0{day}T00:00:00Z"
+        record = {"Id": "a", "LastName": name, "SystemModstamp": stamp}
+        org.land(CONTACT, [record], shape="json")
+        if name == "broken":
+            [batch] = org.landing.batches("acme", "Contact")[-1:]
+            rows = pq.read_table(batch.path)
+            spoilt = rows.set_column(
+                rows.schema.get_field_index("record"), "record", pa.array(["{not json"])
+            )
+            pq.write_table(spoilt, batch.path)
+            commit = org.landing.windows("acme", "Contact")[-1]
+            done = replace(batch, **FileSum.of(batch.path).to_dict())
+            recommit(org.landing.folder("acme", "Contact"), replace(commit, batches=(done,)))
+    org.normalize("contacts")
+    rows = org.rows("contacts", "last_name, day(valid_from), day(valid_to)", prefix="history")
+    assert rows == [("first", 1, 3), ("last", 3, None)]
 
 
 class Killed(BaseException):
