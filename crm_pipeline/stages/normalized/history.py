@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import structlog
 
+from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.settings import Connection
@@ -106,8 +107,12 @@ class HistoryBuild:
             CorruptFile: a landed batch is not as it was landed.
             CommitConflict: another process built the same history at the same time.
         """
-        parent = self.tables.version(self.name)
-        if parent is not None and damaged_version([parent], self.tables.verifier) is not None:
+        try:
+            parent = self.tables.version(self.name)
+            is_whole = parent is None or not damaged_version([parent], self.tables.verifier)
+        except CorruptFile:
+            parent, is_whole = self.tables.unreadable(self.name), False
+        if not is_whole:
             # What landing still has is computed again; older versions are lost with the damaged file.
             _log.warning("a damaged history is built again from data/landing", table=self.name)
             return self._whole(parent, stored=False)

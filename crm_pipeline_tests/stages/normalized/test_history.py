@@ -20,7 +20,7 @@ from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.kernel.failpoint import watching
 from crm_pipeline.stages.normalized import history, timeline
 from crm_pipeline.stages.normalized.retention import retire
-from crm_pipeline.store.files.checksums import FileSum
+from crm_pipeline.store.files.checksums import FileSum, Verifier
 from crm_pipeline.store.landing import compaction
 from crm_pipeline.store.landing.rewriting import recommit
 from crm_pipeline.store.tables import Tables
@@ -284,6 +284,19 @@ def test_a_version_that_cannot_be_read_is_none(org: Org) -> None:
     org.normalize("contacts")
     rows = org.rows("contacts", "last_name, day(valid_from), day(valid_to)", prefix="history")
     assert rows == [("first", 1, 3), ("last", 3, None)]
+
+
+@pytest.mark.parametrize("file", ["base-00000.parquet", "version.json"])
+def test_a_damaged_history_is_built_again(world: World, file: str) -> None:
+    """Whatever file the disk has damaged, the next build writes the history from landing."""
+    for day in (1, 2):
+        world.land([(f"{n}", day, False, day) for n in range(3)])
+    expected = world.versions()
+    version = world.org.tables.version("history/acme/contacts")
+    assert version is not None
+    (version.base[0].parent / file).write_bytes(b"damaged")
+    world.org.tables.verifier = Verifier()
+    assert world.versions() == expected
 
 
 class Killed(BaseException):
