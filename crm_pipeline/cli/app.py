@@ -15,6 +15,7 @@ from crm_pipeline.cli import (
     demo,
     enrich,
     erase,
+    history,
     init,
     login,
     plan,
@@ -97,8 +98,7 @@ _register(
     sweep.sweep,
     acceptance.accept_shrink,
 )
-_register("Results", audit.audit)
-_register("Results", query.query, status.status, verify.verify)
+_register("Results", query.query, history.history, audit.audit, status.status, verify.verify)
 _register("Enrichment", enrich.enrich, enrich.credits)
 _register(
     "Services",

@@ -3,7 +3,7 @@
 import csv
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -95,7 +95,7 @@ def query(
         if as_json:
             _write_json(result)
         elif as_csv or as_raw_csv:
-            _write_csv(result, is_raw=as_raw_csv)
+            write_csv(result.columns, result.chunks(), is_raw=as_raw_csv)
         else:
             show(result.columns, result.first(_SHOWN_ROWS + 1))
 
@@ -176,7 +176,10 @@ def _distinct(columns: Sequence[str]) -> list[str]:
     return [*names]
 
 
-def _write_csv(result: "QueryResult", *, is_raw: bool) -> None:
+def write_csv(
+    columns: Sequence[str], chunks: Iterable[Sequence[Sequence[Any]]], *, is_raw: bool = False
+) -> None:
+    """Print rows as CSV with a header."""
     from crm_pipeline.cli.spreadsheet import harmless_row
 
     # A quoted cell stays one cell where a spreadsheet separates cells at semicolons. With both characters in
@@ -187,8 +190,8 @@ def _write_csv(result: "QueryResult", *, is_raw: bool) -> None:
         quoting=csv.QUOTE_MINIMAL if is_raw else csv.QUOTE_ALL,
     )
     cells = list if is_raw else harmless_row
-    writer.writerow(cells(result.columns))
-    for rows in result.chunks():
+    writer.writerow(cells(columns))
+    for rows in chunks:
         writer.writerows(map(cells, rows))
 
 
@@ -202,7 +205,7 @@ class _Lines:
         return self.file.write(f"{line.removesuffix(chr(13) + chr(10))}\n")
 
 
-def show(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], at_most: int = _SHOWN_ROWS) -> None:
     """Print rows as a table, and how to get the others."""
     from crm_pipeline.cli.console import output, say, table
 
@@ -213,11 +216,11 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     ]
     console = output()
     fitting = max(1, console.width // _NARROWEST) if console.is_terminal else len(columns)
-    shown = [row[:fitting] for row in rows[:_SHOWN_ROWS]]
+    shown = [row[:fitting] for row in rows[:at_most]]
     console.print(table("", columns[:fitting], shown, numbers=[n for n in numbers if n < fitting]))
     if len(columns) > fitting:
         say(
             f"{len(columns) - fitting} more columns do not fit; name the ones you want instead of *."
         )
-    if len(rows) > _SHOWN_ROWS:
-        say(f"The first {_SHOWN_ROWS} rows; --csv or --json writes all.")
+    if len(rows) > at_most:
+        say(f"The first {at_most} rows; --csv or --json writes all.")

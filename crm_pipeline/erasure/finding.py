@@ -26,6 +26,8 @@ _LINKS = frozenset({"who_key", "contact_key", "lead_key", "primary_contact_key"}
 """Columns by which records of other tables are linked to a person."""
 _OWN = ("activities", "campaign_members", "list_members")
 """Tables whose rows are about the person that they are linked to, if that is nobody else."""
+_OF_PAST = ("normalized/", "history/")
+"""Prefixes of tables: with what records were before, of which landing may not have every version any more."""
 _KEY_PARTS = frozenset({"connection", "object", "source_id"})
 _KEY = "connection || ':' || object || ':' || source_id"
 _LEAST = 5
@@ -142,11 +144,11 @@ def find(settings: Settings, target: str, interrupted: Iterable[str] = ()) -> Fo
         person.records.add(RecordKey.parse(target.strip()))
     with Engine(settings.data / "tmp", threads=1) as engine:
         if asked:
-            for relation in _relations(tables, engine, PERSONS):
+            for relation in _relations(tables, engine, PERSONS, _OF_PAST):
                 person.records |= _of_addresses(engine, relation, asked, person)
             person.records |= set(_landed(settings, asked, person))
         _with_merged(engine, tables, person)
-        for relation in _relations(tables, engine, PERSONS):
+        for relation in _relations(tables, engine, PERSONS, _OF_PAST):
             _described(engine, relation, person)
         _without_shared(engine, tables, person, asked)
         _with_linked(engine, tables, person)
@@ -188,8 +190,10 @@ class _Relation:
         )
 
 
-def _relations(tables: Tables, engine: Engine, names: Sequence[str]) -> Iterator[_Relation]:
-    for name in tables.names("normalized/"):
+def _relations(
+    tables: Tables, engine: Engine, names: Sequence[str], stages: Sequence[str] = ("normalized/",)
+) -> Iterator[_Relation]:
+    for name in (name for stage in stages for name in tables.names(stage)):
         _, connection, table = name.split("/", 2)
         version = tables.version(name)
         if (names and table not in names) or version is None:

@@ -38,6 +38,9 @@ _WRITES: Mapping[str, tuple[str, ...]] = {
     "merged_manifest": _FILE,
     "origins": _FILE,
     "merged_commit": _FILE,
+    "retired": _FILE,
+    "retired_manifest": _FILE,
+    "retired_commit": _FILE,
     "merged_commits": ("begin", "removed"),
     "replaced_files": ("begin", "removed"),
     # tables

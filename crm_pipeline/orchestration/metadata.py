@@ -30,6 +30,7 @@ Metadata = dict[str, Any]
 COMPLETE = "complete_up_to"
 HISTORY = "history_read_from"
 MISSING = "records_missing_unreadable"
+RETIRED = "landed_versions_removed"
 DROPPED = "records_dropped"
 CALLS_BESIDE = "api_calls_beside_the_read"
 MISSED = "records_missed_by_refreshes"
@@ -157,6 +158,8 @@ def normalized(
         "rows_quarantined": done.quarantined,
         "values_unconverted": sum(done.unconverted.values()),
     }
+    if done.history is not None:
+        metadata["history_rows"] = done.history.rows
     if done.doubts:
         metadata["absence"] = dg.MetadataValue.md(_bullets(map(str, done.doubts)))
     if done.version is not None:

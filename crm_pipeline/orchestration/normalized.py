@@ -3,7 +3,8 @@
 They are not partitioned: each build reads what has landed and says whether anything changed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -18,9 +19,9 @@ from crm_pipeline.orchestration.labels import NORMALIZED, group_of, tags_of_conn
 from crm_pipeline.orchestration.lineage import lineage, made
 from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.quiet import built_with
-from crm_pipeline.orchestration.resources import workspace_of
+from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection
-from crm_pipeline.stages.normalized import DriftGuard, normalize, preview
+from crm_pipeline.stages.normalized import DriftGuard, normalize, preview, retire
 
 
 def normalized_tables(connection: Connection) -> dict[str, tuple[str, ...]]:
@@ -40,7 +41,7 @@ def normalized_assets(connection: Connection, names: Names) -> list[dg.AssetsDef
 def _normalized_asset(
     connection: Connection, table: str, objects: tuple[str, ...], names: Names
 ) -> dg.AssetsDefinition:
-    key = names.normalized(connection.name, table)
+    key, nightly = names.normalized(connection.name, table), names.nightly(connection.name)
     model = TABLES.get(table)
     named = ", ".join(f"`{obj}`" for obj in objects)
     about = model.description if model else f"A custom object ({named})."
@@ -105,6 +106,8 @@ def _normalized_asset(
             context.log.warning("%s: the table is built again from data/landing.", done.repaired)
         facts = metadata.normalized(done, shown, origins, made_of)
         facts |= metadata.complete(crm.fresh(connection, obj) for obj in objects)
+        if removed := _retired(crm, connection, objects, is_nightly=context.job_name == nightly):
+            facts[metadata.RETIRED] = removed
         if done.quarantined:
             sets = [each for obj in objects for each in crm.set_aside(connection, obj, table)]
             facts |= metadata.dropped(sets)
@@ -112,3 +115,28 @@ def _normalized_asset(
         yield from checks.normalized_results(done)
 
     return built
+
+
+def _retired(
+    crm: Workspace, connection: Connection, objects: Iterable[str], *, is_nightly: bool
+) -> int:
+    """Remove superseded versions from landing, as far as the settings say; return how many."""
+    days = crm.settings.retention.landed_days
+    if not (days and is_nightly):
+        return 0
+    vendor, before = connector(connection.vendor), crm.clock.now() - timedelta(days=days)
+    with crm.engine() as engine:
+        return sum(
+            retire(
+                connection,
+                obj,
+                crm.landing,
+                crm.tables,
+                vendor.mapping,
+                engine,
+                before,
+                vendor.keys,
+                crm.contracts,
+            )
+            for obj in objects
+        )

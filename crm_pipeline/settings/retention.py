@@ -9,6 +9,9 @@ from crm_pipeline.settings.numbers import whole_number
 EACH, DAILY, OFF = "each", "daily", "off"
 """When files of data/published are written: with each publish, large ones once a day, never."""
 _CENTURY_DAYS = 36_500
+LANDED_DAYS = "CRM_KEEP_LANDED_DAYS"
+_LEAST_LANDED_DAYS = 35
+"""Longer than a month, because the nightly read compares a month with what has landed of it."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Retention:
             release that names it.
         parquet: when the files of data/published follow what is published: `each`, `daily` or `off`.
         probe_days: for so many days each round of probes stays in `ops.probes`.
+        landed_days: for so many days after a record's next version has landed a landed version stays, if its
+            history is known; 0 for ever.
     """
 
     snapshots: int = 3
@@ -29,6 +34,7 @@ class Retention:
     version_days: int = 1
     parquet: str = DAILY
     probe_days: int = 7
+    landed_days: int = 0
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Retention":
@@ -51,6 +57,7 @@ class Retention:
             probe_days=whole_number(
                 environ, "CRM_KEEP_PROBE_DAYS", usual.probe_days, least=1, most=366
             ),
+            landed_days=_landed_days(environ),
         )
 
 
@@ -62,3 +69,18 @@ def _one_of(environ: Mapping[str, str], name: str, words: Sequence[str], usual: 
             cure=f"Leave it out, which means {usual}, or set one of them.",
         )
     return word
+
+
+def _landed_days(environ: Mapping[str, str]) -> int:
+    """Return for how many days superseded versions stay in landing; 0 for ever.
+
+    Raises:
+        ConfigError: it is no whole number, or so few that a look-back or a repeated month could need them.
+    """
+    days = whole_number(environ, LANDED_DAYS, 0, least=0, most=_CENTURY_DAYS)
+    if 0 < days < _LEAST_LANDED_DAYS:
+        raise ConfigError(
+            f"{LANDED_DAYS} is {days}; it has to be 0 or at least {_LEAST_LANDED_DAYS}.",
+            cure=f"Set it to {_LEAST_LANDED_DAYS} or more; 0 keeps every landed version for ever.",
+        )
+    return days

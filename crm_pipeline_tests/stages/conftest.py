@@ -179,12 +179,25 @@ class Org:
                 contracts=self.contracts,
             )
 
-    def rows(self, table: str, columns: str, connection: str = "acme") -> list[tuple[Any, ...]]:
-        version = self.tables.version(f"normalized/{connection}/{table}")
+    def relation(self, table: str, prefix: str = "normalized", connection: str = "acme") -> str:
+        """Return SQL for all rows of a table's current version."""
+        version = self.tables.version(f"{prefix}/{connection}/{table}")
         assert version is not None
+        return self.tables.relation(version)
+
+    def rows(
+        self,
+        table: str,
+        columns: str,
+        connection: str = "acme",
+        *,
+        prefix: str = "normalized",
+        where: str = "true",
+    ) -> list[tuple[Any, ...]]:
+        relation = self.relation(table, prefix, connection)
         return (
             _in_utc()
-            .execute(f"SELECT {columns} FROM {self.tables.relation(version)} ORDER BY ALL")
+            .execute(f"SELECT {columns} FROM {relation} WHERE {where} ORDER BY ALL")
             .fetchall()
         )
 

@@ -7,6 +7,7 @@ from crm_pipeline.stages.normalized.doubted import doubted_lists
 from crm_pipeline.stages.normalized.drift import DriftGuard, columns_fed, mapping_line
 from crm_pipeline.stages.normalized.emptied import Doubt
 from crm_pipeline.stages.normalized.preview import preview
+from crm_pipeline.stages.normalized.retention import retire
 from crm_pipeline.stages.normalized.retry import retry
 from crm_pipeline.stages.normalized.trial import contract_names
 
@@ -23,6 +24,7 @@ __all__ = [
     "mapping_line",
     "normalize",
     "preview",
+    "retire",
     "retry",
     "tables_for",
 ]

@@ -17,6 +17,7 @@ from crm_pipeline.settings import Connection, QuarantineLimit
 from crm_pipeline.stages.normalized.contract import Asked
 from crm_pipeline.stages.normalized.drift import DriftGuard, check_fields
 from crm_pipeline.stages.normalized.feed import Feed, feed_of
+from crm_pipeline.stages.normalized.history import HistoryBuild, has_history
 from crm_pipeline.stages.normalized.inputs import collect, inputs_fingerprint
 from crm_pipeline.stages.normalized.result import Normalized, unchanged
 from crm_pipeline.stages.normalized.table_build import CODE_VERSION, TableBuild
@@ -109,7 +110,8 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
     if parent is not None and parent.meta.get("inputs") == state:
         broken = damaged_version([parent], tables.verifier)
         if broken is None and not _has_newer_reader(parent):
-            return unchanged(table, parent)
+            done = unchanged(table, parent)
+            return _with_history(done, connection, feeds, state, landing, tables, engine)
         repaired = broken.message if broken else ""
     if repaired:
         _log.warning("a damaged table is built again from data/landing", table=name, why=repaired)
@@ -123,7 +125,25 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
         build = TableBuild(
             connection, name, parent, feeds, state, landing, tables, engine, limit, asked, guard
         )
-        return replace(build.run(), repaired=repaired)
+        done = replace(build.run(), repaired=repaired)
+        return _with_history(done, connection, feeds, state, landing, tables, engine)
+
+
+def _with_history(  # noqa: PLR0917 - each argument is plain at the call
+    done: Normalized,
+    connection: Connection,
+    feeds: Sequence[Feed],
+    state: str,
+    landing: Landing,
+    tables: Tables,
+    engine: Engine,
+) -> Normalized:
+    """Bring the history of a table up to date, and return the result with its version."""
+    if done.version is None or not has_history(feeds):
+        return done
+    with blamed_on(lambda: damaged_batch(_batches(feeds))):
+        build = HistoryBuild(connection, done.version, feeds, state, landing, tables, engine)
+        return replace(done, history=build.run())
 
 
 def gathered(  # noqa: PLR0917 - each argument is plain at the call

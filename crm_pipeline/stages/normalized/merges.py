@@ -5,7 +5,9 @@ since, or that landed without its fields, keeps its losers. Losers that were gon
 rows of their own; `merged_away` lists them as well.
 """
 
-from crm_pipeline.model.mapping import LOSER, WINNER, Merge
+from collections.abc import Collection
+
+from crm_pipeline.model.mapping import LOSER, WINNER, Merge, ObjectMap
 from crm_pipeline.model.names import literal
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.reading import raw
@@ -32,11 +34,11 @@ def claims_of(engine: Engine, landed: ObjectInput) -> str | None:
     if not sources or not landed.batches:
         return None
     named = {source.name for source in sources}
-    lists = [_ids(merge) for merge in landed.entry.merges if merge.source in named]
+    lists = listed_ids(landed.entry, named)
     # Not filtered here: a filter would parse every record again for each field in it.
     return engine.table(
         f"{landed.name} claims",
-        f"SELECT unnest(list_concat({', '.join(lists)})) AS loser, _source_id AS winner, _modified_at, "
+        f"SELECT unnest({lists}) AS loser, _source_id AS winner, _modified_at, "
         f"_batch_id "
         f"FROM ({versions(engine, landed, sources)}) WHERE {HAS_ID}",
     )
@@ -78,6 +80,12 @@ def merged_away(engine: Engine, landed: ObjectInput) -> str:
         "FROM c GROUP BY loser"
     )
     return engine.view(f"{landed.name} listed", f"SELECT {state} FROM ({chains})")
+
+
+def listed_ids(entry: ObjectMap, named: Collection[str]) -> str:
+    """Return SQL for the ids that a record names as merged into itself, in those fields of the mapping that exist."""
+    lists = [_ids(merge) for merge in entry.merges if merge.source in named]
+    return f"list_concat({', '.join(lists)})"
 
 
 def _ids(merge: Merge) -> str:

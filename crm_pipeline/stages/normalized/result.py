@@ -31,6 +31,7 @@ class Normalized:
         columns: name, type and description of each column.
         repaired: the damage of the version before, because of which the table was built again; "" for none.
         failing: fields of which far more values do not fit than before.
+        history: the version with the earlier versions of records; None for a table without a history.
         doubts: empty lists that are not believed, so that their earlier rows stay.
         described: how the landed texts of each object agree with what its vendor describes.
         because: why the version was made of all that has landed; "" if it was made from the version before.
@@ -53,6 +54,7 @@ class Normalized:
     described: tuple[Described, ...] = ()
     failing: tuple[Failing, ...] = ()
     because: str = ""
+    history: TableVersion | None = None
 
     @property
     def warnings(self) -> tuple[RuleResult, ...]:

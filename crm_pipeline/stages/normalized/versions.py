@@ -42,21 +42,27 @@ def json_records(batches: Sequence[Manifest]) -> str | None:
 
 
 def versions(
-    engine: Engine, landed: ObjectInput, sources: Sequence[Source], *, each: tuple[str, ...] = ()
+    engine: Engine,
+    landed: ObjectInput,
+    sources: Sequence[Source],
+    *,
+    each: tuple[str, ...] = (),
+    only: str = "",
 ) -> str:
     """Return SQL for all landed rows: keys, `_row`, a raw column per source.
 
     With `each`, the elements of that list as well: `_elements` (JSON[]), NULL where there is no list.
+    With `only`, a relation with `_source_id`, the rows of these ids: no other record is parsed.
     A record that cannot be read has no texts if `landed.unread` is set; else it stops the query.
     """
     elements = ["NULL::JSON[] AS _elements"] if each else []
     parts = []
     csv = narrowed(engine, [batch for batch in landed.batches if batch.shape == "csv"])
     for relation, present in _csv(engine, landed, csv) if csv else ():
-        parts.append(_select(relation, [*csv_columns(present, sources), *elements]))
+        parts.append(_select(_of(relation, only), [*csv_columns(present, sources), *elements]))
     json = narrowed(engine, [batch for batch in landed.batches if batch.shape == "json"])
     if json:
-        parts.append(_json(landed, json, sources, each))
+        parts.append(_json(landed, json, sources, each, only))
     return " UNION ALL ".join(parts)
 
 
@@ -87,13 +93,23 @@ def _csv(
 
 
 def _json(
-    landed: ObjectInput, paths: Sequence[Path], sources: Sequence[Source], each: tuple[str, ...]
+    landed: ObjectInput,
+    paths: Sequence[Path],
+    sources: Sequence[Source],
+    each: tuple[str, ...],
+    only: str,
 ) -> str:
     layout = Layout((path for s in sources for path in s.paths), [each] if each else [])
     parsed = layout.columns(_READABLE if landed.unread else _TRUSTED, "r")
-    relation = f"(SELECT {KEYS}, file_row_number, {parsed} FROM {parquet_files(paths, _NUMBERED)})"
+    rows = _of(parquet_files(paths, _NUMBERED), only)
+    relation = f"(SELECT {KEYS}, file_row_number, {parsed} FROM {rows})"
     elements = [f"{layout.elements('r', each)} AS _elements"] if each else []
     return _select(relation, [*json_columns(layout, "r", sources), *elements])
+
+
+def _of(relation: str, only: str) -> str:
+    """Return SQL for the rows of some ids; all rows where no relation with ids is given."""
+    return f"(FROM {relation} SEMI JOIN {only} USING (_source_id))" if only else relation
 
 
 def _select(relation: str, columns: Sequence[str]) -> str:

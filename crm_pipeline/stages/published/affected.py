@@ -90,6 +90,22 @@ class Comparison:
             found += changed
         return self._table(name, (now.key,), found)
 
+    def depends_on_changes(self, name: str) -> bool:
+        """Say whether something changed that rows of a table get values from, beside their own version."""
+        now, before = self.now[name], self.before.get(name)
+        if before is None or now.columns != before.columns or self._is_finished_anew(now, before):
+            return True
+        old = {column.column: column for column in before.looked_up}
+        return (
+            old.keys() != {column.column for column in now.looked_up}
+            or any(_ids(c.versions) != _ids(old[c.column].versions) for c in now.looked_up)
+            or any(
+                _ids(table.versions) != _ids(before.needed[other].versions)
+                for other, table in now.needed.items()
+                if name in _BY_KEY
+            )
+        )
+
     def own(self, name: str) -> Affected:
         """Return the rows of a table whose normalized rows changed."""
         if name not in self._own:

@@ -11,6 +11,7 @@ import duckdb
 from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.stages.published.derived import Derived
+from crm_pipeline.stages.published.history import HistoryTable
 from crm_pipeline.stages.published.relations import PublishedTable
 from crm_pipeline.stages.published.stage_tables import StageRows
 from crm_pipeline.stages.published.views import View
@@ -89,11 +90,13 @@ def shape_of(
     tables: Sequence[PublishedTable],
     of_stages: Sequence[StageRows],
     derived: Sequence[Derived],
+    histories: Sequence[HistoryTable] = (),
 ) -> str:
     """Return a text that changes when the tables of the file get other columns or comments."""
     every: list[PublishedTable | StageRows | Derived] = [*tables, *of_stages, *derived]
     described = [(table.name, table.description, table.columns) for table in every]
-    return fingerprint([sorted(schemas), described])
+    versions = [(each.stored_name, each.columns, each.view.sql) for each in histories]
+    return fingerprint([sorted(schemas), described, versions])
 
 
 def shapes_of(views: Iterable[View]) -> dict[str, str]:

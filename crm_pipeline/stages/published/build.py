@@ -27,6 +27,7 @@ from crm_pipeline.stages.published.derived import MERGES, Derived
 from crm_pipeline.stages.published.empty import EmptyTables
 from crm_pipeline.stages.published.enrichment import CONTACTS_ENRICHED_VIEW, purchases
 from crm_pipeline.stages.published.freshness import freshness_table
+from crm_pipeline.stages.published.history import HistoryTable, daily_views, fill
 from crm_pipeline.stages.published.operations import FINDINGS, OpsTable, findings_of
 from crm_pipeline.stages.published.past import Snapshot, snapshot_at, snapshot_before
 from crm_pipeline.stages.published.quarantined import quarantine_table
@@ -45,7 +46,7 @@ from crm_pipeline.store.tables.corruption import check_versions
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import STORAGE_VERSION
 
-LAYOUT = 12
+LAYOUT = 13
 """To be raised when the same release would give another file."""
 DATABASE = "building"
 LEFT_OUT = OpsTable(
@@ -92,6 +93,7 @@ class Build:
         lists: the date or version of each list by which addresses are judged.
         accounts: the counters of calls.
         shown: the file that analysts see now.
+        histories: the tables with the versions of records.
     """
 
     landing: Landing
@@ -106,6 +108,7 @@ class Build:
     lists: Mapping[str, str]
     accounts: ApiAccounts
     shown: Path | None
+    histories: Sequence[HistoryTable] = ()
 
     @property
     def connections(self) -> list[str]:
@@ -156,6 +159,7 @@ class Build:
         """
         versions = [v for table in self.published for v in table.versions]
         versions += [v for rows in self.of_stages for v in rows.versions]
+        versions += [v for each in self.histories for v in each.stored]
         check_versions(self.tables, versions)
         self.merges.prepare(self.engine)
         return self.following_merges()
@@ -177,22 +181,27 @@ class Build:
             replace(table, followed=followed) if table.versions and table.references else table
             for table in self.published
         ]
-        return replace(self, published=published)
+        by_name = {table.name: table for table in published}
+        histories = [replace(each, table=by_name[each.table.name]) for each in self.histories]
+        return replace(self, published=published, histories=histories)
 
     def database(self, path: Path) -> Made:
         """Write the database file from nothing; `prepare` has to be called before."""
         run, empty = self.engine.run, EmptyTables(self.engine, DATABASE)
         with self.attached(path):
-            empty.create(self.schemas, self.plain, self.of_stages, self.derived, self.views)
+            empty.create(
+                self.schemas, self.plain, self.of_stages, self.derived, self.views, self.histories
+            )
             run("BEGIN")
             counts = {table.name: self._table(table) for table in self.plain}
             judged = {rows.name: self._insert(rows.name, rows.sql) for rows in self.of_stages}
             made = {table.name: self._derived(table) for table in self.derived}
+            fill(self.engine, DATABASE, self.histories)
             empty.ops(LEFT_OUT)
             for table in self.derived:
                 if table.is_bridge:
                     run(f"INSERT INTO {DATABASE}.ops.{LEFT_OUT.name} {table.left_out}")
-            findings = self.finish(empty)
+            findings = self.finish(empty, views=daily_views(self.histories))
         live = {name: live for name, (live, _) in counts.items()}
         deleted = {name: gone for name, (_, gone) in counts.items()}
         return Made(live | judged | made, deleted, findings)
@@ -210,18 +219,23 @@ class Build:
         finally:
             run(f"DETACH {DATABASE}")
 
-    def finish(self, target: EmptyTables, same: Collection[str] = ()) -> tuple[Finding, ...]:
+    def finish(
+        self, target: EmptyTables, same: Collection[str] = (), views: Sequence[View] = ()
+    ) -> tuple[Finding, ...]:
         """Write schema `ops` once all rows are there, commit the open transaction, and return the findings.
 
         Args:
             target: writes the tables.
             same: tables whose rows are those of the file that this one is a changed copy of.
+            views: those that read schema `ops`, where the file has none yet.
         """
         since = self._since()
         yesterday = Earlier.of(since["yesterday"])
         findings = tuple(self._findings(same))
         for ops in self._operations(yesterday, findings):
             target.ops(ops)
+        for view in views:
+            target.view(view)
         self.engine.run("COMMIT")
         # In a transaction of its own, so that a damaged earlier file does not spoil this one.
         target.ops(Changes(self.engine, self.tables, DATABASE, self.plain).table(since))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from crm_pipeline.model.names import literal, quoted, shown
 from crm_pipeline.stages.published.derived import Derived
+from crm_pipeline.stages.published.history import SCHEMA as HISTORY_SCHEMA
+from crm_pipeline.stages.published.history import HistoryTable
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.relations import PublishedTable
 from crm_pipeline.stages.published.stage_tables import StageRows
@@ -27,15 +29,16 @@ class EmptyTables:
     engine: Engine
     database: str
 
-    def create(
+    def create(  # noqa: PLR0917 - each argument is plain at the call
         self,
         schemas: Iterable[str],
         tables: Iterable[PublishedTable],
         of_stages: Iterable[StageRows],
         derived: Iterable[Derived],
         views: Iterable[View],
+        histories: Sequence[HistoryTable] = (),
     ) -> None:
-        """Create all tables of records, of stages and of links, and the views.
+        """Create all tables of records, of versions, of stages and of links, and the views.
 
         They are created in memory and copied in one go: each comment on a view writes the view again, which a
         file would log each time.
@@ -60,6 +63,7 @@ class EmptyTables:
                 self._table(made.name, made.columns, made.description)
             for view in views:
                 self._view(view)
+            self._histories(histories)
             run(f"COPY FROM DATABASE {_SCHEMA} TO {self.database} (SCHEMA)")
         finally:
             run(f"DETACH {_SCHEMA}")
@@ -84,14 +88,24 @@ class EmptyTables:
         """Write a view with its comments, in place of one with its name."""
         self._view(view, self.database)
 
+    def _histories(self, histories: Sequence[HistoryTable]) -> None:
+        run = self.engine.run
+        run(f"CREATE SCHEMA {_SCHEMA}.{HISTORY_SCHEMA}")
+        for each in histories:
+            long_texts = long_text_columns(self.engine, each.table.columns, each.stored)
+            about = f"The stored versions behind {HISTORY_SCHEMA}.{each.table.name}: ask that view."
+            self._table(each.stored_name, each.columns, about, long_texts, HISTORY_SCHEMA)
+            self._view(each.view)
+
     def _table(
         self,
         name: str,
         columns: Sequence[tuple[str, str, str]],
         about: str,
         long_texts: Collection[str] = (),
+        schema: str = "crm",
     ) -> None:
-        target = f"{_SCHEMA}.crm.{quoted(name)}"
+        target = f"{_SCHEMA}.{schema}.{quoted(name)}"
         listed = ", ".join(
             f"{quoted(c)} {kind}{' USING COMPRESSION zstd' if c in long_texts else ''}"
             for c, kind, _ in columns
@@ -99,6 +113,14 @@ class EmptyTables:
         self.engine.run(f"CREATE TABLE {target} ({listed})")
         self._comment("TABLE", target, about)
         self._comments(target, {c: comment for c, _, comment in columns})
+
+    def view(self, view: View) -> None:
+        """Create a view over tables that the file has by now."""
+        self.engine.run(f"USE {self.database}")
+        try:
+            self._view(view, self.database)
+        finally:
+            self.engine.run("USE memory")
 
     def _view(self, view: View, database: str = _SCHEMA) -> None:
         target = f"{database}.{quoted(view.schema)}.{quoted(view.name)}"

@@ -14,9 +14,12 @@ from crm_pipeline.stages.published.basis import Basis, shapes_of
 from crm_pipeline.stages.published.build import DATABASE, LEFT_OUT, Build, Made
 from crm_pipeline.stages.published.derived import MERGES, Derived
 from crm_pipeline.stages.published.empty import EmptyTables
+from crm_pipeline.stages.published.history import SCHEMA as HISTORY_SCHEMA
+from crm_pipeline.stages.published.history import HistoryTable
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of, published_tables
 from crm_pipeline.stages.published.stage_tables import StageRows, stage_tables
 from crm_pipeline.store.tables import Tables, TableVersion
+from crm_pipeline.store.tables.changes import changes_since
 from crm_pipeline.store.tables.corruption import check_paths, check_versions
 from crm_pipeline.store.tables.engine import parquet_files
 
@@ -107,6 +110,8 @@ class Increment:
             self._follow(moved)
             for table in self.build.plain:
                 self._apply(table)
+            for history in self.build.histories:
+                self._apply_history(history, moved)
             same = {name for name, affected in self._affected.items() if affected.is_none}
             bridges = [table for table in build.derived if table.is_bridge]
             same |= {one.name for one in bridges if not self._apply_bridge(one, own, moved)}
@@ -210,6 +215,35 @@ class Increment:
             made = engine.table(f"new {name}", sql)
             self._delete(name, affected, quoted(table.key))
             engine.run(f"INSERT INTO {DATABASE}.crm.{quoted(name)} FROM {made}")
+
+    def _apply_history(self, history: HistoryTable, moved: str) -> None:
+        """Bring the stored versions of a table's records up to date.
+
+        A version that was replaced is typed by what other tables say now; where these changed all versions are written.
+        """
+        engine, key = self.build.engine, quoted(history.table.key)
+        target = f"{DATABASE}.{HISTORY_SCHEMA}.{quoted(history.stored_name)}"
+        found: list[str] = []
+        is_whole = (
+            self._affected[history.table.name].is_all
+            or self._comparison.depends_on_changes(history.table.name)
+            or bool(moved and history.table.references)
+        )
+        for version in history.stored:
+            before = self.basis.tables.get(version.name)
+            if version.version == before or is_whole:
+                continue
+            changes = changes_since(self.build.tables, version, before or "")
+            is_whole = is_whole or changes.is_all or version.key != (history.table.key,)
+            if not changes.is_none and not changes.is_all:
+                found.append(f"SELECT {key} FROM {changes.relation}")
+        if is_whole:
+            engine.run(f"DELETE FROM {target}")
+            engine.run(f"INSERT INTO {target} {history.stored_sql}")
+        elif found:
+            keys = engine.table(f"changed versions of {history.table.name}", " UNION ".join(found))
+            engine.run(f"DELETE FROM {target} WHERE {key} IN (FROM {keys})")
+            engine.run(f"INSERT INTO {target} {replace(history, keys=keys).stored_sql}")
 
     def _restricted(self, table: PublishedTable, affected: Affected, given: str) -> PublishedTable:
         """Return a table with the affected rows only; contact points are those of these records."""

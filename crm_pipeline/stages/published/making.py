@@ -77,7 +77,7 @@ class Making:
             build.release.number,
             build.release.tables,
             self.currencies,
-            shape_of(build.schemas, build.plain, build.of_stages, build.derived),
+            shape_of(build.schemas, build.plain, build.of_stages, build.derived, build.histories),
             shapes_of(build.views),
             now,
         )

@@ -16,6 +16,7 @@ from crm_pipeline.stages.published.build import LAYOUT, Build
 from crm_pipeline.stages.published.consistency import Finding
 from crm_pipeline.stages.published.derived import derived_tables
 from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown
+from crm_pipeline.stages.published.history import history_tables
 from crm_pipeline.stages.published.making import Making
 from crm_pipeline.stages.published.operations import published_findings
 from crm_pipeline.stages.published.relations import (
@@ -144,6 +145,7 @@ def publish(
             lists,
             accounts,
             current,
+            history_tables(tables, release, published),
         )
         making = Making(
             build,
@@ -183,9 +185,13 @@ def _chosen(release: Release, wanted: Collection[str] | None) -> Release:
     chosen = {
         name: version
         for name, version in release.tables.items()
-        if (name in STORED or (name.startswith(PREFIX) and (wanted is None or name in wanted)))
+        if (
+            name in STORED
+            or (name.startswith(PREFIX) and (wanted is None or name in wanted))
+            or name.startswith(HISTORY)
+        )
     }
-    return replace(release, tables=chosen)
+    return wanted_history(replace(release, tables=chosen))
 
 
 def _unchanged(release: int, shown: Path) -> Publication:

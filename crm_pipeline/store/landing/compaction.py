@@ -62,6 +62,7 @@ class Merge:
             known=sum(commit.known for commit in self.commits),
             quarantined=sum(commit.quarantined for commit in self.commits),
             erased=sum(commit.erased for commit in self.commits),
+            retired=sum(commit.retired for commit in self.commits),
             withheld=sum(commit.withheld for commit in self.commits),
             unnamed=_sum(commit.unnamed for commit in self.commits),
             vendor_count=_sum(commit.vendor_count for commit in self.commits),

@@ -30,7 +30,8 @@ class Manifest:
         part: the vendor's list that it belongs to, where an object is spread over several.
         merged: the number of landed batches whose rows the file holds, see `compaction`.
         erased: rows that were erased since; `records` are those that are left.
-        rewritten: why the file is not the one that was landed: "erased".
+        rewritten: why the file is not the one that was landed: "erased", or that superseded versions were removed.
+        retired: rows that were removed since because later versions of their records have landed, see `retention`.
     """
 
     batch_id: str
@@ -58,6 +59,7 @@ class Manifest:
     part: str = ""
     merged: int = 1
     erased: int = 0
+    retired: int = 0
     rewritten: str = ""
 
     @property
@@ -151,6 +153,7 @@ class WindowCommit:
         known: rows read that an earlier window had landed.
         quarantined: rows read that could not be landed, kept under `quarantine/`.
         erased: rows read that were erased since they landed or were quarantined.
+        retired: rows read that were removed since because later versions of their records have landed.
         withheld: rows read that were not landed, because their persons had been erased before.
         unnamed: quarantined rows without a readable id, which may be any record. None in commits of earlier
             versions; a complete read with quarantined rows proves nothing then.
@@ -208,6 +211,7 @@ class WindowCommit:
     origins_version: int = 0
     rejected_in: tuple[str, ...] = ()
     erased: int = 0
+    retired: int = 0
     withheld: int = 0
     missed: Missed | None = None
     is_accepted: bool = False
@@ -229,7 +233,7 @@ class WindowCommit:
         if len(self.supersedes) > 1:
             return 0  # only reads that agree with the vendor's counts are merged
         kept = self.records + self.known + self.quarantined
-        read = kept + self.erased + self.withheld - self.uncounted
+        read = kept + self.erased + self.retired + self.withheld - self.uncounted
         before = self.vendor_count_before
         ends = (self.vendor_count, self.vendor_count if before is None else before)
         return max(min(ends) - read, read - max(ends), 0)

@@ -117,6 +117,7 @@ def _target(
         path=folder / last.month / f"{batch_id}.parquet",
         merged=sum(batch.merged for batch in sources),
         erased=sum(batch.erased for batch in sources),
+        retired=sum(batch.retired for batch in sources),
         rewritten=next((batch.rewritten for batch in sources if batch.rewritten), ""),
     )
 
