@@ -190,11 +190,20 @@ class Arrivals:
             raise NotFromParent(f"{unnamed} new records of {self.landed.object} have no id")
         self._check_proof()
 
-    def _check_proof(self) -> None:
+    @cached_property
+    def now(self) -> Proof:
+        """What decides now which records count as seen."""
         since = f'SELECT _extracted_at FROM "{self._named("arrived")}" WHERE _batch_id IN (SELECT _batch_id FROM {self._since()})'
         if self.proof and not self.proof[0]:
             since += f" UNION ALL SELECT make_timestamptz({int(self.proof[2])})"
-        if Proof.of(self.engine, self.landed, since).to_meta != list(self.proof):
+        return Proof.of(self.engine, self.landed, since)
+
+    def _check_proof(self) -> None:
+        before, now = list(self.proof), self.now.to_meta
+        # When that read began decides about records that were read by their ids, and about no others.
+        if not self.landed.points and before:
+            before[2] = now[2]
+        if before != now:
             raise NotFromParent(f"{self.landed.object} was read whole, so that records may be gone")
 
     def _since(self) -> str:
@@ -301,7 +310,7 @@ class Arrivals:
 
     def _seen(self) -> str:
         """Return SQL for whether a record counts as seen now."""
-        if self.proof[0]:
+        if self.now.is_all:
             return "true"
         arrived = f'"{self._named("arrived")}"'
         points = {batch.batch_id for batch in self.landed.points}
@@ -312,7 +321,7 @@ class Arrivals:
         if by_id:
             parts.append(
                 f"SELECT _source_id FROM {arrived} WHERE _batch_id IN ({', '.join(map(literal, by_id))}) "
-                f"AND epoch_us(_extracted_at) >= {int(self.proof[2])}"
+                f"AND epoch_us(_extracted_at) >= {int(self.now.began)}"
             )
         if self.landed.set_aside:
             ids = pa.table({"_source_id": pa.array(self.landed.set_aside, pa.string())})

@@ -401,7 +401,7 @@ class FromParent:
         return Made(
             Batches(new, records, self._failures()),
             self.parent.meta[JUDGED_BY],
-            dict(self.parent.meta[PROOFS]),
+            {obj: arrivals.now.to_meta for obj, arrivals in self.arrivals.items()},
         )
 
     def _counts(self, rows: str) -> dict[tuple[str, str], tuple[int, int]]:

@@ -411,7 +411,7 @@ class TableBuild:
             self.guard is None
             or self.parent is None
             or self.parent.meta.get(MADE_BY) != self.made_by
-            or not self._is_parent_readable
+            or not (before or self._is_parent_readable)
         ):
             return
         noticed = changed_values(
