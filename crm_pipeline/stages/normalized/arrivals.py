@@ -17,14 +17,14 @@ from crm_pipeline.model.names import literal
 from crm_pipeline.stages.normalized.fold import began
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.kept import (
-    NO_CLAIMS,
+    NO_MERGERS,
     deciding,
     hashes,
-    last_claims,
+    last_mergers,
     stored,
     with_best,
 )
-from crm_pipeline.stages.normalized.merges import claims_of, winners_by
+from crm_pipeline.stages.normalized.merges import mergers_of, winners_by
 from crm_pipeline.stages.normalized.ranking import marked
 from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.stages.normalized.versions import HAS_ID, KEYS, all_keys, versions
@@ -154,12 +154,12 @@ class Arrivals:
         )
 
     @property
-    def claims(self) -> str:
-        """SQL for all claims of merges, with `object`; "" where the object has none."""
+    def mergers(self) -> str:
+        """SQL for all mergers, with `object`; "" where the object has none."""
         if not self._has_merges:
             return ""
         return (
-            f'SELECT {literal(self.landed.object)} AS object, * FROM "{self._named("all claims")}"'
+            f'SELECT {literal(self.landed.object)} AS object, * FROM "{self._named("all mergers")}"'
         )
 
     @property
@@ -224,30 +224,30 @@ class Arrivals:
         )
 
     def _merged_otherwise(self) -> str:
-        """Define all claims of merges; return SQL to add the records of which another record is the winner now."""
+        """Define all mergers; return SQL to add the records of which another record is the winner now."""
         if not self._has_merges:
             return ""
-        stored_claims = stored(self.parent, "claims")
+        stored_mergers = stored(self.parent, "mergers")
         old = (
-            f"(SELECT * EXCLUDE (object) FROM {stored_claims} WHERE object = {literal(self.landed.object)})"
-            if stored_claims
-            else NO_CLAIMS
+            f"(SELECT * EXCLUDE (object) FROM {stored_mergers} WHERE object = {literal(self.landed.object)})"
+            if stored_mergers
+            else NO_MERGERS
         )
-        made = claims_of(self.engine, self._input)
+        made = mergers_of(self.engine, self._input)
         new = (
             f'(FROM {made} WHERE _batch_id IN (FROM "{self._named("new batches")}"))'
             if made
-            else NO_CLAIMS
+            else NO_MERGERS
         )
         both = self.engine.table(
-            self._named("all claims"), last_claims(f"(FROM {old} UNION ALL BY NAME FROM {new})")
+            self._named("all mergers"), last_mergers(f"(FROM {old} UNION ALL BY NAME FROM {new})")
         )
         now = winners_by(self.engine, self.landed, both, "merged now")
         before = winners_by(self.engine, self.landed, old, "merged before")
         pairs = [
             f"SELECT loser, winner FROM {name}"
             if name
-            else f"SELECT loser, winner FROM {NO_CLAIMS}"
+            else f"SELECT loser, winner FROM {NO_MERGERS}"
             for name in (now, before)
         ]
         differing = " UNION ".join(
