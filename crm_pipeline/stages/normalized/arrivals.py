@@ -17,14 +17,14 @@ from crm_pipeline.model.names import literal
 from crm_pipeline.stages.normalized.fold import began
 from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.kept import (
-    NO_CLAIMS,
+    NO_MERGERS,
     deciding,
     hashes,
-    last_claims,
+    last_mergers,
     stored,
     with_best,
 )
-from crm_pipeline.stages.normalized.merges import claims_of, winners_by
+from crm_pipeline.stages.normalized.merges import mergers_of, winners_by
 from crm_pipeline.stages.normalized.ranking import marked
 from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.stages.normalized.versions import HAS_ID, KEYS, all_keys, versions
@@ -154,12 +154,12 @@ class Arrivals:
         )
 
     @property
-    def claims(self) -> str:
-        """SQL for all claims of merges, with `object`; "" where the object has none."""
+    def mergers(self) -> str:
+        """SQL for all mergers, with `object`; "" where the object has none."""
         if not self._has_merges:
             return ""
         return (
-            f'SELECT {literal(self.landed.object)} AS object, * FROM "{self._named("all claims")}"'
+            f'SELECT {literal(self.landed.object)} AS object, * FROM "{self._named("all mergers")}"'
         )
 
     @property
@@ -190,11 +190,20 @@ class Arrivals:
             raise NotFromParent(f"{unnamed} new records of {self.landed.object} have no id")
         self._check_proof()
 
-    def _check_proof(self) -> None:
+    @cached_property
+    def now(self) -> Proof:
+        """What decides now which records count as seen."""
         since = f'SELECT _extracted_at FROM "{self._named("arrived")}" WHERE _batch_id IN (SELECT _batch_id FROM {self._since()})'
         if self.proof and not self.proof[0]:
             since += f" UNION ALL SELECT make_timestamptz({int(self.proof[2])})"
-        if Proof.of(self.engine, self.landed, since).to_meta != list(self.proof):
+        return Proof.of(self.engine, self.landed, since)
+
+    def _check_proof(self) -> None:
+        before, now = list(self.proof), self.now.to_meta
+        # When that read began decides about records that were read by their ids, and about no others.
+        if not self.landed.points and before:
+            before[2] = now[2]
+        if before != now:
             raise NotFromParent(f"{self.landed.object} was read whole, so that records may be gone")
 
     def _since(self) -> str:
@@ -215,30 +224,30 @@ class Arrivals:
         )
 
     def _merged_otherwise(self) -> str:
-        """Define all claims of merges; return SQL to add the records of which another record is the winner now."""
+        """Define all mergers; return SQL to add the records of which another record is the winner now."""
         if not self._has_merges:
             return ""
-        stored_claims = stored(self.parent, "claims")
+        stored_mergers = stored(self.parent, "mergers")
         old = (
-            f"(SELECT * EXCLUDE (object) FROM {stored_claims} WHERE object = {literal(self.landed.object)})"
-            if stored_claims
-            else NO_CLAIMS
+            f"(SELECT * EXCLUDE (object) FROM {stored_mergers} WHERE object = {literal(self.landed.object)})"
+            if stored_mergers
+            else NO_MERGERS
         )
-        made = claims_of(self.engine, self._input)
+        made = mergers_of(self.engine, self._input)
         new = (
             f'(FROM {made} WHERE _batch_id IN (FROM "{self._named("new batches")}"))'
             if made
-            else NO_CLAIMS
+            else NO_MERGERS
         )
         both = self.engine.table(
-            self._named("all claims"), last_claims(f"(FROM {old} UNION ALL BY NAME FROM {new})")
+            self._named("all mergers"), last_mergers(f"(FROM {old} UNION ALL BY NAME FROM {new})")
         )
         now = winners_by(self.engine, self.landed, both, "merged now")
         before = winners_by(self.engine, self.landed, old, "merged before")
         pairs = [
             f"SELECT loser, winner FROM {name}"
             if name
-            else f"SELECT loser, winner FROM {NO_CLAIMS}"
+            else f"SELECT loser, winner FROM {NO_MERGERS}"
             for name in (now, before)
         ]
         differing = " UNION ".join(
@@ -301,7 +310,7 @@ class Arrivals:
 
     def _seen(self) -> str:
         """Return SQL for whether a record counts as seen now."""
-        if self.proof[0]:
+        if self.now.is_all:
             return "true"
         arrived = f'"{self._named("arrived")}"'
         points = {batch.batch_id for batch in self.landed.points}
@@ -312,7 +321,7 @@ class Arrivals:
         if by_id:
             parts.append(
                 f"SELECT _source_id FROM {arrived} WHERE _batch_id IN ({', '.join(map(literal, by_id))}) "
-                f"AND epoch_us(_extracted_at) >= {int(self.proof[2])}"
+                f"AND epoch_us(_extracted_at) >= {int(self.now.began)}"
             )
         if self.landed.set_aside:
             ids = pa.table({"_source_id": pa.array(self.landed.set_aside, pa.string())})

@@ -40,7 +40,7 @@ def compared_at(version: TableVersion, now: datetime) -> datetime | None:
     return at if is_same and timedelta(0) <= now - at < LASTS else None
 
 
-def damage_of(version: TableVersion, verifier: Verifier, now: datetime) -> str:
+def corruption_of(version: TableVersion, verifier: Verifier, now: datetime) -> str:
     """Return what is damaged of a version, for people; "" for nothing."""
     is_known = compared_at(version, now) is not None
     if is_known:

@@ -90,19 +90,21 @@ def fingerprint_parts(feed: Feed) -> dict[str, str]:
     return {name: fingerprint([part]) for name, part in parts_of(feed).items()}
 
 
-def why_whole(feeds: Sequence[Feed], parent: TableVersion | None, rules: str, damage: str) -> str:
+def why_whole(
+    feeds: Sequence[Feed], parent: TableVersion | None, rules: str, corruption: str
+) -> str:
     """Return why a version has to be made of all that has landed, for people; "" where it need not be.
 
     Args:
         feeds: the objects of the table.
         parent: the version before.
         rules: a fingerprint of all by which rows are made and judged.
-        damage: what is damaged of the version before.
+        corruption: what is damaged of the version before.
     """
     if parent is None:
         return "it is the first version"
-    if damage:
-        return damage
+    if corruption:
+        return corruption
     if any(feed.landed.unread for feed in feeds):
         return "records cannot be read"
     if not are_records(feeds):
@@ -401,7 +403,7 @@ class FromParent:
         return Made(
             Batches(new, records, self._failures()),
             self.parent.meta[JUDGED_BY],
-            dict(self.parent.meta[PROOFS]),
+            {obj: arrivals.now.to_meta for obj, arrivals in self.arrivals.items()},
         )
 
     def _counts(self, rows: str) -> dict[tuple[str, str], tuple[int, int]]:
@@ -445,5 +447,5 @@ class FromParent:
         engine.copy_to('FROM "odd now"', staged.path("odd"))
         inputs = [feed.landed for feed in self.build.feeds]
         write_table(staged.path("places"), places_table(inputs, counts))
-        if claims := [a.claims for a in arrivals if a.claims]:
-            engine.copy_to(" UNION ALL ".join(claims), staged.path("claims"))
+        if mergers := [a.mergers for a in arrivals if a.mergers]:
+            engine.copy_to(" UNION ALL ".join(mergers), staged.path("mergers"))

@@ -7,7 +7,7 @@ A version of a table whose rows are records has four kinds of files beside its r
   `fold.folded`, and `_is_many` says that its batch has several versions of the record.
 - `odd`: the rows that are deleted, break a rule, or have a value that does not fit its column.
 - `places`: the landed batches that the version was made of, with their numbers of rows.
-- `claims`: what records say of those that were merged into them.
+- `mergers`: what records say of those that were merged into them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ from crm_pipeline.stages.normalized.versions import HAS_ID, all_keys
 from crm_pipeline.store.tables import TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
-_CLAIM = "loser VARCHAR, winner VARCHAR, _modified_at TIMESTAMPTZ, _batch_id VARCHAR"
+_MERGER = "loser VARCHAR, winner VARCHAR, _modified_at TIMESTAMPTZ, _batch_id VARCHAR"
 KEPT_VERSION = 1
 """To be raised when what is kept has another form: versions of before are followed by a whole one then."""
 NOTHING_KEPT = (
@@ -35,8 +35,8 @@ NOTHING_KEPT = (
     "false AS _is_many WHERE false"
 )
 """SQL for no versions."""
-NO_CLAIMS = f"(SELECT {', '.join(f'NULL::{kind} AS {name}' for name, kind in (c.split() for c in _CLAIM.split(', ')))} WHERE false)"
-"""SQL for no claims."""
+NO_MERGERS = f"(SELECT {', '.join(f'NULL::{kind} AS {name}' for name, kind in (c.split() for c in _MERGER.split(', ')))} WHERE false)"
+"""SQL for no mergers."""
 
 
 def hashes(obj: str, source_id: str = "_source_id") -> str:
@@ -121,20 +121,20 @@ def odd_of(rows: str, key: str, rules: Iterable[RowRule]) -> str:
     )
 
 
-def last_claims(claims: str) -> str:
-    """Return SQL for claims of merges, of those of one winner about one loser the last one."""
+def last_mergers(mergers: str) -> str:
+    """Return SQL for mergers, of those of one winner about one loser the last one."""
     return (
-        f"SELECT loser, winner, max(_modified_at) AS _modified_at, max(_batch_id) AS _batch_id FROM {claims} "
+        f"SELECT loser, winner, max(_modified_at) AS _modified_at, max(_batch_id) AS _batch_id FROM {mergers} "
         "WHERE loser <> '' GROUP BY loser, winner"
     )
 
 
-def claims_in(landed: ObjectInput) -> str:
-    """Return SQL for the claims of merges that were found when the records of an object were folded; "" for none."""
+def mergers_in(landed: ObjectInput) -> str:
+    """Return SQL for the mergers that were found when the records of an object were folded; "" for none."""
     if not (landed.batches and merge_sources(landed.entry, landed.linked)):
         return ""
-    claims = quoted(f"{landed.name} claims")
-    return f"SELECT {literal(landed.object)} AS object, * FROM ({last_claims(claims)})"
+    mergers = quoted(f"{landed.name} mergers")
+    return f"SELECT {literal(landed.object)} AS object, * FROM ({last_mergers(mergers)})"
 
 
 Counts = dict[tuple[str, str], tuple[int, int]]

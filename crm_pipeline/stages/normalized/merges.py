@@ -24,11 +24,11 @@ def winners(engine: Engine, landed: ObjectInput) -> str | None:
     Returns:
         The relation's name; None where there are no merges.
     """
-    claims = claims_of(engine, landed)
-    return winners_by(engine, landed, claims) if claims else None
+    mergers = mergers_of(engine, landed)
+    return winners_by(engine, landed, mergers) if mergers else None
 
 
-def claims_of(engine: Engine, landed: ObjectInput) -> str | None:
+def mergers_of(engine: Engine, landed: ObjectInput) -> str | None:
     """Compute what landed versions of winners say: `loser`, `winner`, `_modified_at`, `_batch_id`; None without such fields."""
     sources = merge_sources(landed.entry, landed.linked)
     if not sources or not landed.batches:
@@ -37,7 +37,7 @@ def claims_of(engine: Engine, landed: ObjectInput) -> str | None:
     lists = listed_ids(landed.entry, named)
     # Not filtered here: a filter would parse every record again for each field in it.
     return engine.table(
-        f"{landed.name} claims",
+        f"{landed.name} mergers",
         f"SELECT unnest({lists}) AS loser, _source_id AS winner, _modified_at, "
         f"_batch_id "
         f"FROM ({versions(engine, landed, sources)}) WHERE {HAS_ID}",
@@ -45,13 +45,13 @@ def claims_of(engine: Engine, landed: ObjectInput) -> str | None:
 
 
 def winners_by(
-    engine: Engine, landed: ObjectInput, claims: str, name: str = "merged"
+    engine: Engine, landed: ObjectInput, mergers: str, name: str = "merged"
 ) -> str | None:
-    """Compute the winners by claims, see `winners`, in a relation whose name ends with `name`."""
+    """Compute the winners by mergers, see `winners`, in a relation whose name ends with `name`."""
     best = "winner IN (SELECT loser FROM c), _modified_at DESC NULLS LAST, winner"
     merged = engine.table(
         f"{landed.name} {name}",
-        f"WITH c AS (FROM {claims} WHERE loser <> '' AND loser <> winner) "
+        f"WITH c AS (FROM {mergers} WHERE loser <> '' AND loser <> winner) "
         f"SELECT loser, first(winner ORDER BY {best}) AS winner, first(_batch_id ORDER BY {best}) AS batch "
         f"FROM c GROUP BY loser",
     )

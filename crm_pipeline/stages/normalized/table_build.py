@@ -19,7 +19,7 @@ from crm_pipeline.stages.normalized.changed import RULES, rules_of, write_change
 from crm_pipeline.stages.normalized.compared_files import (
     COMPARED,
     compared_at,
-    damage_of,
+    corruption_of,
     noted,
 )
 from crm_pipeline.stages.normalized.contract import (
@@ -50,9 +50,9 @@ from crm_pipeline.stages.normalized.from_parent import (
 )
 from crm_pipeline.stages.normalized.kept import (
     NOTHING_KEPT,
-    claims_in,
     counts_by_batch,
     kept_of,
+    mergers_in,
     odd_of,
     places_table,
     write_table,
@@ -165,7 +165,7 @@ class TableBuild:
 
     def build(self) -> Normalized:
         """Build and commit a version, from the version before if that is possible."""
-        because = why_whole(self.feeds, self.parent, self.rules(NumberFormats()), self.damage)
+        because = why_whole(self.feeds, self.parent, self.rules(NumberFormats()), self.corruption)
         if self.parent is not None and not because:
             try:
                 FromParent(self, self.parent).run()
@@ -321,8 +321,8 @@ class TableBuild:
         engine.copy_to(odd_of(rows, self.table.key, rules), staged.path("odd"))
         counts = counts_by_batch(engine, rows)
         write_table(staged.path("places"), places_table(inputs, counts))
-        if claims := [sql for landed in inputs if (sql := claims_in(landed))]:
-            engine.copy_to(" UNION ALL ".join(claims), staged.path("claims"))
+        if mergers := [sql for landed in inputs if (sql := mergers_in(landed))]:
+            engine.copy_to(" UNION ALL ".join(mergers), staged.path("mergers"))
         proofs = {landed.object: Proof.of(engine, landed).to_meta for landed in inputs}
         return {"judged_by": rules_judged(verdict.rules), "proofs": proofs}
 
@@ -355,11 +355,11 @@ class TableBuild:
         return parent is not None and damaged_version([parent], self.tables.verifier) is None
 
     @property
-    def damage(self) -> str:
+    def corruption(self) -> str:
         """What is damaged of the version before, see `compared_files`; "" for nothing."""
         if self.parent is None:
             return ""
-        return damage_of(self.parent, self.tables.verifier, self.landing.clock.now())
+        return corruption_of(self.parent, self.tables.verifier, self.landing.clock.now())
 
     def _set_aside(
         self, paths: list[Path], verdict: Verdict, tally: Tally
@@ -411,7 +411,7 @@ class TableBuild:
             self.guard is None
             or self.parent is None
             or self.parent.meta.get(MADE_BY) != self.made_by
-            or not self._is_parent_readable
+            or not (before or self._is_parent_readable)
         ):
             return
         noticed = changed_values(

@@ -16,7 +16,7 @@ from crm_pipeline.stages.published.build import LAYOUT, Build
 from crm_pipeline.stages.published.consistency import Finding
 from crm_pipeline.stages.published.derived import derived_tables
 from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown
-from crm_pipeline.stages.published.history import history_tables
+from crm_pipeline.stages.published.history import HISTORY, history_tables, wanted_history
 from crm_pipeline.stages.published.making import Making
 from crm_pipeline.stages.published.operations import published_findings
 from crm_pipeline.stages.published.relations import (

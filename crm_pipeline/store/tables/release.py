@@ -11,9 +11,9 @@ from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.store.files.checksums import FileSum
 
 Part = Literal["base", "delta", "tombstones", "changes"]
-Beside = Literal["kept", "kept_delta", "odd", "places", "claims"]
+Beside = Literal["kept", "kept_delta", "odd", "places", "mergers"]
 """Files beside the rows, from which only the stage that wrote a version makes the next one."""
-BESIDE: tuple[Beside, ...] = ("kept", "kept_delta", "odd", "places", "claims")
+BESIDE: tuple[Beside, ...] = ("kept", "kept_delta", "odd", "places", "mergers")
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 

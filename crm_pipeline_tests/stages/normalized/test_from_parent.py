@@ -300,8 +300,8 @@ def test_known_plans(plan: Sequence[Step], made: int) -> None:
 
 def _by_stamps(versions: str) -> str:
     return (
-        "(SELECT *, row_number() OVER (PARTITION BY _source_id ORDER BY _modified_at DESC NULLS LAST) = 1 "
-        f"AS _is_best FROM {versions})"
+        "(SELECT *, row_number() OVER (PARTITION BY _source_id ORDER BY _modified_at DESC NULLS LAST, _place) "
+        f"= 1 AS _is_best FROM {versions})"
     )
 
 
