@@ -13,6 +13,7 @@ from crm_pipeline.orchestration.lineage import made
 from crm_pipeline.orchestration.quiet import built_with, due_objects, is_settled
 from crm_pipeline.orchestration.runs import run_refresh
 from crm_pipeline.stages.raw import probe
+from crm_pipeline.store.tables.published import Snapshots
 from crm_pipeline_tests.harness import HarnessMaker
 from crm_pipeline_tests.orchestration.watched import Watched, raw_objects, reason
 
@@ -158,7 +159,8 @@ def test_what_is_to_be_built_or_published_is_no_quiet_refresh(watched: Watched) 
     crm.looks.failed("demo", "Lead", ValueError("gone"))
     assert not is_settled(crm, connection)
     crm.looks.was_read("demo", "Lead", None)
-    [shown] = (watched.harness.settings.data / "snapshots").glob("crm-*.duckdb")
+    shown = Snapshots(watched.harness.settings.data).current()
+    assert shown is not None
     shown.write_bytes(shown.read_bytes()[:-1])
     assert not is_settled(crm, connection)
 
