@@ -79,6 +79,7 @@ def _normalized_asset(
             context.log.warning(fault)
         try:
             with as_failure(context.log.error, but=(ContractError,)), crm.engine() as engine:
+                state = built_with(crm, connection, table)
                 limit = crm.settings.quarantine
                 maps, keys = vendor.mapping, vendor.keys
                 done = normalize(
@@ -101,7 +102,7 @@ def _normalized_asset(
         except dg.Failure:
             crm.looks.held_back(connection.name, table)
             raise
-        crm.looks.was_built(connection.name, table, built_with(crm, connection, table))
+        crm.looks.was_built(connection.name, table, state)
         if done.repaired:
             context.log.warning("%s: the table is built again from data/landing.", done.repaired)
         facts = metadata.normalized(done, shown, origins, made_of)

@@ -124,7 +124,10 @@ def is_settled(crm: Workspace, connection: Connection, *, is_thorough: bool = Fa
     looks = crm.looks.at(connection.name)
     if looks.damage or looks.held:
         return False
-    with_now = {table: built_with(crm, connection, table) for table in made(connection)}
+    try:
+        with_now = {table: built_with(crm, connection, table) for table in made(connection)}
+    except CorruptFile:
+        return False
     if any(looks.built.get(table) != state for table, state in with_now.items()):
         return False
     if any(row.remarks or row.error for row in crm.freshness(connection.name)):
@@ -133,12 +136,17 @@ def is_settled(crm: Workspace, connection: Connection, *, is_thorough: bool = Fa
 
 
 def built_with(crm: Workspace, connection: Connection, table: str) -> str:
-    """Return a fingerprint of what a table is built with, besides the landed records."""
-    contracts = crm.contracts
+    """Return a fingerprint of what a table is built with: code, mapping, contracts, and the last reads of its objects.
+
+    Taken before a build, it is another one where something landed meanwhile, or where a run died between the two.
+    """
+    contracts, entries = crm.contracts, made(connection)[table].entries
+    reads = {entry.object: _last_read(crm, connection, entry.object) for entry in entries}
     return fingerprint(
         [
             __version__,
-            code.normalized_version(made(connection)[table].entries, table),
+            code.normalized_version(entries, table),
+            reads,
             [code.raw_version(connection, obj) for obj in connection.objects],
             [(str(path), path.stat().st_mtime_ns) for path in contracts.files],
             sorted((name, str(policy)) for name, policy in contracts.policies.items()),
@@ -150,6 +158,12 @@ def built_with(crm: Workspace, connection: Connection, table: str) -> str:
             ),
         ]
     )
+
+
+def _last_read(crm: Workspace, connection: Connection, obj: str) -> str:
+    """Return the id of the last commit of an object; "" where nothing was read."""
+    commits = crm.landing.windows(connection.name, obj)
+    return commits[-1].window_id if commits else ""
 
 
 def _is_published(crm: Workspace) -> bool:

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import duckdb
 import pytest
 
-from crm_pipeline.orchestration.quiet import due_objects, is_settled
+from crm_pipeline.orchestration.lineage import made
+from crm_pipeline.orchestration.quiet import built_with, due_objects, is_settled
 from crm_pipeline.orchestration.runs import run_refresh
+from crm_pipeline.stages.raw import probe
+from crm_pipeline.store.tables.published import Snapshots
 from crm_pipeline_tests.harness import HarnessMaker
 from crm_pipeline_tests.orchestration.watched import Watched, raw_objects, reason
 
@@ -18,14 +22,17 @@ OBJECTS = ("Contact", "Lead")
 
 @pytest.fixture
 def watched(make_harness: HarnessMaker) -> Iterator[Watched]:
-    """Two objects that were read, built and published."""
+    """Two objects that were read, and are noted as built; what there is is published."""
     with (
         make_harness(contacts=30, objects=OBJECTS) as harness,
         dg.DagsterInstance.ephemeral() as instance,
     ):
         ready = Watched(harness, instance)
-        request = ready.due()
-        assert ready.run(request).success
+        ready.landed()
+        connection = harness.settings.connection("demo")
+        for table in made(connection):
+            ready.crm.looks.was_built("demo", table, built_with(ready.crm, connection, table))
+        ready.publish()
         harness.advance(60)
         yield ready
 
@@ -88,19 +95,40 @@ def test_only_what_changed_is_read_and_the_rest_stays(watched: Watched) -> None:
 
 
 def test_a_late_commit_behind_a_quiet_probe_is_read_with_the_next_change(watched: Watched) -> None:
-    """A quiet probe moves no watermark: a record that is committed late, under a time before the probe, still lies
-    in what the next read covers, however many quiet refreshes there were."""
-    org, landing = watched.harness.org, watched.harness.landing
-    mark = landing.watermark("demo", "Contact")
-    for _ in range(3):
-        watched.harness.advance(900)
-        assert "all that changed has landed" in reason(watched.due())
-    late = str(org.rows("Contact")[1]["Id"])
-    org.edit("Contact", late, stamp=mark, Title="Late")
+    """A quiet probe moves no watermark: a record that is committed late, under a time before that of records which
+    have landed, still lies in what the next read covers, however many quiet refreshes there were."""
+    harness, connection = watched.harness, watched.harness.settings.connection("demo")
+    first, late, _ = (str(row["Id"]) for row in harness.org.rows("Contact")[:3])
+    stamp = harness.clock.now()
+    harness.org.edit("Contact", first, Title="In time")
+    harness.advance(60)
+    assert harness.extract("Contact", mode="refresh").records == 1
+    mark = harness.landing.watermark("demo", "Contact")
+    with harness.account() as account:
+        for _ in range(2):
+            harness.advance(900)
+            assert (
+                probe(account, connection.objects, harness.landing, watched.crm.looks).quiet
+                == OBJECTS
+            )
+    assert harness.landing.watermark("demo", "Contact") == mark
+    harness.org.edit("Contact", late, stamp=stamp - timedelta(seconds=1), Title="Late")
+    harness.advance(60)
+    with harness.account() as account:
+        seen = probe(account, connection.objects, harness.landing, watched.crm.looks)
+    assert seen.quiet == ("Lead",)
+    assert harness.extract("Contact", mode="refresh").records == 1
+
+
+def test_what_landed_and_was_not_built_is_no_quiet_refresh(watched: Watched) -> None:
+    """A run that died after it had landed something leaves tables without it: the next refresh runs, though the CRM is
+    quiet."""
+    crm, connection = watched.crm, watched.harness.settings.connection("demo")
+    watched.edited("Landed")
+    watched.harness.extract("Contact", mode="refresh")
     watched.harness.advance(60)
-    assert raw_objects(watched.due()) == {"Contact"}
-    assert watched.run(watched.due()).success
-    assert watched.query("SELECT count(*) FROM crm.contacts WHERE title = 'Late'") == [(1,)]
+    assert not is_settled(crm, connection)
+    assert due_objects(crm, connection, OBJECTS).objects == OBJECTS
 
 
 def test_quiet_probes_do_not_stand_for_reads_for_ever(watched: Watched) -> None:
@@ -131,7 +159,8 @@ def test_what_is_to_be_built_or_published_is_no_quiet_refresh(watched: Watched) 
     crm.looks.failed("demo", "Lead", ValueError("gone"))
     assert not is_settled(crm, connection)
     crm.looks.was_read("demo", "Lead", None)
-    [shown] = (watched.harness.settings.data / "snapshots").glob("crm-*.duckdb")
+    shown = Snapshots(watched.harness.settings.data).current()
+    assert shown is not None
     shown.write_bytes(shown.read_bytes()[:-1])
     assert not is_settled(crm, connection)
 

@@ -243,6 +243,7 @@ def test_applied_migrations_are_never_edited() -> None:
         "0003_dns_answers.sql": "d48d4121fec7e41e50f0004069bbe96daf9096ff7fd7cf6f1ca841cd5b7b2866",
         "0004_purchases.sql": "702cf3b710443701fb103922a369f7bde7afb34e1ff2592ad02db7e06504fc43",
         "0010_monthly_limits.sql": "4b9dee42f8ccca4c491aab3d69a66f87b7ec6772d83065bded9ddb4f1b036f48",
+        "0011_probes.sql": "e95d3b7b2912ed9cdc416d30f1e0dbca1ab4e8eb3fb711451a7468aff6ad97c8",
     }
 
 
