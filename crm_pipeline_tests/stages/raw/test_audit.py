@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.connectors.upkeep import DayLimit
@@ -109,11 +109,13 @@ def test_counts_find_and_heal(read: Pipeline) -> None:
     assert quiet.calls <= len(quiet.results) + 3
     read.crm.put(["lost 1"], BEHIND, "lost")
     read.crm.remove(ids_of([5]))
-    read.crm.put(ids_of([77]), read.crm.clock.now(), "edited just now")
+    just_now = read.crm.clock.now() - timedelta(minutes=1)
+    read.crm.put(ids_of([77]), just_now, "edited just now")
     run = read.audit()
     assert sums(run) == (1, 1, 0, 2)
     assert [each.month for each in run.results if each.state == "healed"] == ["2026-01", "2026-11"]
     assert of_whole(run).state == "equal"
+    assert {each.by for each in run.results if each.state == "equal"} == {"count"}
     assert run.is_right
     assert run.landed
     assert read.is_right()
@@ -291,6 +293,28 @@ def test_an_audit_never_costs_more_and_goes_on(
         assert pipeline.is_right()
 
 
+GONE: list[tuple[Any, ...]] = [
+    *(("edit", "1", 1), ("edit", "2", 1), ("wait", 7), ("refresh",), ("delete", "1"), ("wait", 7)),
+    *(("refresh",), ("edit", "1", 2), ("wait", 1), ("point", ["1", "2"])),
+]
+"""A record goes, and comes back by a read of its id."""
+
+
+def test_months_that_cost_too_much_do_not_keep_back_others(read: Pipeline) -> None:
+    """Where a day's allowance cannot heal a month, it is said to differ; every month has its turn within some days."""
+    read.crm.put(["lost 1"], BEHIND, "lost")
+    limit, states = DayLimit(8 * 20, is_stated=True), []
+    for _ in range(6):
+        run = read.audit(limit)
+        assert run.cost <= 8
+        states += [each.state for each in run.open]
+        read.crm.clock.advance(86_400)
+    assert "differs" in states
+    assert len([month for month in read.audits.at("acme").of("Contact").months if month]) == 11
+    read.audit()
+    assert read.is_right()
+
+
 class Folded(Run):
     """Compares the keys of the audit with what the tables are built of, after each step."""
 
@@ -310,6 +334,8 @@ class Folded(Run):
 
 
 @settings(max_examples=8, deadline=None)
+@example(steps=GONE, is_whole=True)
+@example(steps=GONE, is_whole=False)
 @given(steps=st.lists(STEPS, min_size=3, max_size=12), is_whole=st.booleans())
 def test_keys_are_folded_as_tables_are(
     tmp_path_factory: pytest.TempPathFactory,
