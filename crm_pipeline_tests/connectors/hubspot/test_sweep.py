@@ -9,7 +9,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from typer.testing import CliRunner
 
+from crm_pipeline.cli.app import app
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.orchestration.runs import run_backfill, run_refresh
@@ -18,7 +20,7 @@ from crm_pipeline.stages.raw.unstamped import ObjectSweep
 from crm_pipeline.store.sweeps import Sweeps
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import open_published
-from crm_pipeline_tests.connectors.hubspot.conftest import Client, Portal, emulator, landed
+from crm_pipeline_tests.connectors.hubspot.conftest import ENVIRON, Client, Portal, emulator, landed
 from crm_pipeline_tests.harness import Harness
 
 OBJECTS = ("contacts", "companies", "owners")
@@ -262,3 +264,31 @@ def test_the_published_associations(portal: Portal) -> None:
         again = run_refresh(hub.settings, "demo", instance, clock=hub.clock)
         assert (again.is_success, sum(again.landed.values())) == (True, 0)
         assert published(hub) == expected(hub)
+
+
+def test_the_command(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`plan` and `sweep --plan` say the same cost, and `sweep` finds what changed within it."""
+    with portal(contacts=60, objects=OBJECTS) as hub:
+        read(hub)
+        contacts, companies = change(hub)
+        for name in (*ENVIRON, "CRM_DATABASE_URL"):
+            monkeypatch.setenv(name, hub.settings.environ[name])
+        monkeypatch.chdir(hub.settings.root)
+
+        def run(*arguments: str) -> Any:
+            done = CliRunner().invoke(app, [*arguments, "--json"])
+            assert done.exit_code == 0, done.output
+            return json.loads(done.stdout)
+
+        planned = {one["object"]: one for one in run("sweep", "demo", "--plan")}
+        assert {one["object"]: one["sweep"] for one in run("plan", "demo")} == {
+            name: one if one["what"] else None for name, one in planned.items()
+        }
+        done = {one["object"]: one for one in run("sweep", "demo")}
+        assert {name: one["differing"] for name, one in done.items()} == {
+            "contacts": len(contacts),
+            "companies": len(companies),
+        }
+        assert {name: one["compared"] for name, one in done.items()} == {
+            name: planned[name]["records"] for name in done
+        }

@@ -94,6 +94,7 @@ def test_refusals(hubspot: Client) -> None:
     assert hubspot.get("/crm/v3/lists/1/memberships", limit=251).status_code == 400
     assert hubspot.get("/crm/v3/lists/1/memberships", after="x").status_code == 400
     assert hubspot.get("/crm/v3/lists/99").json()["category"] == "OBJECT_NOT_FOUND"
+    assert hubspot.get(f"/crm/v3/lists/{10**30}").status_code == 404
     assert hubspot.http.put(f"{hubspot.root}/crm/v3/lists/1").status_code == 405
     token = {"Authorization": f"Bearer {hubspot.facts.contacts_token}"}
     refused = hubspot.http.get(f"{hubspot.root}/crm/v3/lists/1", headers=token)
