@@ -110,6 +110,8 @@ def published_assets(settings: Settings, names: Names) -> list[dg.AssetsDefiniti
                 # What depends on the asset can tell a publish that had nothing to write.
                 data_version=dg.DataVersion(done.path.stem),
             )
+        if done.why:
+            context.log.info("The file was built in full: %s.", done.why)
         if done.differences:
             context.log.error(
                 "Incremental publishes made %s differ from a full build. The full build is published.",

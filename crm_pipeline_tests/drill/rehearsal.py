@@ -104,7 +104,8 @@ def rehearsed(drill: Drill) -> Rehearsal:
     """Run all stages once undisturbed, keeping the project as each begins."""
     # A first release without contacts, so that there is something to replace and to collect.
     root = drill.project("begun")
-    assert drill.order(root, objects=OBJECTS[:1])["outcome"] == "done"
+    first = drill.order(root, objects=OBJECTS[:1])
+    assert first["outcome"] == "done", first
     before, points = {}, {}
     for stage in STAGES:
         before[stage] = root

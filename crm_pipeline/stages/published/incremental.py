@@ -118,7 +118,7 @@ class Increment:
             reached("snapshot_copy", "applied")
             findings = build.finish(target, same)
             counted = self._counted()
-            for bridge in (table for table in build.derived if table.is_bridge):
+            for bridge in (t for t in build.derived if t.is_bridge and t.name not in same):
                 # A full build that follows makes a table of this name.
                 run(f"DROP VIEW IF EXISTS {quoted(bridge.relation)}")
         deleted = {table.deleted_name: table.name for table in build.plain}

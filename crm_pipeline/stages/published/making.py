@@ -56,6 +56,7 @@ class Making:
         why: why it was built from nothing; "" where it was not.
         differences: tables in which both ways differ, where both were asked for.
         copied_s: seconds that the copy took.
+        is_spoiled: whether it was built from nothing because the last file, or what it was built from, is damaged.
     """
 
     build: Build
@@ -67,6 +68,7 @@ class Making:
     why: str = ""
     differences: tuple[str, ...] = ()
     copied_s: float = 0.0
+    is_spoiled: bool = False
 
     def database(self, path: Path, *, is_compared: bool = False) -> Made:
         """Write the database file at a path where there is none yet."""
@@ -92,8 +94,8 @@ class Making:
         if is_compared and not self.why:
             made = self._compared(path)
         else:
-            if not self.is_full:
-                _log.info("the published file is built in full", why=self.why)
+            if self.is_spoiled:
+                _log.warning("the published file is built in full", why=self.why)
             made = self._full(path)
         self.basis |= basis.to_dict()
         return made
@@ -114,6 +116,7 @@ class Making:
         if now - earlier.full_at > FULL_AFTER:
             return "the last full build is too long ago"
         if not self.snapshots.is_whole(shown):
+            self.is_spoiled = True
             return f"{shown.name} is damaged"
         return ""
 
@@ -137,6 +140,7 @@ class Making:
             if not self._is_spoiled(error, earlier, shown):
                 raise
             files.discard(path, path.with_name(f"{path.name}.wal"))
+            self.is_spoiled = True
             self.why = f"the last file cannot be brought up to date: {error}"
             return None
         return made
