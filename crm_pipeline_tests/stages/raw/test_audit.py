@@ -350,6 +350,7 @@ def test_keys_are_folded_as_tables_are(
         run.refresh()
         for step in steps:
             run.do(step)
+            run.check()
         run.refresh()
 
 
