@@ -32,6 +32,8 @@ class RowRule:
         all_rows: whether it is also about deleted rows.
         is_static: whether it is about the columns themselves: then no row or every row breaks it.
         contract: the file with the contract, "" for ours.
+        suspect: shorter SQL that is true for each row that breaks it, and may be true for others; where no row is
+            suspect, `broken` is not computed. "" where there is none.
     """
 
     name: str
@@ -44,6 +46,7 @@ class RowRule:
     all_rows: bool = False
     is_static: bool = False
     contract: str = ""
+    suspect: str = ""
 
     @property
     def severity(self) -> str:

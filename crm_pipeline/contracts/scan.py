@@ -1,7 +1,7 @@
 """Judge rows by rules: one scan counts what breaks each rule; for broken ones a few keys are looked up."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,7 +40,8 @@ def judged(engine: Engine, subject: Subject, rules: Sequence[RowRule]) -> list[R
     """
     if not rules:
         return []
-    rows, *counts = _counts(engine, subject, subject.relation, rules)
+    rows, *counts = _counts(engine, subject, subject.relation, [_at_first(rule) for rule in rules])
+    counts = _exact(engine, subject, rules, counts)
     counts = [
         int(_have_alike(engine, subject, rule, rows)) if rule.unique else count
         for rule, count in zip(rules, counts, strict=True)
@@ -96,6 +97,26 @@ def failing_sql(subject: Subject, rules: Sequence[RowRule]) -> str:
 
 def _counts(engine: Engine, subject: Subject, relation: str, rules: Sequence[RowRule]) -> list[int]:
     return [int(count) for count in engine.row(counts_sql(subject, relation, rules))]
+
+
+def _at_first(rule: RowRule) -> RowRule:
+    return replace(rule, broken=rule.suspect) if rule.suspect else rule
+
+
+def _exact(
+    engine: Engine, subject: Subject, rules: Sequence[RowRule], counts: Sequence[int]
+) -> list[int]:
+    """Return the counts with those of suspect rows replaced by those of rows that break the rule.
+
+    DuckDB takes a tenth of a millisecond to prepare the SQL of a typed text, and most tables have fewer rows than that.
+    """
+    places = [place for place, rule in enumerate(rules) if rule.suspect and counts[place]]
+    exact = list(counts)
+    if places:
+        again = _counts(engine, subject, subject.relation, [rules[place] for place in places])[1:]
+        for place, count in zip(places, again, strict=True):
+            exact[place] = count
+    return exact
 
 
 def _count(subject: Subject, rule: RowRule) -> str:

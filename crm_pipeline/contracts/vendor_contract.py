@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from crm_pipeline.contracts.conditions import one_of
 from crm_pipeline.contracts.rules import Policies, RowRule
-from crm_pipeline.model.casts import cast, is_nothing
+from crm_pipeline.model.casts import cast, is_nothing, is_plain_value
 from crm_pipeline.model.names import literal, shown
 from crm_pipeline.model.schema import Field
 
@@ -49,18 +49,20 @@ def vendor_rules(
 def _of_field(field: Field, text: str, *, is_typed: bool) -> Iterator[RowRule]:
     name = shown(field.name)
 
-    def rule(what: str, check: str, broken: str) -> RowRule:
-        return RowRule(f"{name} {what}", check, (field.name,), broken, "warn")
+    def rule(what: str, check: str, broken: str, suspect: str = "") -> RowRule:
+        return RowRule(f"{name} {what}", check, (field.name,), broken, "warn", suspect=suspect)
 
     if not field.nullable:
         yield rule("is empty", "nullable", f"({text} IS NULL)")
     kind = _KINDS.get(field.common_type)
     if kind and not is_typed:
         no_value = is_nothing(text, kind, field.nothing)
+        plain = is_plain_value(text, kind, field.form)
         yield rule(
             f"is no {field.common_type}",
             "dtype",
             f"({text} IS NOT NULL AND {cast(text, kind, field.form)} IS NULL AND NOT ({no_value}))",
+            f"({text} IS NOT NULL AND NOT ({plain}))" if plain else "",
         )
     digits = field.precision - field.scale
     if field.common_type in _NUMBERS and field.precision and 0 < digits < 38:

@@ -6,7 +6,7 @@ Text that does not fit becomes NULL; callers count that and keep the text.
 from collections.abc import Sequence
 
 from crm_pipeline.model.names import literal
-from crm_pipeline.model.numbers import is_number, number
+from crm_pipeline.model.numbers import is_number, is_short, number
 from crm_pipeline.model.schema import Form
 
 _MILLISECONDS = r"-?[0-9]{1,15}"
@@ -44,6 +44,25 @@ def cast(text: str, kind: str, form: Form = "", zone: str = "") -> str:
     return f"TRY_CAST({text} AS {kind})"
 
 
+def is_plain_value(text: str, kind: str, form: Form = "") -> str:
+    """Return short SQL that is true only for texts that `cast` can read, and for nearly all of them; "" for no test.
+
+    Args:
+        text: SQL for the text.
+        kind: the type.
+        form: as `Field.form`.
+    """
+    if form:
+        return ""
+    if kind == "BOOLEAN":
+        return f"{text} IN ('true', 'false', '1', '0')"
+    if is_number(kind):
+        return is_short(text, kind)
+    if kind in {"TIMESTAMPTZ", "DATE"}:
+        return f"TRY_CAST({text} AS {kind}) IS NOT NULL AND {_is_usual(text)}"
+    return ""
+
+
 def is_nothing(text: str, kind: str, nothing: Sequence[str] = ()) -> str:
     """Return SQL for whether a text means that there is no value, though it is not empty.
 
@@ -67,15 +86,18 @@ def _of_our_era(text: str, kind: str, value: str) -> str:
     DuckDB accepts the words `inf` and `epoch`, and years before year 1, into which a zone may shift a day.
     """
     # Texts in the usual form are not checked further, because evaluating the value is expensive.
-    is_usual = (
-        f"left({text}, 1) BETWEEN '1' AND '9' AND instr({text}, '-') NOT BETWEEN 1 AND 4 "
-        f"AND instr({text}, '(') = 0"
-    )
     is_counted = f"regexp_matches({text}, '^\\s*[+-]?[0-9]')"
     first = "TIMESTAMPTZ '0001-01-01 00:00:00+00'" if kind == "TIMESTAMPTZ" else "DATE '0001-01-01'"
     return (
-        f"CASE WHEN {is_usual} THEN {value} "
+        f"CASE WHEN {_is_usual(text)} THEN {value} "
         f"WHEN {is_counted} THEN CASE WHEN {value} >= {first} THEN {value} END END"
+    )
+
+
+def _is_usual(text: str) -> str:
+    return (
+        f"left({text}, 1) BETWEEN '1' AND '9' AND instr({text}, '-') NOT BETWEEN 1 AND 4 "
+        f"AND instr({text}, '(') = 0"
     )
 
 

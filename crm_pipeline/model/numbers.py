@@ -29,6 +29,17 @@ def is_plain(text: str) -> str:
     return f"regexp_full_match({text}, '{_PLAIN}')"
 
 
+def is_short(text: str, kind: str) -> str:
+    """Return SQL for whether a text is a number with so few digits that it fits the type, whatever they are."""
+    match = _DECIMAL.fullmatch(kind)
+    places = 0 if kind == "BIGINT" else min(int(match[2]), 12) if match else 12
+    digits = min(int(match[1]) - int(match[2]), 14) if match else 14
+    if digits < 1:
+        return ""
+    point = rf"(\.[0-9]{{1,{places}}})?" if places else ""
+    return f"regexp_full_match({text}, '-?[0-9]{{1,{digits}}}{point}')"
+
+
 def number(text: str, kind: str) -> str:
     """Return SQL that reads a text as BIGINT, DOUBLE or DECIMAL(p,s); NULL where that would change the number.
 

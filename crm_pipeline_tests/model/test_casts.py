@@ -3,8 +3,10 @@ from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from crm_pipeline.model.casts import cast
+from crm_pipeline.model.casts import cast, is_plain_value
 from crm_pipeline.model.schema import Form
 
 
@@ -118,3 +120,34 @@ def test_a_zone_leads_to_no_year_before_the_first(text: str) -> None:
     """Days before year 1 are NULL, because DuckDB would show them as days of year 1."""
     assert read(text, "DATE", "", "America/New_York") is None
     assert read("0001-01-02T00:00:00Z", "DATE", "", "America/New_York") == "0001-01-01"
+
+
+_WRITTEN = st.one_of(
+    st.text(alphabet="0123456789.-+eE_ :TZ/(", max_size=24),
+    st.integers().map(str),
+    st.floats(allow_nan=True).map(str),
+    st.decimals(allow_nan=False, places=14).map(str),
+    st.dates().map(str),
+    st.datetimes().map(lambda at: at.isoformat() + "Z"),
+    st.datetimes().map(str),
+    st.sampled_from(["true", "TRUE", "0", "1", "inf", "epoch", "0000-00-00", "-0001-11-30"]),
+)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["BOOLEAN", "BIGINT", "DOUBLE", "DECIMAL(38,12)", "DECIMAL(18,2)", "DATE", "TIMESTAMPTZ"],
+)
+@given(texts=st.lists(_WRITTEN, min_size=200, max_size=200))
+@settings(max_examples=5)
+def test_plain_values_can_be_read(kind: str, texts: list[str]) -> None:
+    """Texts that the short test takes for values of a type become values, and the usual ones pass it."""
+    usual = {"BOOLEAN": "true", "DATE": "2026-01-31", "TIMESTAMPTZ": "2026-01-31T10:00:00Z"}
+    sql = (
+        f"SELECT t, {is_plain_value('t', kind)}, {cast('t', kind)} IS NOT NULL "
+        "FROM (SELECT unnest($texts::VARCHAR[]) AS t)"
+    )
+    listed = {"texts": [*texts, usual.get(kind, "17")]}
+    rows = far_from_utc().execute(sql, listed).fetchall()
+    assert [text for text, is_plain, is_read in rows if is_plain and not is_read] == []
+    assert rows[-1][1:] == (True, True)

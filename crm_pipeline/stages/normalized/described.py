@@ -79,12 +79,14 @@ def described(
     name = f"{asked.connection}.{feed.landed.object}"
     policies = asked.folder.policies_of((name,))
     batches = _batches_since(engine, records, parent)
-    own = list(_vendor_rules(feed, policies))
+    texts, own = _vendor_rules(feed, policies)
     if batches == ():
         return Described(feed.landed.object, 0, len(own))
     where = "" if batches is None else f" WHERE _batch_id IN ({', '.join(map(literal, batches))})"
     relation = f"(SELECT * FROM {records}{where})"
-    subject = Subject(relation, _KEY, _LIVE)
+    # Each text is made once under a short name: what the statement costs goes by its length.
+    made = "".join(f", {_text(field)} AS {text}" for field, text in texts.items())
+    subject = Subject(f"(SELECT {_KEY}{made} FROM {relation} WHERE {_LIVE})", _KEY)
     try:
         results = _judged(engine, subject, own)
         theirs = _by_user(engine, feed, relation, name, asked)
@@ -106,7 +108,8 @@ def _judged(engine: Engine, subject: Subject, rules: Sequence[RowRule]) -> list[
     return judged(engine, subject, (everybody, *rules))
 
 
-def _vendor_rules(feed: Feed, policies: Policies) -> tuple[RowRule, ...]:
+def _vendor_rules(feed: Feed, policies: Policies) -> tuple[Mapping[str, str], tuple[RowRule, ...]]:
+    """Return names for the texts of fields, and the rules about them."""
     typed = {
         entry.source
         for entry in feed.mapped
@@ -115,7 +118,8 @@ def _vendor_rules(feed: Feed, policies: Policies) -> tuple[RowRule, ...]:
     fields = [
         field for field in feed.landed.latest_schema.fields if field.name in feed.landed.names
     ]
-    return vendor_rules(fields, _text, policies, typed=typed)
+    texts = {field.name: f"t{number}" for number, field in enumerate(fields)}
+    return texts, vendor_rules(fields, texts.__getitem__, policies, typed=typed)
 
 
 def _text(field: str) -> str:
