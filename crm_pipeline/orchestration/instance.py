@@ -12,9 +12,6 @@ from typing import Any, cast
 
 import dagster as dg
 import yaml
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluationPlanned,
-)
 from dagster._core.events.log import EventLogEntry
 from dagster._core.instance import InstanceRef
 from dagster._core.remote_origin import (
@@ -25,6 +22,7 @@ from dagster._core.remote_origin import (
 
 from crm_pipeline.kernel.errors import ConfigError, StoreError
 from crm_pipeline.orchestration import schema
+from crm_pipeline.orchestration.event_writer import without_partitions
 from crm_pipeline.orchestration.steadfast import remember_schema, repeat, steadfast
 from crm_pipeline.project import project_file
 from crm_pipeline.settings import Settings
@@ -145,7 +143,7 @@ def as_launched(instance: dg.DagsterInstance) -> Iterator[None]:
 
     def planned_once(event: EventLogEntry, event_id: int | None) -> None:
         if store is not None:
-            store(_without_partitions(event), event_id)
+            store(without_partitions(event), event_id)
 
     instance.create_run_for_job = located  # type: ignore[assignment, method-assign]
     if store is not None:
@@ -156,21 +154,6 @@ def as_launched(instance: dg.DagsterInstance) -> Iterator[None]:
         instance.create_run_for_job = create  # type: ignore[method-assign]
         if store is not None:
             storage.store_asset_check_event = store
-
-
-def _without_partitions(entry: EventLogEntry) -> EventLogEntry:
-    """Return an event that plans a check as one that plans it once; other events as they are.
-
-    Our checks judge an object, and no month of it. Dagster (1.13) plans them for each partition of the run, those of
-    tables without partitions as well, and never comes back to these rows: 13,910 of them, 21 MB, for a backfill of 17
-    objects from 2018 on.
-    """
-    event = entry.dagster_event
-    if event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
-        return entry
-    planned = event.asset_check_planned_data
-    once = AssetCheckEvaluationPlanned(asset_key=planned.asset_key, check_name=planned.check_name)
-    return entry._replace(dagster_event=event._replace(event_specific_data=once))
 
 
 def _configuration(root: Path) -> dict[str, dict[str, dict[str, str]]]:

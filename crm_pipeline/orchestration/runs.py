@@ -17,6 +17,7 @@ from crm_pipeline.model.stages import ENRICHED, VERIFIED
 from crm_pipeline.model.verified_tables import EMAIL, PHONE
 from crm_pipeline.orchestration.build import build_defs
 from crm_pipeline.orchestration.enriched import PURCHASES
+from crm_pipeline.orchestration.event_writer import written_by_step
 from crm_pipeline.orchestration.instance import as_launched, quick_events
 from crm_pipeline.orchestration.jobs import connection_keys, narrowed, rebuild_keys
 from crm_pipeline.orchestration.metadata import CALLS_BESIDE, HISTORY, MISSING
@@ -191,7 +192,7 @@ def _run(
     # With the location's tag the web interface shows the run below its job.
     marked = {**tags, HOST_TAG: os.uname().nodename, _LOCATION_TAG: _LOCATION}
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    with quick_events(), as_launched(instance):
+    with quick_events(), as_launched(instance), written_by_step(instance):
         result = job.execute_in_process(
             run_config=quiet,
             instance=instance,
