@@ -11,6 +11,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -257,23 +258,67 @@ def database_url(settings: DatabaseSettings) -> str | None:
     return EmbeddedServer(settings.data).url()
 
 
+@dataclass
+class _Opened:
+    """A database that blocks of this process use at the same time, and what ends with the last of them."""
+
+    database: Database
+    server: EmbeddedServer | None
+    ends: contextlib.ExitStack
+    users: int = 1
+
+
+_opened: dict[tuple[int, str], _Opened] = {}
+_opened_lock = threading.Lock()
+
+
 @contextlib.contextmanager
 def running_database(settings: DatabaseSettings) -> Iterator[Database]:
     """Yield the database with its schema up to date; start the embedded server if needed.
 
-    A server that was started here is stopped once no process uses it in this way any more.
+    A server that was started here is stopped once no process uses it in this way any more. A block inside another one
+    gets the same database: the steps of a run do not connect and look for migrations again.
 
     Raises:
         StoreError, DatabaseUnavailable: see `EmbeddedServer.start` and `Database.migrate`.
     """
+    url = settings.environ.get(URL_VARIABLE, "").strip()
+    key = (os.getpid(), url or str(settings.data.absolute()))
+    opened = _joined(key)
+    if opened is None:
+        opened = _open(settings, url)
+        with _opened_lock:
+            _opened.setdefault(key, opened)
+    try:
+        yield opened.database
+    finally:
+        with _opened_lock:
+            opened.users -= 1
+            is_last = opened.users == 0
+            if is_last and _opened.get(key) is opened:
+                del _opened[key]
+        if is_last:
+            opened.ends.close()
+
+
+def _joined(key: tuple[int, str]) -> _Opened | None:
+    """Return what an outer block of this process has open, unless its server was stopped meanwhile."""
+    with _opened_lock:
+        opened = _opened.get(key)
+        if opened is None or (opened.server is not None and not opened.server.is_running()):
+            return None
+        opened.users += 1
+        return opened
+
+
+def _open(settings: DatabaseSettings, url: str) -> _Opened:
     with contextlib.ExitStack() as stack:
-        url, server = settings.environ.get(URL_VARIABLE, "").strip(), None
-        if not url:
-            server = EmbeddedServer(settings.data)
+        server = None if url else EmbeddedServer(settings.data)
+        if server is not None:
             url = stack.enter_context(server.borrowed())
         database = stack.enter_context(Database(url, server=server))
         database.migrate()
-        yield database
+        return _Opened(database, server, stack.pop_all())
 
 
 def _words(error: Exception) -> str:

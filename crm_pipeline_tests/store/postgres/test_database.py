@@ -1,5 +1,6 @@
 import hashlib
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -292,3 +293,18 @@ def test_sqlalchemy_reads_the_url(postgres_url: str) -> None:
         "crm",
     )
     assert str(url.query["host"]).startswith("/")
+
+
+def test_blocks_of_a_process_share_a_database(fresh_url: str) -> None:
+    """A block within another gets its database, open until the last of them ends; the next one opens its own."""
+    settings: Any = SimpleNamespace(data=Path("nowhere"), environ={"CRM_DATABASE_URL": fresh_url})
+    outer, inner = running_database(settings), running_database(settings)
+    first = outer.__enter__()
+    assert inner.__enter__() is first
+    outer.__exit__(None, None, None)
+    assert rows(first, "SELECT 1") == [(1,)]
+    assert first._idle
+    inner.__exit__(None, None, None)
+    assert not first._idle
+    with running_database(settings) as later:
+        assert later is not first
