@@ -4,6 +4,7 @@ The vendors' folders make the responses. `state.py` keeps world, clock, faults a
 """
 
 import contextlib
+import selectors
 import socket
 import threading
 from collections.abc import Collection
@@ -94,6 +95,9 @@ class SandboxServer(SandboxState):
             vendors=vendors,
         )
         self._listener = _Listener((host, port), self)
+        self._listener.timeout = 0.0  # who hangs up before it is accepted keeps nobody waiting
+        self._wake_up = socket.socketpair()
+        self._ended = threading.Event()
         address, bound = self._listener.server_address[:2]
         self.place = (str(address), int(bound))
         self._thread: threading.Thread | None = None
@@ -117,7 +121,17 @@ class SandboxServer(SandboxState):
     def serve_forever(self) -> None:
         """Serve until `stop` is called from another thread."""
         self._serving = True
-        self._listener.serve_forever(poll_interval=0.02)
+        try:
+            # Woken by a connection or by `stop`: a server that looks around every few milliseconds is never idle.
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._listener, selectors.EVENT_READ)
+                selector.register(self._wake_up[0], selectors.EVENT_READ)
+                while not self._closed:
+                    ready = {key.fileobj for key, _ in selector.select()}
+                    if self._listener in ready and not self._closed:
+                        self._listener.handle_request()
+        finally:
+            self._ended.set()
 
     def stop(self) -> None:
         """Stop serving, wake hanging requests, and remove every temporary file."""
@@ -125,9 +139,12 @@ class SandboxServer(SandboxState):
             return
         self._closed = True
         self.stopping.set()
+        self._wake_up[1].send(b".")
         if self._serving:
-            self._listener.shutdown()
+            self._ended.wait()
         self._listener.server_close()
+        for end in self._wake_up:
+            end.close()
         self._listener.hang_up()
         if self._thread is not None:
             self._thread.join(timeout=5)
