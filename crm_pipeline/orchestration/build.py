@@ -7,6 +7,9 @@ Inside a deployment of your own::
     defs = dg.Definitions.merge(build_defs(), my_definitions)
 """
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypedDict
 
 import dagster as dg
@@ -64,7 +67,29 @@ def build_defs(
         ConfigError: connections.yaml is wrong, or the prefix. A missing secret is not an error: it fails the runs of
             its own connection, when they need it.
     """
-    chosen, names = settings or load_settings(), Names(prefix)
+    with _without_collections():
+        return _assembled(settings or load_settings(), overrides, Names(prefix), executor, job)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Collect no garbage within the block: all that it makes stays, and looking through it took a seventh of its time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _assembled(
+    chosen: Settings,
+    overrides: Overrides | None,
+    names: Names,
+    executor: dg.ExecutorDefinition | None,
+    job: str | None,
+) -> dg.Definitions:
     runs_in = executor or IN_PROCESS
     connections = list(chosen.connections.values())
     wanted = needed(chosen.connections, job, names)
