@@ -61,6 +61,11 @@ def no_waiting() -> Iterator[None]:
         yield
 
 
+def pytest_configure() -> None:
+    # As in the command line: what libraries have made stays, and is looked through less often.
+    gc.set_threshold(50_000, 20, 20)
+
+
 def pytest_unconfigure() -> None:
     # The hook that hypothesis leaves behind keeps DuckDB's types alive until the interpreter ends,
     # and its binding then prints a page of warnings.
