@@ -390,7 +390,8 @@ def test_what_is_read_no_more_is_not_published(org, schema_of):
     assert "invoice" not in tables
     assert names(org, "SELECT view_name FROM duckdb_views() WHERE schema_name = 'crm_acme'")
     found = names(
-        org, "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'invoice%' ORDER BY 1"
+        org,
+        "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'crm' AND table_name LIKE 'invoice%' ORDER BY 1",
     )
     assert [name for name in found if not name.endswith("_deleted")] == sorted(tables)
     assert org.publish(wanted=set()).changed
