@@ -170,7 +170,7 @@ def test_of_two_publishers_the_older_release_gives_way(contacts):
 
     done = contacts.publish(accounts=ApiAccounts(days=Overtaken()))
     assert (done.changed, done.path) == (False, contacts.later.path)
-    assert done.release == contacts.later.release == 2
+    assert done.release == contacts.later.release > 1
     assert names(contacts, "SELECT last_name FROM crm.contacts ORDER BY 1") == ["New", "Ng"]
     path = contacts.data / "published" / "contacts.parquet"
     with duckdb.connect() as other:
@@ -195,7 +195,8 @@ def test_a_release_that_comes_while_tables_are_checked_stays(contacts, monkeypat
 
     monkeypatch.setattr(Tables, "current", overtaken)
     done = contacts.publish()
-    assert (done.changed, done.release, done.path) == (False, 3, contacts.later.path)
+    assert (done.changed, done.path) == (False, contacts.later.path)
+    assert done.release == contacts.later.release > 2
     assert names(contacts, "SELECT last_name FROM crm.contacts ORDER BY 1") == [
         "New",
         "Newest",
