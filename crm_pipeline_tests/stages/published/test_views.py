@@ -17,10 +17,10 @@ from crm_pipeline_tests.stages.published.judged import judge, point
 OLD = [one for one in os.environ.get("CRM_OLD_DUCKDBS", "").split(os.pathsep) if one]
 """Interpreters that have an older duckdb, separated as in PATH: `CRM_OLD_DUCKDBS=/venvs/1.2.2/bin/python:...`."""
 KNOWN = (
-    "abs arg_max bool_or cast chr coalesce count ends_with exists floor from_json instr isfinite json_extract_string json_transform "
-    "json_valid left len length list_concat list_contains list_filter list_transform list_value lower ltrim "
+    "abs arg_max bool_or cast chr coalesce count ends_with exists floor from_json generate_series greatest instr isfinite json_extract_string json_transform "
+    "json_valid least left len length list_concat list_contains list_filter list_transform list_value lower ltrim "
     "make_timestamp map max nfc_normalize nullif regexp_extract_all regexp_full_match regexp_matches regexp_replace replace row_number rtrim split_part "
-    "starts_with string_split strlen timezone translate trim try_cast unnest decimal in and or not when"
+    "starts_with string_split strlen timezone to_days translate trim trunc try_cast unnest decimal in and or not when"
 )
 """Functions that views may call; each was tried in DuckDB 1.2.2, 1.3.2, 1.4.1 and 2.0."""
 STAGES = (("n", "New"), ("w", "Won"))
