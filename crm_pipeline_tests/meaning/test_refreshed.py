@@ -90,6 +90,7 @@ def test_a_refresh_of_every_crm_equals_whole_builds(
     for connection in connections:
         for obj in landing.objects(connection.name):
             land_again(landing, connection.name, obj)
+    monkeypatch.setattr(from_parent, "FEW_RECORDS", 0)
     monkeypatch.setattr(from_parent, "MERGED_ABOVE", 100)
     monkeypatch.setattr(replacement, "MERGED_ABOVE", 100)
     because: dict[str, str] = {}

@@ -90,6 +90,12 @@ def fingerprint_parts(feed: Feed) -> dict[str, str]:
     return {name: fingerprint([part]) for name, part in parts_of(feed).items()}
 
 
+FIRST, FEW = "it is the first version", "few records have landed"
+"""The reasons that need no word in a log."""
+FEW_RECORDS = 20_000
+"""Of fewer landed records a version is made whole in less time than from the version before."""
+
+
 def why_whole(
     feeds: Sequence[Feed], parent: TableVersion | None, rules: str, corruption: str
 ) -> str:
@@ -102,7 +108,9 @@ def why_whole(
         corruption: what is damaged of the version before.
     """
     if parent is None:
-        return "it is the first version"
+        return FIRST
+    if sum(batch.records for feed in feeds for batch in feed.landed.batches) < FEW_RECORDS:
+        return FEW
     if corruption:
         return corruption
     if any(feed.landed.unread for feed in feeds):

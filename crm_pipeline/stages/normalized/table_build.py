@@ -38,6 +38,8 @@ from crm_pipeline.stages.normalized.emptied import Doubt, doubts_of
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.fold import folded, seen_in
 from crm_pipeline.stages.normalized.from_parent import (
+    FEW,
+    FIRST,
     JUDGED_BY,
     MADE_OF,
     PROOFS,
@@ -172,7 +174,10 @@ class TableBuild:
             except NotFromParent as reason:
                 because = str(reason)
         if because:
-            _log.info("a table is built of all that has landed", table=self.name, because=because)
+            if because not in {FIRST, FEW}:
+                _log.info(
+                    "a table is built of all that has landed", table=self.name, because=because
+                )
             self._build_whole(because)
         version = self.tables.version(self.name)
         return result_of(self.table.name, version, changed=True)

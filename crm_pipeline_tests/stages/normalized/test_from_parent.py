@@ -215,6 +215,7 @@ def told(tables: Tables) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let versions be made from others however few rows there are, and windows be merged however few they are."""
+    monkeypatch.setattr(from_parent, "FEW_RECORDS", 0)
     monkeypatch.setattr(from_parent, "MERGED_ABOVE", 100)
     monkeypatch.setattr(replacement, "MERGED_ABOVE", 100)
     monkeypatch.setattr(compaction, "KEPT", 1)

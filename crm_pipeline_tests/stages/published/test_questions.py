@@ -10,8 +10,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from crm_pipeline.stages.published import OpsSources, publish_ops
 from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
 from crm_pipeline.store.landing.freshness import Freshness
+from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.docs.blocks import of
 from crm_pipeline_tests.docs.commands import is_ours, simple_commands
 from crm_pipeline_tests.freshness import looked_at
@@ -285,7 +287,9 @@ def test_sql_of_the_documentation_runs(published) -> None:
         if is_ours(words) and "query" in words and not {"-", "-f", "--file"} & set(words)
     ]
     assert len(statements) > 10
-    with duckdb.connect(published.data / "crm.duckdb", read_only=True) as file:
+    with published.engine() as engine:
+        publish_ops(published.landing, published.tables, engine, ["acme"], OpsSources())
+    with open_published(published.data) as file:
         for where, sql in statements:
             try:
                 file.execute(sql).fetchall()
