@@ -23,6 +23,8 @@ COMMANDS = [
     "sweep",
     "accept-shrink",
     "query",
+    "history",
+    "audit",
     "status",
     "verify",
     "enrich",

@@ -130,12 +130,17 @@ def differences(
         new |= {one: row for one, row in live.items() if one in old}
     for one in old.keys() ^ new.keys():
         yield f"{one} is {'gone' if one in old else 'new'}"
+    merges = before.with_name("merges.parquet")
+    sql = f"SELECT old_key, new_key FROM read_parquet('{merges}')"
+    survivors = dict(database.execute(sql).fetchall()) if merges.exists() else {}
     passed_over = _OTHER_MEANING.get(name.removesuffix("_deleted"), frozenset()) if is_built else ()
     for one in old.keys() & new.keys():
         for column, value in old[one].items():
             pair = value, new[one][column]
             was, now = shared(*pair) if column == "custom" and is_built else pair
-            if was != now and column not in passed_over:
+            # References lead to the survivors of merges since.
+            is_followed = column.endswith("_key") and now == survivors.get(was)
+            if was != now and column not in passed_over and not is_followed:
                 yield f"{one}: {column} was {was!r} and is {now!r}"
 
 

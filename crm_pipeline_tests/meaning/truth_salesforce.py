@@ -133,8 +133,15 @@ class _Org:
         tasks = {f"Task:{one['Id']}": self._task(one) for one in self._of("Task")}
         return tasks | {f"Event:{one['Id']}": self._event(one) for one in self._of("Event")}
 
+    def _present(self, key: str | None) -> str | None:
+        """Return the key of the record that stands for one today, after all merges."""
+        merges = self.merges()
+        while key in merges:
+            key = merges[key]["new"]
+        return key
+
     def _about(self, one: Row) -> Row:
-        who, what = _key(one["WhoId"]), _key(one["WhatId"])
+        who, what = (self._present(_key(one[name])) for name in ("WhoId", "WhatId"))
         return {
             "subject": one["Subject"],
             "owner": self._user(one["OwnerId"]),
