@@ -1,7 +1,7 @@
 """Connectors and emulators that are broken in one way each, for `test_broken_connectors.py`.
 
 Each function breaks one thing through pytest's `MonkeyPatch`, which mends it after the test. Most break Pipedrive's
-connector, whose reads take the least time; what Pipedrive cannot do is broken at HubSpot.
+connector, whose reads take the least time; what Pipedrive cannot do is broken at HubSpot or Salesforce.
 """
 
 from __future__ import annotations
