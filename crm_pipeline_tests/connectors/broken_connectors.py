@@ -1,7 +1,7 @@
 """Connectors and emulators that are broken in one way each, for `test_broken_connectors.py`.
 
 Each function breaks one thing through pytest's `MonkeyPatch`, which mends it after the test. Most break Pipedrive's
-connector, whose reads take the least time; what Pipedrive cannot do is broken at HubSpot.
+connector, whose reads take the least time; what Pipedrive cannot do is broken at HubSpot or Salesforce.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,8 +36,12 @@ from crm_pipeline.kernel.errors import (
     CrmError,
     MalformedResponse,
     NotPermitted,
+    WouldWait,
 )
 from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.stages.normalized.history import HistoryBuild
+from crm_pipeline.stages.raw import account
+from crm_pipeline.stages.raw.audit import confirm, connection
 from crm_pipeline.stages.raw.kept_out import Cutter
 from crm_pipeline.stages.raw.present import Present
 from crm_pipeline.stages.raw.snapshot import Verdict
@@ -51,6 +55,7 @@ from crm_sandbox.pipedrive.emulation import PipedriveSandbox
 extract = importlib.import_module("crm_pipeline.stages.raw.extract")
 present = importlib.import_module("crm_pipeline.stages.raw.present")
 probe = importlib.import_module("crm_pipeline.stages.raw.probe")
+audit = importlib.import_module("crm_pipeline.stages.raw.audit.audit")
 _NO_RECORDS = b'{"success": true, "data": [], "additional_data": {"next_cursor": null}}'
 
 
@@ -312,6 +317,41 @@ def empty_list_is_believed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(extract, "evaluate_snapshot", lambda *_: Verdict())
 
 
+def later_versions_are_not_kept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(HistoryBuild, "_changed", lambda _, parent, seen: parent)
+
+
+# Audits
+
+
+def audit_compares_no_times(patch: pytest.MonkeyPatch) -> None:
+    def make(difference: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(*given: Any) -> Any:
+            found = difference(*given)
+            return replace(found, stale=found.stale.slice(0, 0))
+
+        return changed
+
+    _around(patch, audit, "difference", make)
+
+
+def empty_sweep_is_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(confirm, "_is_plausible", lambda *_, **__: True)
+    patch.setattr(connection, "sight_of", lambda _: "")
+
+
+def counts_of_months_are_not_compared(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(audit._Count, "is_equal", True)
+
+
+def audit_compares_no_content(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(audit, "changed_content", lambda *_: 0)
+
+
+def allowance_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(VendorApi, "spending", lambda *_: nullcontext())
+
+
 # Clock, counters, budgets
 
 
@@ -358,6 +398,22 @@ def limiter_lets_all_through(patch: pytest.MonkeyPatch) -> None:
         yield 0.0
 
     patch.setattr(RateLimiter, "permit", permit)
+
+
+def limiter_lets_through_what_would_wait(patch: pytest.MonkeyPatch) -> None:
+    def make(permit: Callable[..., Any]) -> Callable[..., Any]:
+        @contextmanager
+        def changed(*given: Any, **options: Any) -> Iterator[float]:
+            with ExitStack() as stack:
+                try:
+                    waited: float = stack.enter_context(permit(*given, **options))
+                except WouldWait:
+                    waited = 0.0
+                yield waited
+
+        return changed
+
+    _around(patch, RateLimiter, "permit", make)
 
 
 def spent_budget_has_no_wait(patch: pytest.MonkeyPatch) -> None:
@@ -408,11 +464,15 @@ def unanswered_object_counts_as_asked(patch: pytest.MonkeyPatch) -> None:
             try:
                 return news(*given)
             except NotPermitted:
-                return None
+                return 0, None
 
         return changed
 
     _around(patch, probe, "_news", make)
+
+
+def throttled_probes_are_repeated(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(account, "replace", lambda policy, **_: policy)
 
 
 def upkeep_is_stated_too_low(patch: pytest.MonkeyPatch) -> None:

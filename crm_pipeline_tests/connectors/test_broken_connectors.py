@@ -252,6 +252,44 @@ BREAKS = [
         broken.live_records_are_marked_as_deleted,
     ),
     Break(
+        "test_the_past_is_the_account_of_then",
+        "versions that land later are not kept",
+        "== truths",
+        broken.later_versions_are_not_kept,
+    ),
+    Break(
+        "test_what_was_planted_is_found_and_healed",
+        "the audit does not compare modification times",
+        'found["stale"] == len(stale)',
+        broken.audit_compares_no_times,
+    ),
+    Break(
+        "test_what_was_planted_is_found_and_healed",
+        "an empty sweep is believed",
+        "assert right(harness)",
+        broken.empty_sweep_is_believed,
+        way="salesforce-rest",
+    ),
+    Break(
+        "test_months_that_differ_are_healed",
+        "the counts of months are not compared",
+        "== (1, 1, 0)",
+        broken.counts_of_months_are_not_compared,
+        way="hubspot-list",
+    ),
+    Break(
+        "test_months_that_differ_are_healed",
+        "the audit does not compare content",
+        '== ("content", 0, 0, 1)',
+        broken.audit_compares_no_content,
+    ),
+    Break(
+        "test_nothing_is_sent_beyond_an_allowance",
+        "the allowance is ignored",
+        "pytest.raises(AllowanceSpent)",
+        broken.allowance_is_ignored,
+    ),
+    Break(
         "test_an_empty_list_is_not_a_deletion",
         "an empty list is believed",
         "assert done.shrink is not None",
@@ -307,6 +345,18 @@ BREAKS = [
         "an object that is refused counts as asked",
         "seen(hidden, *others) ==",
         broken.unanswered_object_counts_as_asked,
+    ),
+    Break(
+        "test_a_probe_waits_for_nobody",
+        "a call that was throttled is repeated",
+        "calls <= len(answers)",
+        broken.throttled_probes_are_repeated,
+    ),
+    Break(
+        "test_calls_of_others_are_not_waited_for",
+        "calls are made without a permit",
+        "assert calls == 0",
+        broken.limiter_lets_through_what_would_wait,
     ),
     Break(
         "test_automation_costs_what_is_stated",

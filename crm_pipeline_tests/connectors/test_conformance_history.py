@@ -18,11 +18,11 @@ HOUR = 3600
 
 def test_the_past_is_the_account_of_then(case: Case, alone: HarnessOf) -> None:
     """At each moment after a refresh the versions that are valid are the records that were live, with their texts."""
-    harness, truths = alone(case), {}
+    harness, truths = alone(case, contacts=20), {}
     emulator, obj = harness.emulator, case.object
     truths[harness.clock.now()] = _refreshed(harness)
     edited, deleted, winner, loser, *_ = sorted(case.live(emulator))
-    for number in range(3):
+    for number in range(2):
         harness.advance(HOUR)
         emulator.edit(obj, edited, **{case.text: f"text {number}"})
         if number == 0:
@@ -34,23 +34,25 @@ def test_the_past_is_the_account_of_then(case: Case, alone: HarnessOf) -> None:
                 emulator.merge(obj, winner, loser)
         harness.advance(60)
         truths[harness.clock.now()] = _refreshed(harness)
-    assert len({truth[edited] for truth in truths.values()}) == 4
+    assert len({truth[edited] for truth in truths.values()}) == 3
     assert {deleted in truth for truth in truths.values()} == {True, False}
+    with _engine(harness) as engine:
+        publish(harness.landing, Tables(harness.settings.data), engine)
     assert {at: _as_of(harness, at) for at in truths} == truths
     with closing(open_published(harness.settings.data)) as file:
         [(versions,)] = file.execute(
             f"SELECT list({case.column} ORDER BY valid_from) FROM crm_history.{case.table} WHERE source_id = ?",
             [edited],
         ).fetchall()
-    assert versions[1:] == ["text 0", "text 1", "text 2"]
+    assert versions[1:] == ["text 0", "text 1"]
 
 
 def _refreshed(harness: ConformanceHarness) -> dict[str, str | None]:
-    """Read what changed, build, publish, and return the texts of the live records as the vendor has them."""
+    """Read what changed, build, and return the texts of the live records as the vendor has them."""
     harness.extract(mode="refresh", whole=harness.reads_snapshots)
     case, connection = harness.case, harness.settings.connection("demo")
     tables, vendor = Tables(harness.settings.data), connector(case.vendor)
-    with Engine(harness.settings.data / "tmp", memory_limit="512MB", threads=1) as engine:
+    with _engine(harness) as engine:
         normalize(
             connection,
             case.table,
@@ -60,8 +62,11 @@ def _refreshed(harness: ConformanceHarness) -> dict[str, str | None]:
             engine,
             vendor.keys,
         )
-        publish(harness.landing, tables, engine)
     return {key: record.text or None for key, record in harness.emulated().items()}
+
+
+def _engine(harness: ConformanceHarness) -> Engine:
+    return Engine(harness.settings.data / "tmp", memory_limit="512MB", threads=1)
 
 
 def _as_of(harness: ConformanceHarness, at: datetime) -> dict[str, str | None]:
