@@ -64,8 +64,8 @@ def unnoticed(data: Path, flip: Flip) -> Flip:
         ("read again: notes", "landing/acme/Contact", "refreshed", "equal"),
         ("table parts", "other/contacts", "gone on", "equal"),
         ("table versions", "acme/users", "refreshed", "equal"),
-        ("releases", "releases/5", "refreshed", "equal"),
-        ("snapshots", "crm-00000005", "refreshed", "equal"),
+        ("releases", "the newest", "refreshed", "equal"),
+        ("snapshots", "the newest", "refreshed", "equal"),
         ("published files", "contacts.parquet", "refreshed", "equal"),
     ],
 )
@@ -79,6 +79,9 @@ def test_a_flipped_bit_is_not_used_in_silence(
     right: str,
 ) -> None:
     """A damaged file that is needed is an error with a cure, or is built again."""
+    if below == "the newest":
+        number = max(int(path.stem) for path in filled.rglob("tables/releases/*.json"))
+        below = f"releases/{number}.json" if kind == "releases" else f"crm-{number:08}"
     drawn = (one for one in flips(filled, 100 * len(KINDS), SEED) if one.kind == kind)
     flip = next(one for one in drawn if below in str(one.path))
     if kind == "snapshots":

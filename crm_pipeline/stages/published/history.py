@@ -167,7 +167,7 @@ def fill(engine: Engine, database: str, histories: Sequence[HistoryTable]) -> di
             )[0]
         )
         for each in histories
-        if each.stored
+        if any(version.rows for version in each.stored)
     }
 
 
