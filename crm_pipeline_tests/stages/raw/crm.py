@@ -63,6 +63,7 @@ class Crm:
         records: `id`, `at` and `name` of the live records.
         deleted: ids that it says are deleted.
         unlisted: ids that its list lacks, and that it shows by id.
+        refused: ids that it does not answer about.
         lie: is added to every count.
         counts: whether it counts at all.
         fails_after: pages of a list after which it fails; None for never.
@@ -73,6 +74,7 @@ class Crm:
     records: pa.Table
     deleted: set[str] = field(default_factory=set)
     unlisted: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     lie: int = 0
     counts: bool = True
     fails_after: int | None = None
@@ -207,6 +209,8 @@ class CrmAccount:
         gone = sorted(self.crm.deleted.intersection(asked.ids))
         outcomes = dict.fromkeys(asked.ids, Outcome("not_found", NOT_FOUND)) | outcomes_of(live)
         outcomes |= dict.fromkeys(gone, Outcome("deleted"))
+        refused = self.crm.refused.intersection(asked.ids)
+        outcomes |= dict.fromkeys(refused, Outcome("refused", "It does not answer about it."))
         page = points.marks(self.describe(obj), gone, owner="acme", asked_at=self.crm.clock.now())
         marks = list(page.batches())
         batch = pa.concat_batches([live, *marks])

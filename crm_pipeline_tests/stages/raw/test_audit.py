@@ -172,6 +172,12 @@ def _lacks_one_that_it_shows(crm: Crm) -> None:
     crm.remove(ids_of([11]))
 
 
+def _does_not_answer_about_one(crm: Crm) -> None:
+    crm.remove(ids_of([4, 11]))
+    crm.refused = set(ids_of([4]))
+    crm.counts = False
+
+
 def _counts_more(crm: Crm) -> None:
     crm.unlisted = set(ids_of([4]))
 
@@ -199,6 +205,10 @@ def _is_another_account(crm: Crm) -> None:
         (_lists_nothing, "the list lacks 300 of 300 records, of which the vendor shows 20 of 20"),
         (_lists_half, "the list lacks 150 of 300 records"),
         (_lacks_one_that_it_shows, "the list lacks a record that the vendor shows by its id"),
+        (
+            _does_not_answer_about_one,
+            "the vendor does not say what became of 1 that the list lacks",
+        ),
         (_counts_more, "the sweep proves nothing"),
         (_fails, "it does not answer"),
         (_hides, "the login sees other records than before"),

@@ -216,6 +216,7 @@ def _sort_unlisted(
 ) -> list[str]:
     """Sort the records that the sweep lacks; return those that the vendor does not have."""
     unknown = []
+    refused = 0
     for one, before in _pairs(difference, "ghosts"):
         if one not in answers.outcomes:
             continue
@@ -223,6 +224,8 @@ def _sort_unlisted(
             found.ghosts.add(one)
         elif answers.status(one) == "not_found":
             unknown.append(one)
+        elif answers.status(one) == "refused":
+            refused += 1
         elif answers.status(one) != "read" or _has_moved(one, answers, edge):
             found.moved.add(one)
         elif answers.read_at.get(one) != before:
@@ -230,6 +233,10 @@ def _sort_unlisted(
         else:
             found.moved.add(one)
             found.doubts.append("the list lacks a record that the vendor shows by its id")
+    if refused:
+        found.doubts.append(
+            f"the vendor does not say what became of {refused:,} that the list lacks"
+        )
     return unknown
 
 
