@@ -9,9 +9,11 @@ from crm_pipeline_tests.drill.rehearsal import DOWNLOADS, Rehearsal
 def test_every_failpoint_is_on_the_way(rehearsal: Rehearsal) -> None:
     """No point is dead: landing, building and publishing come to each; and to none that is not listed."""
     reached = {name for points in rehearsal.points.values() for name in points}
-    assert reached == POINTS
+    assert reached == {name for name in POINTS if name.partition(".")[0] not in _AT_NIGHT}
 
 
+_AT_NIGHT = frozenset({"retired", "retired_manifest", "retired_commit"})
+"""Writes of the retention of landing: `stages/normalized/test_history.py` kills them at every step."""
 _AT_EVERY_STEP = frozenset(
     {"replaced", "merged", "merged_manifest", "origins", "merged_commit", "replaced_files"}
 )
@@ -26,7 +28,7 @@ def sampled() -> list[str]:
     chosen = []
     for number, kind in enumerate(sorted({name.partition(".")[0] for name in POINTS})):
         steps = sorted(name for name in POINTS if name.partition(".")[0] == kind)
-        if kind in _AT_EVERY_STEP:
+        if kind in _AT_EVERY_STEP | _AT_NIGHT:
             continue
         is_telling = kind in {"commit", "release", "link"}
         chosen += steps if is_telling else [steps[number % len(steps)]]

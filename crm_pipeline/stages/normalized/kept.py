@@ -23,6 +23,7 @@ from crm_pipeline.stages.normalized.inputs import ObjectInput
 from crm_pipeline.stages.normalized.ranking import ORDER, Ranking
 from crm_pipeline.stages.normalized.sources import merge_sources
 from crm_pipeline.stages.normalized.versions import HAS_ID, all_keys
+from crm_pipeline.store import files
 from crm_pipeline.store.tables import TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
@@ -170,8 +171,13 @@ def places_table(
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a small table that was made in Python."""
-    pq.write_table(table, path, compression="zstd")
+    """Write a small table that was made in Python.
+
+    Raises:
+        StoreError: the disk is full or not writable.
+    """
+    with files.explained(path):
+        pq.write_table(table, path, compression="zstd")
 
 
 def counts_by_batch(engine: Engine, rows: str) -> Counts:
