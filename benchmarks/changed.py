@@ -59,8 +59,8 @@ def report(contacts: Sequence[int] = (800_000, 8_000_000), rounds: int = 3) -> s
     first: dict[str, float] = {}
     for number in contacts:
         with tempfile.TemporaryDirectory(prefix="crm-changed-") as folder:
-            told = _measured(folder, number, rounds)
-        for step, figures in told.items():
+            figures_of = _measured(folder, number, rounds)
+        for step, figures in figures_of.items():
             first.setdefault(step, figures["seconds"])
             rows.append(
                 (
@@ -93,7 +93,7 @@ def _measured(folder: str, contacts: int, rounds: int) -> dict[str, Figures]:
         return done
 
     step("world")
-    told: dict[str, Figures] = {
+    figures_of: dict[str, Figures] = {
         "normalize, whole": step("normalize"),
         "verify, whole": step("verify"),
     }
@@ -101,14 +101,14 @@ def _measured(folder: str, contacts: int, rounds: int) -> dict[str, Figures]:
     for number in range(1, rounds + 1):
         for name in STEPS:
             runs[name].append(step(name, number))
-    told |= {f"{name}, changed": medians(found) for name, found in runs.items()}
+    figures_of |= {f"{name}, changed": medians(found) for name, found in runs.items()}
     sums = [
         {key: sum(runs[name][n][key] for name in STEPS) for key in ("seconds", "cpu_s", "peak_mb")}
         for n in range(rounds)
     ]
     peaks = [{"peak_mb": max(runs[name][n]["peak_mb"] for name in STEPS)} for n in range(rounds)]
-    told["raw to verified, changed"] = {**medians(sums), **medians(peaks)}
-    return told
+    figures_of["raw to verified, changed"] = {**medians(sums), **medians(peaks)}
+    return figures_of
 
 
 def _schema() -> Schema:

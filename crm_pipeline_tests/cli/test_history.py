@@ -43,11 +43,11 @@ def test_changes_of_a_record(run: Run, published: Path) -> None:
     rows = list(csv.reader(io.StringIO(result.stdout)))
     assert rows[0] == ["since", "field", "before", "after"]
     later = [row for row in rows[1:] if row[0] >= "2026-01-02" and "modified_at" not in row[1]]
-    told = {(row[0][:10], *row[1:]) for row in later}
-    assert ("2026-01-02", "stage", "New", "Old") in told
-    assert ("2026-01-03", "is_deleted", "False", "True") in told
-    assert ("2026-01-03", "custom.Colour", "red", "'=blue") in told
-    assert not [row for row in told if row[1] in {"amount", "name", "custom"}]
+    printed = {(row[0][:10], *row[1:]) for row in later}
+    assert ("2026-01-02", "stage", "New", "Old") in printed
+    assert ("2026-01-03", "is_deleted", "False", "True") in printed
+    assert ("2026-01-03", "custom.Colour", "red", "'=blue") in printed
+    assert not [row for row in printed if row[1] in {"amount", "name", "custom"}]
     people = run("history", "006A")
     assert "custom.Colour" in people.stdout
 

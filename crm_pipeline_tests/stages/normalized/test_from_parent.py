@@ -150,7 +150,7 @@ class World:
             return
         assert ours.changed == theirs.changed
         assert rows_of(self.tables) == rows_of(self.whole)
-        assert told(self.tables) == told(self.whole)
+        assert facts_of(self.tables) == facts_of(self.whole)
         version = self.tables.version("normalized/acme/contacts")
         assert version is not None
         self.from_parent += ours.changed and not version.meta["built"]["whole"]
@@ -202,7 +202,7 @@ def rows_of(tables: Tables) -> list[tuple[Any, ...]]:
     return rows
 
 
-def told(tables: Tables) -> dict[str, Any]:
+def facts_of(tables: Tables) -> dict[str, Any]:
     """Return what the version says of itself, without examples, which may be any of several."""
     version = tables.version("normalized/acme/contacts")
     assert version is not None
@@ -453,13 +453,13 @@ def test_merged_records_follow_their_winners(org: Org, tmp_path: Path) -> None:
         org.land_records(HUBSPOT, records_read)
         org.tables = ours
         assert built_of(org, "contacts")["whole"] == (number == 0)
-        rows, said = rows_of(ours), told(ours)
+        rows, said = rows_of(ours), facts_of(ours)
         org.tables = whole
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(table_build, "why_whole", lambda *_: "it is asked for")
             org.normalize("contacts")
         assert rows_of(whole) == rows
-        assert told(whole) == said
+        assert facts_of(whole) == said
     org.tables = ours
     merged = org.rows("contacts", "source_id, merged_into", "acme")
     assert [(i, into) for i, into in merged if into] == [
