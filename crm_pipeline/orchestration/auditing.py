@@ -10,17 +10,16 @@ from typing import Any
 
 import dagster as dg
 
-from crm_pipeline.kernel.errors import CorruptFile, CrmError
+from crm_pipeline.kernel.errors import CrmError
 from crm_pipeline.orchestration import checks
 from crm_pipeline.orchestration.activity import is_under_way
+from crm_pipeline.orchestration.daily import daily_schedule, times_of_day
 from crm_pipeline.orchestration.failures import as_failure
 from crm_pipeline.orchestration.jobs import IN_PROCESS, Job
 from crm_pipeline.orchestration.names import CONNECTION_TAG, PLAIN, Names
 from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.raw.audit import AuditRun, auditable_objects
-from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.landing.account_facts import account_facts
 
 OFF = "off"
 _HOUR, _SPREAD_MIN = 4, 120
@@ -86,9 +85,8 @@ def audit_schedules(
         for connection in settings.connections.values()
         if connection.audit != OFF and auditable_objects(connection)
     ]
-    for place, connection in enumerate(audited):
-        minute = place * _SPREAD_MIN // len(audited)
-        at = connection.audit or f"{_HOUR + minute // 60:02}:{minute % 60:02}"
+    times = times_of_day(audited, lambda one: one.audit, hour=_HOUR, spread_min=_SPREAD_MIN)
+    for connection, at in times:
         if (job := jobs.get(names.audit(connection.name))) is not None:
             yield _schedule(settings, connection, job, at, names)
 
@@ -96,26 +94,19 @@ def audit_schedules(
 def _schedule(
     settings: Settings, connection: Connection, job: Job, at: str, names: Names
 ) -> dg.ScheduleDefinition:
-    zone = "UTC"
-    with suppress(CorruptFile):  # runs say so
-        zone = account_facts(Landing(settings.data), connection.name).zone or zone
-    hour, minute = at.split(":")
-    running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
-
-    @dg.schedule(
-        name=names.audit(connection.name),
-        job=job,
-        required_resource_keys={names.resource},
-        cron_schedule=f"{int(minute)} {int(hour)} * * *",
-        execution_timezone=zone,
-        default_status=running if settings.is_automatic else stopped,
-        description=f"Compare {connection.name} with its CRM each day at {at} ({zone}).",
-    )
     def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         crm = workspace_of(context.resources, names)
         return requested(crm, connection, context.instance, names)
 
-    return due
+    return daily_schedule(
+        settings,
+        connection,
+        job,
+        names,
+        at=at,
+        description=lambda when: f"Compare {connection.name} with its CRM each day at {when}.",
+        requested=due,
+    )
 
 
 def requested(

@@ -15,14 +15,13 @@ import dagster as dg
 from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.kernel.errors import BudgetExhausted, CorruptFile, CrmError
 from crm_pipeline.orchestration.activity import is_under_way
+from crm_pipeline.orchestration.daily import daily_schedule, times_of_day
 from crm_pipeline.orchestration.decision import left_out
 from crm_pipeline.orchestration.jobs import Job, monthly_objects, nightly_request
 from crm_pipeline.orchestration.names import PLAIN, Names
 from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.raw import pace, planned
-from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.landing.account_facts import account_facts
 
 OFF = "off"
 _HOUR, _SPREAD_MIN = 2, 120
@@ -75,9 +74,8 @@ def nightly_schedules(
         for connection in settings.connections.values()
         if connection.nightly != OFF and monthly_objects(connection)
     ]
-    for place, connection in enumerate(reading):
-        minute = place * _SPREAD_MIN // len(reading)
-        at = connection.nightly or f"{_HOUR + minute // 60:02}:{minute % 60:02}"
+    times = times_of_day(reading, lambda one: one.nightly, hour=_HOUR, spread_min=_SPREAD_MIN)
+    for connection, at in times:
         if (job := jobs.get(names.nightly(connection.name))) is not None:
             yield _schedule(settings, connection, job, at, names)
 
@@ -85,32 +83,22 @@ def nightly_schedules(
 def _schedule(
     settings: Settings, connection: Connection, job: Job, at: str, names: Names
 ) -> dg.ScheduleDefinition:
-    zone = _zone(settings, connection)
-    hour, minute = at.split(":")
-    running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
-
-    @dg.schedule(
-        name=names.nightly(connection.name),
-        job=job,
-        required_resource_keys={names.resource},
-        cron_schedule=f"{int(minute)} {int(hour)} * * *",
-        execution_timezone=zone,
-        default_status=running if settings.is_automatic else stopped,
-        description=f"Read the running month of {connection.name} again each night at {at} ({zone}), and land what "
-        "refreshes have missed.",
-    )
     def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         crm = workspace_of(context.resources, names)
         return requested(crm, connection, context.instance, names)
 
-    return due
-
-
-def _zone(settings: Settings, connection: Connection) -> str:
-    """Return the account's time zone as last read; UTC before that."""
-    with suppress(CorruptFile):  # runs say so
-        return account_facts(Landing(settings.data), connection.name).zone or "UTC"
-    return "UTC"
+    return daily_schedule(
+        settings,
+        connection,
+        job,
+        names,
+        at=at,
+        description=lambda when: (
+            f"Read the running month of {connection.name} again each night at {when}, and land what "
+            "refreshes have missed."
+        ),
+        requested=due,
+    )
 
 
 def requested(

@@ -5,13 +5,12 @@ It lands the records that differ; the next refresh brings the tables up to them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 
 import dagster as dg
 
 from crm_pipeline.connectors.registry import connector
-from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.orchestration.activity import is_under_way
+from crm_pipeline.orchestration.daily import daily_schedule, times_of_day
 from crm_pipeline.orchestration.failures import as_failure
 from crm_pipeline.orchestration.jobs import IN_PROCESS, Job
 from crm_pipeline.orchestration.names import CONNECTION_TAG, PLAIN, Names
@@ -19,8 +18,6 @@ from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection, ObjectSettings, Settings
 from crm_pipeline.stages.raw import unstamped
 from crm_pipeline.stages.raw.unstamped import ObjectSweep
-from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.landing.account_facts import account_facts
 from crm_pipeline.store.landing.tombstones import Tombstones
 from crm_pipeline.store.sweeps import Sweeps
 from crm_pipeline.store.tables.engine import Engine
@@ -127,8 +124,8 @@ def sweep_schedules(
         for connection in settings.connections.values()
         if connection.sweep != OFF and is_swept(connection)
     ]
-    for place, connection in enumerate(chosen):
-        at = connection.sweep or f"{_HOUR:02}:{place * _SPREAD_MIN // len(chosen):02}"
+    times = times_of_day(chosen, lambda one: one.sweep, hour=_HOUR, spread_min=_SPREAD_MIN)
+    for connection, at in times:
         if (job := jobs.get(names.sweep(connection.name))) is not None:
             yield _schedule(settings, connection, job, at, names)
 
@@ -136,24 +133,20 @@ def sweep_schedules(
 def _schedule(
     settings: Settings, connection: Connection, job: Job, at: str, names: Names
 ) -> dg.ScheduleDefinition:
-    hour, minute = at.split(":")
-    zone = "UTC"
-    with suppress(CorruptFile):  # runs say so
-        zone = account_facts(Landing(settings.data), connection.name).zone or "UTC"
-    running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
-
-    @dg.schedule(
-        name=names.sweep(connection.name),
-        job=job,
-        cron_schedule=f"{int(minute)} {int(hour)} * * *",
-        execution_timezone=zone,
-        default_status=running if settings.is_automatic else stopped,
-        description=f"Find changes of {connection.name} that move no modification time each day at {at} ({zone}), for at "
-        f"most {connection.sweep_percent:g}% of the vendor's limit of a day.",
-    )
     def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if is_under_way(context.instance, names.sweep(connection.name)):
             return dg.SkipReason("the sweep of the day before is not done yet.")
         return dg.RunRequest()
 
-    return due
+    return daily_schedule(
+        settings,
+        connection,
+        job,
+        names,
+        at=at,
+        description=lambda when: (
+            f"Find changes of {connection.name} that move no modification time each day at {when}, for "
+            f"at most {connection.sweep_percent:g}% of the vendor's limit of a day."
+        ),
+        requested=due,
+    )

@@ -21,14 +21,17 @@ def numbers(database: Database) -> list[int]:
 def test_a_round_is_kept_as_it_was(database: Database) -> None:
     """Each answer comes back, in the order in which rounds were added, whatever the clock says; secrets do not."""
     history = ProbeHistory(database)
-    told = {"Contact": Answer("changed", 2, 7), "Deal": Answer("failed", 0, None, "token=abc gone")}
+    answers = {
+        "Contact": Answer("changed", 2, 7),
+        "Deal": Answer("failed", 0, None, "token=abc gone"),
+    }
     history.add("acme", "sensor", START, QUIET)
-    history.add("acme", "refresh", START - timedelta(days=2), told)
+    history.add("acme", "refresh", START - timedelta(days=2), answers)
     history.add("acme", "sensor", START, {})
     first, second = history.rounds()
     assert (first.connection, first.asked_by, first.asked_at) == ("acme", "sensor", START)
     assert (dict(first.answers), second.asked_by) == (QUIET, "refresh")
-    assert second.answers["Contact"] == told["Contact"]
+    assert second.answers["Contact"] == answers["Contact"]
     assert "abc" not in second.answers["Deal"].reason
     assert [each.number for each in history.rounds(after=first.number)] == [second.number]
 

@@ -51,14 +51,14 @@ def links(hub: Harness, name: str, other: str) -> Links:
     """Return the associations of the live records that have landed last."""
     return {
         (one["id"], link["to_id"], link["type_id"])
-        for one in newest(hub, name)
+        for one in landed_last(hub, name)
         if not one["deleted"]
         for link in one["record"]["associations"]
         if link["to_object"] == other
     }
 
 
-def newest(hub: Harness, name: str) -> list[dict[str, Any]]:
+def landed_last(hub: Harness, name: str) -> list[dict[str, Any]]:
     return landed(hub, name)
 
 
@@ -114,7 +114,7 @@ def test_what_no_refresh_sees(portal: Portal) -> None:
         assert read(hub, "refresh") == 0
         with pytest.raises(AssertionError):
             compare(hub)
-        before = {name: len(newest(hub, name)) for name in ("contacts", "companies")}
+        before = {name: len(landed_last(hub, name)) for name in ("contacts", "companies")}
         done = sweep(hub)
         compare(hub)
         found = {name: (each.differing, each.landed) for name, each in done.items()}
@@ -122,7 +122,7 @@ def test_what_no_refresh_sees(portal: Portal) -> None:
             "contacts": (len(contacts),) * 2,
             "companies": (len(companies),) * 2,
         }
-        assert {name: len(newest(hub, name)) for name in before} == before
+        assert {name: len(landed_last(hub, name)) for name in before} == before
         assert all(each.is_complete and not each.error for each in done.values())
         calls = len(hub.sandbox.journal.as_rows())
         again = sweep(hub)
@@ -163,7 +163,7 @@ def test_a_budget_cuts_and_the_next_sweep_goes_on(portal: Portal) -> None:
                 break
         compare(hub)
         assert rounds == {
-            name: sum(not one["deleted"] for one in newest(hub, name))
+            name: sum(not one["deleted"] for one in landed_last(hub, name))
             for name in ("contacts", "companies")
         }
         assert not done["contacts"].is_complete, "one sweep would have been enough"
