@@ -186,7 +186,7 @@ class Build:
         return replace(self, published=published, histories=histories)
 
     def database(self, path: Path) -> Made:
-        """Write the database file from nothing; `prepare` has to be called before."""
+        """Write the database file from nothing; the build is what `prepared` returned."""
         run, empty = self.engine.run, EmptyTables(self.engine, DATABASE)
         with self.attached(path):
             empty.create(

@@ -219,7 +219,7 @@ class Increment:
     def _apply_history(self, history: HistoryTable, moved: str) -> None:
         """Bring the stored versions of a table's records up to date.
 
-        A version that was replaced is typed by what other tables say now; where these changed all versions are written.
+        Versions get labels and amounts from other tables: where those changed, all versions are written.
         """
         engine, key = self.build.engine, quoted(history.table.key)
         target = f"{DATABASE}.{HISTORY_SCHEMA}.{quoted(history.stored_name)}"
