@@ -517,6 +517,19 @@ class Auditable(Protocol):
         """
 
 
+@runtime_checkable
+class LogsDeletions(Protocol):
+    """An account whose vendor keeps a list of what was deleted, also of what its queries return no more."""
+
+    def logged_deletions(self, schema: Schema) -> AbstractSet[str]:
+        """Return the ids of records that were deleted in the last days; some may have been restored since.
+
+        Raises:
+            Rejected: the vendor keeps no list of this object, or its list is too long.
+            VendorError: the vendor does not answer.
+        """
+
+
 class Connector(Protocol):
     """One vendor.
 

@@ -21,7 +21,7 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import path_name
 from crm_pipeline.store import files
 
-By = Literal["count", "ids", "content"]
+By = Literal["count", "ids", "content", "log"]
 State = Literal["equal", "healed", "differs", "unknown"]
 MOST_PAST = 50
 """So many results of an object that were not equal are kept, beside the last one of each month."""
@@ -35,7 +35,8 @@ class Audited:
 
     Attributes:
         month: of modification, as 2026-11; "" for the whole object.
-        by: what was compared: the vendor's count, all ids with their modification times, or whole records.
+        by: what was compared: the vendor's count, all ids with their modification times, whole records, or the vendor's log of
+            deletions.
         state: `equal`; `healed`: what differed is right now; `differs`: it is not; `unknown`: no comparison was possible.
         in_crm: live records in the CRM; None where they could not be counted.
         with_us: live records here, before anything was healed.

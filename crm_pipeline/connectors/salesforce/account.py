@@ -263,6 +263,12 @@ class SalesforceAccount(ApiAccount[Api]):
         is_marked = "IsDeleted" in self.describe(obj).by_name
         return deletions.deleted(self._api, obj, ids, is_marked=is_marked)
 
+    def logged_deletions(self, schema: Schema) -> AbstractSet[str]:
+        """Return the ids in the log of deletions of the last 15 days."""
+        if "IsDeleted" not in schema.by_name:
+            return frozenset()
+        return deletions.log(self._api, schema.object).keys()
+
     def _list(self) -> tuple[ObjectInfo, ...]:
         return tuple(
             ObjectInfo(

@@ -17,7 +17,7 @@ _COLUMNS: dict[str, tuple[pa.DataType, str]] = {
         _TEXT,
         (
             "count: the vendor's count of live records, in which a lost record and a ghost of the same month cancel out; "
-            "ids: all ids with their modification times; content: whole records."
+            "ids: all ids with their modification times; content: whole records; log: the vendor's log of deletions."
         ),
     ),
     "state": (

@@ -15,7 +15,7 @@ from crm_pipeline.connectors.json_records import SCHEMA
 from crm_pipeline.connectors.point_pages import NOT_FOUND, outcomes_of, point_page
 from crm_pipeline.connectors.salesforce import points
 from crm_pipeline.kernel.clock import FrozenClock, Month, Window
-from crm_pipeline.kernel.errors import AllowanceSpent, Unavailable
+from crm_pipeline.kernel.errors import AllowanceSpent, Rejected, Unavailable
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.settings.connection import AuthSettings
@@ -64,6 +64,7 @@ class Crm:
         deleted: ids that it says are deleted.
         unlisted: ids that its list lacks, and that it shows by id.
         refused: ids that it does not answer about.
+        logged: ids in its log of deletions; None where it refuses to show one.
         lie: is added to every count.
         counts: whether it counts at all.
         fails_after: pages of a list after which it fails; None for never.
@@ -75,6 +76,7 @@ class Crm:
     deleted: set[str] = field(default_factory=set)
     unlisted: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
+    logged: set[str] | None = field(default_factory=set)
     lie: int = 0
     counts: bool = True
     fails_after: int | None = None
@@ -215,6 +217,12 @@ class CrmAccount:
         marks = list(page.batches())
         batch = pa.concat_batches([live, *marks])
         yield point_page(batch, asked.named(outcomes), asked_at=self.crm.clock.now(), calls=1)
+
+    def logged_deletions(self, schema: Schema) -> set[str]:
+        self.called()
+        if self.crm.logged is None:
+            raise Rejected("acme: more than 600,000 ids.", code="EXCEEDED_ID_LIMIT")
+        return self.crm.logged
 
     def deletion_marks(self, schema: Schema, ids: Sequence[str]) -> Page:
         return points.marks(schema, ids, owner="acme", asked_at=self.crm.clock.now())

@@ -133,6 +133,29 @@ def test_what_cancels_out_in_counts_is_found_by_ids(read: Pipeline) -> None:
     assert read.is_right()
 
 
+def test_the_log_of_deletions_is_believed_where_the_record_is_gone(read: Pipeline) -> None:
+    """What counts cannot see is landed from the vendor's log, for a call and a read of the suspects; a record that was
+    restored since stays alive, and one whose deletion a refresh sees anyway is no difference."""
+    gone, restored = ids_of([SIZE - 1]), ids_of([SIZE - 2])
+    read.crm.put(["lost 1"], BEHIND, "lost")
+    read.crm.remove(gone)
+    read.crm.deleted = set(gone)
+    read.crm.logged = {*gone, *restored, "never seen"}
+    run = read.audit()
+    [by_log] = [each for each in run.results if each.by == "log"]
+    assert (by_log.ghosts, by_log.healed, by_log.state) == (1, 1, "healed")
+    assert read.here().keys() == read.crm.truth.keys()
+    assert [each.by for each in read.audit().results].count("log") == 0
+
+
+def test_a_log_that_is_refused_keeps_back_nothing(read: Pipeline) -> None:
+    """Counts and ids find the deletion, as they do where a vendor has no log."""
+    read.crm.logged = None
+    read.crm.remove(ids_of([5]))
+    assert sums(read.audit()) == (0, 1, 0, 1)
+    assert read.is_right()
+
+
 def test_an_edit_without_a_new_time_is_found_by_content(read: Pipeline) -> None:
     """Formulas move no modification time: ids do not show them, whole records do."""
     [one] = ids_of([7])

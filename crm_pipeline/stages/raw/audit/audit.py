@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from crm_pipeline.connectors.base import Auditable, Plan
+from crm_pipeline.connectors.base import Auditable, LogsDeletions, Plan
 from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.kernel.errors import AllowanceSpent, CountMismatch, Rejected
 from crm_pipeline.stages.raw.audit.compare import Difference, difference
-from crm_pipeline.stages.raw.audit.confirm import Found, confirmed
+from crm_pipeline.stages.raw.audit.confirm import Found, alive_here, confirmed, deleted_by_log
 from crm_pipeline.stages.raw.audit.content import changed_content
 from crm_pipeline.stages.raw.audit.landed import counts_by_month
 from crm_pipeline.stages.raw.audit.setting import AuditSetting
@@ -92,6 +92,7 @@ class ObjectAudit:
         """
         if self._reads_content:
             yield self._by_content()
+        yield from self._by_log()
         if self._is_deep:
             self._refresh()
             yield from self._by_ids(Span(WHOLE, Window(None, self._edge)))
@@ -102,6 +103,32 @@ class ObjectAudit:
             yield from self._without_counts()
             return
         yield from self._by_count(whole)
+
+    def _by_log(self) -> Iterator[Audited]:
+        """Land what the vendor's log of deletions has and no refresh saw, where there is such a log: one call."""
+        setting = self._setting
+        if not isinstance(setting.account, LogsDeletions):
+            return
+        try:
+            logged = setting.account.logged_deletions(setting.schema)
+        except Rejected:
+            return  # counts and ids find them too, at a higher cost
+        suspects = alive_here(setting, logged)
+        if suspects:
+            self._refresh()
+        found = deleted_by_log(setting, suspects)
+        if not found.ghosts:
+            return
+        _, total = self._counts()
+        yield self._result(
+            Span(WHOLE, Window(None, self._edge)),
+            "log",
+            _Total(found, []).state,
+            in_crm=None,
+            with_us=total + len(found.healed),
+            **_Total(found, []).numbers,
+            verdict=found_text(found, "the vendor's log of deletions has them"),
+        )
 
     def _by_count(self, whole: int) -> Iterator[Audited]:
         ours, total = self._counts()

@@ -114,6 +114,32 @@ def confirmed(
     return found
 
 
+def deleted_by_log(setting: AuditSetting, logged: Set[str]) -> Found:
+    """Read the records by their ids that are alive here and stand in the vendor's log of deletions; land what it says.
+
+    Args:
+        setting: of the object.
+        logged: ids of the log. Records that were restored are among them, and stay alive.
+
+    Raises:
+        VendorError: the vendor refused; what came before has landed.
+    """
+    found = Found()
+    answers = _asked(setting, sorted(alive_here(setting, logged)), found)
+    found.ghosts = {one for one in answers.outcomes if answers.status(one) in _GONE}
+    alive = alive_here(setting, found.ghosts)
+    if alive:
+        _mark(setting, sorted(alive))
+        alive = alive_here(setting, found.ghosts)
+    found.healed = found.ghosts - alive
+    return found
+
+
+def alive_here(setting: AuditSetting, ids: Set[str]) -> Set[str]:
+    """Return those of some ids that are alive in landing."""
+    return _alive(setting, sorted(ids)).keys()
+
+
 def _is_plausible(setting: AuditSetting, difference: Difference, *, is_whole: bool) -> bool:
     """Say whether a sweep lacks no more records than people delete."""
     lost, bounds = difference.ghosts.num_rows, setting.account.connection.shrink_bounds

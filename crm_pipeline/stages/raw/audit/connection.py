@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from shutil import rmtree
 from typing import Literal
 
-from crm_pipeline.connectors.base import Account, Auditable, Plan
+from crm_pipeline.connectors.base import Account, Auditable, LogsDeletions, Plan
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.whole_reads import is_read_whole
 from crm_pipeline.kernel.clock import Month, Window
@@ -84,7 +84,8 @@ class AuditPlan:
 
     Attributes:
         months: to compare.
-        counts: calls for the counts of all months and of the whole object; None where the vendor does not count.
+        counts: calls for the counts of all months and of the whole object, and for a log of deletions; None where the
+            vendor does not count.
         sweep: the plan for a sweep of the whole object; None where there is none.
         why: why the object is not audited; "" where it is.
     """
@@ -182,7 +183,11 @@ def audit_plans(
         except Rejected as error:
             plans.append(AuditPlan(obj.name, months, why=error.message))
             continue
-        counts = months + 1 if plan.vendor_count is not None else None
+        counts = (
+            months + 1 + isinstance(account, LogsDeletions)
+            if plan.vendor_count is not None
+            else None
+        )
         plans.append(AuditPlan(obj.name, months, counts, plan))
     return plans
 

@@ -1,6 +1,6 @@
 """The replication lists: which records were touched or deleted in a window of time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from crm_sandbox.http import Request, Response, json_response
@@ -20,10 +20,12 @@ class ReplicationSettings:
         most_ids: longer lists are refused.
         open_since: naive UTC; since when a transaction has been open, whose records are not to be
             seen yet. The lists then cover only the time before it.
+        purged: naive UTC; when records were deleted for good, by id, which the list of deleted ones still has.
     """
 
     most_ids: int = 600_000
     open_since: datetime | None = None
+    purged: dict[str, datetime] = field(default_factory=dict)
 
 
 class ReplicationHandler:
@@ -80,7 +82,12 @@ class ReplicationHandler:
             f'SELECT "Id", "SystemModstamp" FROM "{sobject.name}" WHERE "SystemModstamp" >= ? '
             f'AND "SystemModstamp" < ? AND {gone}"IsDeleted" ORDER BY 2, 1'
         )
-        return self._org.cursor().execute(sql, [start, end]).fetchall()
+        purged = [
+            (one, at)
+            for one, at in self.settings.purged.items()
+            if kind == "deleted" and one.startswith(sobject.prefix) and start <= at < end
+        ]
+        return [*self._org.cursor().execute(sql, [start, end]).fetchall(), *purged]
 
 
 def _minute(request: Request, key: str) -> datetime:
