@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crm_pipeline.cli.runs import ConnectionsArgument, JsonOption
-from crm_pipeline.kernel.errors import ConfigError
+from crm_pipeline.kernel.errors import ConfigError, CrmError
 
 if TYPE_CHECKING:
     from crm_pipeline.settings import Connection, ObjectSettings, Settings
@@ -68,7 +68,14 @@ def audit(
                 _show_plans(name, each)
         return
     runs = [
-        _audited(settings, each, objects or [], is_deep=deep, reads_content=content)
+        _audited(
+            settings,
+            each,
+            objects or [],
+            is_deep=deep,
+            reads_content=content,
+            is_alone=len(chosen) == 1,
+        )
         for each in chosen
     ]
     if as_json:
@@ -101,7 +108,9 @@ def _audited(
     *,
     is_deep: bool,
     reads_content: bool,
+    is_alone: bool,
 ) -> "AuditRun":
+    """Audit a connection; where it cannot be opened and others are audited too, say so in its result."""
     from crm_pipeline.cli.accounts import account_of
     from crm_pipeline.cli.console import working
     from crm_pipeline.orchestration.resources import Workspace
@@ -111,8 +120,13 @@ def _audited(
     if not wanted:
         return AuditRun(connection.name)
     crm = Workspace(settings)
-    with working(f"auditing {connection.name}"), account_of(settings, connection) as account:
-        return crm.audited(account, wanted, is_deep=is_deep, reads_content=reads_content)
+    try:
+        with working(f"auditing {connection.name}"), account_of(settings, connection) as account:
+            return crm.audited(account, wanted, is_deep=is_deep, reads_content=reads_content)
+    except CrmError as error:
+        if is_alone:
+            raise
+        return AuditRun(connection.name, failed={obj.name: str(error) for obj in wanted})
 
 
 def _plans(settings: "Settings", connection: "Connection", objects: list[str]) -> "list[AuditPlan]":

@@ -158,6 +158,8 @@ def normalized(
         "rows_quarantined": done.quarantined,
         "values_unconverted": sum(done.unconverted.values()),
     }
+    if done.changed:
+        metadata["built"] = f"whole: {done.because}" if done.because else "from the version before"
     if done.history is not None:
         metadata["history_rows"] = done.history.rows
     if done.doubts:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline.connectors.base import Account
+from crm_pipeline.kernel.errors import Unavailable
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.stages.raw.audit import AuditRun
 from crm_pipeline.store.audits import Audited
@@ -61,6 +63,25 @@ def test_what_an_audit_found(run: Run, found: AuditRun) -> None:
     [record] = json.loads(done.stdout)
     assert (record["connection"], record["is_right"]) == ("demo", False)
     assert record["results"][0]["missing"] == 1
+
+
+def test_a_connection_that_cannot_be_opened_keeps_back_no_other(
+    run: Run, found: AuditRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are audited, and its objects count as not compared; alone it is an error."""
+
+    def audited(_: Workspace, account: Account, *__: object, **___: object) -> AuditRun:
+        if account.connection.name == "acme":
+            raise Unavailable("acme: it does not answer.")
+        return found
+
+    monkeypatch.setattr(Workspace, "audited", audited)
+    done = run("audit", "--json")
+    assert done.exit_code == 1
+    records = {record["connection"]: record for record in json.loads(done.stdout)}
+    assert records["demo"]["is_right"]
+    assert "does not answer" in records["acme"]["failed"]["Contact"]
+    assert "does not answer" in run("audit", "acme").stderr
 
 
 def test_wrong_input(run: Run, project: Path, found: AuditRun) -> None:

@@ -121,6 +121,7 @@ def normalize(  # noqa: PLR0917 - each argument is plain at the call
         changes = guard.changes(connection.name, feed.landed.object) if guard else []
         check_fields(connection.name, feed.landed, changes)
     batches = _batches(feeds)
+    engine.suit(sum(batch.records for batch in batches))
     with blamed_on(lambda: damaged_batch(batches)):
         build = TableBuild(
             connection, name, parent, feeds, state, landing, tables, engine, limit, asked, guard

@@ -15,8 +15,8 @@ _SHOWN = frozenset({"connection", "object", "source_id", "merged_into"})
 _PERSONAL = re.compile(
     r"birth|latitude|longitude|salary|income|ssn|tax|gender|passport|phone|mobile|fax|iban|national"
 )
-_MASKED_EMAIL = r"regexp_replace({0}, '^(.).*@(.).*(\.[^.]*)$', '\1***@\2***\3')"
-_MASKED_TEXT = "left({0}, 1) || '***'"
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
+_MASKED_EMAIL = re.compile(r"(.).*@(.).*(\.[^.]*)", re.DOTALL)
 
 
 def preview(engine: Engine, version: TableVersion, rows: int = 5) -> list[dict[str, Any]]:
@@ -27,16 +27,22 @@ def preview(engine: Engine, version: TableVersion, rows: int = 5) -> list[dict[s
     names = {column["name"] for column in version.meta["columns"]}
     ids = {name for name in names if _is_id(name, names)} | _SHOWN | set(version.key)
     columns = {
-        column["name"]: _shown(column["name"], column["type"], is_plain=column["name"] in ids)
+        column["name"]: _is_text(column) and column["name"] not in ids
         for column in version.meta["columns"]
         if column["name"] not in _HIDDEN
         and (column["name"] in ids or not _PERSONAL.search(column["name"]) or _is_text(column))
     }
-    listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in columns.items())
+    listed = ", ".join(f"CAST({quoted(name)} AS VARCHAR)" for name in columns)
     cells = engine.rows(
         f"SELECT {listed} FROM {Tables.relation(version)} WHERE NOT is_deleted LIMIT {int(rows)}"
     )
-    table = [dict(zip(columns, row, strict=True)) for row in cells]
+    table = [
+        {
+            name: _masked(cell) if is_masked and cell is not None else cell
+            for (name, is_masked), cell in zip(columns.items(), row, strict=True)
+        }
+        for row in cells
+    ]
     filled = [name for name in columns if any(row[name] is not None for row in table)]
     return [{name: row[name] for name in filled} for row in table]
 
@@ -52,11 +58,8 @@ def _is_text(column: Mapping[str, str]) -> bool:
     return column["type"] == "VARCHAR"
 
 
-def _shown(name: str, kind: str, *, is_plain: bool) -> str:
-    column = quoted(name)
-    if kind != "VARCHAR" or is_plain:
-        return f"CAST({column} AS VARCHAR)"
-    masked_email = _MASKED_EMAIL.format(column)
-    text = _MASKED_TEXT.format(column)
-    is_email = rf"regexp_full_match({column}, '[^@\s]+@[^@\s]+\.[^@\s.]+')"
-    return f"CASE WHEN {is_email} THEN {masked_email} ELSE {text} END"
+def _masked(text: str) -> str:
+    """Return the first letter of a text; of an e-mail address those of its parts, and its last label."""
+    if _EMAIL.fullmatch(text):
+        return _MASKED_EMAIL.sub(r"\1***@\2***\3", text)
+    return f"{text[:1]}***"

@@ -129,6 +129,7 @@ def publish(
             return _unchanged(release.number, current)
         _log.warning("what is published is damaged and is built again", files=repaired)
     with blamed_on(lambda: damaged_version(_versions(tables, release), Verifier())):
+        engine.suit(max((version.rows for version in _versions(tables, release)), default=0))
         currencies = {crm.name: crm.facts.currency for crm in crms if crm.facts.currency}
         published = published_tables(tables, release, currencies)
         of_stages = stage_tables(tables, release)

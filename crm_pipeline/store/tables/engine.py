@@ -25,6 +25,8 @@ from crm_pipeline.store.files.disk import disk_full, mentioned, named, tells_ful
 ROW_GROUP_ROWS = 20_480
 """A thread holds a row group in memory for reading and for writing, so this bounds a stage's memory."""
 _NARROW_ROW_GROUP_ROWS = 4_096
+_FEW_ROWS = 100_000
+"""A row group of DuckDB's: fewer rows are read by one thread anyway."""
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE_BYTES '64MB'"
 T = TypeVar("T")
 
@@ -51,7 +53,7 @@ class Engine:
     def __init__(self, temp: Path, *, memory_limit: str = "640MB", threads: int = 2) -> None:
         self.temp = private_temp(temp)
         self.memory_limit = memory_limit
-        self.threads = threads
+        self.threads = self._most_threads = threads
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     @property
@@ -72,6 +74,14 @@ class Engine:
             )
             self._connection.execute("SET TimeZone = 'UTC'")
         return self._connection
+
+    def suit(self, rows: int) -> None:
+        """Use one thread from now on for few rows, and all threads for more.
+
+        A second thread has nothing to do there, and makes each of the many small statements of a build dearer.
+        """
+        self.threads = 1 if rows < _FEW_ROWS else self._most_threads
+        self.run(f"SET threads = {self.threads}")
 
     def run(self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> None:
         """Execute one statement.
