@@ -1,9 +1,10 @@
-"""What a refresh costs after many others: `python -m benchmarks.small_windows --windows 1 1000 10000`.
+"""What a refresh costs after many others: `python -m benchmarks.small_windows --windows 1 1000 10000 [--built]`.
 
 20,000 contacts land once; then windows of one record each are committed, one after the other, as refreshes do it.
 Measured are the steps of one more refresh: a new process opens landing, commits a window, lists the windows, asks
 how fresh the object is, builds the table, and publishes. What is compared is the processor time, by step, with that
-after one window.
+after one window. With `--built` the table is built after each window, as refreshes do, and what was replaced a day
+ago is removed; that takes an hour for 10,000.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,6 +32,7 @@ WINDOWS = (1, 1_000, 10_000)
 FOLDER = Path(tempfile.gettempdir()) / "crm-benchmark-windows"
 STEPS = ("commit", "windows", "status", "build", "publish")
 _EVERY = timedelta(minutes=5)
+_A_DAY = timedelta(days=1) // _EVERY
 _TICK = 0.01
 """The system counts processor time in steps of that length."""
 
@@ -40,19 +42,22 @@ def report(
     windows: Sequence[int] = WINDOWS,
     contacts: int = CONTACTS,
     rounds: int = 5,
+    *,
+    is_built: bool = False,
 ) -> str:
     """Return the processor time of each step after so many windows, and its ratio to that after the first number."""
     runs: dict[int, list[Figures]] = {number: [] for number in windows}
     for _ in range(rounds):
         for number in windows:  # alternating, because a machine's speed drifts
-            runs[number].append(_run(folder, filled(folder, number, contacts), number))
+            landed = filled(folder, number, contacts, is_built=is_built)
+            runs[number].append(_run(folder, landed, number, is_built=is_built))
             print(f"{number}: {runs[number][-1]}", file=sys.stderr)
     base = runs[windows[0]]
     rows = [
         (f"{number:,}", *(_cell(step, run, base) for step in (*STEPS, "files")))
         for number, run in runs.items()
     ]
-    columns = ("windows", *(f"{step}, CPU s" for step in STEPS), "files in landing")
+    columns = ("windows", *(f"{step}, CPU s" for step in STEPS), "files in landing and tables")
     head = (
         f"{contacts:,} contacts, median of {rounds} rounds (ratio to the first line); {machine()}"
     )
@@ -68,27 +73,30 @@ def _cell(step: str, runs: Sequence[Figures], base: Sequence[Figures]) -> str:
     return f"{value:.2f} ({ratio['x']:.2f})"
 
 
-def _run(folder: Path, landed: Path, windows: int) -> Figures:
+def _run(folder: Path, landed: Path, windows: int, *, is_built: bool) -> Figures:
     with tempfile.TemporaryDirectory(dir=folder) as work:
         data = Path(work) / "data"
         shutil.copytree(landed, data, copy_function=os.link)
-        # The version that the next build starts from.
-        alone("benchmarks.small_windows", "build", work, str(windows))
+        if not is_built:  # the version that the next build starts from
+            alone("benchmarks.small_windows", "build", work, str(windows))
         steps = {
             s: alone("benchmarks.small_windows", s, work, str(windows))["cpu_s"] for s in STEPS
         }
-        files = sum(1 for path in (data / "landing").rglob("*") if path.is_file())
+        files = sum(
+            path.is_file() for name in ("landing", "tables") for path in (data / name).rglob("*")
+        )
     return {**steps, "files": float(files)}
 
 
-def filled(folder: Path, windows: int, contacts: int) -> Path:
+def filled(folder: Path, windows: int, contacts: int, *, is_built: bool = False) -> Path:
     """Return a data folder with the contacts and so many windows of one record each; made at the first call."""
-    target = folder / f"windows-{contacts}-{windows}"
+    step = "refresh" if is_built else "fill"
+    target = folder / f"windows-{contacts}-{windows}-{step}"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f"{target.name}-{os.getpid()}"
         shutil.copytree(landed_contacts(folder, contacts), draft)
-        alone("benchmarks.small_windows", "fill", str(draft), str(windows))
+        alone("benchmarks.small_windows", step, str(draft), str(windows))
         draft.rename(target)
     return target
 
@@ -148,24 +156,29 @@ def status(folder: Path, _: int) -> Callable[[], int]:
 
 def build(folder: Path, _: int) -> Callable[[], int]:
     """The normalized contacts, after one more window."""
+    settings = _settings(folder)
+    return lambda: _built(settings, settings.data)
+
+
+def _built(settings, data: Path) -> int:
     from crm_pipeline.connectors.registry import connector
     from crm_pipeline.stages.normalized import normalize
     from crm_pipeline.store.tables import Tables
     from crm_pipeline.store.tables.engine import Engine
 
-    settings = _settings(folder)
-
-    def run() -> int:
-        connection, vendor = settings.connection("bench"), connector("salesforce")
-        tables, landing = Tables(settings.data), Landing(settings.data)
-        with Engine(temp=settings.data / "tmp") as engine:
-            done = normalize(
-                connection, "contacts", landing, tables, vendor.mapping, engine, vendor.keys
-            )
-        assert done.changed
-        return done.rows
-
-    return run
+    connection, vendor = settings.connection("bench"), connector("salesforce")
+    with Engine(temp=data / "tmp") as engine:
+        done = normalize(
+            connection,
+            "contacts",
+            Landing(data),
+            Tables(data),
+            vendor.mapping,
+            engine,
+            vendor.keys,
+        )
+    assert done.changed
+    return done.rows
 
 
 def publish(folder: Path, _: int) -> Callable[[], int]:
@@ -195,8 +208,28 @@ def fill(folder: Path, windows: int) -> Callable[[], int]:
     return run
 
 
+def refresh(folder: Path, windows: int) -> Callable[[], int]:
+    """The same with a build after each window; a day's replaced files are removed as they are after a publish."""
+    from crm_pipeline.store.tables import Tables
+
+    settings = _settings(folder)
+
+    def run() -> int:
+        os.fsync = lambda _: None  # type: ignore[assignment] # as in `fill`
+        _built(settings, folder)
+        for number in range(windows):
+            commit_windows(folder, number, 1)
+            _built(settings, folder)
+            if number % _A_DAY == 0:
+                Tables(folder).collect(datetime.now(UTC), timedelta(0))
+        return windows
+
+    return run
+
+
 CASES = {
     "fill": fill,
+    "refresh": refresh,
     "commit": commit,
     "windows": list_windows,
     "status": status,
@@ -219,8 +252,16 @@ def main() -> None:
     parser.add_argument("--windows", type=int, nargs="+", default=list(WINDOWS))
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--built", action="store_true")
     options = parser.parse_args()
-    print(report(options.folder, options.windows, options.contacts, options.rounds))
+    text = report(
+        options.folder,
+        options.windows,
+        options.contacts,
+        options.rounds,
+        is_built=options.built,
+    )
+    print(text)
 
 
 if __name__ == "__main__":
