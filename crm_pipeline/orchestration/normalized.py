@@ -22,6 +22,7 @@ from crm_pipeline.orchestration.quiet import built_with
 from crm_pipeline.orchestration.resources import Workspace, workspace_of
 from crm_pipeline.settings import Connection
 from crm_pipeline.stages.normalized import DriftGuard, normalize, preview, retire
+from crm_pipeline.store.landing.looks import BuiltFrom
 
 
 def normalized_tables(connection: Connection) -> dict[str, tuple[str, ...]]:
@@ -80,6 +81,7 @@ def _normalized_asset(
         try:
             with as_failure(context.log.error, but=(ContractError,)), crm.engine() as engine:
                 state = built_with(crm, connection, table)
+                before = {obj: crm.fresh(connection, obj) for obj in objects}
                 limit = crm.settings.quarantine
                 maps, keys = vendor.mapping, vendor.keys
                 done = normalize(
@@ -102,11 +104,14 @@ def _normalized_asset(
         except dg.Failure:
             crm.looks.held_back(connection.name, table)
             raise
-        crm.looks.was_built(connection.name, table, state)
+        made_from = {
+            obj: BuiltFrom(fresh.landed_at, fresh.current_at) for obj, fresh in before.items()
+        }
+        crm.looks.was_built(connection.name, table, state, made_from)
         if done.repaired:
             context.log.warning("%s: the table is built again from data/landing.", done.repaired)
         facts = metadata.normalized(done, shown, origins, made_of)
-        facts |= metadata.complete(crm.fresh(connection, obj) for obj in objects)
+        facts |= metadata.complete(before.values())
         if removed := _retired(crm, connection, objects, is_nightly=context.job_name == nightly):
             facts[metadata.RETIRED] = removed
         if done.quarantined:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -129,6 +129,33 @@ def test_what_landed_and_was_not_built_is_no_quiet_refresh(watched: Watched) -> 
     watched.harness.advance(60)
     assert not is_settled(crm, connection)
     assert due_objects(crm, connection, OBJECTS).objects == OBJECTS
+
+
+def test_what_landed_and_was_not_built_does_not_count_as_published(watched: Watched) -> None:
+    """While a run builds, or after one that died in between, the tables are complete up to what they were built from.
+    A quiet look moves the time again once they have what landed."""
+    crm = watched.crm
+
+    def complete_up_to() -> datetime | None:
+        return next(row.current_at for row in crm.freshness("demo") if row.object == "Contact")
+
+    crm.looks.was_built("demo", "contacts", "made with something else")
+    watched.harness.advance(900)
+    assert watched.run(watched.due()).success
+    before = complete_up_to()
+    watched.edited("Landed")
+    watched.harness.extract("Contact", mode="refresh")
+    assert complete_up_to() == before
+    watched.harness.advance(900)
+    assert watched.run(watched.due()).success
+    built = complete_up_to()
+    assert before is not None
+    assert built is not None
+    assert built > before
+    later = built + timedelta(seconds=10)
+    watched.harness.advance(60)
+    crm.looks.was_read("demo", "Contact", later)
+    assert complete_up_to() == later
 
 
 def test_quiet_probes_do_not_stand_for_reads_for_ever(watched: Watched) -> None:

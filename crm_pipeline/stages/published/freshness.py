@@ -59,7 +59,7 @@ def freshness_table(
         "is_whole": (pa.bool_(), "Whether the history has been read from its beginning."),
         "current_at": (
             _INSTANT,
-            "Up to then nothing is missing; published_at of ops.publication less this is the delay.",
+            "Up to then nothing is missing in its tables; published_at of ops.publication less this is the delay.",
         ),
         "looked_at": (_INSTANT, "When it was last asked about or read, with whatever outcome."),
         "good_look_at": (_INSTANT, "When that last succeeded."),

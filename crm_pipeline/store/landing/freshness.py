@@ -10,7 +10,7 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.cadence import Cadence
 from crm_pipeline.store.landing.landing import Landing
-from crm_pipeline.store.landing.looks import ConnectionLooks, error_text
+from crm_pipeline.store.landing.looks import BuiltFrom, ConnectionLooks, error_text
 from crm_pipeline.store.landing.watermark import believed
 
 State = Literal["current", "failing", "unread", "unknown"]
@@ -30,6 +30,7 @@ class Freshness:
         is_whole: the history has been read from its beginning.
         current_at: nothing before it is missing: it was read, or the vendor said that nothing changed.
         refresh_every_s: the configured time between two reads.
+        landed_at: when records of it landed last; None where none has.
         due_at: the object is late where `current_at` lies before.
         tables: the tables that it feeds; filled in by the caller that knows the mapping.
         held_back_since: since when one of these tables stays as it was, because its contract refused a build or a build failed.
@@ -55,6 +56,7 @@ class Freshness:
     tables: tuple[str, ...] = ()
     held_back_since: datetime | None = None
     unseen: str = ""
+    landed_at: datetime | None = None
 
     @property
     def is_late(self) -> bool:
@@ -62,10 +64,27 @@ class Freshness:
         return self.current_at is not None and self.current_at < self.due_at
 
     def feeding(self, tables: Iterable[str], looks: ConnectionLooks) -> "Freshness":
-        """Return a copy with the tables that it feeds, and since when one of them is held back."""
+        """Return a copy with the tables that it feeds, and since when one of them is held back.
+
+        Where something has landed that one of them lacks, `current_at` is that of the build of this table.
+        """
         fed = tuple(sorted(tables))
         held = [looks.held[table] for table in fed if table in looks.held]
-        return replace(self, tables=fed, held_back_since=min(held, default=None))
+        made_from = (looks.built_from.get(table, {}).get(self.object) for table in fed)
+        behind = [each.current_at for each in made_from if each is not None and self._lacks(each)]
+        current_at = self.current_at
+        if behind and current_at is not None:
+            present = [at for at in behind if at is not None]
+            current_at = min(current_at, *present) if len(present) == len(behind) else None
+        held_back_since = min(held, default=None)
+        return replace(self, tables=fed, held_back_since=held_back_since, current_at=current_at)
+
+    def _lacks(self, made_from: BuiltFrom) -> bool:
+        """Say whether something has landed since a table was built."""
+        landed_at = self.landed_at
+        return landed_at is not None and (
+            made_from.landed_at is None or made_from.landed_at < landed_at
+        )
 
     def behind_s(self, now: datetime) -> float | None:
         """Return the seconds for which changes may be missing; None where nothing was read."""
@@ -132,8 +151,11 @@ def _freshness(
     look = looks.of(obj)
     error, read_at = look.error, None
     window: Window | None = None
+    landed_at: datetime | None = None
     try:
-        commits = [c for c in landing.windows(connection, obj) if c.kind == "window"]
+        every = landing.windows(connection, obj)
+        landed_at = max((c.committed_at for c in every if c.batches), default=None)
+        commits = [c for c in every if c.kind == "window"]
         window = covered(believed(commits).values())
         read_at = commits[-1].committed_at if commits else None
     except CorruptFile as corruption:
@@ -156,6 +178,7 @@ def _freshness(
         next_try_at=look.next_try_at,
         refresh_every_s=schedule.every_s,
         due_at=schedule.due_at,
+        landed_at=landed_at,
     )
 
 

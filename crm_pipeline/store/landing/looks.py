@@ -98,6 +98,19 @@ class Look:
 
 
 @dataclass(frozen=True)
+class BuiltFrom:
+    """What a table was built from, of one object.
+
+    Attributes:
+        landed_at: when records landed last; None where none had.
+        current_at: up to when nothing was missing.
+    """
+
+    landed_at: datetime | None = None
+    current_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class ConnectionLooks:
     """The looks at a connection.
 
@@ -108,6 +121,7 @@ class ConnectionLooks:
         probe_every_s, refresh_every_s: seconds between automatic looks, where pacing has stretched them.
         held: tables whose last build was refused by their contract -> since when.
         built: tables -> what their last good build was made with, besides the landed records; a fingerprint.
+        built_from: tables -> objects -> what their last good build was made from; none in files of earlier releases.
         damage: what is wrong with a damaged file, and the cure; "" where the file is whole.
     """
 
@@ -118,6 +132,7 @@ class ConnectionLooks:
     refresh_every_s: float | None = None
     held: Mapping[str, datetime] = field(default_factory=dict)
     built: Mapping[str, str] = field(default_factory=dict)
+    built_from: Mapping[str, Mapping[str, BuiltFrom]] = field(default_factory=dict)
     damage: str = ""
 
     def of(self, obj: str) -> Look:
@@ -220,12 +235,30 @@ class Looks:
 
         self._change(connection, change)
 
-    def was_built(self, connection: str, table: str, made_with: str = "") -> None:
-        """Note that a table was built from all that has landed; `made_with` stands for what else it is made with."""
+    def was_built(
+        self,
+        connection: str,
+        table: str,
+        made_with: str = "",
+        made_from: Mapping[str, BuiltFrom] | None = None,
+    ) -> None:
+        """Note that a table was built from all that has landed.
+
+        Args:
+            connection: of the table.
+            table: its name.
+            made_with: stands for what else it is made with.
+            made_from: by object, taken before the build, so that what landed meanwhile is none of it.
+        """
 
         def change(looks: ConnectionLooks) -> ConnectionLooks:
             held = {name: since for name, since in looks.held.items() if name != table}
-            return replace(looks, held=held, built={**looks.built, table: made_with})
+            return replace(
+                looks,
+                held=held,
+                built={**looks.built, table: made_with},
+                built_from={**looks.built_from, table: made_from or {}},
+            )
 
         self._change(connection, change)
 
@@ -294,9 +327,23 @@ def _record(looks: ConnectionLooks) -> dict[str, Any]:
     }
     probed_at = format_instant(looks.probed_at) if looks.probed_at else None
     held = {table: format_instant(since) for table, since in looks.held.items()}
-    record = {**vars(looks), "objects": objects, "probed_at": probed_at, "held": held}
+    built_from = {
+        table: {obj: _instants(made_from) for obj, made_from in each.items()}
+        for table, each in looks.built_from.items()
+    }
+    record = {
+        **vars(looks),
+        "objects": objects,
+        "probed_at": probed_at,
+        "held": held,
+        "built_from": built_from,
+    }
     del record["damage"]
     return record
+
+
+def _instants(made_from: BuiltFrom) -> dict[str, str]:
+    return {key: format_instant(at) for key, at in vars(made_from).items() if at is not None}
 
 
 def read_looks(record: Mapping[str, Any], now: datetime) -> ConnectionLooks:
@@ -315,6 +362,13 @@ def read_looks(record: Mapping[str, Any], now: datetime) -> ConnectionLooks:
             table: min(parse_instant(since), now) for table, since in record.get("held", {}).items()
         },
         built=dict(record.get("built", {})),
+        built_from={
+            table: {
+                obj: BuiltFrom(**{key: min(parse_instant(at), now) for key, at in instants.items()})
+                for obj, instants in each.items()
+            }
+            for table, each in record.get("built_from", {}).items()
+        },
     )
 
 
