@@ -273,7 +273,7 @@ class ZohoAccount(ApiAccount[Api]):
         is_listed = obj.name in _NOT_MODULES or is_read_whole(obj, self._snapshots)
         if is_listed or not (names := computed_names(obj, schema)):
             return ()
-        return (upkeep.of_fields(names),)
+        return (upkeep.of_fields(names, self._api.limit("coql_page_records")),)
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of a module and its newest records."""

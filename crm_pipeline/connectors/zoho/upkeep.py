@@ -12,7 +12,7 @@ ORG = 1
 _WINDOW = 6
 # A list of some fields: the same without deleted records, the test of the query, and the first and last id.
 _FIELDS = ORG + 8
-_QUERY_RECORDS, _QUERY = 2_000, 3
+_QUERY = 3
 SETUP = {
     setup.USERS: 2,  # active and deleted ones
     setup.PIPELINES: 2,  # layouts, and the pipelines of one layout
@@ -34,6 +34,6 @@ def of(obj: ObjectSettings, snapshots: frozenset[str]) -> Upkeep:
     return Upkeep(0 if is_read_whole(obj, snapshots) else 1, ORG + _WINDOW)
 
 
-def of_fields(names: tuple[str, ...]) -> UnstampedFields:
-    """Return what reading some fields of all records costs by queries, the dearest of which cost the most for few records."""
-    return UnstampedFields(names, page_records=_QUERY_RECORDS, page_cost=_QUERY, round_cost=_FIELDS)
+def of_fields(names: tuple[str, ...], page_records: int) -> UnstampedFields:
+    """Return what reading some fields of all records costs at most, by queries of so many records."""
+    return UnstampedFields(names, page_records, page_cost=_QUERY, round_cost=_FIELDS)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.connectors.unstamped import HasUnstamped, Unstamped, UnstampedFields
 from crm_pipeline.connectors.upkeep import DayLimit
-from crm_pipeline.kernel.errors import BudgetExhausted, CrmError
+from crm_pipeline.kernel.errors import AllowanceSpent, BudgetExhausted, CrmError
 from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.settings import ObjectSettings, Settings
 from crm_pipeline.stages.raw.unstamped.field_sweep import FieldSweep
@@ -137,10 +137,17 @@ def sweep(
             ObjectSweep(obj.name, values.what, unit=account.usage.unit, kind=values.kind)
         )
         is_spent = False
+        place = _place(account, sweeps, obj, values)
         try:
             with open_engine() as engine:
                 one = _sweep_of(values)(account, obj, values, landing, sweeps, left, key_of(obj))
                 one.run(engine, results)
+            if len(results) == 1 and not results[0].is_complete:
+                _refuse_standstill(
+                    account, obj, allowed, place, _place(account, sweeps, obj, values)
+                )
+        except AllowanceSpent as error:  # others may cost less
+            results[-1] = replace(results[-1], error=f"{error.message} {error.cure}".strip())
         except BudgetExhausted as error:
             results[-1] = replace(results[-1], error=f"{error.message} {error.cure}".strip())
             is_spent = True
@@ -150,6 +157,29 @@ def sweep(
         if is_spent:
             break
     return results
+
+
+def _place(account: Account, sweeps: Sweeps, obj: ObjectSettings, values: Unstamped) -> str:
+    return sweeps.at(account.connection.name, values.kind).get(obj.name, Progress()).after
+
+
+def _refuse_standstill(
+    account: Account, obj: ObjectSettings, allowed: int | None, before: str, after: str
+) -> None:
+    """Refuse an allowance that does not pay for any part of the object whose turn it is, so that no sweep goes on.
+
+    Raises:
+        AllowanceSpent: it does not.
+    """
+    if before != after:
+        return
+    connection = account.connection.name
+    raise AllowanceSpent(
+        f"{connection}.{obj.name}: a sweep may cost {allowed:,} {account.usage.unit}, and no part of this object can be "
+        "compared and read for that.",
+        wait_s=0.0,
+        cure=f"Set a larger `sweep_percent` of the connection, or run `crm-pipeline sweep {connection} --whole`.",
+    )
 
 
 def _sweep_of(values: Unstamped) -> Callable[..., Sweep | FieldSweep]:

@@ -22,12 +22,7 @@ from crm_pipeline.kernel.errors import AllowanceSpent, CountMismatch, ProtocolEr
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw.point import read_points
 from crm_pipeline.stages.raw.unstamped.landed_fields import LandedFields
-from crm_pipeline.stages.raw.unstamped.sweep import (
-    IDS_OF_A_CALL,
-    READ_AT_ONCE,
-    SINGLES,
-    ObjectSweep,
-)
+from crm_pipeline.stages.raw.unstamped.sweep import IDS_OF_A_CALL, READ_AT_ONCE, ObjectSweep
 from crm_pipeline.store import files
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.checkpoint import Checkpoint
@@ -44,7 +39,7 @@ _ROWS_AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class _Span:
-    """A part of the object; the list of the whole object has no begin, so that records without a time are in it."""
+    """A part of the object; the first one has no begin where it is the whole object, or records have no time."""
 
     window: Window
     records: int
@@ -80,7 +75,6 @@ class FieldSweep:
         sweeps: where the progress is kept.
         allowed: what it may cost in the vendor's unit; None for anything.
         key: of hashes, needed where the object keeps fields out, or persons were erased.
-        span_records: how many records are listed at once.
     """
 
     account: Account
@@ -90,7 +84,6 @@ class FieldSweep:
     sweeps: Sweeps
     allowed: int | None
     key: HashKey | None = None
-    span_records: int = SPAN_RECORDS
 
     def __post_init__(self) -> None:
         self._before = self.account.usage
@@ -121,12 +114,12 @@ class FieldSweep:
         if not progress.after:
             progress = replace(progress, compared=0, differing=0, landed=0)
         place = parse_instant(progress.after) if progress.after else landed.begin()
-        is_whole = not progress.after
+        is_first = not progress.after
         while place is not None:
-            span = self._span(landed, place, is_whole=is_whole)
+            span = self._span(landed, place, is_first=is_first)
             if span is None:
                 return
-            is_whole = False
+            is_first = False
             fits = self._swept(landed, span, so_far)
             so_far[-1] = self._spent(so_far[-1])
             if not fits:
@@ -158,17 +151,17 @@ class FieldSweep:
             return None
         return self.allowed - (self.account.usage.cost - self._before.cost)
 
-    def _span(self, landed: LandedFields, begin: datetime, *, is_whole: bool) -> _Span | None:
+    def _span(self, landed: LandedFields, begin: datetime, *, is_first: bool) -> _Span | None:
         """Return the next span that can be paid for; None where none can."""
-        left, records = self._left(), self.span_records
+        left, records = self._left(), SPAN_RECORDS
         if left is not None:
             opening = 0 if self.account.usage.calls else self.account.upkeep(self.obj).refresh
             records = min(records, self.values.affordable(left - opening))
         if records <= 0:
             return None
         end, is_last = landed.end(begin, records)
-        number = landed.count() if is_whole and is_last else landed.count(begin, end)
-        return _Span(Window(None if is_whole and is_last else begin, end), number, is_last)
+        first = None if is_first and (is_last or landed.has_undated) else begin
+        return _Span(Window(first, end), landed.count(first, end), is_last)
 
     def _swept(self, landed: LandedFields, span: _Span, so_far: list[ObjectSweep]) -> bool:
         """List, compare and land a span; say whether all of it was paid for."""
@@ -252,9 +245,9 @@ class FieldSweep:
         left = self._left()
         if left is None:
             return READ_AT_ONCE
-        calls = left - self.account.upkeep(self.obj).refresh - SINGLES
-        price = max(1, self.values.page_cost)
-        return max(0, min(READ_AT_ONCE, calls // price * IDS_OF_A_CALL))
+        price = self.values.page_cost
+        reads = (left - self.account.upkeep(self.obj).refresh) // price - 1
+        return max(0, min(READ_AT_ONCE, reads * IDS_OF_A_CALL))
 
     def _refuse_gaps(
         self, span: _Span, plan: Plan, listing: _Listing, counted: int | None, listed: int

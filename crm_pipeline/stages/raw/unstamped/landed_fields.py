@@ -57,9 +57,19 @@ class LandedFields:
         self._listed = engine.table("listed", "SELECT '' AS source_id WHERE false")
 
     def count(self, begin: datetime | None = None, end: datetime | None = None) -> int:
-        """Return how many live records were modified in a span; all of them by default."""
+        """Return how many live records were modified in a span; all of them by default.
+
+        Records without a time count in a span without a begin.
+        """
         return int(
             self._engine.row(f"SELECT count(*) FROM {self._landed} WHERE {_within(begin, end)}")[0]
+        )
+
+    @property
+    def has_undated(self) -> bool:
+        """Whether live records have no modification time."""
+        return bool(
+            self._engine.rows(f"SELECT 1 FROM {self._landed} WHERE modified_at IS NULL LIMIT 1")
         )
 
     def begin(self) -> datetime | None:
@@ -188,11 +198,12 @@ def _meant(field: Field, text: str) -> str:
 
 
 def _within(begin: datetime | None, end: datetime | None) -> str:
-    parts = [
-        f"modified_at {sign} TIMESTAMPTZ {literal(at.isoformat())}"
-        for sign, at in ((">=", begin), ("<", end))
-        if at is not None
-    ]
+    parts = []
+    if begin is not None:
+        parts.append(f"modified_at >= TIMESTAMPTZ {literal(begin.isoformat())}")
+    if end is not None:
+        before = f"modified_at < TIMESTAMPTZ {literal(end.isoformat())}"
+        parts.append(before if begin is not None else f"({before} OR modified_at IS NULL)")
     return " AND ".join(parts) or "true"
 
 

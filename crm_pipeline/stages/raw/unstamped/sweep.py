@@ -26,7 +26,7 @@ READ_AT_ONCE = 1_000
 # What reading records by their ids costs at most: two calls for 100 ids where some are not live any more, and of 1,000
 # ids a few singly.
 IDS_OF_A_CALL = 50
-SINGLES = 12
+_SINGLES = 12
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Sweep:
         reading = (
             self.account.upkeep(self.obj).refresh
             + -(-differing // IDS_OF_A_CALL)
-            + -(-differing // READ_AT_ONCE) * SINGLES
+            + -(-differing // READ_AT_ONCE) * _SINGLES
             + self.values.cost(differing)
         )
         return spent + self.values.batch_cost + reading <= self.allowed
