@@ -16,6 +16,8 @@ from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.store.sweeps import Kind
 
 COMPUTED = "computed fields"
+SPAN_RECORDS = 50_000
+"""So many records are listed at once; a sweep that is cut loses the comparison of no more than them."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,10 @@ class UnstampedFields:
     what: str = COMPUTED
 
     def cost(self, records: int) -> int:
-        """Return what reading the values of some records costs at most, by one list."""
-        return self.round_cost + (records // self.page_records + 1) * self.page_cost
+        """Return what reading the values of some records costs at most, by lists of `SPAN_RECORDS`."""
+        lists = max(1, -(-records // SPAN_RECORDS))
+        pages = lists + records // self.page_records
+        return lists * self.round_cost + pages * self.page_cost
 
     def affordable(self, amount: int) -> int:
         """Return how many records can be read by one list for an amount; 0 where it does not pay for a page."""

@@ -9,9 +9,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from crm_pipeline.connectors import unstamped as values
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.stages.raw import unstamped
-from crm_pipeline.stages.raw.unstamped import ObjectSweep, field_sweep
+from crm_pipeline.stages.raw.unstamped import ObjectSweep
 from crm_pipeline.store.sweeps import Sweeps
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline_tests.connectors.conformance import Case, Way
@@ -176,7 +177,7 @@ def test_a_list_that_is_empty_by_mistake(case: Case, alone: HarnessOf) -> None:
 
 def test_a_sweep_that_is_cut(case: Case, alone: HarnessOf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the CRM refuses in the middle, what came before has landed, and the next sweep goes on there."""
-    monkeypatch.setattr(field_sweep, "SPAN_RECORDS", 6)
+    monkeypatch.setattr(values, "SPAN_RECORDS", 6)
     harness = alone(case, contacts=20)
     read_once(harness)
     before = versions(harness)
@@ -245,7 +246,7 @@ def test_an_edit_during_the_sweep(case: Case, alone: HarnessOf) -> None:
 
 def test_what_it_may_cost(case: Case, alone: HarnessOf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sweeps that may cost little stay within it, go on where the last one stopped, and come to the end."""
-    monkeypatch.setattr(field_sweep, "SPAN_RECORDS", 4)
+    monkeypatch.setattr(values, "SPAN_RECORDS", 4)
     harness = alone(case, contacts=40)
     read_once(harness)
     with harness.account() as account, Engine(harness.settings.data / "tmp") as engine:
@@ -257,6 +258,7 @@ def test_what_it_may_cost(case: Case, alone: HarnessOf, monkeypatch: pytest.Monk
     assert plan.records == len(harness.live())
     whole = swept(harness)
     assert (whole.is_complete, whole.compared) == (True, plan.records)
+    assert whole.cost <= plan.cost
     before, changed = versions(harness), recalculated(harness, 3)
     allowed, sweeps = whole.cost * 3 // 4, 0
     while True:

@@ -9,9 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from crm_pipeline.connectors.base import Account
-from crm_pipeline.connectors.unstamped import HasUnstamped, Unstamped, UnstampedFields
+from crm_pipeline.connectors.unstamped import (
+    COMPUTED,
+    HasUnstamped,
+    Unstamped,
+    UnstampedFields,
+)
 from crm_pipeline.connectors.upkeep import DayLimit
-from crm_pipeline.kernel.errors import AllowanceSpent, BudgetExhausted, CrmError
+from crm_pipeline.kernel.errors import AllowanceSpent, BudgetExhausted, CrmError, UnknownName
 from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.settings import ObjectSettings, Settings
 from crm_pipeline.stages.raw.unstamped.field_sweep import FieldSweep
@@ -131,6 +136,11 @@ def sweep(
     """
     before = account.usage.cost
     results: list[ObjectSweep] = []
+    misnamed = [
+        ObjectSweep(obj.name, COMPUTED, error=problem, kind="fields")
+        for obj in account.connection.objects
+        if (problem := _misnamed(account, landing, obj))
+    ]
     for obj, values in _due(account, landing, sweeps):
         left = None if allowed is None else allowed - (account.usage.cost - before)
         results.append(
@@ -156,7 +166,21 @@ def sweep(
         sweeps.add(account.connection.name, [_result(results[-1], landing)])
         if is_spent:
             break
-    return results
+    return [*results, *misnamed]
+
+
+def _misnamed(account: Account, landing: Landing, obj: ObjectSettings) -> str:
+    """Return what is wrong with the names that connections.yaml lists of an object; "" where nothing is."""
+    connection = account.connection.name
+    schema = landing.latest_schema(connection, obj.name)
+    known = {} if schema is None else schema.by_name
+    for name in (*obj.sweep_also, *obj.sweep_except):
+        if known and name not in known:
+            where = f"sweep_also and sweep_except of {connection}.{obj.name}"
+            error = UnknownName("field", name, known, where=where)
+            lists = f"`crm-pipeline preview {connection} {obj.name}` lists the fields."
+            return f"{error.message} {error.cure} {lists}"
+    return ""
 
 
 def _place(account: Account, sweeps: Sweeps, obj: ObjectSettings, values: Unstamped) -> str:

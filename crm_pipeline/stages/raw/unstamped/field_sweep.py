@@ -15,6 +15,7 @@ from shutil import rmtree
 
 import pyarrow as pa
 
+from crm_pipeline.connectors import unstamped
 from crm_pipeline.connectors.base import Account, Auditable, Page, Plan
 from crm_pipeline.connectors.unstamped import UnstampedFields
 from crm_pipeline.kernel.clock import Window, format_instant, parse_instant
@@ -31,8 +32,6 @@ from crm_pipeline.store.sweeps import Progress, Sweeps
 from crm_pipeline.store.tables.engine import Engine, private_temp
 from crm_pipeline.store.tokens.hash_key import HashKey
 
-SPAN_RECORDS = 50_000
-"""So many records are listed at once; a sweep that is cut loses the comparison of no more than them."""
 # Small pages are compared together.
 _ROWS_AT_ONCE = 5_000
 
@@ -153,7 +152,7 @@ class FieldSweep:
 
     def _span(self, landed: LandedFields, begin: datetime, *, is_first: bool) -> _Span | None:
         """Return the next span that can be paid for; None where none can."""
-        left, records = self._left(), SPAN_RECORDS
+        left, records = self._left(), unstamped.SPAN_RECORDS
         if left is not None:
             opening = 0 if self.account.usage.calls else self.account.upkeep(self.obj).refresh
             records = min(records, self.values.affordable(left - opening))
