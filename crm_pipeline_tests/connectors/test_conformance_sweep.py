@@ -1,9 +1,10 @@
 """Computed fields that change without moving a modification time: a sweep lands just the records that have them."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import duckdb
@@ -18,6 +19,7 @@ from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline_tests.connectors.conformance import Case, Way
 from crm_pipeline_tests.connectors.conformance_harness import ConformanceHarness
 from crm_pipeline_tests.connectors.conftest import HarnessOf
+from crm_pipeline_tests.connectors.test_conformance_audit import is_older
 from crm_pipeline_tests.connectors.test_conformance_shrink import (
     CADENCE_S,
     COUNTS,
@@ -63,13 +65,15 @@ def swept(
     return fields
 
 
-def recalculated(harness: ConformanceHarness, count: int = 2) -> set[str]:
+def recalculated(
+    harness: ConformanceHarness, count: int = 2, among: Sequence[str] = ()
+) -> set[str]:
     """Change the computed field of some records behind the API; return their ids."""
-    _, values = COMPUTED[harness.case.vendor]
-    chosen = sorted(harness.emulated())[:count]
+    _, others = COMPUTED[harness.case.vendor]
+    chosen = sorted(among or harness.emulated())[:count]
     for key in chosen:
-        if values:
-            harness.emulator.formula_change(harness.object, key, **values)
+        if others:
+            harness.emulator.formula_change(harness.object, key, **others)
         else:
             harness.emulator.create("notes", person_id=int(key), content="Called back")
     return set(chosen)
@@ -216,12 +220,18 @@ def test_a_sweep_that_is_cut(case: Case, alone: HarnessOf, monkeypatch: pytest.M
 
 
 def test_an_edit_during_the_sweep(case: Case, alone: HarnessOf) -> None:
-    """A record that was edited before the list is left to the refresh; one that is edited between the list and its read
-    lands as it is then; in the end all versions that count are the newest ones."""
+    """A record that was edited before the list is left to the refresh, or to the audit where its stamp is older; one that
+    is edited between the list and its read lands as it is then; after the refresh all versions that count are the newest."""
     harness = alone(case, contacts=20)
     read_once(harness)
-    before = versions(harness)
-    early, late, plain = sorted(recalculated(harness, 3))
+    before, older = (
+        versions(harness),
+        [key for key, one in harness.emulated().items() if is_older(one)],
+    )
+    early, late, missed, plain = sorted(recalculated(harness, 4, older))
+    last = max(one.modified_at for one in harness.live().values() if one.modified_at)
+    stamp = f"{last - timedelta(seconds=1):%Y-%m-%dT%H:%M:%S}+00:00"
+    harness.emulator.edit(case.object, missed, stamp=stamp, **{case.text: "Edited late"})
     harness.emulator.edit(case.object, early, **{case.text: "Edited before"})
     harness.advance()
     with harness.account() as account:

@@ -120,7 +120,7 @@ def read_points(
         passed_over: set[str] = set()
         pages = _noting(account.read(obj.name, wanted, described), outcomes)
         if kept is not None:
-            pages = _keeping(pages, kept, passed_over)
+            pages = _only_kept(pages, kept, passed_over)
         tally = land(
             pages,
             writer,
@@ -162,7 +162,7 @@ def _noting(pages: Iterator[Page], outcomes: dict[str, Outcome]) -> Iterator[Pag
         yield page
 
 
-def _keeping(pages: Iterator[Page], kept: Kept, passed_over: set[str]) -> Iterator[Page]:
+def _only_kept(pages: Iterator[Page], kept: Kept, passed_over: set[str]) -> Iterator[Page]:
     """Yield pages without the records that are not kept; note the ids of those."""
 
     def rest(page: Page) -> Iterator[pa.RecordBatch]:

@@ -25,6 +25,7 @@ _NONE = (
     "WHERE false"
 )
 _DIFFERS = "CASE WHEN l.shape = p.shape THEN l.exact <> p.exact ELSE l.loose <> p.loose END"
+_SAME_TIME = "l.modified_at IS NOT DISTINCT FROM p.modified_at"
 _SECOND = timedelta(seconds=1)
 
 
@@ -109,9 +110,8 @@ class LandedFields:
             present = self._present(rows, shape)
             known = f"FROM {present} AS p JOIN {self._landed} AS l USING (source_id)"
             self._engine.run(f"INSERT INTO {self._listed} SELECT source_id {known}")
-            same_time = "l.modified_at IS NOT DISTINCT FROM p.modified_at"
             self._engine.run(
-                f"INSERT INTO {self._differing} SELECT source_id {known} WHERE {same_time} AND {_DIFFERS}"
+                f"INSERT INTO {self._differing} SELECT source_id {known} WHERE {_SAME_TIME} AND {_DIFFERS}"
             )
 
     @property
