@@ -166,6 +166,7 @@ def sweep(
         sweeps.add(account.connection.name, [_result(results[-1], landing)])
         if is_spent:
             break
+    sweeps.add(account.connection.name, [_result(each, landing) for each in misnamed])
     return [*results, *misnamed]
 
 

@@ -169,7 +169,7 @@ class FieldSweep:
         left = self._left()
         if left is not None and plan.cost > left:
             return False
-        landed.start()
+        landed.start(span.window.from_at, span.window.to_at)
         listing, counted = self._list(landed, plan)
         listed = landed.listed
         so_far[-1] = replace(

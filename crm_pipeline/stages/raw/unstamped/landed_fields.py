@@ -54,6 +54,7 @@ class LandedFields:
                 newest = f"(SELECT s.* FROM {rows} AS s SEMI JOIN {live} AS l ON s._batch_id = l._batch_id AND s._row = l._row)"
                 parts.append(self._digests(newest, shape, engine.columns(rows)))
         self._landed = engine.table("landed fields", " UNION ALL ".join(parts) or _NONE)
+        self._span = self._landed
         self._differing = engine.table("differing", "SELECT '' AS source_id WHERE false")
         self._listed = engine.table("listed", "SELECT '' AS source_id WHERE false")
 
@@ -92,13 +93,15 @@ class LandedFields:
         [last] = self._engine.row(f"SELECT max(modified_at) FROM {self._landed}")
         return max(last.replace(microsecond=0), begin) + _SECOND, True
 
-    def start(self) -> None:
-        """Forget what lists had so far."""
+    def start(self, begin: datetime | None = None, end: datetime | None = None) -> None:
+        """Begin the comparison of a span, by default of everything, and forget what lists had so far."""
+        rows = f"SELECT * FROM {self._landed} WHERE {_within(begin, end)}"
+        self._span = self._engine.table("landed span", rows)
         self._engine.run(f"DELETE FROM {self._differing}")
         self._engine.run(f"DELETE FROM {self._listed}")
 
     def compare(self, rows: pa.Table, shape: Shape) -> None:
-        """Note which records of a list have landed, and which of them have other values there.
+        """Note which records of a list have landed in the span, and which of them have other values there.
 
         A record that was modified after it landed is left to the refresh, which sees the modification.
 
@@ -108,7 +111,7 @@ class LandedFields:
         """
         with self._lock:
             present = self._present(rows, shape)
-            known = f"FROM {present} AS p JOIN {self._landed} AS l USING (source_id)"
+            known = f"FROM {present} AS p JOIN {self._span} AS l USING (source_id)"
             self._engine.run(f"INSERT INTO {self._listed} SELECT source_id {known}")
             self._engine.run(
                 f"INSERT INTO {self._differing} SELECT source_id {known} WHERE {_SAME_TIME} AND {_DIFFERS}"
