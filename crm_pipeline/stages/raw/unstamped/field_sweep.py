@@ -8,7 +8,7 @@ it lands, so nothing that a list says by mistake lands.
 
 from collections import Counter
 from collections.abc import Generator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from shutil import rmtree
@@ -62,6 +62,14 @@ def _flush(landed: LandedFields, listing: _Listing) -> None:
     listing.waiting = []
 
 
+def _instant(place: str) -> datetime | None:
+    """Return where a sweep stopped; None where none did, or the place is none of ours."""
+    try:
+        return parse_instant(place) if place else None
+    except ValueError:
+        return None
+
+
 @dataclass
 class FieldSweep:
     """A sweep of the computed fields of one object under way.
@@ -103,25 +111,23 @@ class FieldSweep:
         # No call is sent that would cost more, whatever was estimated.
         spending = nullcontext() if self.allowed is None else self.account.spending(self.allowed)
         try:
-            with spending:
+            with spending, suppress(AllowanceSpent):
                 self._spans(self._landed(engine), so_far)
-        except AllowanceSpent:
+        finally:
             so_far[-1] = self._spent(so_far[-1])
 
     def _spans(self, landed: LandedFields, so_far: list[ObjectSweep]) -> None:
         progress = self.sweeps.at(self._connection, "fields").get(self.obj.name, Progress())
-        if not progress.after:
+        stopped = _instant(progress.after)
+        if stopped is None:
             progress = replace(progress, compared=0, differing=0, landed=0)
-        place = parse_instant(progress.after) if progress.after else landed.begin()
-        is_first = not progress.after
+        place, is_first = stopped or landed.begin(), stopped is None
         while place is not None:
             span = self._span(landed, place, is_first=is_first)
             if span is None:
                 return
             is_first = False
-            fits = self._swept(landed, span, so_far)
-            so_far[-1] = self._spent(so_far[-1])
-            if not fits:
+            if not self._swept(landed, span, so_far):
                 return
             place = None if span.is_last else span.window.to_at
             if place is not None:

@@ -91,7 +91,8 @@ class LandedFields:
             if self.count(edge):
                 return edge, False
         [last] = self._engine.row(f"SELECT max(modified_at) FROM {self._landed}")
-        return max(last.replace(microsecond=0), begin) + _SECOND, True
+        newest = last.replace(microsecond=0) if last else begin
+        return max(newest, begin) + _SECOND, True
 
     def start(self, begin: datetime | None = None, end: datetime | None = None) -> None:
         """Begin the comparison of a span, by default of everything, and forget what lists had so far."""

@@ -180,3 +180,7 @@ def test_spans(engine: Engine, tmp_path: Path, days: list[int], size: int) -> No
         assert len(held) <= size or len(set(held)) == 1
         seen, begin = seen + len(held), end
     assert seen == len(days)
+    assert landed.end(START + timedelta(days=9), size) == (
+        START + timedelta(days=9, seconds=1),
+        True,
+    )
