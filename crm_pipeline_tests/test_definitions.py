@@ -230,10 +230,12 @@ def test_jobs_schedules_and_sensors_per_connection(defs: dg.Definitions) -> None
         "acme_refresh",
         "acme_nightly",
         "acme_audit",
+        "acme_sweep",
         "other_backfill",
         "other_refresh",
         "other_nightly",
         "other_audit",
+        "other_sweep",
         "publish",
         "scrub",
     }

@@ -104,6 +104,15 @@ def test_fields_that_are_kept_out(tmp_path: Path) -> None:
     assert contact.keeps_out
 
 
+def test_fields_that_are_swept(tmp_path: Path) -> None:
+    """An object names fields to sweep beside the computed ones, and fields not to sweep."""
+    written = "{Contact: {sweep_also: [Score__c], sweep_except: [Age__c]}}"
+    [contact] = load(tmp_path, MINIMAL.replace("[]", written)).connection("acme").objects
+
+    assert (contact.sweep_also, contact.sweep_except) == (("Score__c",), ("Age__c",))
+    assert not contact.keeps_out
+
+
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
@@ -113,6 +122,9 @@ def test_fields_that_are_kept_out(tmp_path: Path) -> None:
         ("{hash: ['']}", "no field's API name"),
         ("{hash: [3]}", "must be a text"),
         ("{exlcude: [Birthdate]}", "Did you mean 'exclude'?"),
+        ("{sweep_alos: [Score__c]}", "Did you mean 'sweep_also'?"),
+        ("{sweep_also: [A], sweep_except: [A]}", "names 'A' under sweep_except as well"),
+        ("{sweep_also: [A], exclude: [A]}", "names 'A' under exclude as well"),
     ],
 )
 def test_mistakes_in_fields_that_are_kept_out(tmp_path: Path, written: str, expected: str) -> None:

@@ -99,7 +99,7 @@ def plan(
             [
                 _record(planned_read)
                 | _upkeep(pace, cost)
-                | {"sweep": _swept(planned_read.object, sweeps, allowed)}
+                | _swept(planned_read.object, sweeps, allowed)
                 for planned_read, cost in zip(plans, each, strict=True)
             ]
         )
@@ -132,13 +132,12 @@ def _sweeps(
     return plans
 
 
-def _swept(name: str, sweeps: "list[SweepPlan]", allowed: "Allowance") -> dict[str, Any] | None:
-    """Return what a sweep of an object takes; None where it has nothing to compare."""
+def _swept(name: str, sweeps: "list[SweepPlan]", allowed: "Allowance") -> dict[str, Any]:
+    """Return what sweeps of an object take: the first one, None where it has nothing to compare, and all of them."""
     from crm_pipeline.cli.sweep import record_of
 
-    return next(
-        (record_of(plan, allowed) for plan in sweeps if plan.object == name and plan.what), None
-    )
+    every = [record_of(plan, allowed) for plan in sweeps if plan.object == name and plan.what]
+    return {"sweep": every[0] if every else None, "sweeps": every}
 
 
 def _shown(plan: "Plan") -> "RenderableType":

@@ -24,10 +24,11 @@ def sweep(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find changes that move no modification time, such as associations of HubSpot, and land the records that have them.
+    """Find changes that move no modification time, such as those of formulas, and land the records that have them.
 
-    The values of all records that have landed are read from the CRM, for many records a call, and compared. Records that
-    differ are read whole and land; the next refresh brings the tables up to them. A sweep costs at most
+    Compared are the fields that the CRM calls computed (formulas, roll-ups, calculated properties), those of
+    `sweep_also` in connections.yaml, and the associations of HubSpot. The values of all records that have landed are
+    read from the CRM, for many records a call. Records that differ are read whole and land; the next refresh brings the tables up to them. A sweep costs at most
     `sweep_percent` of the vendor's limit of a day; the next one goes on where it stopped. The exit code is 1 if an
     object could not be swept.
 
@@ -94,6 +95,7 @@ def record_of(plan: "SweepPlan", allowed: "Allowance") -> dict[str, Any]:
         "records": plan.records,
         "cost": plan.cost,
         "unit": plan.unit,
+        "fields": list(plan.fields),
         "allowed": allowed.amount,
         "is_under_way": bool(done.after),
         "completed_at": format_instant(done.completed_at) if done.completed_at else None,
@@ -106,9 +108,10 @@ def line_of(plans: "list[SweepPlan]", allowed: "Allowance") -> str:
     if not swept:
         return ""
     cost, unit = sum(plan.cost for plan in swept), swept[0].unit
-    records = sum(plan.records for plan in swept)
+    records = sum({plan.object: plan.records for plan in swept}.values())
+    what = " and ".join(dict.fromkeys(plan.what for plan in swept))
     text = (
-        f"sweep: {cost:,} {unit} compare the {swept[0].what} of {records:,} records that have landed, and each record "
+        f"sweep: {cost:,} {unit} compare the {what} of {records:,} records that have landed, and each record "
         "that differs is read"
     )
     if allowed.amount is None:
@@ -152,6 +155,7 @@ def _show(done: "list[ObjectSweep]") -> None:
     rows = [
         (
             each.object,
+            each.what,
             each.compared,
             each.differing,
             each.landed,
@@ -166,7 +170,7 @@ def _show(done: "list[ObjectSweep]") -> None:
             "No object of this connection has values that change without a modification time."
         )
         return
-    columns = ("object", "compared", "differ", "landed", done[0].unit, "")
-    output().print(table("sweep", columns, rows, numbers=(1, 2, 3, 4)))
+    columns = ("object", "what", "compared", "differ", "landed", done[0].unit, "")
+    output().print(table("sweep", columns, rows, numbers=(2, 3, 4, 5)))
     if any(each.landed for each in done):
         output().print("The next refresh brings the tables up to what has landed.")

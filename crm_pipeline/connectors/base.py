@@ -3,7 +3,7 @@
 Shared code reads these declarations and never asks for a vendor's name.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -197,7 +197,7 @@ class Plan:
         strategies: all that were compared, the chosen one among them.
         prepared: what the connector found out while planning and needs for the read; only it looks at this.
         remaining: what was left of the day's budget when it was planned; None where there is no budget.
-        keys_only: a sweep, which reads ids and modification times of live records, and nothing else.
+        keys_only: a sweep, which reads ids and modification times of live records, and at most some further fields.
     """
 
     object: str
@@ -500,11 +500,16 @@ class Auditable(Protocol):
             VendorError: the vendor does not answer.
         """
 
-    def plan_sweep(self, obj: ObjectSettings, window: Window) -> Plan:
+    def plan_sweep(self, obj: ObjectSettings, window: Window, fields: Collection[str] = ()) -> Plan:
         """Return the plan for a sweep: a read of ids and modification times of the live records of a window.
 
         It is read with `pages` and counted with `count`, like every other plan. What the vendor sends besides is
         of no use.
+
+        Args:
+            obj: the object.
+            window: of modification times.
+            fields: names of fields that are read besides; those that the object does not have any more are left out.
 
         Raises:
             Rejected: the object's records are parts of others, and have no list of their own.

@@ -1,16 +1,23 @@
 """Values that change without moving their record's modification time, so that no refresh sees the change.
 
-An account that has such values says where landed records hold them, and reads them again without the rest of the record.
-What is compared, and what lands, is decided in `stages.raw.sweeping`.
+There are two kinds. Lists, such as associations, are read again by the ids of records. Fields that the vendor computes are
+read again by a list of records with nothing but their keys and these fields. An account says where landed records hold
+the values and what reading them again costs. What is compared, and what lands, is decided in `stages.raw.unstamped`.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import ObjectSettings
+from crm_pipeline.store.sweeps import Kind
+
+COMPUTED = "computed fields"
+SPAN_RECORDS = 50_000
+"""So many records are listed at once; a sweep that is cut loses the comparison of no more than them."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,8 @@ class UnstampedList:
         batch_cost: what reading all values of so many records costs, in the vendor's unit.
     """
 
+    kind: ClassVar[Kind] = "lists"
+
     what: str
     key: str
     name: str
@@ -38,6 +47,59 @@ class UnstampedList:
     def cost(self, records: int) -> int:
         """Return what reading the values of some records costs."""
         return -(-records // self.batch_records) * self.batch_cost
+
+
+@dataclass(frozen=True)
+class UnstampedFields:
+    """Fields of an object that the vendor computes, read again by `Auditable.plan_sweep`.
+
+    Attributes:
+        names: of the fields, as the description of the last read has them.
+        page_records: the number of records that one call of the list returns.
+        page_cost: of such a call, in the vendor's unit.
+        round_cost: of a list beside its pages: the description, the counts before and after.
+    """
+
+    kind: ClassVar[Kind] = "fields"
+
+    names: tuple[str, ...]
+    page_records: int
+    page_cost: int
+    round_cost: int
+    what: str = COMPUTED
+
+    def cost(self, records: int) -> int:
+        """Return what reading the values of some records costs at most, by lists of `SPAN_RECORDS`."""
+        lists = max(1, -(-records // SPAN_RECORDS))
+        pages = lists + records // self.page_records
+        return lists * self.round_cost + pages * self.page_cost
+
+    def affordable(self, amount: int) -> int:
+        """Return how many records can be read by one list for an amount; 0 where it does not pay for a page."""
+        pages = (amount - self.round_cost) // self.page_cost
+        return max(0, pages * self.page_records - 1)
+
+
+Unstamped = UnstampedList | UnstampedFields
+
+
+def computed_names(obj: ObjectSettings, schema: Schema | None) -> tuple[str, ...]:
+    """Return the fields of an object that are swept: those that its description calls computed, and those of the user.
+
+    Hashed and excluded fields are left out: what landed of them cannot be compared.
+
+    Args:
+        obj: the object as configured.
+        schema: the description of its last read; None where it has not been read, so that nothing is swept.
+    """
+    if schema is None:
+        return ()
+    left_out = {*obj.sweep_except, *obj.exclude, *obj.hash} | schema.hashed
+    return tuple(
+        field.name
+        for field in schema.fields
+        if (field.calculated or field.name in obj.sweep_also) and field.name not in left_out
+    )
 
 
 @dataclass(frozen=True)
@@ -57,8 +119,18 @@ class PresentValues:
 class HasUnstamped(Protocol):
     """An account with values that change without moving a modification time."""
 
-    def unstamped(self, obj: ObjectSettings) -> UnstampedList | None:
-        """Return what such values an object has; None where it has none. Makes no call."""
+    def unstamped(self, obj: ObjectSettings, schema: Schema | None) -> tuple[Unstamped, ...]:
+        """Return what such values an object has. Makes no call.
+
+        Args:
+            obj: the object as configured.
+            schema: the description of its last read; None where it has not been read.
+        """
+
+
+@runtime_checkable
+class ReadsLists(Protocol):
+    """An account that reads such lists by the ids of records."""
 
     def read_unstamped(self, obj: str, ids: Sequence[str]) -> PresentValues:
         """Return the present values of records.

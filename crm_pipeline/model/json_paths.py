@@ -64,7 +64,7 @@ class Layout:
         columns = f"{parsed} AS {quoted(name)}"
         if not self._odd:
             return columns
-        pointers = ", ".join(_pointer(path) for path in self._odd)
+        pointers = ", ".join(pointer(path) for path in self._odd)
         return f"{columns}, json_extract_string({document}, [{pointers}]) AS {_odd(name)}"
 
     def text(self, name: str, path: Path) -> str:
@@ -100,7 +100,7 @@ class Layout:
         for depth, key in enumerate(path, 1):
             node, sql = node.children[key], f"{sql}.{quoted(key)}"
             if node.kind and depth < len(path):
-                text = f"json_extract_string({sql}, {_pointer(path[depth:])})"
+                text = f"json_extract_string({sql}, {pointer(path[depth:])})"
                 return f"CASE WHEN json_valid({sql}) THEN {text} END", _TEXT
         return sql, _TEXT if node.children else node.kind
 
@@ -119,7 +119,8 @@ def _key(key: str) -> str:
     return json.dumps(encodable(key), ensure_ascii=False)
 
 
-def _pointer(path: Path) -> str:
+def pointer(path: Path) -> str:
+    """Return SQL for the JSON pointer (RFC 6901) of a path."""
     escaped = (key.replace("~", "~0").replace("/", "~1") for key in path)
     return literal("".join(f"/{key}" for key in escaped))
 

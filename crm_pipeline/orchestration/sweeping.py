@@ -96,10 +96,10 @@ def metadata_of(done: Iterable[ObjectSweep]) -> dict[str, dg.MetadataValue | int
     """Return the numbers of a sweep as metadata; their names never change, so that Dagster plots them."""
     listed = list(done)
     lines = [
-        f"| {each.object} | {each.compared:,} | {each.differing:,} | {each.landed:,} | {each.cost:,} | {_state(each)} |"
+        f"| {each.object} | {each.what} | {each.compared:,} | {each.differing:,} | {each.landed:,} | {each.cost:,} | {_state(each)} |"
         for each in listed
     ]
-    head = "| object | compared | differ | landed | cost | |\n| --- | --: | --: | --: | --: | --- |"
+    head = "| object | what | compared | differ | landed | cost | |\n| --- | --- | --: | --: | --: | --: | --- |"
     return {
         "records_compared": sum(each.compared for each in listed),
         "records_differing": sum(each.differing for each in listed),

@@ -53,6 +53,8 @@ class ObjectSettings:
             leaves the choice to what the vendor says about the object.
         exclude: fields that are never stored.
         hash: fields of which only a keyed hash is stored.
+        sweep_also: fields that are swept beside those that the vendor calls computed.
+        sweep_except: fields that are not swept, whatever the vendor calls them.
     """
 
     name: str
@@ -60,6 +62,8 @@ class ObjectSettings:
     snapshot: bool | None = None
     exclude: tuple[str, ...] = ()
     hash: tuple[str, ...] = ()
+    sweep_also: tuple[str, ...] = ()
+    sweep_except: tuple[str, ...] = ()
 
     @property
     def keeps_out(self) -> bool:

@@ -57,8 +57,10 @@ class ObjectModel(Model):
     snapshot: bool | None = None
     exclude: list[str] = Field(default_factory=list, max_length=MOST_FIELDS)
     hash: list[str] = Field(default_factory=list, max_length=MOST_FIELDS)
+    sweep_also: list[str] = Field(default_factory=list, max_length=MOST_FIELDS)
+    sweep_except: list[str] = Field(default_factory=list, max_length=MOST_FIELDS)
 
-    @field_validator("exclude", "hash")
+    @field_validator("exclude", "hash", "sweep_also", "sweep_except")
     @classmethod
     def _names_fields_once(cls, value: list[str]) -> list[str]:
         for index, name in enumerate(value):
@@ -83,10 +85,29 @@ class ObjectModel(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _sweeps_what_is_stored(self) -> "ObjectModel":
+        others = {"sweep_except": self.sweep_except, "exclude": self.exclude, "hash": self.hash}
+        for key, names in others.items():
+            both = sorted(set(self.sweep_also) & set(names))
+            if both:
+                raise problem(
+                    f"names '{both[0]}' under {key} as well",
+                    cure=f"Take it out of 'sweep_also': values under '{key}' are not compared with the CRM's.",
+                    at="sweep_also",
+                )
+        return self
+
     def settings(self, name: str) -> ObjectSettings:
         """Return the dataclass."""
         return ObjectSettings(
-            name, self.route, self.snapshot, tuple(self.exclude), tuple(self.hash)
+            name,
+            self.route,
+            self.snapshot,
+            tuple(self.exclude),
+            tuple(self.hash),
+            tuple(self.sweep_also),
+            tuple(self.sweep_except),
         )
 
 

@@ -45,8 +45,11 @@ from crm_pipeline.stages.raw.audit import confirm, connection
 from crm_pipeline.stages.raw.kept_out import Cutter
 from crm_pipeline.stages.raw.present import Present
 from crm_pipeline.stages.raw.snapshot import Verdict
+from crm_pipeline.stages.raw.unstamped import landed_fields
+from crm_pipeline.stages.raw.unstamped.field_sweep import FieldSweep
 from crm_pipeline.store.landing import watermark
 from crm_pipeline.store.landing.manifest import WindowCommit
+from crm_pipeline.store.sweeps import Sweeps
 from crm_pipeline.wire import dates, session
 from crm_sandbox.pipedrive import credentials
 from crm_sandbox.pipedrive.emulation import PipedriveSandbox
@@ -350,6 +353,30 @@ def audit_compares_no_content(patch: pytest.MonkeyPatch) -> None:
 
 def allowance_is_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(VendorApi, "spending", lambda *_: nullcontext())
+
+
+# Sweeps
+
+
+def every_field_differs(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(landed_fields, "_DIFFERS", "true")
+
+
+def empty_list_of_fields_is_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(FieldSweep, "_refuse_gaps", lambda *_: None)
+
+
+def sweeps_begin_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Sweeps, "note", lambda *_: None)
+
+
+def times_of_lists_are_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(landed_fields, "_SAME_TIME", "true")
+
+
+def sweep_spends_anything(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(FieldSweep, "_left", lambda _: None)
+    allowance_is_ignored(patch)
 
 
 # Clock, counters, budgets

@@ -290,6 +290,36 @@ BREAKS = [
         broken.allowance_is_ignored,
     ),
     Break(
+        "test_just_what_was_recalculated_lands",
+        "equal values are said to differ",
+        "dict.fromkeys(changed, 1)",
+        broken.every_field_differs,
+    ),
+    Break(
+        "test_a_list_that_is_empty_by_mistake",
+        "an empty list is a complete one",
+        "== (0, False)",
+        broken.empty_list_of_fields_is_believed,
+    ),
+    Break(
+        "test_a_sweep_that_is_cut",
+        "no sweep notes where it stopped",
+        "rest.compared ==",
+        broken.sweeps_begin_again,
+    ),
+    Break(
+        "test_an_edit_during_the_sweep",
+        "the modification times of lists are ignored",
+        '== ("", 2)',
+        broken.times_of_lists_are_ignored,
+    ),
+    Break(
+        "test_what_it_may_cost",
+        "the sweep spends what it likes",
+        "done.cost <= allowed",
+        broken.sweep_spends_anything,
+    ),
+    Break(
         "test_an_empty_list_is_not_a_deletion",
         "an empty list is believed",
         "assert done.shrink is not None",

@@ -48,7 +48,7 @@ def numbers(results: Sequence[Audited]) -> Counter[str]:
     )
 
 
-def _is_older(record: EmulatedRecord) -> bool:
+def is_older(record: EmulatedRecord) -> bool:
     return record.modified_at is not None and record.modified_at < parse_instant(LATE)
 
 
@@ -56,7 +56,7 @@ def planted(harness: ConformanceHarness) -> tuple[set[str], set[str], set[str]]:
     """Plant two lost records, two stale versions and two ghosts behind the watermark."""
     case, emulator = harness.case, harness.emulator
     one, two, three, four, *_ = sorted(
-        key for key, old in harness.emulated().items() if _is_older(old)
+        key for key, old in harness.emulated().items() if is_older(old)
     )
     lost = {
         str(emulator.create(case.object, stamp=LATE, **case.fresh, **{case.text: f"Late {n}"}))
@@ -116,7 +116,7 @@ def test_months_that_differ_are_healed(case: Case, alone: HarnessOf) -> None:
     where the vendor does not count; an edit that left its time is found by content."""
     harness = alone(case, contacts=20)
     read_once(harness)
-    ghost, computed, *_ = sorted(key for key, old in harness.emulated().items() if _is_older(old))
+    ghost, computed, *_ = sorted(key for key, old in harness.emulated().items() if is_older(old))
     harness.emulator.create(case.object, stamp=LATE, **case.fresh, **{case.text: "Late"})
     harness.emulator.hard_delete(case.object, ghost)
     run = audit(harness)

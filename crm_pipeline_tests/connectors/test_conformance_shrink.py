@@ -18,9 +18,9 @@ from crm_pipeline_tests.connectors.conftest import HarnessOf
 from crm_sandbox.http import Request, Response
 
 CADENCE_S = 900
-_LISTS = {"results", "records", "data", "deletedRecords"}
-_COUNTS = {"total", "totalSize", "count"}
-_METADATA = re.compile(
+LISTS = {"results", "records", "data", "deletedRecords"}
+COUNTS = {"total", "totalSize", "count"}
+METADATA = re.compile(
     r"properties|fields|describe|settings|/org|/users|account-info|/labels", re.IGNORECASE
 )
 
@@ -31,11 +31,11 @@ def emptied(value: Any) -> Any:
         return value
     made = {key: value for key, value in value.items() if key not in {"paging", "nextRecordsUrl"}}
     for key, one in made.items():
-        if key in _LISTS and isinstance(one, list):
+        if key in LISTS and isinstance(one, list):
             # A count of a query is a row of its own.
             is_count = len(one) == 1 and all(isinstance(n, int) for n in one[0].values())
             made[key] = [dict.fromkeys(one[0], 0)] if is_count else []
-        elif key in _COUNTS:
+        elif key in COUNTS:
             made[key] = 0
     if "info" in made:
         made["info"] = {"more_records": False, "count": 0}
@@ -51,7 +51,7 @@ def blind(harness: ConformanceHarness) -> Iterator[None]:
 
     def handled(request: Request) -> Response:
         response: Response = handle(request).unpacked()
-        if _METADATA.search(request.path) or response.status != 200 or "token" in request.path:
+        if METADATA.search(request.path) or response.status != 200 or "token" in request.path:
             return response
         try:
             body = json.loads(bytes(response.body))

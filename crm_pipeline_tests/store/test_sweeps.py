@@ -1,10 +1,10 @@
 """How far sweeps have come."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from crm_pipeline.store.scrub import scrub
-from crm_pipeline.store.sweeps import CURE, Progress, Sweeps
+from crm_pipeline.store.sweeps import CURE, MOST_RESULTS, Progress, SweepResult, Sweeps
 
 
 def test_progress_survives_and_damage_begins_again(tmp_path: Path) -> None:
@@ -18,6 +18,31 @@ def test_progress_survives_and_damage_begins_again(tmp_path: Path) -> None:
     assert sweeps.at("other") == {}
     (tmp_path / "sweeps" / "demo.json").write_text("{")
     assert sweeps.at("demo") == {}
+
+
+def test_lists_and_fields_are_noted_apart(tmp_path: Path) -> None:
+    """Both kinds of an object have their own place, and files of versions that knew lists only are read."""
+    sweeps = Sweeps(tmp_path)
+    sweeps.note("demo", "contacts", Progress(after="7f"))
+    older = (tmp_path / "sweeps" / "demo.json").read_text()
+    assert '"fields"' not in older
+    sweeps.note("demo", "contacts", Progress(after="2026-11-01T00:00:00Z"), "fields")
+    assert sweeps.at("demo") == {"contacts": Progress(after="7f")}
+    assert sweeps.at("demo", "fields") == {"contacts": Progress(after="2026-11-01T00:00:00Z")}
+
+
+def test_the_last_results_are_kept(tmp_path: Path) -> None:
+    """Of each object and kind the last results are kept, and notes of progress leave them."""
+    sweeps, first = Sweeps(tmp_path), datetime(2026, 11, 1, tzinfo=UTC)
+    for day in range(MOST_RESULTS + 2):
+        at = first + timedelta(days=day)
+        sweeps.add("demo", [SweepResult("deals", "fields", "computed fields", at, landed=day)])
+    other = SweepResult("deals", "lists", "associations", first, error="HubSpot answered 403.")
+    sweeps.add("demo", [other])
+    sweeps.note("demo", "deals", Progress(after="9"))
+    kept = Sweeps(tmp_path).results("demo")
+    assert [one.landed for one in kept if one.kind == "fields"] == list(range(2, MOST_RESULTS + 2))
+    assert [one for one in kept if one.kind == "lists"] == [other]
 
 
 def test_damage_is_found(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The account of a HubSpot hub."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -52,7 +52,7 @@ from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.hubspot.sensitive import Sensitive
 from crm_pipeline.connectors.point_pages import ROUTE, picked, point_page
 from crm_pipeline.connectors.strategies import planned
-from crm_pipeline.connectors.unstamped import PresentValues, UnstampedList
+from crm_pipeline.connectors.unstamped import PresentValues, Unstamped
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.connectors.whole_reads import window_field
 from crm_pipeline.kernel.clock import Window
@@ -158,13 +158,13 @@ class HubSpotAccount(ApiAccount[Api]):
         """Return the plan for a window; its number of records decides between list and search."""
         return self._planned(obj, window, self.describe(obj.name))
 
-    def plan_sweep(self, obj: ObjectSettings, window: Window) -> Plan:
-        """Return the plan for a read of ids and modification times: by the list where it is read from end to end.
+    def plan_sweep(self, obj: ObjectSettings, window: Window, fields: Collection[str] = ()) -> Plan:
+        """Return the plan for a read of ids, modification times and some fields: by the list where it is read from end to end.
 
         The index of the search lags, and the list does not.
         """
         route = "list" if window.from_at is None else "search"
-        schema = describe.keys_of(self.describe(obj.name))
+        schema = describe.keys_of(self.describe(obj.name), fields)
         return self._planned(replace(obj, route=route), window, schema, keys_only=True)
 
     def count_live(self, schema: Schema, window: Window | None) -> int | None:
@@ -277,9 +277,13 @@ class HubSpotAccount(ApiAccount[Api]):
         """Return the cost of an object while nothing changes."""
         return upkeep.of(obj)
 
-    def unstamped(self, obj: ObjectSettings) -> UnstampedList | None:
-        """Return the associations of an object, which move no modification time; None where it has none."""
-        return unstamped.of(self._api, obj.name)
+    def unstamped(self, obj: ObjectSettings, schema: Schema | None) -> tuple[Unstamped, ...]:
+        """Return the associations and the calculated properties of an object, which move no modification time."""
+        values = (
+            unstamped.of(self._api, obj.name),
+            unstamped.computed(self._api, obj, schema),
+        )
+        return tuple(each for each in values if each is not None)
 
     def read_unstamped(self, obj: str, ids: Sequence[str]) -> PresentValues:
         """Return the present associations of records."""

@@ -4,7 +4,7 @@ Source: https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guid
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -120,9 +120,9 @@ def properties_of(schema: Schema) -> tuple[str, ...]:
     return tuple(field.path[1] for field in schema.fields if field.path[:1] == ("properties",))
 
 
-def keys_of(schema: Schema) -> Schema:
-    """Return a schema with the fields of a record's id and modification time."""
-    names = {"hs_object_id", cursor_field(schema)}
+def keys_of(schema: Schema, further: Collection[str] = ()) -> Schema:
+    """Return a schema with the fields of a record's id and modification time, and some further ones."""
+    names = {"hs_object_id", cursor_field(schema), *further}
     kept = (field for field in schema.fields if field.name in names or not field.path)
     return replace(schema, fields=tuple(kept))
 

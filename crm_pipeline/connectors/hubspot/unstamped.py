@@ -1,4 +1,4 @@
-"""The values of HubSpot's records that move no modification time: associations.
+"""The values of HubSpot's records that move no modification time: associations and calculated properties.
 
 Source: https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide
 """
@@ -7,9 +7,22 @@ from collections.abc import Sequence
 
 from crm_pipeline.connectors.hubspot import associations
 from crm_pipeline.connectors.hubspot.api import Api
-from crm_pipeline.connectors.hubspot.catalog import linked_to
-from crm_pipeline.connectors.unstamped import PresentValues, UnstampedList, table_of
+from crm_pipeline.connectors.hubspot.catalog import SNAPSHOTS, linked_to
+from crm_pipeline.connectors.unstamped import (
+    PresentValues,
+    UnstampedFields,
+    UnstampedList,
+    computed_names,
+    table_of,
+)
+from crm_pipeline.connectors.whole_reads import is_read_whole
+from crm_pipeline.model.schema import Schema
+from crm_pipeline.settings import ObjectSettings
 
+# Properties and sensitive ones, the counts before and after.
+_ROUND = 6
+# Beside the names of properties a search has filters and an order.
+_SEARCH_CHARACTERS = 500
 _PARTS = ("to_id", "category", "type_id", "label")
 
 
@@ -29,6 +42,17 @@ def of(api: Api, name: str) -> UnstampedList | None:
         batch_records=api.meter.limit("association_records"),
         batch_cost=len(asked),
     )
+
+
+def computed(api: Api, obj: ObjectSettings, schema: Schema | None) -> UnstampedFields | None:
+    """Return the calculated properties of an object; None where it has none, or is read whole."""
+    if is_read_whole(obj, SNAPSHOTS) or not (names := computed_names(obj, schema)):
+        return None
+    characters = sum(len(name) + 3 for name in names) + _SEARCH_CHARACTERS
+    # Properties that do not fit into a search are read by the ids that it finds.
+    fits = characters <= api.meter.limit("search_characters")
+    page = api.meter.limit("list_records")
+    return UnstampedFields(names, page_records=page, page_cost=1 if fits else 2, round_cost=_ROUND)
 
 
 def read(api: Api, name: str, ids: Sequence[str]) -> PresentValues:

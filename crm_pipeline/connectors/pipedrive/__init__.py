@@ -29,6 +29,7 @@ class PipedriveConnector:
         counts=False,
         deleted_flag=True,
         keeps_locator_over_login=True,
+        unstamped=True,
         unseen_deletions="Deleted records other than deals, and deals that were deleted 30 days before a read: "
         "they stay live.",
     )

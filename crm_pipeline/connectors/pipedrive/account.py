@@ -1,6 +1,6 @@
 """A Pipedrive company as an account of the pipeline."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
@@ -38,8 +38,9 @@ from crm_pipeline.connectors.pipedrive.planning import StartedRead
 from crm_pipeline.connectors.pipedrive.scan import Scan
 from crm_pipeline.connectors.point_pages import picked, point_page
 from crm_pipeline.connectors.strategies import planned
+from crm_pipeline.connectors.unstamped import Unstamped, computed_names
 from crm_pipeline.connectors.upkeep import Upkeep
-from crm_pipeline.connectors.whole_reads import window_field
+from crm_pipeline.connectors.whole_reads import is_read_whole, window_field
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import NotPermitted, UnknownName
 from crm_pipeline.model.account import AccountFacts
@@ -103,13 +104,13 @@ class PipedriveAccount(ApiAccount[Api]):
         """Choose the read strategy for a window; this reads its first pages."""
         return self._planned(obj, window)
 
-    def plan_sweep(self, obj: ObjectSettings, window: Window) -> Plan:
-        """Return the plan for a read of ids and modification times.
+    def plan_sweep(self, obj: ObjectSettings, window: Window, fields: Collection[str] = ()) -> Plan:
+        """Return the plan for a read of ids and modification times, and of some further fields.
 
         Lists cannot leave out fields, so it costs as much as a read of whole records without optional fields.
         """
         points.refuse_parts(self._item(obj.name), f"{self.connection.name}.{obj.name}")
-        return self._planned(obj, window, keys_only=True)
+        return self._planned(obj, window, keys_only=True, further=fields)
 
     def count_live(self, schema: Schema, window: Window | None) -> int | None:  # noqa: ARG002
         """Return None: Pipedrive does not count."""
@@ -122,7 +123,12 @@ class PipedriveAccount(ApiAccount[Api]):
         return points.marks(item, ids, owner=owner, asked_at=self._api.now())
 
     def _planned(
-        self, obj: ObjectSettings, window: Window | None, *, keys_only: bool = False
+        self,
+        obj: ObjectSettings,
+        window: Window | None,
+        *,
+        keys_only: bool = False,
+        further: Collection[str] = (),
     ) -> Plan:
         item = self._item(obj.name)
         before = self._api.usage
@@ -130,7 +136,9 @@ class PipedriveAccount(ApiAccount[Api]):
         after = self._api.usage
         cursor_field = window_field(self.connection.name, obj, SNAPSHOTS, _cursor_field(item))
         read_window = window if cursor_field else None
-        optional = () if keys_only else describe.optional_of(item, entries)
+        optional = describe.optional_of(item, entries)
+        if keys_only:
+            optional = tuple(name for name in optional if name in further)
         lister = Lister(self._api, item, optional)
         started = planning.start(lister, read_window)
         schema = describe.schema_of(item, entries)
@@ -225,6 +233,14 @@ class PipedriveAccount(ApiAccount[Api]):
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
         """Return what a read of an object without changes costs."""
         return upkeep.of(obj)
+
+    def unstamped(self, obj: ObjectSettings, schema: Schema | None) -> tuple[Unstamped, ...]:
+        """Return the fields of an object that Pipedrive counts without moving the time of change."""
+        item = ITEMS.get(obj.name)
+        if item is None or item.is_setup or points.is_part(item) or is_read_whole(obj, SNAPSHOTS):
+            return ()
+        names = computed_names(obj, schema)
+        return (upkeep.of_fields(item, names, self._api.page_records),) if names else ()
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of an object and its newest records."""

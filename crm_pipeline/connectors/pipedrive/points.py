@@ -63,13 +63,18 @@ def form_of(item: Item) -> IdForm:
     return uuid if item.name in WITH_UUID else number
 
 
+def is_part(item: Item) -> bool:
+    """Say whether the records of an object are lists that belong to deals."""
+    return item.paging in {"deals", "per_deal"}
+
+
 def refuse_parts(item: Item, owner: str) -> None:
     """Refuse objects whose records are parts of deals.
 
     Raises:
         Rejected: it is one of them.
     """
-    if item.paging in {"deals", "per_deal"}:
+    if is_part(item):
         raise not_by_id(
             owner,
             "they are lists that belong to deals",

@@ -1,6 +1,7 @@
 """The cost of reading a Pipedrive object without changes, in tokens."""
 
 from crm_pipeline.connectors.pipedrive.catalog import ITEMS, SNAPSHOTS, Item
+from crm_pipeline.connectors.unstamped import UnstampedFields
 from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.connectors.whole_reads import is_read_whole
 from crm_pipeline.settings import ObjectSettings
@@ -22,6 +23,15 @@ def of(obj: ObjectSettings) -> Upkeep:
         probe = lists[0].cost
     read = _ME + _fields(item) + sum(listing.cost for listing in (*lists, *item.lookups))
     return Upkeep(0 if is_read_whole(obj, SNAPSHOTS) else probe, read)
+
+
+def of_fields(item: Item, names: tuple[str, ...], page_records: int) -> UnstampedFields:
+    """Return what reading some fields of all records costs: lists of whole records, as they cannot leave out any."""
+    live = [listing.cost for listing in item.listings if not listing.deleted]
+    page, others = max(live), sum(listing.cost for listing in item.lookups)
+    # Each list has a page that is not full, and parallel ranges have some more.
+    round_cost = _ME + _fields(item) + others + sum(live) + 3 * page
+    return UnstampedFields(names, page_records, page, round_cost)
 
 
 def _fields(item: Item) -> int:

@@ -29,6 +29,7 @@ class SalesforceConnector:
         counts=True,
         deleted_flag=True,
         keeps_locator_over_login=True,
+        unstamped=True,
         unseen_deletions="Records that were deleted for good, or purged from the recycle bin before a read, stay live.",
     )
     logins = (

@@ -1,6 +1,6 @@
 """The account of a Salesforce org."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
@@ -38,8 +38,9 @@ from crm_pipeline.connectors.salesforce import (
 from crm_pipeline.connectors.salesforce.api import Api
 from crm_pipeline.connectors.salesforce.bulk_results import PAGE_RECORDS
 from crm_pipeline.connectors.strategies import planned
+from crm_pipeline.connectors.unstamped import Unstamped, UnstampedFields, computed_names
 from crm_pipeline.connectors.upkeep import Upkeep
-from crm_pipeline.connectors.whole_reads import window_field
+from crm_pipeline.connectors.whole_reads import is_read_whole, window_field
 from crm_pipeline.kernel.clock import Window, parse_instant
 from crm_pipeline.kernel.errors import (
     BudgetExhausted,
@@ -147,9 +148,9 @@ class SalesforceAccount(ApiAccount[Api]):
         """Return the plan for a window; its number of records decides between REST and Bulk."""
         return self._planned(obj, window, self.describe(obj.name))
 
-    def plan_sweep(self, obj: ObjectSettings, window: Window) -> Plan:
-        """Return the plan for a read of ids and modification times."""
-        schema = describe.keys_of(self.describe(obj.name))
+    def plan_sweep(self, obj: ObjectSettings, window: Window, fields: Collection[str] = ()) -> Plan:
+        """Return the plan for a read of ids and modification times, and of some further fields."""
+        schema = describe.keys_of(self.describe(obj.name), fields)
         return replace(self._planned(obj, window, schema), keys_only=True)
 
     def count_live(self, schema: Schema, window: Window | None) -> int:
@@ -235,6 +236,13 @@ class SalesforceAccount(ApiAccount[Api]):
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
         """Return the cost of an object while nothing changes."""
         return upkeep.of(obj, self._snapshots)
+
+    def unstamped(self, obj: ObjectSettings, schema: Schema | None) -> tuple[Unstamped, ...]:
+        """Return the formulas and roll-ups of an object, which move no modification time."""
+        if is_read_whole(obj, self._snapshots) or not (names := computed_names(obj, schema)):
+            return ()
+        page = self._api.limits.ceilings["query_page_records"]
+        return (UnstampedFields(names, page_records=page, page_cost=1, round_cost=_WINDOW_CALLS),)
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of an object and its most recent records."""

@@ -161,9 +161,9 @@ def with_related(schema: Schema, listed: Collection[str]) -> Schema:
     return replace(schema, fields=(*schema.fields, *related)) if related else schema
 
 
-def keys_of(schema: Schema) -> Schema:
-    """Return a schema with the fields that hold id, modification time and deletion mark."""
-    names = {ID, "IsDeleted", cursor_field(schema)}
+def keys_of(schema: Schema, further: Collection[str] = ()) -> Schema:
+    """Return a schema with the fields that hold id, modification time and deletion mark, and some further ones."""
+    names = {ID, "IsDeleted", cursor_field(schema), *further}
     return replace(schema, fields=tuple(field for field in schema.fields if field.name in names))
 
 

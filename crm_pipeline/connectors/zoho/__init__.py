@@ -29,6 +29,7 @@ class ZohoConnector:
         counts=True,
         deleted_flag=True,
         keeps_locator_over_login=True,
+        unstamped=True,
         round_cost=ORG,
         unseen_deletions="Records that Zoho has taken off its list of deleted ones (after 60 days) before a read: "
         "they stay live.",

@@ -1,7 +1,7 @@
 """A Zoho org as an account of the pipeline."""
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
@@ -21,8 +21,9 @@ from crm_pipeline.connectors.base import (
 )
 from crm_pipeline.connectors.merged_streams import merged
 from crm_pipeline.connectors.point_pages import not_by_id, picked, point_page
+from crm_pipeline.connectors.unstamped import Unstamped, computed_names
 from crm_pipeline.connectors.upkeep import Upkeep
-from crm_pipeline.connectors.whole_reads import window_field
+from crm_pipeline.connectors.whole_reads import is_read_whole, window_field
 from crm_pipeline.connectors.zoho import (
     bulk,
     checkup,
@@ -136,8 +137,8 @@ class ZohoAccount(ApiAccount[Api]):
         self._api.learn()
         return self._planned(obj, window, self.describe(obj.name))
 
-    def plan_sweep(self, obj: ObjectSettings, window: Window) -> Plan:
-        """Return the plan for a read of ids and modification times."""
+    def plan_sweep(self, obj: ObjectSettings, window: Window, fields: Collection[str] = ()) -> Plan:
+        """Return the plan for a read of ids and modification times, and of some further fields."""
         if obj.name in _NOT_MODULES:
             raise not_by_id(
                 f"{self.connection.name}.{obj.name}",
@@ -145,7 +146,7 @@ class ZohoAccount(ApiAccount[Api]):
                 "A refresh reads it whole, so that what is absent counts as deleted.",
             )
         self._api.learn()
-        schema = describe.keys_of(self.describe(obj.name))
+        schema = describe.keys_of(self.describe(obj.name), fields)
         return self._planned(obj, window, schema, keys_only=True)
 
     def count_live(self, schema: Schema, window: Window | None) -> int | None:
@@ -266,6 +267,13 @@ class ZohoAccount(ApiAccount[Api]):
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
         """Return what a read of a module without changes costs."""
         return upkeep.of(obj, self._snapshots)
+
+    def unstamped(self, obj: ObjectSettings, schema: Schema | None) -> tuple[Unstamped, ...]:
+        """Return the formulas and roll-up summaries of a module, which move no modification time."""
+        is_listed = obj.name in _NOT_MODULES or is_read_whole(obj, self._snapshots)
+        if is_listed or not (names := computed_names(obj, schema)):
+            return ()
+        return (upkeep.of_fields(names, self._api.limit("coql_page_records")),)
 
     def preview(self, obj: str, rows: int) -> tuple[Schema, list[dict[str, Any]]]:
         """Return the fields of a module and its newest records."""

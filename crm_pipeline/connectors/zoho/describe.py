@@ -4,7 +4,7 @@ Sources: zoho.com/crm/developer/docs/api/v8/modules-api.html, field-meta.html. U
 are settings and no modules: see `setup`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Required, TypedDict
 
@@ -208,9 +208,9 @@ def is_shown(raw: FieldEntry) -> bool:
     return raw.get("visible") is not False and not raw["api_name"].startswith("$")
 
 
-def keys_of(schema: Schema) -> Schema:
-    """Return a schema with the fields of a record's id and time of change, and the one that queries for leads need."""
-    names = {ID, MODIFIED, CONVERTED}
+def keys_of(schema: Schema, further: Collection[str] = ()) -> Schema:
+    """Return a schema with the fields of a record's id and time of change, the one that queries for leads need, and others."""
+    names = {ID, MODIFIED, CONVERTED, *further}
     return replace(schema, fields=tuple(field for field in schema.fields if field.name in names))
 
 

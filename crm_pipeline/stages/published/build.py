@@ -35,12 +35,14 @@ from crm_pipeline.stages.published.rates import Earlier
 from crm_pipeline.stages.published.reconciled import reconciliation_table
 from crm_pipeline.stages.published.relations import Followed, PublishedTable, connection_of
 from crm_pipeline.stages.published.stage_tables import StageRows
+from crm_pipeline.stages.published.swept import sweeps_table
 from crm_pipeline.stages.published.views import View, view_of
 from crm_pipeline.store.audits import Audits
 from crm_pipeline.store.drift import Register
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.quarantine import Quarantine
+from crm_pipeline.store.sweeps import Sweeps
 from crm_pipeline.store.tables import Release, Tables
 from crm_pipeline.store.tables.corruption import check_versions
 from crm_pipeline.store.tables.engine import Engine
@@ -279,6 +281,7 @@ class Build:
             schema_changes(Register(self.landing.root), self.connections),
             quarantine_table(Quarantine(self.landing), self.connections),
             reconciliation_table(Audits(self.landing.root), self.connections),
+            sweeps_table(Sweeps(self.landing.root), self.connections),
             operations.fields(self.object_views, self.landing),
             budgets.api_usage(self.accounts.days),
             budgets.api_limits(self.accounts.limits),

@@ -28,12 +28,14 @@ from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.quarantined import quarantine_table
 from crm_pipeline.stages.published.reconciled import reconciliation_table
 from crm_pipeline.stages.published.relations import PREFIX
+from crm_pipeline.stages.published.swept import sweeps_table
 from crm_pipeline.store.audits import Audits
 from crm_pipeline.store.drift import Register
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.probes import ProbeHistory, Round
 from crm_pipeline.store.quarantine import Quarantine
+from crm_pipeline.store.sweeps import Sweeps
 from crm_pipeline.store.tables import Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.ops_files import OpsFiles
@@ -120,6 +122,7 @@ def _tables(
     yield schema_changes(changes, names)
     yield quarantine_table(quarantine, names)
     yield reconciliation_table(Audits(landing.root), names)
+    yield sweeps_table(Sweeps(landing.root), names)
     yield budgets.api_usage(accounts.days)
     yield budgets.api_limits(accounts.limits)
 

@@ -6,11 +6,14 @@ it were not there.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crm_pipeline.connectors.asked_ids import Outcome, Status
@@ -28,6 +31,7 @@ from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.window import Counts, WindowWriter
 from crm_pipeline.store.tokens.hash_key import HashKey
 
+Kept = Callable[[pa.RecordBatch], pa.RecordBatch]
 _REASON = "records by their ids"
 _WITHHELD = "its person was erased, so it does not land"
 
@@ -77,6 +81,7 @@ def read_points(
     schema: Schema | None = None,
     key: HashKey | None = None,
     reason: str = _REASON,
+    kept: Kept | None = None,
 ) -> PointRead:
     """Read the records with some ids into landing, and say what came of each id.
 
@@ -89,6 +94,7 @@ def read_points(
             requested.
         key: of hashes, needed where the object keeps fields out, or persons were erased.
         reason: of the read, kept with what lands.
+        kept: returns the records of a batch that land; by default all do. It is called from several threads.
 
     Raises:
         Rejected: records of the object cannot be read by their ids.
@@ -111,7 +117,10 @@ def read_points(
         connection, obj.name, Window(now, now), described, kind="point", reader=task.reader
     )
     with writer:
+        passed_over: set[str] = set()
         pages = _noting(account.read(obj.name, wanted, described), outcomes)
+        if kept is not None:
+            pages = _only_kept(pages, kept, passed_over)
         tally = land(
             pages,
             writer,
@@ -121,7 +130,7 @@ def read_points(
             withheld=task.withheld(described),
         )
         if tally.withheld or writer.quarantined:
-            outcomes |= _not_landed(landing, outcomes, writer)
+            outcomes |= _not_landed(landing, outcomes, writer, passed_over)
         after = account.usage
         calls, cost = after.calls - before.calls, after.cost - before.cost
         if writer.manifests or writer.quarantined:
@@ -153,6 +162,21 @@ def _noting(pages: Iterator[Page], outcomes: dict[str, Outcome]) -> Iterator[Pag
         yield page
 
 
+def _only_kept(pages: Iterator[Page], kept: Kept, passed_over: set[str]) -> Iterator[Page]:
+    """Yield pages without the records that are not kept; note the ids of those."""
+
+    def rest(page: Page) -> Iterator[pa.RecordBatch]:
+        for batch in page.batches():
+            left = kept(batch)
+            ids = left.column("_source_id")
+            is_out = pc.invert(pc.is_in(batch.column("_source_id"), value_set=ids))
+            passed_over.update(batch.column("_source_id").filter(is_out).to_pylist())
+            yield left
+
+    for page in pages:
+        yield replace(page, batches=partial(rest, page), rejected=page.rejected)
+
+
 def _counts(tally: Tally, calls: int, cost: int, reason: str) -> Counts:
     return Counts(
         withheld=tally.withheld,
@@ -165,13 +189,16 @@ def _counts(tally: Tally, calls: int, cost: int, reason: str) -> Counts:
 
 
 def _not_landed(
-    landing: Landing, outcomes: Mapping[str, Outcome], writer: WindowWriter
+    landing: Landing,
+    outcomes: Mapping[str, Outcome],
+    writer: WindowWriter,
+    passed_over: AbstractSet[str],
 ) -> dict[str, Outcome]:
     """Return the outcomes of records that came and have not landed."""
     rejected = {reject.source_id: reject.reason for reject in landing.rejects(writer)}
     tables = [pq.read_table(one.path, columns=["_source_id"]) for one in writer.manifests]
     ids = pa.concat_tables(tables).column("_source_id").to_pylist() if tables else []
-    landed = set(ids)
+    landed = {*ids, *passed_over}
     return {
         given: replace(outcome, status="unreadable", reason=rejected[outcome.source_id])
         if outcome.source_id in rejected

@@ -16,6 +16,7 @@ from crm_pipeline.store.erasing import Subject
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.probes import Answer, ProbeHistory
+from crm_pipeline.store.sweeps import SweepResult, Sweeps
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.erasing_ops import OpsStore
@@ -212,3 +213,22 @@ def test_a_text_that_quotes_an_erased_person_goes(ops: Ops) -> None:
     store.erase(subject, apply=True)
     assert not path.exists()
     assert OpsFiles(ops.data).current() is None
+
+
+def test_sweeps_are_shown_at_once(ops: Ops) -> None:
+    """What a sweep compared and landed is in the next file; only the last one of the same values is the latest."""
+    sweeps, now = Sweeps(ops.data), ops.clock.now()
+    for landed in (2, 0):
+        now += timedelta(days=1)
+        done = SweepResult(
+            "Contact", "fields", "computed fields", now, 9, landed, landed, 4, 4, is_complete=True
+        )
+        sweeps.add("acme", [done])
+    ops.build()
+    rows = ops.ask(
+        "SELECT object, kind, compared, landed, error, is_latest FROM ops.sweeps ORDER BY swept_at"
+    )
+    assert rows == [
+        ("Contact", "fields", 9, 2, None, False),
+        ("Contact", "fields", 9, 0, None, True),
+    ]

@@ -4,19 +4,26 @@ A sweep may take a part of the vendor's limit of a day (`sweep_percent`). What d
 goes on with the same record; objects whose last sweep is the oldest come first.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from crm_pipeline.connectors.base import Account
-from crm_pipeline.connectors.unstamped import HasUnstamped, UnstampedList
+from crm_pipeline.connectors.unstamped import (
+    COMPUTED,
+    HasUnstamped,
+    Unstamped,
+    UnstampedFields,
+)
 from crm_pipeline.connectors.upkeep import DayLimit
-from crm_pipeline.kernel.errors import BudgetExhausted, CrmError
+from crm_pipeline.kernel.errors import AllowanceSpent, BudgetExhausted, CrmError, UnknownName
+from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.settings import ObjectSettings, Settings
+from crm_pipeline.stages.raw.unstamped.field_sweep import FieldSweep
 from crm_pipeline.stages.raw.unstamped.landed import live_records
 from crm_pipeline.stages.raw.unstamped.sweep import ObjectSweep, Sweep
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.sweeps import Progress, Sweeps
+from crm_pipeline.store.sweeps import Kind, Progress, SweepResult, Sweeps
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tokens.hash_key import HashKey
 
@@ -38,10 +45,11 @@ class Allowance:
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What the sweep of one object would take; nothing was asked.
+    """What the sweep of some values of one object would take; nothing was asked.
 
     Attributes:
         what: the values that are compared; "" where the object has none that move no modification time.
+        fields: their names, where they are fields.
         records: live records that have landed.
         cost: of comparing all of them, in the vendor's `unit`, without reading those that differ.
         progress: of the sweeps so far.
@@ -53,6 +61,7 @@ class SweepPlan:
     cost: int = 0
     unit: str = "calls"
     progress: Progress = field(default_factory=Progress)
+    fields: tuple[str, ...] = ()
 
 
 def allowance(settings: Settings, account: Account) -> Allowance:
@@ -72,22 +81,32 @@ def allowance(settings: Settings, account: Account) -> Allowance:
 def plan_sweep(
     account: Account, landing: Landing, sweeps: Sweeps, engine: Engine
 ) -> list[SweepPlan]:
-    """Return what the sweep of each object of a connection would take; makes no call.
+    """Return what the sweep of each object of a connection would take, one entry for each kind of its values; makes no call.
 
     Raises:
         CorruptFile: what has landed is damaged.
     """
     connection = account.connection.name
-    progress = sweeps.at(connection)
     plans = []
     for obj in account.connection.objects:
-        values = _values(account, obj)
-        plan = SweepPlan(obj.name, values.what if values else "", unit=account.usage.unit)
-        if values is not None:
-            live = live_records(engine, landing.batches(connection, obj.name))
-            records = int(engine.row(f"SELECT count(*) FROM {live}")[0])
-            plan = replace(plan, records=records, cost=values.cost(records))
-        plans.append(replace(plan, progress=progress.get(obj.name, Progress())))
+        every = _values(account, landing, obj)
+        if not every:
+            plans.append(SweepPlan(obj.name, "", unit=account.usage.unit))
+            continue
+        live = live_records(engine, landing.batches(connection, obj.name))
+        records = int(engine.row(f"SELECT count(*) FROM {live}")[0])
+        plans += [
+            SweepPlan(
+                obj.name,
+                values.what,
+                records,
+                values.cost(records),
+                account.usage.unit,
+                sweeps.at(connection, values.kind).get(obj.name, Progress()),
+                values.names if isinstance(values, UnstampedFields) else (),
+            )
+            for values in every
+        ]
     return plans
 
 
@@ -113,35 +132,125 @@ def sweep(
         key_of: returns the key of hashes where an object needs it.
 
     Returns:
-        One entry for each object that has such values, in the order in which they were swept.
+        One entry for each object and kind of such values, in the order in which they were swept.
     """
     before = account.usage.cost
     results: list[ObjectSweep] = []
-    for obj, values in _due(account, sweeps):
+    misnamed = [
+        ObjectSweep(obj.name, COMPUTED, error=problem, kind="fields")
+        for obj in account.connection.objects
+        if (problem := _misnamed(account, landing, obj))
+    ]
+    for obj, values in _due(account, landing, sweeps):
         left = None if allowed is None else allowed - (account.usage.cost - before)
-        results.append(ObjectSweep(obj.name, values.what, unit=account.usage.unit))
+        results.append(
+            ObjectSweep(obj.name, values.what, unit=account.usage.unit, kind=values.kind)
+        )
+        is_spent = False
+        place = _place(account, sweeps, obj, values)
         try:
             with open_engine() as engine:
-                Sweep(account, obj, values, landing, sweeps, left, key_of(obj)).run(engine, results)
+                one = _sweep_of(values)(account, obj, values, landing, sweeps, left, key_of(obj))
+                one.run(engine, results)
+            if len(results) == 1 and not results[0].is_complete:
+                _refuse_standstill(
+                    account, obj, allowed, place, _place(account, sweeps, obj, values)
+                )
+        except AllowanceSpent as error:  # others may cost less
+            results[-1] = replace(results[-1], error=f"{error.message} {error.cure}".strip())
         except BudgetExhausted as error:
             results[-1] = replace(results[-1], error=f"{error.message} {error.cure}".strip())
-            break
+            is_spent = True
         except CrmError as error:
             results[-1] = replace(results[-1], error=f"{error.message} {error.cure}".strip())
-    return results
+        sweeps.add(account.connection.name, [_result(results[-1], landing)])
+        if is_spent:
+            break
+    sweeps.add(account.connection.name, [_result(each, landing) for each in misnamed])
+    return [*results, *misnamed]
 
 
-def _due(account: Account, sweeps: Sweeps) -> Iterator[tuple[ObjectSettings, UnstampedList]]:
-    progress = sweeps.at(account.connection.name)
+def _misnamed(account: Account, landing: Landing, obj: ObjectSettings) -> str:
+    """Return what is wrong with the names that connections.yaml lists of an object; "" where nothing is."""
+    connection = account.connection.name
+    schema = landing.latest_schema(connection, obj.name)
+    known = {} if schema is None else schema.by_name
+    for name in (*obj.sweep_also, *obj.sweep_except):
+        if known and name not in known:
+            where = f"sweep_also and sweep_except of {connection}.{obj.name}"
+            error = UnknownName("field", name, known, where=where)
+            lists = f"`crm-pipeline preview {connection} {obj.name}` lists the fields."
+            return f"{error.message} {error.cure} {lists}"
+    return ""
 
-    def last(obj: ObjectSettings) -> datetime:
-        return progress.get(obj.name, Progress()).completed_at or _NEVER
 
-    chosen: Sequence[ObjectSettings] = sorted(account.connection.objects, key=last)
-    for obj in chosen:
-        if (values := _values(account, obj)) is not None:
-            yield obj, values
+def _place(account: Account, sweeps: Sweeps, obj: ObjectSettings, values: Unstamped) -> str:
+    return sweeps.at(account.connection.name, values.kind).get(obj.name, Progress()).after
 
 
-def _values(account: Account, obj: ObjectSettings) -> UnstampedList | None:
-    return account.unstamped(obj) if isinstance(account, HasUnstamped) else None
+def _refuse_standstill(
+    account: Account, obj: ObjectSettings, allowed: int | None, before: str, after: str
+) -> None:
+    """Refuse an allowance that does not pay for any part of the object whose turn it is, so that no sweep goes on.
+
+    Raises:
+        AllowanceSpent: it does not.
+    """
+    if before != after:
+        return
+    connection = account.connection.name
+    raise AllowanceSpent(
+        f"{connection}.{obj.name}: a sweep may cost {allowed:,} {account.usage.unit}, and no part of this object can be "
+        "compared and read for that.",
+        wait_s=0.0,
+        cure=f"Set a larger `sweep_percent` of the connection, or run `crm-pipeline sweep {connection} --whole`.",
+    )
+
+
+def _sweep_of(values: Unstamped) -> Callable[..., Sweep | FieldSweep]:
+    return FieldSweep if isinstance(values, UnstampedFields) else Sweep
+
+
+def _result(done: ObjectSweep, landing: Landing) -> SweepResult:
+    return SweepResult(
+        object=done.object,
+        kind=done.kind,
+        what=done.what,
+        swept_at=landing.clock.now(),
+        compared=done.compared,
+        differing=done.differing,
+        landed=done.landed,
+        calls=done.calls,
+        cost=done.cost,
+        unit=done.unit,
+        is_complete=done.is_complete,
+        error=redacted(done.error),
+    )
+
+
+def _due(
+    account: Account, landing: Landing, sweeps: Sweeps
+) -> Iterator[tuple[ObjectSettings, Unstamped]]:
+    """Yield the values of all objects, those first whose last whole sweep is the oldest; lists before fields."""
+    connection = account.connection
+    kinds: tuple[Kind, ...] = ("lists", "fields")
+    progress = {kind: sweeps.at(connection.name, kind) for kind in kinds}
+    every = [
+        (obj, values)
+        for kind in kinds
+        for obj in connection.objects
+        for values in _values(account, landing, obj)
+        if values.kind == kind
+    ]
+
+    def last(one: tuple[ObjectSettings, Unstamped]) -> datetime:
+        obj, values = one
+        return progress[values.kind].get(obj.name, Progress()).completed_at or _NEVER
+
+    yield from sorted(every, key=last)
+
+
+def _values(account: Account, landing: Landing, obj: ObjectSettings) -> tuple[Unstamped, ...]:
+    if not isinstance(account, HasUnstamped):
+        return ()
+    return account.unstamped(obj, landing.latest_schema(account.connection.name, obj.name))

@@ -12,23 +12,28 @@ from crm_pipeline.store.tables.engine import Engine, parquet_files
 _KEYS = "_source_id, _modified_at, _deleted, _extracted_at, _batch_id, file_row_number AS _row"
 # The order in which versions are folded; of two that were read at one moment any may count.
 _NEWEST = "_modified_at DESC NULLS LAST, _extracted_at DESC, _batch_id DESC, _row DESC"
-_NONE = "(SELECT '' AS _source_id, '' AS _batch_id, 0 AS _row WHERE false)"
+_NONE = "(SELECT '' AS _source_id, NULL::TIMESTAMPTZ AS _modified_at, '' AS _batch_id, 0 AS _row WHERE false)"
 
 
 def live_records(engine: Engine, batches: Sequence[Manifest]) -> str:
     """Compute which landed version of each live record counts, and return the name of the relation.
 
-    It has `_source_id`, `_batch_id`, `_row`, and `_place`: an order in which they can be compared and that can be kept
-    without keeping an id.
+    It has `_source_id`, `_modified_at`, `_batch_id`, `_row`, and `_place`: an order in which they can be compared and that
+    can be kept without keeping an id. Batches of both shapes count.
     """
-    keys = f"(SELECT {_KEYS} FROM {_files(batches)})" if _json(batches) else ""
+    keys = f"(SELECT {_KEYS} FROM {rows_of(batches)})" if batches else ""
     newest = (
         f"(SELECT * FROM {keys} WHERE _source_id IS NOT NULL AND _source_id <> '' "
         f"QUALIFY row_number() OVER (PARTITION BY _source_id ORDER BY {_NEWEST}) = 1)"
     )
-    live = f"SELECT _source_id, _batch_id, _row FROM {newest} WHERE NOT _deleted"
+    live = f"SELECT _source_id, _modified_at, _batch_id, _row FROM {newest} WHERE NOT _deleted"
     source = f"({live})" if keys else _NONE
     return engine.table("live records", f"SELECT *, md5(_source_id) AS _place FROM {source}")
+
+
+def rows_of(batches: Sequence[Manifest]) -> str:
+    """Return SQL that reads batches, with the number of each row in its file."""
+    return parquet_files([batch.path for batch in batches], ", file_row_number = true")
 
 
 class LandedValues:
@@ -116,4 +121,4 @@ def _json(batches: Sequence[Manifest]) -> list[Manifest]:
 
 
 def _files(batches: Sequence[Manifest]) -> str:
-    return parquet_files([batch.path for batch in _json(batches)], ", file_row_number = true")
+    return rows_of(_json(batches))

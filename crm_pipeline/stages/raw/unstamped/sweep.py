@@ -1,4 +1,4 @@
-"""The sweep of one object: compare the values of all its live records with the vendor's, and land the records that differ.
+"""The sweep of the lists of one object, such as associations: compare the values of all its live records with the vendor's, and land those that differ.
 
 Only the values are read, for many records a call; a record that differs is read whole by its id and lands as such reads
 do (`point.py`). So equal records cost no read and land nothing, and a refresh sees no other watermark.
@@ -11,21 +11,21 @@ from dataclasses import dataclass, field, replace
 from crm_pipeline.connectors.asked_ids import Status
 from crm_pipeline.connectors.base import Account
 from crm_pipeline.connectors.registry import connector
-from crm_pipeline.connectors.unstamped import HasUnstamped, UnstampedList
+from crm_pipeline.connectors.unstamped import ReadsLists, UnstampedList
 from crm_pipeline.kernel.errors import Unavailable
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw.point import read_points
 from crm_pipeline.stages.raw.unstamped.landed import LandedValues
 from crm_pipeline.store.landing import Landing
-from crm_pipeline.store.sweeps import Progress, Sweeps
+from crm_pipeline.store.sweeps import Kind, Progress, Sweeps
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tokens.hash_key import HashKey
 
 # So many records that differ are read at once; a sweep that is stopped loses no more than them.
-_READ_AT_ONCE = 1_000
+READ_AT_ONCE = 1_000
 # What reading records by their ids costs at most: two calls for 100 ids where some are not live any more, and of 1,000
 # ids a few singly.
-_IDS_OF_A_CALL = 50
+IDS_OF_A_CALL = 50
 _SINGLES = 12
 
 
@@ -34,7 +34,7 @@ class ObjectSweep:
     """What a sweep did for one object.
 
     Attributes:
-        what: the values that were compared.
+        what: the values that were compared; `kind` for programs.
         compared, differing, landed: numbers of records.
         outcomes: of the differing ones, by their status; those that are not live any more are not `read`.
         calls, cost: of the sweep; `cost` in the vendor's `unit`.
@@ -53,6 +53,7 @@ class ObjectSweep:
     unit: str = "calls"
     is_complete: bool = False
     error: str = ""
+    kind: Kind = "lists"
 
 
 @dataclass
@@ -84,7 +85,7 @@ class Sweep:
             CorruptFile: what has landed is damaged.
             VendorError: the vendor refused; what had differed before has landed, and the next sweep goes on there.
         """
-        assert isinstance(self.account, HasUnstamped)
+        assert isinstance(self.account, ReadsLists)
         connection = self.account.connection.name
         batches = self.landing.batches(connection, self.obj.name)
         self.landing.check(batches)
@@ -115,7 +116,7 @@ class Sweep:
                     differing=done.differing + len(differing),
                 )
             is_last = not ids or not is_affordable
-            if pending and (is_last or len(pending) >= _READ_AT_ONCE):
+            if pending and (is_last or len(pending) >= READ_AT_ONCE):
                 done = self._with_read(done, pending)
                 pending = []
             if not pending:
@@ -141,8 +142,8 @@ class Sweep:
         differing = pending + self.values.batch_records
         reading = (
             self.account.upkeep(self.obj).refresh
-            + -(-differing // _IDS_OF_A_CALL)
-            + -(-differing // _READ_AT_ONCE) * _SINGLES
+            + -(-differing // IDS_OF_A_CALL)
+            + -(-differing // READ_AT_ONCE) * _SINGLES
             + self.values.cost(differing)
         )
         return spent + self.values.batch_cost + reading <= self.allowed
