@@ -103,6 +103,8 @@ def _may_be_quiet(
     longest = timedelta(seconds=facts.limits.quiet_s)
     if not facts.abilities.probes or is_snapshot(connection, obj) or look.error:
         return False
+    if crm.backfills.is_due(connection.name, obj.name):
+        return False
     try:
         reads = crm.landing.object_reads(connection.name, obj.name)
         # A time of the future, noted before the clock was set back, proves nothing.
