@@ -83,7 +83,7 @@ def fill_new_fields(
     before = backfills.of(connection, obj.name)
     commits = landing.windows(connection, obj.name)
     renamed = successors(register, connection, obj.name)
-    now = key_of(commits, renamed)
+    now = key_of(commits, schema.fingerprint, renamed)
     if before is None and not now:
         return None
     if before is not None and before.key == now:
@@ -91,7 +91,7 @@ def fill_new_fields(
             return None
         if before.waits_on == backfills.today:
             return before
-    new = new_fields(landing, connection, obj.name, commits, renamed)
+    new = new_fields(landing, connection, obj.name, schema, renamed)
     filling = _Filling(account, obj, landing, backfills, schema, allowed, key)
     if not new.names:
         return filling.ended(new.key, before)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from crm_pipeline.kernel.identity import fingerprint
+from crm_pipeline.model.schema import Schema
 from crm_pipeline.model.schema_changes import changes
 from crm_pipeline.settings import Connection
 from crm_pipeline.stages.raw.audit.landed import landed_keys
@@ -44,17 +45,14 @@ def successors(register: Register, connection: str, obj: str) -> frozenset[str]:
     return frozenset(each.proposal for each in removed if each.proposal and each.state != "ignored")
 
 
-def key_of(commits: Sequence[WindowCommit], renamed: frozenset[str]) -> str:
+def key_of(commits: Sequence[WindowCommit], newest: str, renamed: frozenset[str]) -> str:
     """Return the fingerprint that stays while no field and no batch of another description comes; "" for no batch of one.
 
     Args:
-        commits: of the object, in the order of their commits.
+        commits: of the object.
+        newest: the fingerprint of its newest description.
         renamed: see `successors`.
     """
-    reads = [commit for commit in commits if not commit.is_point]
-    if not reads:
-        return ""
-    newest = reads[-1].schema_fingerprint
     others = _others(commits, newest)
     return fingerprint([newest, sorted(others), sorted(renamed)]) if others else ""
 
@@ -63,19 +61,16 @@ def new_fields(
     landing: Landing,
     connection: str,
     obj: str,
-    commits: Sequence[WindowCommit],
+    newest: Schema,
     renamed: frozenset[str],
 ) -> NewFields:
-    """Return the fields that earlier landed batches lack.
+    """Return the fields of the newest description that landed batches lack.
 
     Raises:
         CorruptFile: a description is damaged.
     """
-    key = key_of(commits, renamed)
-    if not key:
-        return NewFields(key)
-    reads = [commit for commit in commits if not commit.is_point]
-    newest = landing.schema(connection, obj, reads[-1].schema_fingerprint)
+    commits = landing.windows(connection, obj)
+    key = key_of(commits, newest.fingerprint, renamed)
     without = {}
     for old in dict.fromkeys(_others(commits, newest.fingerprint).values()):
         facts = changes(landing.schema(connection, obj, old), newest)
