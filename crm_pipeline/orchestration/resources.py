@@ -40,7 +40,7 @@ from crm_pipeline.stages.verified.library import library_verifiers
 from crm_pipeline.store.audits import Audits
 from crm_pipeline.store.build_lock import building
 from crm_pipeline.store.drift import Register
-from crm_pipeline.store.field_backfills import FieldBackfill, FieldBackfills
+from crm_pipeline.store.field_backfills import FieldBackfill
 from crm_pipeline.store.files.permissions import settle
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness, freshness_of
@@ -95,7 +95,6 @@ class Workspace:
         self.looks = Looks(settings.data, self.clock)
         self.drift = Register(settings.data, self.clock)
         self.audits = Audits(settings.data, self.clock)
-        self.backfills = FieldBackfills(settings.data, self.clock)
         self._on_step = on_step
         self._is_settled = False
         # All steps of a connection share one budget of retries: after a few steps against a host that is

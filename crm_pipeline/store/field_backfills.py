@@ -110,11 +110,6 @@ class FieldBackfills:
         """Return the last backfill of an object; None where there was none."""
         return self.at(connection).objects.get(obj)
 
-    def is_due(self, connection: str, obj: str) -> bool:
-        """Say whether a refresh of an object has records to fill, and may pay for it today."""
-        backfill = self.of(connection, obj)
-        return backfill is not None and backfill.is_open and backfill.waits_on != self.today
-
     def spent_today(self, connection: str) -> int:
         """Return what backfills of a connection have cost today, in the vendor's unit."""
         return self.at(connection).spent.get(self.today, 0)

@@ -44,6 +44,23 @@ _SPENT = "what backfills may cost today is spent; it goes on tomorrow"
 _log = structlog.get_logger(__name__)
 
 
+def is_due(landing: Landing, register: Register, connection: str, obj: str) -> bool:
+    """Say whether a refresh of an object, which is read by windows, may have something to fill and may pay for it today.
+
+    It is so as well after a read that was no refresh, or whose process died, has brought a field.
+    """
+    backfills = FieldBackfills(landing.root, landing.clock)
+    known = backfills.of(connection, obj)
+    commits = landing.windows(connection, obj)
+    reads = [commit for commit in commits if not commit.is_point]
+    if not reads:
+        return False
+    key = key_of(commits, reads[-1].schema_fingerprint, successors(register, connection, obj))
+    if known is None or known.key != key:
+        return bool(key) or (known is not None and known.is_open)
+    return known.is_open and known.waits_on != backfills.today
+
+
 def fill_new_fields(
     account: Account,
     obj: ObjectSettings,

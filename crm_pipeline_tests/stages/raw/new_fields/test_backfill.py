@@ -28,11 +28,12 @@ from crm_pipeline.stages.normalized.ranking import ranked
 from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.stages.published.field_backfills import field_backfills_table
 from crm_pipeline.stages.raw import extract, note_changes
-from crm_pipeline.stages.raw.new_fields import backfill, fill_new_fields
+from crm_pipeline.stages.raw.new_fields import backfill, fill_new_fields, is_due
 from crm_pipeline.store.drift import Register
 from crm_pipeline.store.field_backfills import FieldBackfill, FieldBackfills
 from crm_pipeline.store.landing import Landing, compaction
 from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline.store.tokens.hash_key import HashKey
 from crm_pipeline_tests.stages.raw.crm import connection
 from crm_pipeline_tests.stages.raw.test_point import (
     MAP,
@@ -45,6 +46,7 @@ from crm_pipeline_tests.stages.raw.test_point import (
 )
 
 BATCH = 2
+KEY = HashKey(b"k" * 32)
 DAY = 86_400
 KEYS = tuple(str(n) for n in range(1, 6))
 
@@ -134,6 +136,7 @@ class Pipeline:
         self.vendor = Shaped(is_whole=False, shape="json", clock=self.clock)
         self.folder = folder
         self.connection = replace(connection(), lookback_s=5, objects=(OBJECT,))
+        self.obj = OBJECT
         for key in KEYS:
             self.vendor.put(key, 1)
         self.clock.advance(10)
@@ -151,19 +154,20 @@ class Pipeline:
         """Refresh and fill, as the raw asset does; the calls are no more than what is lacking needs."""
         register = Register(self.folder, self.clock)
         before = self.landing.latest_schema("acme", OBJECT.name)
-        done = extract(self.account, OBJECT, None, mode="refresh", landing=self.landing)  # type: ignore[arg-type]
+        done = extract(self.account, self.obj, None, mode="refresh", landing=self.landing, key=KEY)  # type: ignore[arg-type]
         note_changes(self.landing, register, DriftPolicies(), "acme", OBJECT.name, before=before)
         lacking, calls = self.lacking(), self.account.points
         spent = self.backfills.spent_today("acme")
         try:
             filled = fill_new_fields(
                 self.account,  # type: ignore[arg-type]
-                OBJECT,
+                self.obj,
                 self.landing,
                 register,
                 schema=done.schema,
                 open_engine=lambda: Engine(self.folder / "tmp", memory_limit="256MB", threads=1),
                 allowed=allowed,
+                key=KEY,
             )
         finally:
             assert self.account.points - calls <= -(-len(lacking) // BATCH)
@@ -171,20 +175,27 @@ class Pipeline:
         assert allowed is None or self.account.points - calls <= max(0, allowed - spent)
         return filled
 
-    def lacking(self) -> set[str]:
-        """Return the live records whose newest version lacks a field, by the landed records alone: not the code under test."""
-        newest: dict[str, dict[str, Any]] = {}
-        rows = [
+    def is_due(self) -> bool:
+        return is_due(self.landing, Register(self.folder, self.clock), "acme", OBJECT.name)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every landed version."""
+        return [
             row
             for batch in self.landing.batches("acme", OBJECT.name)
             for row in pq.read_table(batch.path).to_pylist()
         ]
-        for row in sorted(rows, key=lambda one: (one["_modified_at"], one["_extracted_at"])):
+
+    def lacking(self) -> set[str]:
+        """Return the live records whose newest version lacks a field, by the landed records alone: not the code under test."""
+        newest: dict[str, dict[str, Any]] = {}
+        for row in sorted(self.rows(), key=lambda one: (one["_modified_at"], one["_extracted_at"])):
             newest[row["_source_id"]] = row
         return {
             key
             for key, row in newest.items()
-            if not row["_deleted"] and not set(self.vendor.names) <= set(json.loads(row["record"]))
+            if not row["_deleted"]
+            and not set(self.vendor.names) - set(self.obj.exclude) <= set(json.loads(row["record"]))
         }
 
     def shown(self, engine: Engine) -> dict[str, tuple[str | None, ...]]:
@@ -280,6 +291,7 @@ def test_whatever_comes_and_goes(engine: Engine, steps: list[tuple[Any, ...]]) -
             run.clock.advance(1)
         run.clock.advance(DAY)
         run.refresh()
+        assert not run.is_due()
         assert run.lacking() == set()
         assert run.shown(engine) == run.truth()
         calls = run.account.points
@@ -349,7 +361,7 @@ def test_a_vendor_that_refuses(run: Pipeline) -> None:
     stopped = run.refresh()
     assert stopped is not None
     assert (stopped.state, stopped.reason) == ("filling", "acme: it does not answer. Wait.")
-    assert run.backfills.is_due("acme", OBJECT.name)
+    assert run.is_due()
     run.account.refuses = not_by_id("acme.Contact", "they are parts of others", "Read those.")
     refused = run.refresh()
     assert refused is not None
@@ -367,12 +379,45 @@ def test_the_day_of_a_budget(run: Pipeline) -> None:
     first = run.refresh(1)
     assert first is not None
     assert (first.filled, first.left, first.waits_on) == (BATCH, 3, run.backfills.today)
-    assert not run.backfills.is_due("acme", OBJECT.name)
+    assert not run.is_due()
     calls = run.account.points
     assert (run.refresh(1), run.account.points) == (first, calls)
     [row] = field_backfills_table(run.backfills, ["acme"]).arrow.to_pylist()
     assert (row["state"], row["filled"], row["records_left"]) == ("filling", 2, 3)
     run.clock.advance(DAY)
-    assert run.backfills.is_due("acme", OBJECT.name)
+    assert run.is_due()
     run.refresh(2)
     assert (state_of(run).state, run.lacking()) == ("complete", set())
+
+
+def test_a_field_that_another_read_has_noticed(run: Pipeline) -> None:
+    """A refresh is due although nothing was noted: the process of the first one died, or a read of months was no refresh;
+    also where the field is gone again before anything was read."""
+    assert not run.is_due()
+    run.vendor.names = ["A"]
+    run.killed(0)
+    assert run.account.points > 0
+    assert run.is_due()
+    run.refresh()
+    assert (run.is_due(), run.lacking()) == (False, set())
+    run.vendor.names = ["A", "B"]
+    extract(run.account, OBJECT, None, mode="range", landing=run.landing)  # type: ignore[arg-type]
+    run.clock.advance(1)
+    assert run.is_due()
+    calls = run.account.points
+    assert (run.refresh(), run.account.points, run.is_due()) == (None, calls, False)
+
+
+def test_fields_that_connections_yaml_has_kept_out(run: Pipeline) -> None:
+    """A field that is no longer excluded is new, and filled; one that still is stays out of the records that are read."""
+    run.vendor.names = ["A", "B"]
+    run.obj = replace(OBJECT, exclude=("A", "B"))
+    assert run.refresh() is None
+    run.clock.advance(DAY)
+    run.obj = replace(OBJECT, exclude=("B",))
+    done = run.refresh()
+    assert done is not None
+    assert (done.names, done.filled) == (("A",), len(KEYS))
+    texts = [text for row in run.rows() if '"A"' in (text := row["record"])]
+    assert len(texts) == len(KEYS)
+    assert not any("B of" in row["record"] for row in run.rows())
