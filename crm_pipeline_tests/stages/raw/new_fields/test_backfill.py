@@ -73,6 +73,7 @@ class ShapedAccount(VendorAccount):
         super().__init__(vendor, connection)
         self.shaped = vendor
         self.points = 0
+        self.batch_cost = 1
         self.refuses: Exception | None = None
         self._most: int | None = None
 
@@ -84,7 +85,7 @@ class ShapedAccount(VendorAccount):
         return Schema(obj, obj, self.shaped.fields)
 
     def point_batch(self, obj: str, schema: Schema) -> PointBatch:
-        return PointBatch(BATCH, 1)
+        return PointBatch(BATCH, self.batch_cost)
 
     def read(self, obj: str, ids: Sequence[str], schema: Schema | None = None) -> Iterator[Page]:
         for start in range(0, len(ids), BATCH):
@@ -92,7 +93,7 @@ class ShapedAccount(VendorAccount):
                 raise self.refuses
             if self._most is not None and self.points >= self._most:
                 raise AllowanceSpent("acme: too much.", wait_s=0.0)
-            self.points += 1
+            self.points += self.batch_cost
             yield from super().read(obj, ids[start : start + BATCH], schema)
 
     @contextmanager
@@ -137,6 +138,7 @@ class Pipeline:
         self.folder = folder
         self.connection = replace(connection(), lookback_s=5, objects=(OBJECT,))
         self.obj = OBJECT
+        self.engines = 0
         for key in KEYS:
             self.vendor.put(key, 1)
         self.clock.advance(10)
@@ -165,15 +167,20 @@ class Pipeline:
                 self.landing,
                 register,
                 schema=done.schema,
-                open_engine=lambda: Engine(self.folder / "tmp", memory_limit="256MB", threads=1),
+                open_engine=self.engine,
                 allowed=allowed,
                 key=KEY,
             )
         finally:
-            assert self.account.points - calls <= -(-len(lacking) // BATCH)
+            batches = -(-len(lacking) // BATCH)
+            assert self.account.points - calls <= batches * self.account.batch_cost
             self.clock.advance(1)
         assert allowed is None or self.account.points - calls <= max(0, allowed - spent)
         return filled
+
+    def engine(self) -> Engine:
+        self.engines += 1
+        return Engine(self.folder / "tmp", memory_limit="256MB", threads=1)
 
     def is_due(self) -> bool:
         return is_due(self.landing, Register(self.folder, self.clock), "acme", OBJECT.name)
@@ -308,10 +315,10 @@ def run(tmp_path: Path) -> Pipeline:
     return made
 
 
-def state_of(run: Pipeline) -> FieldBackfill:
-    state = run.backfills.of("acme", OBJECT.name)
-    assert state is not None
-    return state
+@pytest.fixture
+def single_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a commit have one batch."""
+    monkeypatch.setattr(backfill, "_READ_AT_ONCE", BATCH)
 
 
 def test_a_renamed_field_is_not_new(run: Pipeline) -> None:
@@ -374,20 +381,56 @@ def test_a_vendor_that_refuses(run: Pipeline) -> None:
 
 
 def test_the_day_of_a_budget(run: Pipeline) -> None:
-    """A spent budget is waited for, and not tried again on the same day; the table says what is left."""
+    """What a batch costs fits into the budget, or it waits for the next day, without looking at landing again; the table says
+    what is left."""
+    run.account.batch_cost = 3
     run.vendor.names = ["A"]
-    first = run.refresh(1)
+    first = run.refresh(4)
     assert first is not None
     assert (first.filled, first.left, first.waits_on) == (BATCH, 3, run.backfills.today)
     assert not run.is_due()
-    calls = run.account.points
-    assert (run.refresh(1), run.account.points) == (first, calls)
+    calls, engines = run.account.points, run.engines
+    assert (run.refresh(4), run.account.points, run.engines) == (first, calls, engines)
     [row] = field_backfills_table(run.backfills, ["acme"]).arrow.to_pylist()
     assert (row["state"], row["filled"], row["records_left"]) == ("filling", 2, 3)
     run.clock.advance(DAY)
     assert run.is_due()
-    run.refresh(2)
-    assert (state_of(run).state, run.lacking()) == ("complete", set())
+    run.refresh(6)
+    done = run.backfills.of("acme", OBJECT.name)
+    assert done is not None
+    assert (done.state, done.filled, run.lacking()) == ("complete", len(KEYS), set())
+
+
+@pytest.mark.usefixtures("single_batches")
+def test_a_batch_that_landed_and_was_not_noted(run: Pipeline) -> None:
+    """It counts as filled, and is not read again."""
+    run.vendor.names = ["A"]
+    run.killed(1)
+    known = run.backfills.of("acme", OBJECT.name)
+    assert known is not None
+    assert (known.filled, len(run.lacking())) == (BATCH, 1)
+    done = run.refresh()
+    assert done is not None
+    assert (done.state, done.records, done.filled) == ("complete", len(KEYS), len(KEYS))
+
+
+@pytest.mark.usefixtures("single_batches")
+def test_records_that_lost_the_field_again(run: Pipeline) -> None:
+    """Records that were filled, and that a read of months has landed without the field since, are filled again: while others
+    still wait, and after all were complete."""
+    for allowed in (1, None):
+        run.vendor.names = ["A"]
+        run.refresh(allowed)
+        run.clock.advance(DAY)
+        run.vendor.names = []
+        extract(run.account, OBJECT, None, mode="range", landing=run.landing)  # type: ignore[arg-type]
+        run.clock.advance(DAY)
+        run.vendor.names = ["A"]
+        done = run.refresh()
+        assert done is not None
+        assert (done.state, done.left, run.lacking()) == ("complete", 0, set())
+        run.clock.advance(DAY)
+    assert (done.records, done.filled) == (len(KEYS), len(KEYS))
 
 
 def test_a_field_that_another_read_has_noticed(run: Pipeline) -> None:
