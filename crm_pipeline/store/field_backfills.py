@@ -39,7 +39,9 @@ class FieldBackfill:
         after: the place of the last record that was read, see `stages.raw.new_fields`.
         records: live records without the fields when it began.
         filled: those of them that were read and have landed since.
-        absent: those that the vendor did not show: deleted, merged or hidden ones.
+        absent: those that did not land: the vendor did not show them, because they are merged or hidden, or refused them, or
+            they cannot be read.
+        refused: those among them that the vendor refused to show in this pass.
         calls, cost: of all reads; `cost` in the vendor's unit.
         reason: why it stopped before its end; "" where it did not.
         waits_on: the day, in UTC, whose budget is spent; "" for none.
@@ -52,6 +54,7 @@ class FieldBackfill:
     records: int = 0
     filled: int = 0
     absent: int = 0
+    refused: int = 0
     calls: int = 0
     cost: int = 0
     reason: str = ""

@@ -22,7 +22,10 @@ _COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     ),
     "records": (_WHOLE, "Live records that had been read without the fields when it began."),
     "filled": (_WHOLE, "Those of them that have landed with the fields since, or are deleted."),
-    "absent": (_WHOLE, "Those that the CRM did not show: merged or hidden ones."),
+    "absent": (
+        _WHOLE,
+        "Those that did not land: merged, hidden or refused ones, and such that cannot be read.",
+    ),
     "records_left": (_WHOLE, "Those that are still to be read."),
     "calls": (_WHOLE, "API calls of the reads."),
     "cost": (_WHOLE, "What they cost, in the vendor's unit."),

@@ -148,10 +148,10 @@ class _Filling:
         self, new: NewFields, records: LackingRecords, before: FieldBackfill | None
     ) -> FieldBackfill | None:
         """Read what is left; return how far it has come, None where all records have the fields already."""
-        state = self._begun(new, records, before)
         if not records.records:
-            self._note(replace(state, state="complete", completed_at=self.landing.clock.now()))
+            self._nothing_left(new, before)
             return None
+        state = self._begun(new, records, before)
         try:
             batch = point_batch(self.account, self.obj.name, self.schema)
         except Rejected as refusal:
@@ -188,6 +188,18 @@ class _Filling:
             if state.reason:
                 return state
 
+    def _nothing_left(self, new: NewFields, before: FieldBackfill | None) -> None:
+        """Note that all records have the fields; a backfill of the same fields stays as it was shown."""
+        now = self.landing.clock.now()
+        known = before if before is not None and before.names == new.names else None
+        if known is None:
+            self._note(FieldBackfill(new.key, new.names, completed_at=now))
+        elif known.is_open:
+            filled = known.records - known.absent
+            self._note(self._completed(replace(known, key=new.key, filled=filled, refused=0)))
+        else:
+            self._note(replace(known, key=new.key))
+
     def _begun(
         self, new: NewFields, records: LackingRecords, before: FieldBackfill | None
     ) -> FieldBackfill:
@@ -203,7 +215,7 @@ class _Filling:
         going_on = replace(before, reason="", waits_on="")
         if before.key != new.key:
             # Other batches lack the fields now: their records may stand before the place.
-            going_on = replace(going_on, key=new.key, after="", absent=0)
+            going_on = replace(going_on, key=new.key, after="", absent=0, refused=0)
         left = records.left(going_on.after)
         # Records that were edited or deleted since are done as well.
         filled = max(going_on.filled, going_on.records - going_on.absent - left)
@@ -245,7 +257,11 @@ class _Filling:
             )
         read = point.counts["read"] + point.counts["deleted"]
         return replace(
-            state, after=place, filled=state.filled + read, absent=state.absent + len(ids) - read
+            state,
+            after=place,
+            filled=state.filled + read,
+            absent=state.absent + len(ids) - read,
+            refused=state.refused + point.counts["refused"],
         )
 
     def _spending(self) -> AbstractContextManager[None]:
@@ -255,8 +271,13 @@ class _Filling:
         return self.account.spending(left)
 
     def _completed(self, state: FieldBackfill) -> FieldBackfill:
+        """Return the state at the end of a pass; where the vendor refused records, another one begins tomorrow."""
+        if state.refused:
+            again = f"the CRM refused {state.refused:,} records; they are asked for again tomorrow"
+            begun = replace(state, after="", absent=0, refused=0)
+            return replace(begun, reason=again, waits_on=self.backfills.today)
         now = self.landing.clock.now()
-        return replace(state, state="complete", after="", completed_at=now)
+        return replace(state, state="complete", after="", reason="", waits_on="", completed_at=now)
 
     def _waiting(self, state: FieldBackfill) -> FieldBackfill:
         return replace(state, reason=_SPENT, waits_on=self.backfills.today)

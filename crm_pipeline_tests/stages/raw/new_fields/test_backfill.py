@@ -14,10 +14,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from crm_pipeline.connectors.asked_ids import Outcome
 from crm_pipeline.connectors.base import Page, Usage
 from crm_pipeline.connectors.json_records import batch_of
 from crm_pipeline.connectors.point_batches import PointBatch
-from crm_pipeline.connectors.point_pages import not_by_id
+from crm_pipeline.connectors.point_pages import not_by_id, point_page
 from crm_pipeline.kernel.clock import FrozenClock
 from crm_pipeline.kernel.errors import AllowanceSpent, Unavailable
 from crm_pipeline.model.schema import Field, Schema
@@ -75,6 +76,7 @@ class ShapedAccount(VendorAccount):
         self.points = 0
         self.batch_cost = 1
         self.refuses: Exception | None = None
+        self.refused: set[str] = set()
         self._most: int | None = None
 
     @property
@@ -94,7 +96,10 @@ class ShapedAccount(VendorAccount):
             if self._most is not None and self.points >= self._most:
                 raise AllowanceSpent("acme: too much.", wait_s=0.0)
             self.points += self.batch_cost
-            yield from super().read(obj, ids[start : start + BATCH], schema)
+            asked = ids[start : start + BATCH]
+            yield from super().read(obj, [one for one in asked if one not in self.refused], schema)
+            left = {one: Outcome("refused", "busy", one) for one in asked if one in self.refused}
+            yield point_page(None, left, asked_at=self.shaped.now)
 
     @contextmanager
     def spending(self, amount: int) -> Iterator[None]:
@@ -378,6 +383,43 @@ def test_a_vendor_that_refuses(run: Pipeline) -> None:
     [row] = field_backfills_table(run.backfills, ["acme", "other"]).arrow.to_pylist()
     assert (row["object"], row["fields"], row["records"]) == (OBJECT.name, "A", 5)
     assert "parts of others" in row["reason"]
+
+
+def test_records_that_the_vendor_refuses(run: Pipeline) -> None:
+    """They are asked for again the next day, those that have landed are not."""
+    run.vendor.names = ["A"]
+    run.account.refused = {"2"}
+    first = run.refresh()
+    assert first is not None
+    assert (first.state, first.filled, first.left) == ("filling", 4, 1)
+    assert "refused 1 records" in first.reason
+    assert not run.is_due()
+    run.clock.advance(DAY)
+    run.account.refused = set()
+    calls = run.account.points
+    done = run.refresh()
+    assert done is not None
+    assert (done.state, done.records, done.filled) == ("complete", len(KEYS), len(KEYS))
+    assert (run.account.points - calls, run.lacking()) == (1, set())
+
+
+def test_batches_whose_records_have_landed_again(run: Pipeline) -> None:
+    """Reads of months without the field and with it again leave nothing to fill: nothing is read, and what is shown stays."""
+    run.vendor.names = ["A"]
+    run.refresh()
+    shown = run.backfills.of("acme", OBJECT.name)
+    assert shown is not None
+    for names in ([], ["A"]):
+        run.clock.advance(DAY)
+        run.vendor.names = names
+        extract(run.account, OBJECT, None, mode="range", landing=run.landing)  # type: ignore[arg-type]
+    run.clock.advance(1)
+    calls = run.account.points
+    assert run.is_due()
+    assert (run.refresh(), run.account.points, run.is_due()) == (None, calls, False)
+    now = run.backfills.of("acme", OBJECT.name)
+    assert now is not None
+    assert replace(now, key=shown.key) == shown
 
 
 def test_the_day_of_a_budget(run: Pipeline) -> None:
