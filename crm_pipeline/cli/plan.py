@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from crm_pipeline.connectors.base import Account, Plan, ReadStrategy
     from crm_pipeline.connectors.upkeep import Pace, Upkeep
     from crm_pipeline.kernel.clock import Window
-    from crm_pipeline.settings import ObjectSettings
+    from crm_pipeline.settings import ObjectSettings, Settings
     from crm_pipeline.stages.raw import Mode
+    from crm_pipeline.stages.raw.new_fields import BackfillPlan
     from crm_pipeline.stages.raw.unstamped import Allowance, SweepPlan
+    from crm_pipeline.store.landing import Landing
 
 _DAY_S = 86_400.0
 
@@ -59,6 +61,7 @@ def plan(
     from crm_pipeline.cli.accounts import account_of
     from crm_pipeline.cli.automation import line, pace_of
     from crm_pipeline.cli.console import emit_json, output, working
+    from crm_pipeline.cli.new_fields import plan_lines, plan_of
     from crm_pipeline.cli.sweep import line_of
     from crm_pipeline.cli.workspace import load_settings
     from crm_pipeline.kernel.clock import SystemClock, Window
@@ -94,12 +97,14 @@ def plan(
         with Engine(settings.data / "tmp", memory_limit=f"{settings.memory_mb}MB") as engine:
             sweeps = unstamped.plan_sweep(account, landing, Sweeps(settings.data), engine)
         allowed = unstamped.allowance(settings, account)
+        lacking = [] if sweep else _lacking(settings, account, landing, plans)
     if as_json:
         emit_json(
             [
                 _record(planned_read)
                 | _upkeep(pace, cost)
                 | _swept(planned_read.object, sweeps, allowed)
+                | {"new_fields": plan_of(lacking, planned_read.object)}
                 for planned_read, cost in zip(plans, each, strict=True)
             ]
         )
@@ -109,6 +114,8 @@ def plan(
     output().print(line(settings, pace))
     if text := line_of(sweeps, allowed):
         output().print(text)
+    for text in plan_lines(lacking, allowed):
+        output().print(text, markup=False)
     if len(plans) > 1:
         output().print(_sum(plans))
 
@@ -130,6 +137,22 @@ def _sweeps(
         except Rejected as error:
             sys.stderr.write(paragraph(error.message) + "\n")
     return plans
+
+
+def _lacking(
+    settings: "Settings", account: "Account", landing: "Landing", plans: "Sequence[Plan]"
+) -> "list[BackfillPlan]":
+    from crm_pipeline.stages.raw.new_fields import plan_backfills
+    from crm_pipeline.store.drift import Register
+    from crm_pipeline.store.tables.engine import Engine
+
+    return plan_backfills(
+        account,
+        landing,
+        Register(settings.data),
+        {plan.object: plan.schema for plan in plans},
+        lambda: Engine(settings.data / "tmp", memory_limit=f"{settings.memory_mb}MB"),
+    )
 
 
 def _swept(name: str, sweeps: "list[SweepPlan]", allowed: "Allowance") -> dict[str, Any]:

@@ -38,6 +38,7 @@ def status(
       crm-pipeline status --json
     """
     from crm_pipeline.cli.console import emit_json, output
+    from crm_pipeline.cli.new_fields import status_lines, status_of
     from crm_pipeline.cli.object_status import objects_of
     from crm_pipeline.cli.verdict_counts import lines, verdict_counts
     from crm_pipeline.cli.workspace import load_settings
@@ -58,6 +59,7 @@ def status(
                     {
                         "connection": name,
                         "budget": budgets[name],
+                        "field_backfills": status_of(settings.data, name),
                         "objects": [entry.record() for entry in objects[name]],
                     }
                     for name in objects
@@ -66,7 +68,7 @@ def status(
         )
         return
     _show(settings, objects, budgets, published, with_looks=connection is not None)
-    for line in lines(verified):
+    for line in (*status_lines(settings.data, objects), *lines(verified)):
         output().print(line, markup=False)
 
 

@@ -14,6 +14,8 @@ from crm_pipeline.store.landing.rejects import Reject
 
 ROUTE = "ids"
 """The name of this way of reading, in commits and in `ops.windows`."""
+NO_IDS = "no_ids"
+"""The code of the error for an object whose records cannot be read by their ids."""
 _DELETED = "the vendor says that it is deleted"
 NOT_FOUND = "the vendor has no such record for this login, and does not say that it is deleted"
 
@@ -108,7 +110,7 @@ def not_by_id(owner: str, why: str, cure: str) -> Rejected:
         cure: how its records are read.
     """
     return Rejected(
-        f"{owner}: its records cannot be read by their ids: {why}.", code="no_ids", cure=cure
+        f"{owner}: its records cannot be read by their ids: {why}.", code=NO_IDS, cure=cure
     )
 
 

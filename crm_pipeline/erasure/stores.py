@@ -46,6 +46,7 @@ def stores(settings: Settings, database: Database | None, clock: Clock) -> tuple
         DatabaseStore(database),
         TextsStore(data, "looks", ("looks",)),
         TextsStore(data, "sweeps", ("sweeps",)),
+        TextsStore(data, "backfills of new fields", ("field_backfills",)),
         TextsStore(data, "changed fields", ("drift",)),
         TextsStore(data, "results of audits", ("audits",)),
         TextsStore(data, "logs and files of runs", ("dagster", "run")),

@@ -22,6 +22,7 @@ from crm_pipeline.orchestration.masking import as_table, preview
 from crm_pipeline.stages.normalized import Normalized
 from crm_pipeline.stages.published import Publication
 from crm_pipeline.stages.raw import Extraction, shrink_text
+from crm_pipeline.store.field_backfills import FieldBackfill
 from crm_pipeline.store.landing.freshness import Freshness, complete_up_to
 from crm_pipeline.store.landing.outstanding import Outstanding
 from crm_pipeline.store.quarantine import Quarantined
@@ -111,6 +112,21 @@ def dropped(sets: Iterable[Quarantined]) -> Metadata:
     """Return how many records of sets a person has dropped; nothing where there are none."""
     records = sum(each.records for each in sets if each.is_dropped)
     return {DROPPED: records} if records else {}
+
+
+def field_backfill(backfill: FieldBackfill | None) -> Metadata:
+    """Return how far the history of an object's new fields is filled; nothing where there are none."""
+    if backfill is None:
+        return {}
+    reason = {"field_backfill_reason": backfill.reason} if backfill.reason else {}
+    return {
+        "field_backfill": backfill.state,
+        "field_backfill_fields": ", ".join(backfill.names),
+        "field_backfill_records": backfill.records,
+        "field_backfill_filled": backfill.filled,
+        "field_backfill_left": backfill.left,
+        **reason,
+    }
 
 
 def gap(fresh: Freshness) -> str:

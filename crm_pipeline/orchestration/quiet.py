@@ -19,6 +19,7 @@ from crm_pipeline.orchestration.partitions import is_snapshot
 from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.raw import probe
+from crm_pipeline.stages.raw.new_fields import is_due
 from crm_pipeline.store.landing.looks import ConnectionLooks
 from crm_pipeline.store.tables.corruption import check_versions
 from crm_pipeline.store.tables.published import Snapshots, recorded_sum, release_number
@@ -104,6 +105,8 @@ def _may_be_quiet(
     if not facts.abilities.probes or is_snapshot(connection, obj) or look.error:
         return False
     try:
+        if is_due(crm.landing, crm.drift, connection.name, obj.name):
+            return False
         reads = crm.landing.object_reads(connection.name, obj.name)
         # A time of the future, noted before the clock was set back, proves nothing.
         if not reads or not timedelta(0) <= now - reads[-1].committed_at < longest:

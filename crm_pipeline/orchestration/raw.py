@@ -6,6 +6,7 @@ few vendor jobs as sensible. Snapshots are read whole.
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -37,6 +38,7 @@ from crm_pipeline.stages.raw import (
     outstanding_text,
     prove_renames,
 )
+from crm_pipeline.store.field_backfills import FieldBackfill
 from crm_pipeline.store.landing.outstanding import outstanding
 from crm_pipeline.store.landing.tombstones import Tombstones
 
@@ -62,7 +64,7 @@ def _raw_asset(connection: Connection, obj: ObjectSettings, names: Names) -> dg.
                 is_range = partitioned and mode != "refresh"
                 window = _window(context, connection, mode, names) if is_range else None
                 run = context.run.run_id
-                done, calls = _extracted(crm, connection, obj, window, mode=mode, run=run)
+                done, calls, filled = _extracted(crm, connection, obj, window, mode=mode, run=run)
         except CountMismatch as error:
             yield checks.count_refused(error)
             yield checks.freshness_result(crm.fresh(connection, obj.name))
@@ -77,6 +79,7 @@ def _raw_asset(connection: Connection, obj: ObjectSettings, names: Names) -> dg.
         fresh = crm.fresh(connection, obj.name)
         missing = outstanding(crm.landing, connection.name, obj.name)
         facts = metadata.extraction(done, calls) | metadata.history(fresh)
+        facts |= metadata.field_backfill(filled)
         facts |= metadata.missing(missing) | metadata.dropped(crm.set_aside(connection, obj.name))
         if fresh.history_from is not None:
             context.log.warning(metadata.gap(fresh))
@@ -124,8 +127,12 @@ def _extracted(
     *,
     mode: Mode,
     run: str,
-) -> tuple[Extraction, int]:
-    """Extract an object, and record success or failure among its looks; return all calls to its account as well."""
+) -> tuple[Extraction, int, FieldBackfill | None]:
+    """Extract an object, and record success or failure among its looks.
+
+    Returns:
+        What was read, all calls to its account, and how far the history of its new fields is filled.
+    """
     on_progress = crm.progress(obj.name)
     try:
         with crm.account(connection.name) as account:
@@ -146,12 +153,16 @@ def _extracted(
                 crm.landing, crm.drift, crm.settings.drift, connection.name, obj.name, before=before
             )
             prove_renames(account, obj, crm.landing, crm.drift, connection.name, key)
+            before_filling = account.usage.calls
+            filled = crm.fill_new_fields(account, obj, done.schema) if mode == "refresh" else None
+            if account.usage.calls > before_filling:
+                done = replace(done, changed=True)
             calls = account.usage.calls
     except Exception as error:
         crm.looks.failed(connection.name, obj.name, error, run=run)
         raise
     crm.looks.was_read(connection.name, obj.name, done.watermark, run=run)
-    return done, calls
+    return done, calls, filled
 
 
 def _decorated(

@@ -20,6 +20,7 @@ from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.clock import Clock, SystemClock
 from crm_pipeline.kernel.errors import CrmError, DatabaseUnavailable
 from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
+from crm_pipeline.model.schema import Schema
 from crm_pipeline.model.stages import ENRICHED
 from crm_pipeline.orchestration.names import Names
 from crm_pipeline.orchestration.partitions import is_snapshot
@@ -32,11 +33,14 @@ from crm_pipeline.stages.normalized import contract_names, tables_for
 from crm_pipeline.stages.published import ApiAccounts, OpsSources, publish_ops
 from crm_pipeline.stages.raw import opened
 from crm_pipeline.stages.raw.audit import AuditRun, audit_connection, auditable_objects
+from crm_pipeline.stages.raw.new_fields import fill_new_fields
+from crm_pipeline.stages.raw.unstamped import allowance
 from crm_pipeline.stages.verified import Verifiers
 from crm_pipeline.stages.verified.library import library_verifiers
 from crm_pipeline.store.audits import Audits
 from crm_pipeline.store.build_lock import building
 from crm_pipeline.store.drift import Register
+from crm_pipeline.store.field_backfills import FieldBackfill
 from crm_pipeline.store.files.permissions import settle
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness, freshness_of
@@ -165,6 +169,26 @@ class Workspace:
             objects=objects,
             is_deep=is_deep,
             reads_content=reads_content,
+            key=self.hash_key if keeps_out else None,
+        )
+
+    def fill_new_fields(
+        self, account: Account, obj: ObjectSettings, schema: Schema
+    ) -> FieldBackfill | None:
+        """Read records of an object again that were read without its new fields; see `fill_new_fields`.
+
+        It may take as much of the vendor's limit of a day as a sweep.
+        """
+        keeps_out = obj.keeps_out or Tombstones.at(self.settings.data)
+        memory_limit = f"{self.settings.memory_mb}MB"
+        return fill_new_fields(
+            account,
+            obj,
+            self.landing,
+            self.drift,
+            schema=schema,
+            open_engine=lambda: Engine(self.settings.data / "tmp", memory_limit=memory_limit),
+            allowed=allowance(self.settings, account).amount,
             key=self.hash_key if keeps_out else None,
         )
 

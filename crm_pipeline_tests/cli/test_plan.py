@@ -70,6 +70,30 @@ def test_a_refresh_plans_its_own_window(planned: Planned) -> None:
     assert (whole["automation"]["probe"], whole["automation"]["refresh"]) == (1, 6)
 
 
+def test_new_fields_are_planned(planned: Planned) -> None:
+    """A field that came after records were read is named, with the records that lack it and what filling them costs, before
+    any refresh has seen it; nothing is read by ids."""
+    harness = planned.harness
+    harness.extract("Contact")
+    options = ("--object", "Contact")
+    [before] = json.loads(planned(*options, "--json").stdout)
+    assert before["new_fields"] is None
+    harness.org.add_field("Contact", "Shoe_Size__c", value="forty-two")
+    records = len(harness.org.rows("Contact"))
+    [after] = json.loads(planned(*options, "--json").stdout)
+    assert after["new_fields"] == {
+        "fields": ["Shoe_Size__c"],
+        "records": records,
+        "cost": 1,
+        "unit": "calls",
+        "impediment": None,
+    }
+    said = " ".join(planned(*options).stdout.split())
+    assert f"{records} records of Contact were read without Shoe_Size__c" in said
+    assert "for 1 calls." in said
+    assert not any(window.is_point for window in harness.landing.windows("demo", "Contact"))
+
+
 def test_an_unknown_object_is_named(planned: Planned) -> None:
     """The error lists the configured objects."""
     result = planned("--object", "Contcat")

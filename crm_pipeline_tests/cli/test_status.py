@@ -12,6 +12,7 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.ratelimit.limits import Limit
 from crm_pipeline.store import files
+from crm_pipeline.store.field_backfills import FieldBackfill, FieldBackfills
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.looks import Looks
 from crm_pipeline.store.landing.window import Counts
@@ -84,6 +85,23 @@ def test_a_table_that_is_held_back(run: Run, project: Path) -> None:
     assert "`crm-pipeline refresh acme`" in text
     looks.was_built("acme", "contacts")
     assert "kept its version" not in run("status").stdout
+
+
+def test_a_history_that_is_being_filled(run: Run, project: Path) -> None:
+    """Fields whose history is not filled yet are shown with the records that are left and the reason; complete ones are
+    not."""
+    backfills = FieldBackfills(project / "data")
+    backfills.note("acme", "Account", FieldBackfill("k", ("Tier",), records=3, filled=3))
+    assert "new fields" not in run("status").stdout
+    spent = FieldBackfill(
+        "k", ("Size", "Shade"), "filling", records=1_500, filled=400, reason="the budget is spent"
+    )
+    backfills.note("acme", "Contact", spent)
+    said = " ".join(run("status").stdout.split())
+    assert "1,100 of 1,500 records of acme.Contact have no values of Size, Shade yet" in said
+    assert "the budget is spent" in said
+    [acme] = json.loads(run("status", "acme", "--json").stdout)["connections"]
+    assert [(one["object"], one["left"]) for one in acme["field_backfills"]] == [("Contact", 1_100)]
 
 
 def test_objects_no_longer_configured(run: Run, project: Path) -> None:

@@ -110,7 +110,8 @@ def change(harness: Harness) -> None:
 
 
 def test_published_equals_the_world(org: Harness, backfilled: Backfilled) -> None:
-    """After the backfill, and after edits, creations, deletions and restores that the sensor saw."""
+    """After the backfill, and after edits, creations, deletions and restores that the sensor saw, and a new field with
+    values in all records."""
     instance = backfilled.instance
     assert backfilled.done.landed == {
         obj: org.org.count(obj, include_deleted=True) for obj in OBJECTS
@@ -120,6 +121,7 @@ def test_published_equals_the_world(org: Harness, backfilled: Backfilled) -> Non
     assert isinstance(sensed(org, instance), dg.SkipReason)
     org.advance()
     change(org)
+    org.org.add_field("Contact", "Shoe_Size__c", value="forty-two")
     # So many objects are asked about every few minutes only: see docs/decisions/0022.
     org.advance(300)
     assert isinstance(sensed(org, instance), dg.RunRequest)
@@ -128,6 +130,7 @@ def test_published_equals_the_world(org: Harness, backfilled: Backfilled) -> Non
     snapshots = connector("salesforce").snapshot_objects
     assert 0 < sum(read for obj, read in second.landed.items() if obj not in snapshots) < 100
     assert_equal(org)
+    assert {row["Shoe_Size__c"] for row in published(org, "Contact").values()} >= {"forty-two"}
 
 
 def test_refreshes_without_changes_do_nothing(org: Harness, instance: dg.DagsterInstance) -> None:

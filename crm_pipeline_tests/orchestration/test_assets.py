@@ -75,6 +75,9 @@ class Offline(Workspace):
             raise SecretMissing("ACME_CLIENT_SECRET", owner=f"connection '{connection}'")
         yield SimpleNamespace(usage=Usage(DONE.calls + 2, None, None))  # type: ignore[misc]
 
+    def fill_new_fields(self, *_: Any) -> None:
+        """Fill nothing: the account shows no records."""
+
 
 def run(
     settings: Settings,

@@ -158,6 +158,38 @@ def test_what_landed_and_was_not_built_does_not_count_as_published(watched: Watc
     assert complete_up_to() == later
 
 
+def test_a_field_whose_history_is_not_filled_is_no_quiet_refresh(watched: Watched) -> None:
+    """An object that lacks values of a new field is read although its probe is quiet, and the run fills it; after that a quiet
+    probe stands for a read again."""
+    harness, connection = watched.harness, watched.harness.settings.connection("demo")
+    harness.org.add_field("Contact", "Shoe_Size__c", value="forty-two")
+    harness.extract("Contact", mode="refresh")
+    watched.crm.looks.was_read("demo", "Contact", harness.landing.watermark("demo", "Contact"))
+    for table in made(connection):
+        watched.crm.looks.was_built("demo", table, built_with(watched.crm, connection, table))
+    harness.advance(900)
+    due = due_objects(watched.crm, connection, OBJECTS, waits=False)
+    assert (due.objects, due.quiet) == (("Contact",), ("Lead",))
+    run = watched.run(watched.due())
+    assert run.success
+    [shown] = [
+        event.materialization.metadata
+        for event in run.get_asset_materialization_events()
+        if "field_backfill" in event.materialization.metadata
+    ]
+    assert (shown["field_backfill"].value, shown["field_backfill_left"].value) == ("complete", 0)
+    assert shown["field_backfill_filled"].value == len(harness.org.rows("Contact"))
+    contacts = len(harness.org.rows("Contact"))
+    assert watched.query(
+        "SELECT count(*) FROM crm_demo.contact WHERE \"Shoe Size\" = 'forty-two'"
+    ) == [(contacts,)]
+    assert ops(watched, "SELECT fields, state, records_left FROM ops.field_backfills") == [
+        ("Shoe_Size__c", "complete", 0)
+    ]
+    harness.advance(900)
+    assert due_objects(watched.crm, connection, OBJECTS, waits=False).quiet == OBJECTS
+
+
 def test_quiet_probes_do_not_stand_for_reads_for_ever(watched: Watched) -> None:
     """After the time that limits.yaml states, every object is read again, though probes are quiet; also where the
     clock was set back, so that the last read lies in the future."""

@@ -21,6 +21,7 @@ from crm_pipeline.connectors.base import (
     VendorLimits,
 )
 from crm_pipeline.connectors.hubspot import (
+    batches,
     checkup,
     custom,
     deletions,
@@ -50,6 +51,7 @@ from crm_pipeline.connectors.hubspot.catalog import (
 from crm_pipeline.connectors.hubspot.record_assembly import StaleIndexHits
 from crm_pipeline.connectors.hubspot.selection import Selection
 from crm_pipeline.connectors.hubspot.sensitive import Sensitive
+from crm_pipeline.connectors.point_batches import PointBatch
 from crm_pipeline.connectors.point_pages import ROUTE, picked, point_page
 from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.unstamped import PresentValues, Unstamped
@@ -259,6 +261,15 @@ class HubSpotAccount(ApiAccount[Api]):
         if asked.ids:
             selection = Selection.of(self._api, self._plan_of(obj, schema))
             yield from points.PointReader(self._api, selection).pages(asked)
+
+    def point_batch(self, obj: str, schema: Schema) -> PointBatch:
+        """Return the batches of a read by ids; the associations of a thousand records take a call for each object."""
+        selection = Selection.of(self._api, self._plan_of(obj, schema))
+        return PointBatch(
+            records=batches.size_of(self._api, selection),
+            beside_records=self._api.meter.limit("association_records"),
+            beside_cost=len(selection.others),
+        )
 
     def forget(self, checkpoint: Checkpoint) -> None:
         """Do nothing: the vendor keeps no jobs or cursors of a read."""

@@ -36,6 +36,7 @@ from crm_pipeline.connectors.pipedrive.catalog import ITEMS, SNAPSHOTS, Item
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.planning import StartedRead
 from crm_pipeline.connectors.pipedrive.scan import Scan
+from crm_pipeline.connectors.point_batches import PointBatch
 from crm_pipeline.connectors.point_pages import picked, point_page
 from crm_pipeline.connectors.strategies import planned
 from crm_pipeline.connectors.unstamped import Unstamped, computed_names
@@ -210,6 +211,12 @@ class PipedriveAccount(ApiAccount[Api]):
             optional = self._optional.get(obj, item.optional)
             names = [name for name in optional if name not in described.excluded]
             yield from points.PointReader(Lister(self._api, item, names)).pages(asked)
+
+    def point_batch(self, obj: str, schema: Schema) -> PointBatch:  # noqa: ARG002
+        """Return the batches of a read by ids; lists have all fields at one price."""
+        item = self._item(obj)
+        points.refuse_parts(item, f"{self.connection.name}.{obj}")
+        return points.PointReader(Lister(self._api, item)).batch
 
     def _short_list(self, item: Item, asked: AskedIds) -> Iterator[Page]:
         if not asked.ids:

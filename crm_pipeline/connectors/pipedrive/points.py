@@ -22,6 +22,7 @@ from crm_pipeline.connectors.pipedrive.keys import WITH_UUID
 from crm_pipeline.connectors.pipedrive.lister import Lister
 from crm_pipeline.connectors.pipedrive.optional import refused_by
 from crm_pipeline.connectors.pipedrive.responses import ListPage
+from crm_pipeline.connectors.point_batches import PointBatch
 from crm_pipeline.connectors.point_pages import NOT_FOUND, not_by_id, outcomes_of, point_page
 from crm_pipeline.kernel.errors import MalformedResponse, NotPermitted, Rejected, UnknownField
 from crm_pipeline.store.landing.rejects import Reject
@@ -108,6 +109,13 @@ class PointReader:
             for listing in self._item.listings
             if self._item.paging == "cursor" and not listing.deleted
         ]
+
+    @property
+    def batch(self) -> PointBatch:
+        """The batches in which records are read."""
+        if not self._lists:
+            return PointBatch(1, self._single.cost)
+        return PointBatch(min(_IDS, self._lister.api.page_records), self._lists[0].cost)
 
     def pages(self, asked: AskedIds) -> Iterator[Page]:
         """Yield the records, a list of ids a page; see `Account.read`."""

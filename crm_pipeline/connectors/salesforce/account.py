@@ -22,6 +22,7 @@ from crm_pipeline.connectors.base import (
     ReadStrategy,
     VendorLimits,
 )
+from crm_pipeline.connectors.point_batches import PointBatch
 from crm_pipeline.connectors.point_pages import point_page
 from crm_pipeline.connectors.salesforce import (
     bulk,
@@ -218,6 +219,10 @@ class SalesforceAccount(ApiAccount[Api]):
             yield point_page(None, asked.malformed, asked_at=self._api.now())
         if asked.ids:
             yield from points.PointReader(self._api, schema or self.describe(obj)).pages(asked)
+
+    def point_batch(self, obj: str, schema: Schema) -> PointBatch:  # noqa: ARG002
+        """Return the batches of a read by ids: as many as one address holds beside the names of the fields."""
+        return points.PointReader(self._api, schema).batch
 
     def forget(self, checkpoint: Checkpoint) -> None:
         """Delete the job of a committed window."""

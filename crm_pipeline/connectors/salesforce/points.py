@@ -22,6 +22,7 @@ import structlog
 from crm_pipeline.connectors.asked_ids import AskedIds, Outcome
 from crm_pipeline.connectors.base import Page
 from crm_pipeline.connectors.json_records import batch_of
+from crm_pipeline.connectors.point_batches import PointBatch
 from crm_pipeline.connectors.point_pages import NOT_FOUND, outcomes_of, point_page
 from crm_pipeline.connectors.record_page import RecordPage
 from crm_pipeline.connectors.salesforce import deletions, describe, keys, soql
@@ -98,13 +99,18 @@ class PointReader:
         self._cursor_field = describe.cursor_field(schema)
         self._chunks = self._chunked()
 
-    def pages(self, asked: AskedIds) -> Iterator[Page]:
-        """Yield the records; see `Account.read`."""
+    @property
+    def batch(self) -> PointBatch:
+        """The batches in which records are read."""
         size = min(
             self._api.limits.ceilings["query_page_records"],
             *((self._room(names) // _ID_BYTES) for names in self._chunks),
         )
-        for ids in asked.chunks(size):
+        return PointBatch(size, len(self._chunks))
+
+    def pages(self, asked: AskedIds) -> Iterator[Page]:
+        """Yield the records; see `Account.read`."""
+        for ids in asked.chunks(self.batch.records):
             asked_at, before = self._api.now(), self._api.usage.calls
             rows, changing = self._whole(ids)
             missing = [one for one in ids if one not in rows.named and one not in changing]

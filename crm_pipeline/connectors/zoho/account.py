@@ -20,6 +20,7 @@ from crm_pipeline.connectors.base import (
     VendorLimits,
 )
 from crm_pipeline.connectors.merged_streams import merged
+from crm_pipeline.connectors.point_batches import PointBatch
 from crm_pipeline.connectors.point_pages import not_by_id, picked, point_page
 from crm_pipeline.connectors.unstamped import Unstamped, computed_names
 from crm_pipeline.connectors.upkeep import Upkeep
@@ -46,7 +47,7 @@ from crm_pipeline.connectors.zoho.describe import Module
 from crm_pipeline.connectors.zoho.queries import ROUTE as QUERIES
 from crm_pipeline.connectors.zoho.queries import Queries
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import NotPermitted, ProtocolError, UnknownName
+from crm_pipeline.kernel.errors import NotPermitted, ProtocolError, Rejected, UnknownName
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
@@ -222,11 +223,7 @@ class ZohoAccount(ApiAccount[Api]):
     def read(self, obj: str, ids: Sequence[str], schema: Schema | None = None) -> Iterator[Page]:
         """Yield the records with some ids; settings by their lists, which are short."""
         if obj in members.LINKS:
-            raise not_by_id(
-                f"{self.connection.name}.{obj}",
-                "they are links between two records, without an id of their own",
-                "A refresh reads them with the records that they belong to.",
-            )
+            raise _link_not_by_id(f"{self.connection.name}.{obj}")
         is_setup = obj in setup.SETUPS
         asked = AskedIds.of(ids, word if is_setup else number)
         if is_setup:
@@ -239,6 +236,12 @@ class ZohoAccount(ApiAccount[Api]):
             self._api.learn()
             described = schema or self.describe(obj)
             yield from points.PointReader(self._api, described).pages(asked)
+
+    def point_batch(self, obj: str, schema: Schema) -> PointBatch:
+        """Return the batches of a read by ids, a call for each list of fields; truncated texts cost more."""
+        if obj in members.LINKS:
+            raise _link_not_by_id(f"{self.connection.name}.{obj}")
+        return points.PointReader(self._api, schema).batch
 
     def _list_of(self, obj: str) -> Plan:
         return Plan(
@@ -346,3 +349,11 @@ def _waiting(pages: Generator[Page], started: threading.Event) -> Generator[Page
     for page in pages:
         started.wait()
         yield page
+
+
+def _link_not_by_id(owner: str) -> Rejected:
+    return not_by_id(
+        owner,
+        "they are links between two records, without an id of their own",
+        "A refresh reads them with the records that they belong to.",
+    )

@@ -12,6 +12,7 @@ import msgspec
 
 from crm_pipeline.connectors.asked_ids import AskedIds, Outcome
 from crm_pipeline.connectors.base import Page
+from crm_pipeline.connectors.point_batches import PointBatch
 from crm_pipeline.connectors.point_pages import NOT_FOUND, outcomes_of, point_page
 from crm_pipeline.connectors.zoho import deletions, describe, keys, meter, responses
 from crm_pipeline.connectors.zoho.api import Api
@@ -44,6 +45,7 @@ class PointReader:
         self._schema = schema
         self._owner = f"{api.connection.name}.{schema.object}"
         first, *rest = chunked(schema.names, api.limit("list_fields"))
+        self.batch = PointBatch(IDS, 1 + len(rest))
         self._params = {"fields": ",".join(first)}
         if describe.CONVERTED in schema.by_name:
             self._params["converted"] = "both"

@@ -26,6 +26,7 @@ from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
 from crm_pipeline.stages.published.derived import MERGES, Derived
 from crm_pipeline.stages.published.empty import EmptyTables
 from crm_pipeline.stages.published.enrichment import CONTACTS_ENRICHED_VIEW, purchases
+from crm_pipeline.stages.published.field_backfills import field_backfills_table
 from crm_pipeline.stages.published.freshness import freshness_table
 from crm_pipeline.stages.published.history import HistoryTable, daily_views, fill
 from crm_pipeline.stages.published.operations import FINDINGS, OpsTable, findings_of
@@ -39,6 +40,7 @@ from crm_pipeline.stages.published.swept import sweeps_table
 from crm_pipeline.stages.published.views import View, view_of
 from crm_pipeline.store.audits import Audits
 from crm_pipeline.store.drift import Register
+from crm_pipeline.store.field_backfills import FieldBackfills
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.quarantine import Quarantine
@@ -282,6 +284,7 @@ class Build:
             quarantine_table(Quarantine(self.landing), self.connections),
             reconciliation_table(Audits(self.landing.root), self.connections),
             sweeps_table(Sweeps(self.landing.root), self.connections),
+            field_backfills_table(FieldBackfills(self.landing.root), self.connections),
             operations.fields(self.object_views, self.landing),
             budgets.api_usage(self.accounts.days),
             budgets.api_limits(self.accounts.limits),

@@ -23,6 +23,7 @@ from crm_pipeline.stages.published.budgets import ApiAccounts
 from crm_pipeline.stages.published.changed_fields import schema_changes
 from crm_pipeline.stages.published.check_results import CheckFacts, checks_table
 from crm_pipeline.stages.published.empty import EmptyTables
+from crm_pipeline.stages.published.field_backfills import field_backfills_table
 from crm_pipeline.stages.published.freshness import freshness_table
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.quarantined import quarantine_table
@@ -31,6 +32,7 @@ from crm_pipeline.stages.published.relations import PREFIX
 from crm_pipeline.stages.published.swept import sweeps_table
 from crm_pipeline.store.audits import Audits
 from crm_pipeline.store.drift import Register
+from crm_pipeline.store.field_backfills import FieldBackfills
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.freshness import Freshness
 from crm_pipeline.store.probes import ProbeHistory, Round
@@ -123,6 +125,7 @@ def _tables(
     yield quarantine_table(quarantine, names)
     yield reconciliation_table(Audits(landing.root), names)
     yield sweeps_table(Sweeps(landing.root), names)
+    yield field_backfills_table(FieldBackfills(landing.root), names)
     yield budgets.api_usage(accounts.days)
     yield budgets.api_limits(accounts.limits)
 

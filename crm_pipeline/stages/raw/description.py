@@ -1,7 +1,7 @@
 """Check whether the description of an object is believed: lost fields or choices may be lost permissions.
 
-Records that are read without a field lack it for good, because their modification times do not move when
-the field is visible again. Without the field that marks deleted records, deleted records would come back.
+Records that are read without a field lack it until it is visible again and they are read by their ids, which costs calls
+for each (`new_fields`). Without the field that marks deleted records, deleted records would come back.
 So the object is not read until the fields are back, or until a person accepts that they are gone. Lost
 choices are taken from the earlier description, see `stages/normalized/sources.py`.
 """
@@ -83,7 +83,7 @@ def fields_cure(connection: str, obj: str) -> str:
 def _refused(task: Task, before: Schema, lost: list[str]) -> ContractError:
     return ContractError(
         f"{task.connection}.{task.obj.name}: {len(lost)} of {len(before.fields)} fields are not described any "
-        f"more ({_listed(lost)}). Records read without them would lack them for good, so nothing was read.",
+        f"more ({_listed(lost)}). Records read without them would lack them until each is read again, so nothing was read.",
         cure=fields_cure(task.connection, task.obj.name),
     )
 

@@ -79,6 +79,7 @@ def read_points(
     *,
     landing: Landing,
     schema: Schema | None = None,
+    visible: Schema | None = None,
     key: HashKey | None = None,
     reason: str = _REASON,
     kept: Kept | None = None,
@@ -92,6 +93,7 @@ def read_points(
         landing: where to.
         schema: the fields of the object as `Account.describe` returned them a moment ago; by default they are
             requested.
+        visible: the same as an extraction read it a moment ago, without the fields that connections.yaml keeps out.
         key: of hashes, needed where the object keeps fields out, or persons were erased.
         reason: of the read, kept with what lands.
         kept: returns the records of a batch that land; by default all do. It is called from several threads.
@@ -107,8 +109,8 @@ def read_points(
         return PointRead(connection, obj.name, {}, unit=account.usage.unit)
     before = account.usage
     task = _task(account, obj, landing, key)
-    described = schema or account.describe(obj.name)
-    if obj.keeps_out:
+    described = visible or schema or account.describe(obj.name)
+    if obj.keeps_out and visible is None:
         described = visible_schema(account, obj, described, task.hash_key)
     task = check_description(task, described)
     outcomes: dict[str, Outcome] = {}

@@ -135,7 +135,8 @@ def compare_links(hub: Harness) -> None:
 
 
 def test_the_published_file_is_the_portal(portal: Portal, instance: dg.DagsterInstance) -> None:
-    """Objects of each kind through Dagster; then edits, a merge, an archived and a restored record by a refresh."""
+    """Objects of each kind through Dagster; then edits, a merge, an archived and a restored record, and a new property with
+    values in all records, by a refresh."""
     with portal(contacts=60, objects=OBJECTS) as hub:
         done = run_backfill(hub.settings, "demo", None, None, instance, clock=hub.clock)
         assert done.is_success, done.failed
@@ -155,10 +156,12 @@ def test_the_published_file_is_the_portal(portal: Portal, instance: dg.DagsterIn
         sandbox.merge("contacts", third, fourth)
         sandbox.restore("contacts", back)
         sandbox.create("deals", dealname="NULL", dealstage="closedwon", pipeline="default")
+        sandbox.add_field("companies", "shoe_size", value="forty-two")
         hub.advance()
         again = run_refresh(hub.settings, "demo", instance, clock=hub.clock)
         assert again.is_success, again.failed
         compare(hub)
+        assert {row["shoe_size"] for row in published(hub, "companies").values()} == {"forty-two"}
         owners = ask(hub, "SELECT source_id, is_active FROM crm.users")
         archived = Client(hub).ask("GET", "/crm/v3/owners", archived="true")["results"]
         away = {row["source_id"] for row in owners if not row["is_active"]}

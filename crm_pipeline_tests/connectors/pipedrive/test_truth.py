@@ -63,7 +63,8 @@ def _plain(value: Any) -> str | bool | None:
 
 
 def test_published_equals_the_company(make_harness: HarnessMaker) -> None:
-    """Published data are right after a backfill, and after a refresh with edits, deletions, a merge and an archived deal."""
+    """Published data are right after a backfill, and after a refresh with edits, deletions, a merge, an archived deal
+    and a new field with values in all records."""
     with (
         make_harness(contacts=40, objects=f"{{{OBJECTS}}}") as harness,
         dg.DagsterInstance.ephemeral() as instance,
@@ -91,7 +92,11 @@ def test_published_equals_the_company(make_harness: HarnessMaker) -> None:
         harness.company.delete("deals", deals[0])
         harness.company.edit("deals", deals[1], is_archived=True)
         harness.company.edit("deals", deals[2], title="NA")
+        harness.company.add_field("deals", "Shoe size", value="forty-two")
         harness.advance(60)
         again = run_refresh(harness.settings, "pipe", instance, clock=harness.clock)
         assert again.is_success, again.failed
         assert_equal(harness)
+        assert published(harness, 'SELECT DISTINCT "Shoe size" FROM crm_pipe.deals') == [
+            ("forty-two",)
+        ]

@@ -39,7 +39,8 @@ def assert_equal(harness: ZohoHarness) -> None:
 
 
 def test_published_equals_the_org(make_harness: ZohoHarnessMaker) -> None:
-    """Published data are right after a backfill, and after a refresh with edits, deletions, merges and restores."""
+    """Published data are right after a backfill, and after a refresh with edits, deletions, merges, restores and a new
+    field with values in all records."""
     with (
         make_harness(contacts=40, objects=OBJECTS) as harness,
         dg.DagsterInstance.ephemeral() as instance,
@@ -61,7 +62,11 @@ def test_published_equals_the_org(make_harness: ZohoHarnessMaker) -> None:
         harness.emulator.delete("Contacts", keys[4])
         harness.advance(60)
         harness.emulator.restore("Contacts", keys[4])
+        harness.emulator.add_field("Contacts", "Shoe_Size", value="forty-two")
         harness.advance(60)
         again = run_refresh(harness.settings, "demo", instance, clock=harness.clock)
         assert again.is_success, again.failed
         assert_equal(harness)
+        with closing(open_published(harness.settings.data)) as database:
+            sizes = database.execute('SELECT DISTINCT "Shoe Size" FROM crm_demo.contacts')
+            assert sizes.fetchall() == [("forty-two",)]

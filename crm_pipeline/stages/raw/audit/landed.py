@@ -1,4 +1,4 @@
-"""What landing folds to: the id and modification time of each live record, by keys alone.
+"""What landing folds to: id, modification time and landed batch of each live record, by keys alone.
 
 The rules are those of the normalized tables: the version with the latest modification time counts; a tombstone
 without one supersedes what landed before it and nothing that landed later; what the newest complete read lacks
@@ -27,12 +27,12 @@ UNDATED = ""
 """The month of records without a modification time."""
 _KEYS = "_source_id, _modified_at, _deleted, _extracted_at, _batch_id"
 _ORDER = "_is_end DESC, _is_void, _is_unstamped, _modified_at DESC NULLS LAST, _place DESC"
-_NONE = "SELECT ''::VARCHAR AS id, NULL::TIMESTAMPTZ AS modified_at WHERE false"
+_NONE = "SELECT ''::VARCHAR AS id, NULL::TIMESTAMPTZ AS modified_at, ''::VARCHAR AS batch_id WHERE false"
 
 
 @dataclass(frozen=True)
 class LandedKeys:
-    """The live records of an object, in a Parquet file with `id` and `modified_at`.
+    """The live records of an object, in a Parquet file with `id`, `modified_at`, and `batch_id` of the version that counts.
 
     Attributes:
         path: the file.
@@ -74,10 +74,11 @@ def landed_keys(
         "audit repeated",
         f"SELECT hash(_source_id) AS _hash FROM {keys} GROUP BY ALL HAVING count(*) > 1",
     )
-    once = f"SELECT _source_id, _modified_at, _deleted FROM {keys} AS k ANTI JOIN {repeated} AS r ON hash(k._source_id) = r._hash"
+    once = f"SELECT _source_id, _modified_at, _deleted, _batch_id FROM {keys} AS k ANTI JOIN {repeated} AS r ON hash(k._source_id) = r._hash"
     latest = f"SELECT * FROM ({once} UNION ALL {_ranked(keys, repeated)}) WHERE NOT _deleted"
     seen = _seen(landing, commits, places, keys)
-    alive = f"SELECT _source_id AS id, _modified_at AS modified_at FROM ({latest}){seen}"
+    columns = "_source_id AS id, _modified_at AS modified_at, _batch_id AS batch_id"
+    alive = f"SELECT {columns} FROM ({latest}){seen}"
     return LandedKeys(path, engine.copy_to(alive, path))
 
 
@@ -140,7 +141,7 @@ def _ranked(keys: str, repeated: str) -> str:
         f"_deleted AND _modified_at IS NULL AS _is_unstamped FROM ({placed})"
     )
     return (
-        f"SELECT _source_id, _modified_at, _deleted FROM ({marked}) "
+        f"SELECT _source_id, _modified_at, _deleted, _batch_id FROM ({marked}) "
         f"QUALIFY row_number() OVER (PARTITION BY _source_id ORDER BY {_ORDER}) = 1"
     )
 
