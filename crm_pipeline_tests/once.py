@@ -26,9 +26,8 @@ from crm_pipeline.store.files import make_folder
 from crm_pipeline.store.tables.engine import Engine
 
 Statements = list[str]
-_NO_ROWS = re.compile(
-    r'SELECT CAST\(NULL AS [^"]*\) AS "[^"]*"(, CAST\(NULL AS [^"]*\) AS "[^"]*")* WHERE false'
-)
+_NULL = r'(CAST\(NULL AS [^"]*\)|NULL::[^"]*) AS "[^"]*"'
+_NO_ROWS = re.compile(rf"SELECT {_NULL}(, {_NULL})* WHERE false")
 
 
 class _Listener:

@@ -8,9 +8,12 @@ from typing import Any, Protocol
 import duckdb
 
 from crm_pipeline.connectors.registry import connector
+from crm_pipeline.kernel.clock import Clock
+from crm_pipeline.orchestration.resources import Workspace
 from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.stages.normalized import Normalized, normalize, tables_for
-from crm_pipeline.stages.raw import Extraction
+from crm_pipeline.stages.published import publish
+from crm_pipeline.stages.raw import Extraction, Mode, extract, note_account
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
@@ -44,6 +47,26 @@ def build(harness: Harness, temp: Path, only: Sequence[str] = ()) -> dict[str, N
         with Engine(temp, threads=1) as engine:
             done[table] = normalize(connection, table, harness.landing, tables, maps, engine)
     return done
+
+
+def read_and_published(settings: Settings, clock: Clock, mode: Mode) -> None:
+    """Read every object of the only connection, build its tables and publish, as a run does, but without Dagster.
+
+    What Dagster adds is the same for every vendor, and takes as long as the rest.
+    """
+    [connection] = settings.connections.values()
+    crm = Workspace(settings, clock=clock)
+    maps = connector(connection.vendor).mapping
+    with crm.account(connection.name) as account:
+        note_account(account, crm.landing)
+        for obj in connection.objects:
+            done = extract(account, obj, None, mode=mode, landing=crm.landing)
+            if mode == "refresh":
+                crm.fill_new_fields(account, obj, done.schema)
+    with Engine(settings.data / "tmp", threads=1) as engine:
+        for table in tables_for(connection, maps):
+            normalize(connection, table, crm.landing, crm.tables, maps, engine)
+        publish(crm.landing, crm.tables, engine)
 
 
 def rows(harness: Harness, table: str, columns: str) -> list[tuple[Any, ...]]:

@@ -236,13 +236,15 @@ class Build:
         since = self._since()
         yesterday = Earlier.of(since["yesterday"])
         findings = tuple(self._findings(same))
+        present = target.ops_names()
         for ops in self._operations(yesterday, findings):
-            target.ops(ops)
+            target.ops(ops, present)
         for view in views:
             target.view(view)
         self.engine.run("COMMIT")
         # In a transaction of its own, so that a damaged earlier file does not spoil this one.
-        target.ops(Changes(self.engine, self.tables, DATABASE, self.plain).table(since))
+        changes = Changes(self.engine, self.tables, DATABASE, self.plain).table(since)
+        target.ops(changes, present)
         self.engine.run(f"CHECKPOINT {DATABASE}")
         return findings
 

@@ -68,15 +68,24 @@ class EmptyTables:
         finally:
             run(f"DETACH {_SCHEMA}")
 
-    def ops(self, table: OpsTable) -> None:
-        """Write the rows of a table of schema `ops`, which is created where it does not exist."""
-        target = f"{self.database}.ops.{quoted(table.name)}"
-        is_there = self.engine.rows(
-            "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'ops' "
-            f"AND database_name = {literal(self.database)} AND table_name = {literal(table.name)}"
+    def ops_names(self) -> set[str]:
+        """Return the names of the tables of schema `ops`, for `ops`: listing them takes longer than writing most."""
+        rows = self.engine.rows(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'ops' "
+            f"AND database_name = {literal(self.database)}"
         )
+        return {name for (name,) in rows}
+
+    def ops(self, table: OpsTable, present: Collection[str] = ()) -> None:
+        """Write the rows of a table of schema `ops`.
+
+        Args:
+            table: its name, comments and rows.
+            present: the tables that the schema has; one that it has not is created.
+        """
+        target = f"{self.database}.ops.{quoted(table.name)}"
         with self.engine.registered(table.arrow) as rows:
-            if is_there:
+            if table.name in present:
                 self.engine.run(f"DELETE FROM {target}")
                 self.engine.run(f"INSERT INTO {target} SELECT * FROM {rows}")
                 return

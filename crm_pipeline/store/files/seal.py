@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 KEY = "checksum"
 _MARK = f'\n "{KEY}": "sha256:'.encode()
 _END = b'"\n}'
@@ -23,9 +25,17 @@ class BrokenSeal(ValueError):
 
 def sealed(value: Mapping[str, Any]) -> bytes:
     """Return a value as JSON with its checksum as the last key."""
-    body = json.dumps(dict(value), ensure_ascii=False, indent=1)
-    head = (body[:-2] + "," if value else "{").encode()
+    body = _indented(json.dumps(dict(value), ensure_ascii=False))
+    head = body[:-2] + b"," if value else b"{"
     return head + _MARK + _digest(head) + _END
+
+
+def _indented(text: str) -> bytes:
+    """Return JSON as `json.dumps` with `indent=1` writes it, whose own way takes six times as long."""
+    try:
+        return msgspec.json.format(text.encode(), indent=1)
+    except msgspec.DecodeError:  # NaN, which `json` writes and reads though it is no JSON
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=1).encode()
 
 
 def unsealed(content: bytes) -> tuple[Any, bool]:

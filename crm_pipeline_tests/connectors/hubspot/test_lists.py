@@ -1,25 +1,15 @@
 """Lists and their members, from the portal to the analysts' file."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-import dagster as dg
-import pytest
-
-from crm_pipeline.orchestration.runs import run_backfill, run_refresh
 from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.connectors.hubspot.conftest import Portal, emulator
+from crm_pipeline_tests.connectors.modelled import read_and_published
 from crm_pipeline_tests.harness import Harness
 
 CUSTOM = "2-3800001"
 OBJECTS = ("contacts", "companies", CUSTOM, "lists", "list_memberships")
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
 
 
 def ask(hub: Harness, sql: str, *given: Any) -> list[tuple[Any, ...]]:
@@ -54,12 +44,11 @@ def compare(hub: Harness) -> None:
     ]
 
 
-def test_the_published_lists_are_the_portals(portal: Portal, instance: dg.DagsterInstance) -> None:
+def test_the_published_lists_are_the_portals(portal: Portal) -> None:
     """Lists of every kind and their members; then members who join and leave, a merge, an archived member, a list that is
     made and one that is deleted. A member leads to its record, of whatever object."""
     with portal(contacts=60, objects=OBJECTS) as hub:
-        done = run_backfill(hub.settings, "demo", None, None, instance, clock=hub.clock)
-        assert done.is_success, done.failed
+        read_and_published(hub.settings, hub.clock, "range")
         compare(hub)
         tables = ask(
             hub, "SELECT member_table, member_source_id, contact_key FROM crm.list_members"
@@ -82,8 +71,7 @@ def test_the_published_lists_are_the_portals(portal: Portal, instance: dg.Dagste
         made = truth.make_list("Board", [outside])
         truth.drop_list("4")
         hub.advance()
-        again = run_refresh(hub.settings, "demo", instance, clock=hub.clock)
-        assert again.is_success, again.failed
+        read_and_published(hub.settings, hub.clock, "refresh")
         compare(hub)
         assert merged in truth.members("1")
         assert ask(hub, "SELECT name FROM crm.lists WHERE source_id = ?", made) == [("Board",)]

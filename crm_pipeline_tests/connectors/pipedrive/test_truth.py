@@ -1,12 +1,10 @@
-"""From the company to the published file through Dagster: published data equal the company's."""
+"""From the company to the published file: published data equal the company's."""
 
 from contextlib import closing
 from typing import Any
 
-import dagster as dg
-
-from crm_pipeline.orchestration.runs import run_backfill, run_refresh
 from crm_pipeline.store.tables.published import open_published
+from crm_pipeline_tests.connectors.modelled import read_and_published
 from crm_pipeline_tests.connectors.pipedrive.conftest import Harness, HarnessMaker
 
 OBJECTS = (
@@ -65,12 +63,8 @@ def _plain(value: Any) -> str | bool | None:
 def test_published_equals_the_company(make_harness: HarnessMaker) -> None:
     """Published data are right after a backfill, and after a refresh with edits, deletions, a merge, an archived deal
     and a new field with values in all records."""
-    with (
-        make_harness(contacts=40, objects=f"{{{OBJECTS}}}") as harness,
-        dg.DagsterInstance.ephemeral() as instance,
-    ):
-        done = run_backfill(harness.settings, "pipe", None, None, instance, clock=harness.clock)
-        assert done.is_success, done.failed
+    with make_harness(contacts=40, objects=f"{{{OBJECTS}}}") as harness:
+        read_and_published(harness.settings, harness.clock, "range")
         assert_equal(harness)
         shown = published(harness, 'SELECT DISTINCT "Tier" FROM crm_pipe.persons')
         assert {row[0] for row in shown} - {None} <= {"Gold", "Silver", "Bronze", "Übrige"}
@@ -94,8 +88,7 @@ def test_published_equals_the_company(make_harness: HarnessMaker) -> None:
         harness.company.edit("deals", deals[2], title="NA")
         harness.company.add_field("deals", "Shoe size", value="forty-two")
         harness.advance(60)
-        again = run_refresh(harness.settings, "pipe", instance, clock=harness.clock)
-        assert again.is_success, again.failed
+        read_and_published(harness.settings, harness.clock, "refresh")
         assert_equal(harness)
         assert published(harness, 'SELECT DISTINCT "Shoe size" FROM crm_pipe.deals') == [
             ("forty-two",)

@@ -1,12 +1,10 @@
-"""From the org to the published file through Dagster: published data equal the org's."""
+"""From the org to the published file: published data equal the org's."""
 
 from contextlib import closing
 from typing import Any
 
-import dagster as dg
-
-from crm_pipeline.orchestration.runs import run_backfill, run_refresh
 from crm_pipeline.store.tables.published import open_published
+from crm_pipeline_tests.connectors.modelled import read_and_published
 from crm_pipeline_tests.connectors.zoho.conftest import ZohoHarness, ZohoHarnessMaker
 
 OBJECTS = ("Contacts", "Accounts", "Deals", "Users", "Pipelines")
@@ -41,12 +39,8 @@ def assert_equal(harness: ZohoHarness) -> None:
 def test_published_equals_the_org(make_harness: ZohoHarnessMaker) -> None:
     """Published data are right after a backfill, and after a refresh with edits, deletions, merges, restores and a new
     field with values in all records."""
-    with (
-        make_harness(contacts=40, objects=OBJECTS) as harness,
-        dg.DagsterInstance.ephemeral() as instance,
-    ):
-        done = run_backfill(harness.settings, "demo", None, None, instance, clock=harness.clock)
-        assert done.is_success, done.failed
+    with make_harness(contacts=40, objects=OBJECTS) as harness:
+        read_and_published(harness.settings, harness.clock, "range")
         assert_equal(harness)
         assert len(published(harness, "users", ["email"])) > 1
         pipelines = published(harness, "pipelines", ["name"])
@@ -64,8 +58,7 @@ def test_published_equals_the_org(make_harness: ZohoHarnessMaker) -> None:
         harness.emulator.restore("Contacts", keys[4])
         harness.emulator.add_field("Contacts", "Shoe_Size", value="forty-two")
         harness.advance(60)
-        again = run_refresh(harness.settings, "demo", instance, clock=harness.clock)
-        assert again.is_success, again.failed
+        read_and_published(harness.settings, harness.clock, "refresh")
         assert_equal(harness)
         with closing(open_published(harness.settings.data)) as database:
             sizes = database.execute('SELECT DISTINCT "Shoe Size" FROM crm_demo.contacts')

@@ -30,7 +30,7 @@ from crm_pipeline.store.scrub import scrub
 from crm_pipeline_tests.stages.conftest import STAMP, Org, schema
 
 CONTACT = schema("Contact", "LastName")
-EXAMPLES = int(os.environ.get("CRM_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("CRM_EXAMPLES", "2"))
 """Plans made at random; the plans below it come on top. A campaign: `CRM_EXAMPLES=500`."""
 
 

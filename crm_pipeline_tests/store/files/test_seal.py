@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.store.files.seal import KEY, BrokenSeal, sealed, unsealed
@@ -22,6 +22,15 @@ def test_a_sealed_value_is_read_back_without_its_seal(value: dict[str, Any]) -> 
     text = sealed(value)
     assert unsealed(text) == (value, True)
     assert json.loads(text) == {**value, KEY: json.loads(text)[KEY]}
+
+
+@settings(max_examples=40)
+@given(VALUES.filter(bool))
+@example({"a": [], "b": {}, "c": [{"d": [[]]}], "e": [float("nan"), float("-inf"), 1e400, 0.1]})
+def test_its_text_is_that_of_json(value: dict[str, Any]) -> None:
+    """All but the seal is written as `json.dumps` with an indent writes it, as earlier versions did."""
+    expected = json.dumps(value, ensure_ascii=False, indent=1).removesuffix("\n}")
+    assert sealed(value).decode().startswith(expected + f',\n "{KEY}": ')
 
 
 def test_every_bit_counts() -> None:
