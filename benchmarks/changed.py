@@ -169,6 +169,8 @@ def _step(
     name: str, folder: Path, number: int, contacts: int, *, all_addresses: bool
 ) -> Callable[[], int]:
     """Prepare a step of a refresh, or, for number 0, of a build from nothing; what it imports counts as idle."""
+    import pandas as pd  # noqa: F401 - pyarrow imports it at its first array
+
     from crm_pipeline.configuration import load_settings
     from crm_pipeline.connectors.registry import connector
     from crm_pipeline.kernel.clock import SystemClock

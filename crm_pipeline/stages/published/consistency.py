@@ -91,6 +91,12 @@ _ROWS = ""
 _Filled = dict[str, Counter[str]]
 
 
+def _held(filled: _Filled, name: str, connections: Collection[str]) -> dict[str, int]:
+    """Return how many rows have a value in a column, of those connections that have any."""
+    counts = {connection: counted[name] for connection, counted in filled.items()}
+    return {connection: n for connection, n in counts.items() if n and connection in connections}
+
+
 def _verdict_rules(table: str) -> list[str]:
     return [
         rule
@@ -250,21 +256,7 @@ class Consistency:
         if not is_steady:
             return list(self._dangling(table, name, target, references)) if references else []
         removed, added = (
-            list(
-                self._dangling(
-                    table,
-                    name,
-                    target,
-                    {
-                        connection: counts[name]
-                        for connection, counts in filled.items()
-                        if counts[name]
-                    },
-                    rows,
-                )
-            )
-            if rows
-            else []
+            [*self._dangling(table, name, target, _held(filled, name, references), rows)]
             for rows, filled in (before, now)
         )
         rules = {rule, f"{name} is a live record of {target}"}
