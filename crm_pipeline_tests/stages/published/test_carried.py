@@ -1,8 +1,10 @@
 """Results of rules that follow from the rows that changed are those of a look at all rows."""
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,8 @@ from crm_pipeline.stages.published.carried import Carried, ChangedRows
 from crm_pipeline.stages.published.consistency import Consistency, Finding
 from crm_pipeline.store.tables.engine import Engine
 
+EXAMPLES = int(os.environ.get("CRM_EXAMPLES", "6"))
+"""Changes made at random. A campaign: `CRM_EXAMPLES=2000`."""
 READ = {"acme": {"contacts", "companies"}, "bare": {"contacts"}}
 KEYS = {"contacts": "contact_key", "companies": "company_key"}
 Row = dict[str, Any]
@@ -62,13 +66,11 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 def fill(file: Engine, world: World) -> None:
     for table, rows in world.items():
-        for name, is_deleted in ((table, False), (f"{table}_deleted", True)):
+        cells = [{KEYS[table]: key, **row} for key, row in rows.items()]
+        loaded = file.load("rows to fill in", pa.Table.from_pylist(cells))
+        for name, condition in ((table, "NOT is_deleted"), (f"{table}_deleted", "is_deleted")):
             file.run(f"DELETE FROM crm.{name}")
-            for key, row in rows.items():
-                if row["is_deleted"] == is_deleted:
-                    cells = {KEYS[table]: key, **row}
-                    listed = ", ".join(f"${column} AS {column}" for column in cells)
-                    file.run(f"INSERT INTO crm.{name} BY NAME SELECT {listed}", cells)
+            file.run(f"INSERT INTO crm.{name} BY NAME SELECT * FROM {loaded} WHERE {condition}")
 
 
 def findings(file: Engine, carried: Carried | None = None, *known: Finding) -> list[Finding]:
@@ -113,7 +115,7 @@ def usual(size: int = 20) -> dict[str, Row]:
     return {f"k{n:02}": USUAL for n in range(size)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(CHANGES, CHANGES, COMPANIES, COMPANIES)
 # The first of many examples goes; one in the middle comes; only the target of references changes.
 @example({}, {"k00": USUAL | {"email_verdict": "unknown"}}, ACME, ACME)
