@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from crm_pipeline.model.stages import with_added
 from crm_pipeline.model.tables import TABLES
-from crm_pipeline.stages.published.carried import Carried, ChangedRows
-from crm_pipeline.stages.published.consistency import Consistency, Finding
+from crm_pipeline.stages.published.carried import Carried, ChangedRows, Finding
+from crm_pipeline.stages.published.consistency import Consistency
 from crm_pipeline.store.tables.engine import Engine
 
 EXAMPLES = int(os.environ.get("CRM_EXAMPLES", "6"))
