@@ -117,7 +117,8 @@ def usual(size: int = 20) -> dict[str, Row]:
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(CHANGES, CHANGES, COMPANIES, COMPANIES)
-# The first of many examples goes; one in the middle comes; only the target of references changes.
+# The first of many examples goes, alone and while a later one comes; one in the middle comes; a target of references goes.
+@example({}, {"k00": USUAL | {"email_verdict": "unknown"}, "k25": USUAL}, ACME, ACME)
 @example({}, {"k00": USUAL | {"email_verdict": "unknown"}}, ACME, ACME)
 @example({"k29": USUAL}, {"k05": USUAL | {"company_key": "never"}}, ACME, ACME)
 @example({}, {}, ACME, {**ACME, "c0": {**ACME["c0"], "is_deleted": True}})
