@@ -249,7 +249,8 @@ class Consistency:
                 continue
             known = by_rule.get((connection, rule))
             gone, new = (filled.get(connection, Counter())[name] for filled in (before[1], now[1]))
-            if known is None and (gone or new or not is_steady):
+            # Without a result before no row had a value, unless the target was not read then.
+            if known is None and (gone or new or self.carried.changed_rows(target) is None):
                 return None
             if known is not None and known.rows - gone + new:
                 references[connection] = known.rows - gone + new
