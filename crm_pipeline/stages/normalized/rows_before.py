@@ -4,7 +4,7 @@ Records that changed are spread over all files of a large table. To compare thei
 enough. So only some row groups of the base are read, and what later versions wrote beside it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import pyarrow as pa
@@ -18,6 +18,11 @@ from crm_pipeline.store.tables.engine import Engine, parquet_files
 
 MOST_GROUPS = 12
 """So many row groups of the base are read, evenly spread: of a table with fewer of them, all."""
+ENOUGH_ROWS = 120
+"""Once so many rows are found no further row group is read."""
+
+_APART = 3
+_Group = tuple[pq.ParquetFile, int]
 
 
 def rows_before(engine: Engine, version: TableVersion, keys: str) -> str:
@@ -55,10 +60,21 @@ def _in_base(version: TableVersion, key: str, wanted: pa.Array) -> Iterator[pa.T
         files = [stack.enter_context(pq.ParquetFile(path)) for path in version.base]
         groups = [(file, n) for file in files for n in range(file.metadata.num_row_groups)]
         step = max(1, -(-len(groups) // MOST_GROUPS))
-        for file, group in groups[::step]:
+        found = 0
+        for file, group in _spread(groups[::step]):
             here = pc.is_in(file.read_row_group(group, [key]).column(0), value_set=wanted)
             if pc.any(here).as_py():
-                yield file.read_row_group(group).filter(here)
+                rows = file.read_row_group(group).filter(here)
+                yield rows
+                found += rows.num_rows
+            if found >= ENOUGH_ROWS:
+                return
+
+
+def _spread(groups: Sequence[_Group]) -> Iterator[_Group]:
+    """Yield row groups so that the first ones are from all parts of the files."""
+    for start in range(_APART):
+        yield from groups[start::_APART]
 
 
 def _schema(version: TableVersion) -> pa.Schema:

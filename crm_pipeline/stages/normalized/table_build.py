@@ -16,12 +16,6 @@ from crm_pipeline.model.table import Table
 from crm_pipeline.settings import Connection, QuarantineLimit
 from crm_pipeline.stages.normalized.arrivals import NotFromParent, Proof
 from crm_pipeline.stages.normalized.changed import RULES, rules_of, write_changes
-from crm_pipeline.stages.normalized.compared_files import (
-    COMPARED,
-    compared_at,
-    corruption_of,
-    noted,
-)
 from crm_pipeline.stages.normalized.contract import (
     Asked,
     PreviousVersion,
@@ -84,6 +78,12 @@ from crm_pipeline.stages.normalized.unreadable import unreadable
 from crm_pipeline.stages.normalized.value_drift import changed_values
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
+from crm_pipeline.store.tables.compared_files import (
+    COMPARED,
+    compared_at,
+    corruption_of,
+    noted,
+)
 from crm_pipeline.store.tables.corruption import damaged_version
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 

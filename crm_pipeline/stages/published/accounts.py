@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.settings import Connection
-from crm_pipeline.stages.published.consistency import WARNING, Finding
+from crm_pipeline.stages.published.carried import Finding
+from crm_pipeline.stages.published.consistency import WARNING
 from crm_pipeline.stages.published.operations import OpsTable
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
 from crm_pipeline.store.landing import Landing

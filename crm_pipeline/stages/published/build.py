@@ -1,6 +1,6 @@
 """Build a published file from nothing, and what every file has: its views, findings and tables of schema `ops`."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,9 +19,10 @@ from crm_pipeline.stages.published.accounts import (
     zone_findings,
 )
 from crm_pipeline.stages.published.budgets import ApiAccounts
+from crm_pipeline.stages.published.carried import NOTHING_CARRIED, Carried, Finding
 from crm_pipeline.stages.published.changed_fields import schema_changes
 from crm_pipeline.stages.published.changes import Changes
-from crm_pipeline.stages.published.consistency import Consistency, Finding
+from crm_pipeline.stages.published.consistency import Consistency
 from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
 from crm_pipeline.stages.published.derived import MERGES, Derived
 from crm_pipeline.stages.published.empty import EmptyTables
@@ -224,20 +225,20 @@ class Build:
             run(f"DETACH {DATABASE}")
 
     def finish(
-        self, target: EmptyTables, same: Collection[str] = (), views: Sequence[View] = ()
+        self, target: EmptyTables, carried: Carried = NOTHING_CARRIED, views: Sequence[View] = ()
     ) -> tuple[Finding, ...]:
         """Write schema `ops` once all rows are there, commit the open transaction, and return the findings.
 
         Args:
             target: writes the tables.
-            same: tables whose rows are those of the file that this one is a changed copy of.
+            carried: what of the file that this one is a changed copy of still counts.
             views: those that read schema `ops`, where the file has none yet.
         """
         since = self._since()
         yesterday = Earlier.of(since["yesterday"])
-        findings = tuple(self._findings(same))
+        findings = tuple(self._findings(carried))
         present = target.ops_names()
-        for ops in self._operations(yesterday, findings):
+        for ops in self._operations(yesterday, findings, carried):
             target.ops(ops, present)
         for view in views:
             target.view(view)
@@ -270,7 +271,9 @@ class Build:
     def _insert(self, name: str, sql: str) -> int:
         return int(self.engine.row(f"INSERT INTO {DATABASE}.crm.{quoted(name)} {sql}")[0])
 
-    def _operations(self, yesterday: Earlier, findings: Sequence[Finding]) -> list[OpsTable]:
+    def _operations(
+        self, yesterday: Earlier, findings: Sequence[Finding], carried: Carried
+    ) -> list[OpsTable]:
         return [
             operations.publication(self.release.number, LAYOUT, self.landing.clock.now()),
             connections_table(with_zones_of_rows(self.crms, self.published), self._currencies()),
@@ -279,7 +282,7 @@ class Build:
             operations.batches(self.landing, self.connections),
             operations.table_versions(self.published, self.of_stages),
             operations.quality(self.plain, findings, yesterday.rules),
-            rates.verdicts(self.engine, f"{DATABASE}.crm", yesterday),
+            rates.verdicts(self.engine, DATABASE, yesterday, carried.points),
             rates.verification_lists(self.lists),
             purchases(self.engine, f"{DATABASE}.crm"),
             schema_changes(Register(self.landing.root), self.connections),
@@ -292,7 +295,7 @@ class Build:
             budgets.api_limits(self.accounts.limits),
         ]
 
-    def _findings(self, same: Collection[str]) -> list[Finding]:
+    def _findings(self, carried: Carried) -> list[Finding]:
         read: dict[str, set[str]] = {}
         kept_out: set[tuple[str, str, str]] = set()
         for table in self.published:
@@ -303,7 +306,7 @@ class Build:
                     kept_out |= {(connection, table.name, c) for c in obj.get("kept_out", ())}
         is_verified = any(table.added for table in self.published)
         known: tuple[Finding, ...] = ()
-        if same:
+        if carried is not NOTHING_CARRIED:
             known = findings_of(self.engine.rows(FINDINGS.format(ops=f"{DATABASE}.ops")))
         rules = Consistency(
             self.engine,
@@ -311,7 +314,7 @@ class Build:
             read,
             is_verified,
             frozenset(kept_out),
-            same,
+            carried,
             [finding for finding in known if finding.rule != ZONE_RULE],
         )
         findings = rules.findings(table for table in self.derived if table.is_bridge)

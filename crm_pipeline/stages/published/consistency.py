@@ -4,13 +4,22 @@ Findings are published in `ops.quality` and shown by Dagster. They do not stop a
 CRM has them, and objects are read one after another, so they may contradict each other for a moment.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.stages import VERIFIED
+from crm_pipeline.model.table import Column
 from crm_pipeline.model.tables import DELETED_SUFFIX, TABLES
 from crm_pipeline.model.verified_tables import EMAIL, OF_EMAILS, PHONE
+from crm_pipeline.stages.published.carried import (
+    EXAMPLES,
+    NOTHING_CARRIED,
+    Carried,
+    Finding,
+    combined,
+)
 from crm_pipeline.stages.published.derived import Derived
 from crm_pipeline.store.tables.engine import Engine
 
@@ -18,7 +27,6 @@ TOLERANCE_S = 5
 """Vendors set the times of a deal and of its history in two steps, some of them in whole seconds."""
 LEAST_ROWS = 10
 """In fewer rows than these a column may be empty by chance."""
-_EXAMPLES = 5
 WARNING, NOTE = "warning", "note"
 
 FILLED: Mapping[str, tuple[str, ...]] = {
@@ -79,21 +87,35 @@ _WORST = {
 """For each kind of contact point, the column with the verdict and the verdict on those that cannot be used."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """The result of a rule: how many of the checked rows break it, with the keys of a few.
+_ROWS = ""
+_Filled = dict[str, Counter[str]]
 
-    Attributes:
-        severity: `warning` for a fault; `note` for what is no fault, but has to be known.
-    """
 
-    connection: str
-    table: str
-    rule: str
-    severity: str
-    failures: int
-    rows: int
-    examples: tuple[str, ...] = ()
+def _held(filled: _Filled, name: str, connections: Collection[str]) -> dict[str, int]:
+    """Return how many rows have a value in a column, of those connections that have any."""
+    counts = {connection: counted[name] for connection, counted in filled.items()}
+    return {connection: n for connection, n in counts.items() if n and connection in connections}
+
+
+def _verdict_rules(table: str) -> list[str]:
+    return [
+        rule
+        for by, added in VERIFIED.adds.get(table, {}).items()
+        for rule in (f"{by} has a verdict", f"{by} is not {_worst(added)[1]}")
+    ]
+
+
+def _worst(added: tuple[Column, ...]) -> tuple[str, str]:
+    """Return the column with the verdict among added ones, and the verdict on what cannot be used."""
+    return _WORST[EMAIL if added is OF_EMAILS else PHONE]
+
+
+def columns_read(table: str) -> frozenset[str]:
+    """Return the columns that the rules about single rows of a table read."""
+    adds = VERIFIED.adds.get(table, {})
+    judged = {name for by, added in adds.items() for name in (by, _worst(added)[0])}
+    references = (c.name for c in TABLES[table].columns if c.refers_to) if table in TABLES else ()
+    return frozenset({*FILLED.get(table, ()), *references, *judged})
 
 
 @dataclass(frozen=True)
@@ -106,8 +128,8 @@ class Consistency:
         read: the tables that are read, by connection.
         is_verified: whether addresses and numbers were judged.
         kept_out: connection, table and column of fields that connections.yaml keeps out.
-        same: tables whose rows are those of the file that this one is a changed copy of.
-        known: the results of that file, which count for rules that read such tables only.
+        carried: what of the file that this one is a changed copy of still counts.
+        known: the results of that file.
     """
 
     engine: Engine
@@ -115,19 +137,21 @@ class Consistency:
     read: Mapping[str, Collection[str]]
     is_verified: bool = False
     kept_out: Collection[tuple[str, str, str]] = ()
-    same: Collection[str] = ()
+    carried: Carried = NOTHING_CARRIED
     known: Sequence[Finding] = ()
 
     def findings(self, bridges: Iterable[Derived] = ()) -> list[Finding]:
         """Return the result of every rule for each connection that has its tables."""
         findings: list[Finding] = []
         for table in filter(self._is_any, {*FILLED, *VERIFIED.adds}):
-            if self._reads(table) <= set(self.same):
-                findings.extend(finding for finding in self.known if finding.table == table)
-            else:
-                findings.extend(self._of(table))
+            known = [finding for finding in self.known if finding.table == table]
+            if self._reads(table) <= set(self.carried.same):
+                findings.extend(known)
+                continue
+            updated = self._updated(table, known)
+            findings.extend(self._of(table) if updated is None else updated)
         for bridge in bridges:
-            if bridge.name in self.same:
+            if bridge.name in self.carried.same:
                 findings.extend(finding for finding in self.known if finding.table == bridge.name)
             else:
                 findings.extend(self._left_out(bridge))
@@ -137,15 +161,108 @@ class Consistency:
 
     def _of(self, table: str) -> Iterator[Finding]:
         """Yield the results of all rules for the rows of a table."""
+        yield from self._across(table)
+        rows = self._rows(table)
+        if table in FILLED:
+            yield from self._columns(table)
+        if self.is_verified:
+            yield from self._verdicts(table, rows)
+
+    def _across(self, table: str) -> Iterator[Finding]:
+        """Yield the results of the rules about a table's rows together with those of others."""
         if table == "deals":
             yield from self._history()
             yield from self._closing()
         if table in _OF_DEALS:
             yield from self._currencies(table)
+
+    def _rows(self, table: str) -> str:
+        return f"{self.crm}.{quoted(table)}"
+
+    def _updated(self, table: str, known: Sequence[Finding]) -> list[Finding] | None:
+        """Return the results of all rules from those before and the rows that changed; None where all rows are needed."""
+        changed = self.carried.changed_rows(table)
+        if changed is None:
+            return None
+        before, now = changed
+        findings = list(self._across(table))
         if table in FILLED:
-            yield from self._columns(table)
+            of_columns = self._columns_updated(table, known, before, now)
+            if of_columns is None:
+                return None
+            findings += of_columns
         if self.is_verified:
-            yield from self._verdicts(table)
+            removed, added = ([*self._verdicts(table, rows)] if rows else [] for rows in changed)
+            rules = {f.rule for f in (*removed, *added)} | set(_verdict_rules(table))
+            of_verdicts = combined([f for f in known if f.rule in rules], removed, added)
+            if of_verdicts is None:
+                return None
+            findings += of_verdicts
+        return findings
+
+    def _columns_updated(
+        self, table: str, known: Sequence[Finding], before: str, now: str
+    ) -> list[Finding] | None:
+        was, has = self._filled(table, before), self._filled(table, now)
+        by_rule = {(finding.connection, finding.rule): finding for finding in known}
+        connections = {finding.connection for finding in known} | was.keys() | has.keys()
+        findings: list[Finding] = []
+        for connection in sorted(connections):
+            gone, new = was.get(connection, Counter()), has.get(connection, Counter())
+            for name in FILLED[table]:
+                if (connection, table, name) in self.kept_out:
+                    continue
+                rule = by_rule.get((connection, f"{name} is filled"))
+                if rule is None and not (gone or new):
+                    continue
+                if rule is None or (gone[name] and not new[name]):
+                    return None
+                rows = rule.rows - gone[_ROWS] + new[_ROWS]
+                if rows < LEAST_ROWS:
+                    return None
+                is_empty = rule.failures == rule.rows and not new[name]
+                findings.append(replace(rule, rows=rows, failures=rows if is_empty else 0))
+        for name, target in self._references(table).items():
+            of_reference = self._dangling_updated(
+                table, name, target, by_rule, before=(before, was), now=(now, has)
+            )
+            if of_reference is None:
+                return None
+            findings += of_reference
+        return findings
+
+    def _dangling_updated(
+        self,
+        table: str,
+        name: str,
+        target: str,
+        by_rule: Mapping[tuple[str, str], Finding],
+        *,
+        before: tuple[str, "_Filled"],
+        now: tuple[str, "_Filled"],
+    ) -> list[Finding] | None:
+        rule = f"{name} is a record of {target}"
+        is_steady = self.carried.is_steady(target)
+        references: dict[str, int] = {}
+        for connection in {c for c, _ in by_rule} | before[1].keys() | now[1].keys():
+            if target not in self.read.get(connection, ()):
+                continue
+            known = by_rule.get((connection, rule))
+            gone, new = (filled.get(connection, Counter())[name] for filled in (before[1], now[1]))
+            # Without a result before no row had a value, unless the target was not read then.
+            if known is None and (gone or new or self.carried.changed_rows(target) is None):
+                return None
+            if known is not None and known.rows - gone + new:
+                references[connection] = known.rows - gone + new
+        if not is_steady:
+            return list(self._dangling(table, name, target, references)) if references else []
+        removed, added = (
+            [*self._dangling(table, name, target, _held(filled, name, references), rows)]
+            for rows, filled in (before, now)
+        )
+        rules = {rule, f"{name} is a live record of {target}"}
+        known_ones = [f for (c, r), f in by_rule.items() if r in rules and c in references]
+        return combined(known_ones, removed, added)
 
     def _reads(self, table: str) -> set[str]:
         """Return the tables that the rules for a table read."""
@@ -209,13 +326,13 @@ class Consistency:
         known = {"currency is known where that of the deal is": "currency IS NULL"}
         yield from self._fared(table, known, rows, NOTE)
 
-    def _verdicts(self, table: str) -> Iterator[Finding]:
+    def _verdicts(self, table: str, of_table: str) -> Iterator[Finding]:
         """Check that main addresses and numbers are judged, and can be used; a bad one is no fault of the pipeline."""
         for by, added in VERIFIED.adds.get(table, {}).items():
-            verdict, worst = _WORST[EMAIL if added is OF_EMAILS else PHONE]
+            verdict, worst = _worst(added)
             rows = f"""
                 SELECT connection, {quoted(TABLES[table].key)} AS key, {verdict} AS verdict
-                FROM {self.crm}.{quoted(table)} WHERE trim({quoted(by)}) <> ''
+                FROM {of_table} WHERE trim({quoted(by)}) <> ''
             """
             yield from self._fared(table, {f"{by} has a verdict": "verdict IS NULL"}, rows)
             judged = f"SELECT * FROM ({rows}) WHERE verdict IS NOT NULL"
@@ -226,7 +343,7 @@ class Consistency:
         self, table: str, rules: Mapping[str, str], rows: str, severity: str = WARNING
     ) -> Iterator[Finding]:
         counts = ", ".join(
-            f"count(*) FILTER (WHERE {broken}), min(key, {_EXAMPLES}) FILTER (WHERE {broken})"
+            f"count(*) FILTER (WHERE {broken}), min(key, {EXAMPLES}) FILTER (WHERE {broken})"
             for broken in rules.values()
         )
         if not self._is_any(table):
@@ -240,22 +357,17 @@ class Consistency:
 
     def _columns(self, table: str) -> Iterator[Finding]:
         """Check which columns are empty, and which keys refer to no record."""
-        keys = {c.name: c.refers_to for c in TABLES[table].columns if c.refers_to}
-        names = dict.fromkeys((*FILLED[table], *keys))
-        counts = ", ".join(f"count({quoted(name)})" for name in names)
-        filled: dict[str, dict[str, int]] = {}
-        for connection, rows, *cells in self.engine.rows(
-            f"SELECT connection, count(*), {counts} FROM {self.crm}.{quoted(table)} GROUP BY connection"
-        ):
-            filled[connection] = dict(zip(names, cells, strict=True))
+        filled = self._filled(table, self._rows(table))
+        for connection, counted in filled.items():
+            rows = counted[_ROWS]
             if rows < LEAST_ROWS:
                 continue
             for name in FILLED[table]:
                 if (connection, table, name) in self.kept_out:
                     continue
-                failures = 0 if filled[connection][name] else rows
+                failures = 0 if counted[name] else rows
                 yield Finding(connection, table, f"{name} is filled", WARNING, failures, rows)
-        for name, target in keys.items():
+        for name, target in self._references(table).items():
             references = {
                 connection: counted[name]
                 for connection, counted in filled.items()
@@ -265,9 +377,29 @@ class Consistency:
             if references:
                 yield from self._dangling(table, name, target, references)
 
+    @staticmethod
+    def _references(table: str) -> dict[str, str]:
+        return {c.name: c.refers_to for c in TABLES[table].columns if c.refers_to}
+
+    def _filled(self, table: str, relation: str) -> "_Filled":
+        """Return by connection how many of some rows have a value in each column that rules read, and how many rows there are."""
+        if not relation:
+            return {}
+        names = dict.fromkeys((*FILLED[table], *self._references(table)))
+        counts = ", ".join(f"count({quoted(name)})" for name in names)
+        return {
+            connection: Counter(dict(zip((_ROWS, *names), cells, strict=True)))
+            for connection, *cells in self.engine.rows(
+                f"SELECT connection, count(*), {counts} FROM {relation} GROUP BY connection"
+            )
+        }
+
     def _dangling(
-        self, table: str, name: str, target: str, references: Mapping[str, int]
+        self, table: str, name: str, target: str, references: Mapping[str, int], rows_of: str = ""
     ) -> Iterator[Finding]:
+        """Yield how many references lead to no record; `rows_of` are the table's rows, by default all."""
+        if not references:
+            return
         own, key = quoted(TABLES[table].key), quoted(TABLES[target].key)
         deleted = f"{self.crm}.{quoted(target + DELETED_SUFFIX)}"
         listed = ", ".join(map(literal, references))
@@ -275,11 +407,11 @@ class Consistency:
             f"""
             WITH lost AS (
                 SELECT t.connection, t.{own} AS key, t.{quoted(name)} IN (SELECT {key} FROM {deleted}) AS is_deleted
-                FROM {self.crm}.{quoted(table)} t
+                FROM {rows_of or self._rows(table)} t
                 ANTI JOIN {self.crm}.{quoted(target)} o ON o.{key} = t.{quoted(name)}
                 WHERE t.{quoted(name)} IS NOT NULL AND t.connection IN ({listed})
             )
-            SELECT connection, is_deleted, count(*), min(key, {_EXAMPLES}) FROM lost GROUP BY ALL
+            SELECT connection, is_deleted, count(*), min(key, {EXAMPLES}) FROM lost GROUP BY ALL
             """
         )
         dangling = {
@@ -298,9 +430,9 @@ class Consistency:
         left = quoted(bridge.columns[1][0])
         for connection, rows, unknown, of_unknown, deleted, of_deleted in self.engine.rows(
             f"SELECT connection, count(*), count(*) FILTER (WHERE missing = 'unknown'), "
-            f"min({left}, {_EXAMPLES}) FILTER (WHERE missing = 'unknown'), "
+            f"min({left}, {EXAMPLES}) FILTER (WHERE missing = 'unknown'), "
             f"count(*) FILTER (WHERE missing = 'deleted'), "
-            f"min({left}, {_EXAMPLES}) FILTER (WHERE missing = 'deleted') "
+            f"min({left}, {EXAMPLES}) FILTER (WHERE missing = 'deleted') "
             f"FROM {quoted(bridge.relation)} GROUP BY connection"
         ):
             if not self._is_read(bridge, connection):

@@ -9,13 +9,18 @@ from pathlib import Path
 
 from crm_pipeline.kernel.failpoint import reached
 from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.model.verified_tables import CONTACT_POINTS
+from crm_pipeline.stages.published.added import SOURCES, Added
 from crm_pipeline.stages.published.affected import NONE, Affected, Comparison
 from crm_pipeline.stages.published.basis import Basis, shapes_of
 from crm_pipeline.stages.published.build import DATABASE, LEFT_OUT, Build, Made
+from crm_pipeline.stages.published.carried import Carried, ChangedRows
+from crm_pipeline.stages.published.consistency import columns_read
 from crm_pipeline.stages.published.derived import MERGES, Derived
 from crm_pipeline.stages.published.empty import EmptyTables
 from crm_pipeline.stages.published.history import SCHEMA as HISTORY_SCHEMA
 from crm_pipeline.stages.published.history import HistoryTable
+from crm_pipeline.stages.published.rates import POINT
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of, published_tables
 from crm_pipeline.stages.published.stage_tables import StageRows, stage_tables
 from crm_pipeline.store.tables import Tables, TableVersion
@@ -32,6 +37,7 @@ _FEW_KEYS = 1_000
 _FEW_ROWS = 50_000
 """With fewer rows than these a copy costs less than creating all tables, however many rows change."""
 _ASSOCIATIONS = "associations"
+_OF_POINTS = "record_key, table_name, kind, value, position, is_primary, verdict, normalized"
 
 
 @dataclass
@@ -112,11 +118,10 @@ class Increment:
                 self._apply(table)
             for history in self.build.histories:
                 self._apply_history(history, moved)
-            same = {name for name, affected in self._affected.items() if affected.is_none}
             bridges = [table for table in build.derived if table.is_bridge]
-            same |= {one.name for one in bridges if not self._apply_bridge(one, own, moved)}
+            same = {one.name for one in bridges if not self._apply_bridge(one, own, moved)}
             reached("snapshot_copy", "applied")
-            findings = build.finish(target, same)
+            findings = build.finish(target, self._carried(same))
             counted = self._counted()
             for bridge in (t for t in build.derived if t.is_bridge and t.name not in same):
                 # A full build that follows makes a table of this name.
@@ -145,12 +150,56 @@ class Increment:
         if affected.is_all or rows.version is None:
             self._rewrite(rows.name, rows.sql)
             return
-        key = ", ".join(map(quoted, rows.version.key))
-        self._delete(rows.name, affected, key)
-        fresh = self._rows_of(rows.version, affected.keys or "")
-        self.build.engine.run(
-            f"INSERT INTO {DATABASE}.crm.{quoted(rows.name)} {rows.with_rows(fresh)}"
+        key, target = (
+            ", ".join(map(quoted, rows.version.key)),
+            f"{DATABASE}.crm.{quoted(rows.name)}",
         )
+        fresh = self.build.engine.table(
+            f"new {rows.name}", rows.with_rows(self._rows_of(rows.version, affected.keys or ""))
+        )
+        if rows.name == CONTACT_POINTS.name:
+            self.build.engine.table(
+                f"before {rows.name}",
+                f"SELECT {POINT} FROM {target} SEMI JOIN {affected.keys} USING ({key})",
+            )
+        self._delete(rows.name, affected, key)
+        self.build.engine.run(f"INSERT INTO {target} FROM {fresh}")
+
+    def _carried(self, same_bridges: set[str]) -> Carried:
+        """Return what of the earlier file still counts, once all rows are replaced."""
+        same = {name for name, affected in self._affected.items() if affected.is_none}
+        changed = {
+            table.name: ChangedRows(
+                f"(FROM {quoted(f'before {table.name}')} WHERE _is_live)",
+                quoted(f"new {table.name}"),
+                self._is_steady(table),
+            )
+            for table in self.build.plain
+            if not (self._affected[table.name].is_none or self._affected[table.name].is_all)
+        }
+        points = self._affected[CONTACT_POINTS.name]
+        replaced = (f"before {CONTACT_POINTS.name}", f"new {CONTACT_POINTS.name}")
+        nothing = f"(SELECT * FROM {DATABASE}.crm.{quoted(CONTACT_POINTS.name)} WHERE false)"
+        return Carried(
+            same | same_bridges,
+            changed,
+            None
+            if points.is_all
+            else (nothing, nothing)
+            if points.is_none
+            else (quoted(replaced[0]), quoted(replaced[1])),
+        )
+
+    def _is_steady(self, table: PublishedTable) -> bool:
+        """Say whether the same records of a table are live and deleted as before."""
+        key = quoted(table.key)
+        now = " UNION ALL ".join(
+            f"SELECT {key}, {is_live} AS _is_live FROM {quoted(f'new {name}')}"
+            for name, is_live in ((table.name, "true"), (table.deleted_name, "false"))
+        )
+        was = f"SELECT {key}, _is_live FROM {quoted(f'before {table.name}')}"
+        both = f"(({now}) EXCEPT ({was})) UNION ALL (({was}) EXCEPT ({now}))"
+        return not self.build.engine.rows(f"SELECT 1 FROM ({both}) LIMIT 1")
 
     def _gather(self, table: PublishedTable) -> None:
         """Keep the affected rows of a table as they were in the earlier file, and as they are now."""
@@ -158,13 +207,16 @@ class Increment:
         if affected.is_none or affected.is_all:
             return
         key = quoted(table.key)
-        # What links and merges were before is needed afterwards.
-        kept = f"{key}, merged_into"
+        # What rows, links and merges were before is needed afterwards.
+        wanted = {table.key, "merged_into", "connection"} | columns_read(table.name)
+        wanted |= {name for added in table.added for name in (added.by, *added.columns)}
         if table.name == _ASSOCIATIONS:
-            kept += ", from_table, from_key, to_table, to_key"
+            wanted |= {"from_table", "from_key", "to_table", "to_key"}
+        kept = ", ".join(quoted(name) for name, _, _ in table.columns if name in wanted)
         both = " UNION ALL ".join(
-            f"SELECT {kept} FROM {DATABASE}.crm.{quoted(name)} SEMI JOIN {affected.keys} USING ({key})"
-            for name in (table.name, table.deleted_name)
+            f"SELECT {kept}, {is_live} AS _is_live FROM {DATABASE}.crm.{quoted(name)} "
+            f"SEMI JOIN {affected.keys} USING ({key})"
+            for name, is_live in ((table.name, "true"), (table.deleted_name, "false"))
         )
         engine.table(f"before {table.name}", both)
         engine.table(
@@ -247,15 +299,59 @@ class Increment:
 
     def _restricted(self, table: PublishedTable, affected: Affected, given: str) -> PublishedTable:
         """Return a table with the affected rows only; contact points are those of these records."""
-        added = table.added
-        if added:
-            points = self.build.engine.table(
-                f"points of {table.name}",
-                f"SELECT * FROM {DATABASE}.crm.contact_points SEMI JOIN "
-                f"(SELECT {quoted(table.key)} AS record_key FROM {affected.keys}) USING (record_key)",
-            )
-            added = tuple(replace(columns, given=points) for columns in added)
+        left = self._without_points(table, affected) if table.added else ""
+        added = tuple(
+            replace(columns, given=self._points_of(columns, table, left)) for columns in table.added
+        )
         return replace(table, given=given, added=added)
+
+    def _without_points(self, table: PublishedTable, affected: Affected) -> str:
+        """Compute the points of affected records whose points stayed, but whose earlier row does not tell of them."""
+        key = quoted(table.key)
+        told = " AND ".join(
+            f"b.{quoted(by)} IS NOT DISTINCT FROM r.{quoted(by)}"
+            for by in (columns.by for columns in table.added)
+        )
+        known = (
+            f"SELECT b.{key} FROM {quoted(f'before {table.name}')} b "
+            f"JOIN {quoted(f'rows of {table.name}')} r USING ({key}) WHERE b._is_live AND {told}"
+        )
+        if self._affected[CONTACT_POINTS.name].is_all:  # those of all records were written again
+            known += " AND false"
+        left = self.build.engine.table(
+            f"records of {table.name} with points",
+            f"SELECT {key} AS record_key FROM {affected.keys} "
+            f"WHERE {key} NOT IN ({known}) AND {key} NOT IN (FROM {self._keys_of_points()})",
+        )
+        # Most edits leave these columns alone.
+        limited = "" if self.build.engine.rows(f"SELECT 1 FROM {left} LIMIT 1") else " WHERE false"
+        return self.build.engine.table(
+            f"points of {table.name}",
+            f"SELECT {_OF_POINTS} FROM {DATABASE}.crm.{quoted(CONTACT_POINTS.name)} "
+            f"SEMI JOIN {left} USING (record_key){limited}",
+        )
+
+    def _points_of(self, columns: Added, table: PublishedTable, left: str) -> str:
+        """Return a relation with the points that count for added columns: new ones, those of earlier rows, and `left`."""
+        engine, key = self.build.engine, quoted(table.key)
+        parts = [f"SELECT {_OF_POINTS} FROM {left}"]
+        if not self._affected[CONTACT_POINTS.name].is_none:
+            parts.append(f"SELECT {_OF_POINTS} FROM {quoted(f'new {CONTACT_POINTS.name}')}")
+        sources = {source: name for name, (_, source) in SOURCES.items() if name in columns.columns}
+        kind, _ = SOURCES[columns.columns[0]]
+        told = ", ".join(f"b.{quoted(name)} AS {source}" for source, name in sources.items())
+        parts.append(
+            f"SELECT b.{key} AS record_key, {literal(table.name)} AS table_name, {literal(kind)} AS kind, "
+            f"b.{quoted(columns.by)} AS value, 1 AS position, true AS is_primary, {told} "
+            f"FROM {quoted(f'before {table.name}')} b WHERE b._is_live "
+            f"AND b.{key} NOT IN (FROM {self._keys_of_points()}) AND b.{key} NOT IN (FROM {quoted(f'records of {table.name} with points')})"
+        )
+        return engine.table(f"points behind {columns.by}", " UNION ALL BY NAME ".join(parts))
+
+    def _keys_of_points(self) -> str:
+        """Return a relation with the keys of the records whose points were replaced."""
+        affected = self._affected[CONTACT_POINTS.name]
+        return affected.keys or "(SELECT '' AS record_key WHERE false)"
 
     def _by_connection(
         self, table: PublishedTable, affected: Affected

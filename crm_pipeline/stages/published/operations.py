@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm_pipeline.model.schema import Field
-from crm_pipeline.stages.published.consistency import Finding
+from crm_pipeline.stages.published.carried import Finding
 from crm_pipeline.stages.published.relations import PublishedTable, connection_of
 from crm_pipeline.stages.published.stage_tables import StageRows
 from crm_pipeline.stages.published.views import View

@@ -13,7 +13,7 @@ from crm_pipeline.settings import Connection, Retention
 from crm_pipeline.stages.published.accounts import Connected, connected
 from crm_pipeline.stages.published.budgets import ApiAccounts
 from crm_pipeline.stages.published.build import LAYOUT, Build
-from crm_pipeline.stages.published.consistency import Finding
+from crm_pipeline.stages.published.carried import Finding
 from crm_pipeline.stages.published.derived import derived_tables
 from crm_pipeline.stages.published.freshness import AT_MOST_EVERY, Shown
 from crm_pipeline.stages.published.history import HISTORY, history_tables, wanted_history

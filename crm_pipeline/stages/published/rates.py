@@ -71,27 +71,24 @@ def _has_verdicts(file: duckdb.DuckDBPyConnection) -> bool:
     return bool(file.execute(sql).fetchall())
 
 
-def verdicts(engine: Engine, crm: str, yesterday: Earlier) -> OpsTable:
+POINT = "connection, table_name, kind, verdict, reasons"
+"""The columns of contact points that are counted, for SQL."""
+
+
+def verdicts(
+    engine: Engine, database: str, yesterday: Earlier, replaced: tuple[str, str] | None = None
+) -> OpsTable:
     """Return `ops.verdicts`.
 
     Args:
         engine: the engine that has the new file attached.
-        crm: SQL for the file's schema `crm`.
+        database: the name under which it is attached.
         yesterday: what yesterday's last publish says.
+        replaced: relations with the points of the file's `ops.verdicts` that were replaced, and with those that took
+            their place; None counts all points.
     """
     counted: dict[Points, dict[Verdict, int]] = {}
-    points = f"SELECT connection, table_name, kind, verdict, reasons FROM {crm}.contact_points"
-    for connection, table, kind, verdict, reason, count in engine.rows(
-        f"""
-        WITH points AS NOT MATERIALIZED ({points})
-        SELECT connection, table_name, kind, verdict, NULL AS reason, count(*) FROM points GROUP BY ALL
-        UNION ALL
-        SELECT connection, table_name, kind, verdict, reason, count(*)
-        FROM (SELECT * REPLACE (unnest(list_distinct(reasons)) AS reasons) FROM points)
-            AS listed(connection, table_name, kind, verdict, reason)
-        GROUP BY ALL
-        """
-    ):
+    for connection, table, kind, verdict, reason, count in _counted(engine, database, replaced):
         counted.setdefault((connection, table, kind), {})[verdict, reason] = count
     rows: list[tuple[Any, ...]] = []
     for group, found in counted.items():
@@ -119,6 +116,37 @@ def verdicts(engine: Engine, crm: str, yesterday: Earlier) -> OpsTable:
     }
     about = "How many e-mail addresses and phone numbers have which verdict and reason, and the shares of yesterday."
     return OpsTable("verdicts", about, columns, sorted(rows, key=_order))
+
+
+def _counted(
+    engine: Engine, database: str, replaced: tuple[str, str] | None
+) -> list[tuple[Any, ...]]:
+    """Return connection, table, kind, verdict, reason and number of points."""
+    if replaced is None:
+        return engine.rows(_numbers(f"SELECT {POINT} FROM {database}.crm.contact_points", 1))
+    before, now = replaced
+    parts = (
+        f"SELECT connection, table_name, kind, verdict, reason, points AS n FROM {database}.ops.verdicts",
+        _numbers(f"SELECT {POINT} FROM {before}", -1),
+        _numbers(f"SELECT {POINT} FROM {now}", 1),
+    )
+    numbers = " UNION ALL ".join(f"({part})" for part in parts)
+    return engine.rows(
+        f"SELECT connection, table_name, kind, verdict, reason, sum(n)::BIGINT AS n FROM ({numbers}) "
+        "GROUP BY ALL HAVING n <> 0"
+    )
+
+
+def _numbers(points: str, sign: int) -> str:
+    return f"""
+        WITH points AS NOT MATERIALIZED ({points})
+        SELECT connection, table_name, kind, verdict, NULL AS reason, {sign} * count(*) AS n FROM points GROUP BY ALL
+        UNION ALL
+        SELECT connection, table_name, kind, verdict, reason, {sign} * count(*) AS n
+        FROM (SELECT * REPLACE (unnest(list_distinct(reasons)) AS reasons) FROM points)
+            AS listed(connection, table_name, kind, verdict, reason)
+        GROUP BY ALL
+        """
 
 
 def _order(row: tuple[Any, ...]) -> tuple[str, ...]:

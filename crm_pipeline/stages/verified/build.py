@@ -12,15 +12,22 @@ from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import fingerprint
 from crm_pipeline.model.stages import VERIFIED
 from crm_pipeline.model.verified_tables import CONTACT_POINTS, StageTable
-from crm_pipeline.stages.verified.changed import changed_records
+from crm_pipeline.stages.verified.changed import Changed, changed_records
 from crm_pipeline.stages.verified.contract import fingerprint_of
 from crm_pipeline.stages.verified.points import Points
 from crm_pipeline.stages.verified.result import PointCount, Verified, counts_in, result_of, shares
 from crm_pipeline.stages.verified.rows import Rows
 from crm_pipeline.stages.verified.sources import Source, sources_of
 from crm_pipeline.stages.verified.verifiers import Expiry, Verifiers
-from crm_pipeline.store.tables import Commit, Tables, TableVersion, commit_all
-from crm_pipeline.store.tables.corruption import check_versions, damaged_version
+from crm_pipeline.store.tables import Commit, Staged, Tables, TableVersion, commit_all
+from crm_pipeline.store.tables.compared_files import (
+    COMPARED,
+    check_base,
+    compared_at,
+    corruption_of,
+    noted,
+)
+from crm_pipeline.store.tables.corruption import check_paths, check_versions
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.replacement import write_merged, write_replaced, write_whole
 
@@ -81,7 +88,7 @@ def verify(
     }
     sources = sources_of(tables, set(wanted) & set(tables.current().tables))
     state = _State.of(sources, verifiers, choices, contracts)
-    parents = _comparable(tables, current, state)
+    parents = _comparable(tables, current, state, now)
     return _Build(
         tables,
         engine,
@@ -105,7 +112,7 @@ def _version(tables: Tables, name: str) -> TableVersion | None:
 
 
 def _comparable(
-    tables: Tables, current: Mapping[str, TableVersion | None], state: "_State"
+    tables: Tables, current: Mapping[str, TableVersion | None], state: "_State", now: datetime
 ) -> dict[str, TableVersion]:
     """Return the current versions if rows of them can be kept, else nothing."""
     versions = {name: version for name, version in current.items() if version is not None}
@@ -113,7 +120,7 @@ def _comparable(
         len(versions) == len(current)
         and all(version.meta.get("rules") == state.rules for version in versions.values())
         and len({version.meta.get("state") for version in versions.values()}) == 1
-        and damaged_version(versions.values(), tables.verifier) is None
+        and not any(corruption_of(v, tables.verifier, now) for v in versions.values())
     )
     return versions if is_usable else {}
 
@@ -175,29 +182,45 @@ class _Build:
         expiry = Expiry(
             self.now - self.choices.expires, self.verifiers.unsure, self.now - _UNSURE_FOR
         )
-        changed = ""
-        if self.parents:
-            changed = changed_records(self.engine, self.tables, self.sources, self.parents, expiry)
-            if not (changed or self.is_anew):
-                return result_of(self.parents, changed=False)
-            changed = changed or self.engine.table(
-                "changed records", "SELECT '' AS record_key WHERE false"
-            )
-        elif not self.sources and not any(self.current.values()):
-            return Verified({}, changed=False)
-        check_versions(self.tables, [source.version for source in self.sources])
+        if not self.parents:
+            if not self.sources and not any(self.current.values()):
+                return Verified({}, changed=False)
+            check_versions(self.tables, [source.version for source in self.sources])
+            points = self._points("")
+            return self._committed(self._rows(points, expiry), "")
+        changed = changed_records(self.engine, self.tables, self.sources, self.parents, expiry)
+        if changed is None and not self.is_anew:
+            return result_of(self.parents, changed=False)
+        changed = changed or Changed.none(self.engine)
+        for version in (source.version for source in self.sources):
+            check_paths(self.tables, version, (*version.delta, *version.tombstones))
+        points = self._points(changed.records)
+        # Most edits leave addresses and numbers alone.
+        changed = changed.narrowed(self.engine, points.differing)
+        points = points.narrow(changed.records)
         while True:
-            points = Points(self.engine, self.sources, changed, self.parents.get(_POINTS))
-            points.define(self.verifiers, self.choices.regions)
-            rows = Rows(self.engine, self.verifiers, points, self.parents, expiry, self.now)
-            rows.define(self.choices.shared_from)
+            rows = self._rows(points, expiry)
             sharers = rows.records_to_add()
             if not sharers:
-                break
-            changed = self.engine.table(
-                "changed records and sharers", f"(FROM {changed}) UNION (FROM {sharers})"
-            )
-        return self._committed(rows, changed)
+                return self._committed(rows, changed.records)
+            changed = changed.extended(self.engine, sharers)
+            points = self._points(changed.records)
+
+    def _points(self, changed: str) -> Points:
+        """Read the points of changed records; "" means all."""
+        points = Points(
+            self.engine, self.sources, changed, self.parents.get(_POINTS), self._check_base
+        )
+        points.define(self.verifiers, self.choices.regions)
+        return points
+
+    def _rows(self, points: Points, expiry: Expiry) -> Rows:
+        rows = Rows(self.engine, self.verifiers, points, self.parents, expiry, self.now)
+        rows.define(self.choices.shared_from)
+        return rows
+
+    def _check_base(self, version: TableVersion) -> None:
+        check_base(self.tables, version, self.now)
 
     def _committed(self, rows: Rows, changed: str) -> Verified:
         with ExitStack() as stack:
@@ -229,6 +252,13 @@ class _Build:
                 count = write_replaced(self.engine, staged, parent, keys, new, old=old)
         return Commit(staged, self.current[table.name], count)
 
+    def _compared_at(self, staged: Staged, table: StageTable) -> datetime:
+        """Return when the base files of a new version were compared with their checksums, or written."""
+        parent = self.parents.get(table.name)
+        is_adopted = parent is not None and staged.is_adopted("base")
+        at = compared_at(parent, self.now) if is_adopted and parent is not None else None
+        return at or self.now
+
     def _with_meta(
         self,
         commit: Commit,
@@ -255,5 +285,6 @@ class _Build:
             ],
             "counts": [asdict(count) for count in counts] if is_points else [],
             "history": [*history, shares(counts)][-_HISTORY - 1 :] if is_points else [],
+            COMPARED: noted(commit.staged.paths("base"), self._compared_at(commit.staged, table)),
         }
         return replace(commit, meta=meta)

@@ -1,7 +1,7 @@
 """The contact points of the records that a build looks at, now and before."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from crm_pipeline.model.names import quoted
 from crm_pipeline.model.verified_tables import CONTACT_POINTS, StageTable
@@ -17,6 +17,12 @@ _READ = {
     "number": "BIGINT",
 }
 """The columns of a point as it is read; `number` is its place among the record's fields of this kind."""
+_OLD = tuple(
+    column.name
+    for column in CONTACT_POINTS.columns
+    if column.name not in {"normalized", "suggestion"}
+)
+"""The columns of the points as they were: the others are not needed, and are the longest."""
 
 
 def _nothing(columns: Mapping[str, str]) -> str:
@@ -36,12 +42,14 @@ class Points:
     Attributes:
         changed: relation with the keys of the records, `record_key`; "" for all.
         parent: the version before; None where nothing of it is kept.
+        before_base: called with a version before its base files are read.
     """
 
     engine: Engine
     sources: Sequence[Source]
     changed: str
     parent: TableVersion | None
+    before_base: Callable[[TableVersion], None]
 
     new = '"points"'
     """The relation with the points as they are now, without verdicts."""
@@ -66,17 +74,45 @@ class Points:
             return source.live
         name = f"changed rows of {source.version.name}"
         columns = source.columns_read
-        return self.engine.table(
-            name, f"SELECT {columns} FROM {source.live_of(self.engine, self.changed)}"
-        )
+        live = source.live_of(self.engine, self.changed, lambda: self.before_base(source.version))
+        return self.engine.table(name, f"SELECT {columns} FROM {live}")
 
     def _define_old(self) -> None:
         """Read the points that the changed records had."""
         if self.parent is not None:
-            rows = rows_of(self.engine, self.parent, self.changed)
+            parent = self.parent
+            rows = rows_of(
+                self.engine,
+                parent,
+                self.changed,
+                columns=_OLD,
+                before_base=lambda: self.before_base(parent),
+            )
             self.engine.table("old points", f"FROM {rows}")
         else:
             self.engine.table("old points", f"FROM {nothing_of(CONTACT_POINTS)}")
+
+    @property
+    def differing(self) -> str:
+        """SQL for the keys of records that have other points than before.
+
+        A text with several addresses has one point now, and had several: such a record counts as differing.
+        """
+        told = "connection, table_name, record_key, kind, label, value, is_primary, region"
+        place = "row_number() OVER (PARTITION BY record_key, kind ORDER BY number)"
+        now = f"SELECT {told}, {place} AS position FROM {self.new}"
+        was = f"SELECT {told}, position FROM {self.old}"
+        return (
+            f"SELECT record_key FROM ((({now}) EXCEPT ({was})) UNION ALL (({was}) EXCEPT ({now})))"
+        )
+
+    def narrow(self, changed: str) -> "Points":
+        """Return the points of some of these records only, once they are read."""
+        for relation in (self.new, self.old):
+            self.engine.run(
+                f"DELETE FROM {relation} WHERE record_key NOT IN (SELECT record_key FROM {changed})"
+            )
+        return replace(self, changed=changed)
 
     @property
     def kept(self) -> str:

@@ -1,7 +1,7 @@
 """The new rows of the verified tables, as SQL over the points of the records that changed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from crm_pipeline.contracts import RuleResult
@@ -32,6 +32,11 @@ _BETTER = list(PhoneVerdict)[: list(PhoneVerdict).index(_WORSE)]
 """The verdicts that a shared number loses; the vocabulary lists them best first."""
 _PERSONS = ", ".join(map(literal, PERSONS))
 _KINDS: Mapping[str, StageTable] = {EMAIL: EMAIL_VERDICTS, PHONE: PHONE_VERDICTS}
+_COUNTED = {
+    EMAIL: (*EMAIL_VERDICTS.key, "records"),
+    PHONE: (*PHONE_VERDICTS.key, "records", "people", "phone_e164", "reasons"),
+}
+"""The columns that are needed of all verdicts on values that a changed record has or had."""
 
 
 class Rows:
@@ -182,7 +187,7 @@ class Rows:
             f"affected {kind}", f"SELECT {key} FROM ({new}) UNION SELECT {key} FROM ({gone})"
         )
         parent = self.parents.get(table.name)
-        rows = rows_of(self.engine, parent, affected) if parent else nothing_of(table)
+        rows = self._rows(parent, affected, _COUNTED[kind]) if parent else nothing_of(table)
         old = self.engine.table(f"old {kind} verdicts", f"FROM {rows}")
         people = "people" if kind == PHONE else "0 AS people"
         before = f"SELECT DISTINCT {key}, records, {people} FROM {old}"
@@ -194,15 +199,31 @@ class Rows:
             f"LEFT JOIN ({new}) n USING ({key})) WHERE records > 0",
         )
 
+    def _rows(self, parent: TableVersion, keys: str, columns: Sequence[str] = ()) -> str:
+        return rows_of(
+            self.engine,
+            parent,
+            keys,
+            columns=columns,
+            before_base=lambda: self.points.before_base(parent),
+        )
+
     def _define_verdicts(self, kind: str) -> None:
         table = _KINDS[kind]
         key = ", ".join(map(quoted, table.key))
         present = quoted(f"present {kind}")
+        parent = self.parents.get(table.name)
+        # Most old values are of no record any more, and most new ones were of none: few verdicts stay.
+        staying = self.engine.table(
+            f"staying {kind}",
+            f"SELECT DISTINCT {key} FROM {quoted(f'old {kind} verdicts')} SEMI JOIN {present} USING ({key})",
+        )
+        rows = self._rows(parent, staying) if parent else nothing_of(table)
         fresh = self.engine.table(
             f"fresh {kind}",
             # Whether a number is shared is decided anew: its verdict without that is not stored.
             f"SELECT * EXCLUDE (records{', people' if kind == PHONE else ''}) "
-            f"FROM {quoted(f'old {kind} verdicts')} WHERE NOT {self.expiry.condition} "
+            f"FROM {rows} WHERE NOT {self.expiry.condition} "
             f"AND NOT list_contains(reasons, '{SHARED}')",
         )
         unjudged = f"SELECT {key} FROM {present} ANTI JOIN {fresh} USING ({key})"
@@ -222,19 +243,13 @@ class Rows:
 
     def _define_shared(self, shared_from: int) -> None:
         """Find the numbers that very many people have, among those of the changed records."""
-        verdicts, affected = self._verdicts[PHONE], self._affected(PHONE)
-        parent = self.parents.get(PHONE_VERDICTS.name)
+        verdicts, parent = self._verdicts[PHONE], self.parents.get(PHONE_VERDICTS.name)
         touched = self.engine.table(
             "touched numbers",
             f"SELECT phone_e164 FROM {verdicts} WHERE phone_e164 IS NOT NULL UNION "
             'SELECT phone_e164 FROM "old phone verdicts" WHERE phone_e164 IS NOT NULL',
         )
-        kept = self.engine.table(
-            "kept verdicts on touched numbers",
-            f"SELECT value, region, phone_e164, people, reasons FROM "
-            f"{Tables.relation(parent) if parent else nothing_of(PHONE_VERDICTS)} "
-            f"SEMI JOIN {touched} USING (phone_e164) ANTI JOIN {affected} USING (value, region)",
-        )
+        kept = self._kept_verdicts(parent, touched)
         # A text may name one number twice, and a person may have it in two texts: the sum is never too small.
         people = " UNION ALL ".join(
             f"SELECT DISTINCT value, region, phone_e164, people FROM {rows}"
@@ -255,6 +270,21 @@ class Rows:
             f"SELECT record_key, normalized FROM {others} WHERE {of_person}) "
             f"SEMI JOIN {candidates} USING (normalized) "
             f"GROUP BY normalized HAVING count(DISTINCT record_key) >= {shared_from}",
+        )
+
+    def _kept_verdicts(self, parent: TableVersion | None, touched: str) -> str:
+        """Compute which verdicts on touched numbers stay as they are: those of other spellings."""
+        name, affected = "kept verdicts on touched numbers", self._affected(PHONE)
+        columns = ("value", "region", "phone_e164", "people", "reasons")
+        spellings = self.engine.table(
+            "other spellings",
+            "SELECT DISTINCT value, region FROM "
+            f"{Tables.relation(parent) if parent and self._count(touched) else nothing_of(PHONE_VERDICTS)} "
+            f"SEMI JOIN {touched} USING (phone_e164) ANTI JOIN {affected} USING (value, region)",
+        )
+        rows = self._rows(parent, spellings, columns) if parent else nothing_of(PHONE_VERDICTS)
+        return self.engine.table(
+            name, f"SELECT {', '.join(columns)} FROM {rows} SEMI JOIN {touched} USING (phone_e164)"
         )
 
     @property

@@ -1,6 +1,6 @@
 """Where records have their e-mail addresses and phone numbers, as SQL over normalized tables."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from crm_pipeline.model.names import literal, quoted
@@ -74,12 +74,13 @@ class Source:
         """SQL for the live rows."""
         return f"(SELECT * FROM {Tables.relation(self.version)} WHERE is_deleted IS NOT TRUE)"
 
-    def live_of(self, engine: Engine, changed: str) -> str:
+    def live_of(self, engine: Engine, changed: str, before_base: Callable[[], None]) -> str:
         """Return SQL for the live rows of some records.
 
         Args:
             engine: runs the SQL.
             changed: relation with the keys of records of any table, `record_key`.
+            before_base: called before the base files are read.
         """
         names = [obj["object"] for obj in self.version.meta.get("objects", ())]
         starts = [
@@ -87,7 +88,8 @@ class Source:
         ]
         own = f" WHERE {' OR '.join(starts)}" if starts else ""
         keys = f"(SELECT record_key AS {quoted(self.key)} FROM {changed}{own})"
-        return f"(SELECT * FROM {rows_of(engine, self.version, keys)} WHERE is_deleted IS NOT TRUE)"
+        rows = rows_of(engine, self.version, keys, before_base=before_base)
+        return f"(SELECT * FROM {rows} WHERE is_deleted IS NOT TRUE)"
 
     def countries(self, rows: str) -> str:
         """Return SQL for the countries that rows have; "" where the table has no country."""

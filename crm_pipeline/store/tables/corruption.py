@@ -35,6 +35,7 @@ def check_paths(tables: Tables, version: TableVersion, paths: Iterable[Path]) ->
         delta=tuple(path for path in version.delta if path in only),
         tombstones=tuple(path for path in version.tombstones if path in only),
         changes=tuple(path for path in version.changes or () if path in only),
+        beside={},
     )
     check_versions(tables, [part])
 

@@ -56,6 +56,10 @@ class Staged:
         """Take over the base files of an earlier version as they are, without writing them again."""
         self._take_over("base", version.base, version)
 
+    def is_adopted(self, part: Part | Beside) -> bool:
+        """Say whether files of a part were taken over from an earlier version."""
+        return any(path in self._adopted for path in self._parts[part])
+
     def adopt_beside(self, version: TableVersion, part: Beside) -> None:
         """Take over files beside the rows of an earlier version likewise."""
         self._take_over(part, version.beside.get(part, ()), version)

@@ -349,3 +349,23 @@ def test_large_parquet_files_follow_once_a_day(world: Org, monkeypatch: pytest.M
     world.clock.advance(86_400)
     assert publish(4) == 4
     assert publish(5, "off") == "no file"
+
+
+@pytest.mark.parametrize("email", ["p@x.co", "q@x.co", ""])
+def test_a_verdict_stays_beside_its_own_address(world: Org, tmp_path: Path, email: str) -> None:
+    """A contact is read again and its points are not: a verdict is kept for the address that was judged only.
+
+    Then it is deleted, and back, so that no earlier live row tells of its verdict.
+    """
+    for turn, is_deleted in enumerate(("false", "true", "false")):
+        cells = f"last_name=New{turn} archived={is_deleted} updatedAt=2026-03-0{turn + 1}T00:00:00Z"
+        land(world, "contacts", f"2 {cells} email={email}")
+        world.normalize("contacts")
+        done = check(world, tmp_path / "full")
+        assert done.built == "incremental"
+        with duckdb.connect(str(done.path), read_only=True) as file:
+            rows = file.execute(
+                "SELECT email_verdict FROM crm.contacts WHERE contact_key = 'acme:contacts:2'"
+            ).fetchall()
+        expected = [("risky" if email == "p@x.co" else None,)]
+        assert rows == ([] if is_deleted == "true" else expected)

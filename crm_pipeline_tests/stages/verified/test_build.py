@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.contracts.files import ContractFolder
-from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.kernel.errors import ContractError, CorruptFile
 from crm_pipeline.stages.verified import Choices, Verified, Verifiers, verify
+from crm_pipeline.store.files.checksums import AnySum, Verifier
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.stages.conftest import Org, schema
 from crm_pipeline_tests.stages.verified.simple_verifiers import (
@@ -334,3 +336,78 @@ def test_contracts_of_the_user_judge_the_tables(org, tmp_path):
         verified(org, contracts=folder)
     assert "somebody" not in f"{caught.value} {caught.value.failures}"
     assert org.tables.version("verified/email_verdicts") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "judged"),
+    [
+        ({"LastName": "Other"}, None),
+        ({"Email": "new@x.example"}, {"email": 1, "phone": 0}),
+        ({"MailingCountry": "Unknown"}, {"email": 0, "phone": 1}),
+        ({"Phone": "", "MobilePhone": "+15"}, {"email": 0, "phone": 0}),
+    ],
+    ids=["name", "address", "country", "kind of number"],
+)
+def test_only_records_with_other_points_are_written(
+    org: Org, change: dict[str, str], judged: dict[str, int] | None
+) -> None:
+    """A record whose addresses and numbers stay is not among the changes; any difference in them is one."""
+    row = {"Email": "a@x.example", "Phone": "+15"}
+    landed(org, "Contact", {"A": row, "B": {"Email": "b@x.example"}})
+    verified(org)
+    landed(org, "Contact", {"A": {**row, **change, "SystemModstamp": "2026-02-01T00:00:00.000Z"}})
+    done = verified(org)
+    version = org.tables.version("verified/contact_points")
+    assert version
+    assert version.changes
+    with org.engine() as engine:
+        keys = engine.rows(
+            f"SELECT record_key FROM read_parquet({[str(p) for p in version.changes]})"
+        )
+    assert keys == ([] if judged is None else [("acme:Contact:003A",)])
+    assert done.judged == (judged or {"email": 0, "phone": 0})
+    assert points(org) == expected(org)
+
+
+def test_files_that_are_taken_over_are_hashed_once_a_day(
+    two: Org, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refresh hashes what it reads anew; the base files of the verified tables once a day, or when they were touched."""
+    hashed: list[str] = []
+    whole = Verifier.is_whole
+
+    def noting(self: Verifier, path: Path, recorded: AnySum) -> bool:
+        hashed.append(f"{path.parent.parent.name}/{path.name[:4]}")
+        return whole(self, path, recorded)
+
+    monkeypatch.setattr(Verifier, "is_whole", noting)
+    base = "contact_points/base"
+    for seconds, is_hashed in ((60, False), (60, False), (86_400, True), (60, False)):
+        two.clock.advance(seconds)
+        two.tables = Tables(two.data)
+        hashed.clear()
+        # Many records stay, so that one more does not make the base new.
+        landed(two, "Contact", {f"N{n}": {"Email": "a@x.example"} for n in range(30)})
+        verified(two)
+        assert (base in hashed) is is_hashed
+        landed(two, "Contact", {"A": {"Email": f"{seconds}@x.example"}})
+    version = two.tables.version("verified/contact_points")
+    assert version
+    version.base[0].touch()
+    hashed.clear()
+    verified(two)
+    assert base in hashed
+
+
+def test_a_damaged_source_is_refused_when_its_base_is_read(two: Org) -> None:
+    """A flipped byte in the rows of a changed record stops the stage, and the text names the file."""
+    landed(two, "Contact", {"A": {"Email": "changed@x.example"}})
+    version = two.tables.version("normalized/acme/contacts")
+    assert version
+    path = version.base[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    two.tables = Tables(two.data)
+    with pytest.raises(CorruptFile, match=path.name):
+        verified(two)

@@ -1,8 +1,8 @@
 """When the base files of a version were last compared with their checksums.
 
-A version that is made from the one before takes its base over without reading it. To hash it each time would make a
-refresh grow with the table. So for a day it is enough that no file was written, replaced or cut since: its inode, size
-and time are as noted. All other files, which are read, are hashed as ever.
+A version that is made from the one before takes its base over, and looks up only the rows of what changed. To hash it
+each time would make a refresh grow with the table. So for a day it is enough that no file was written, replaced or cut
+since: its inode, size and time are as noted. All other files that are read are hashed as ever.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,8 +13,9 @@ from typing import Any
 
 from crm_pipeline.kernel.clock import format_instant, parse_instant
 from crm_pipeline.store.files.checksums import Verifier
-from crm_pipeline.store.tables import TableVersion
-from crm_pipeline.store.tables.corruption import damaged_version
+from crm_pipeline.store.tables.corruption import check_paths, damaged_version
+from crm_pipeline.store.tables.release import TableVersion
+from crm_pipeline.store.tables.tables import Tables
 
 COMPARED = "compared"
 """The entry in a version's meta."""
@@ -47,6 +48,16 @@ def corruption_of(version: TableVersion, verifier: Verifier, now: datetime) -> s
         version = replace(version, base=())
     found = damaged_version([version], verifier)
     return found.message if found else ""
+
+
+def check_base(tables: Tables, version: TableVersion, now: datetime) -> None:
+    """Make sure, before base files of a version are read, that they are as they were written.
+
+    Raises:
+        CorruptFile: a file is not; the text names it and the cure.
+    """
+    if compared_at(version, now) is None:
+        check_paths(tables, version, version.base)
 
 
 def _identity(path: Path) -> tuple[int, int, int]:
