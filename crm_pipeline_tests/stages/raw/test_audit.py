@@ -161,8 +161,10 @@ def test_an_edit_without_a_new_time_is_found_by_content(read: Pipeline) -> None:
     [one] = ids_of([7])
     read.crm.put([one], read.crm.truth[one][0], "computed")
     assert {each.state for each in read.audit(is_deep=True).results} == {"equal"}
+    read.crm.remove(ids_of([9]))
     run = read.audit(reads_content=True)
     assert (run.results[0].by, run.results[0].stale, run.results[0].healed) == ("content", 1, 1)
+    assert (run.total("stale"), run.total("ghosts"), run.total("healed")) == (1, 1, 2)
     assert read.is_right()
 
 

@@ -25,6 +25,8 @@ from crm_pipeline.store.tokens.hash_key import HashKey
 
 UNLIMITED = 10_000
 """What audits may cost a day at a vendor without a limit of a day, in its unit."""
+_FIRST = frozenset({"content", "log"})
+"""What is compared before counts and ids."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 Kind = Literal["missing", "ghosts", "stale", "healed"]
 OnResult = Callable[[Audited], None]
@@ -62,14 +64,17 @@ class AuditRun:
     def total(self, kind: Kind) -> int:
         """Return how many records were `missing`, `ghosts`, `stale` or `healed`, each once.
 
-        Months and the whole object may have found the same ones.
+        Comparisons of months and of the whole object may have found the same ones. What whole records and logs of
+        deletions showed was healed before.
         """
         total = 0
         for obj in dict.fromkeys(result.object for result in self.results):
             own = [result for result in self.results if result.object == obj]
-            months = sum(getattr(result, kind) for result in own if result.month)
-            whole = sum(getattr(result, kind) for result in own if not result.month)
-            total += max(months, whole)
+            before = [result for result in own if result.by in _FIRST]
+            months = [result for result in own if result.month and result.by not in _FIRST]
+            whole = [result for result in own if not result.month and result.by not in _FIRST]
+            counts = (sum(getattr(each, kind) for each in part) for part in (months, whole))
+            total += sum(getattr(each, kind) for each in before) + max(counts)
         return total
 
     @property
