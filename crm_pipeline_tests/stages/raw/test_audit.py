@@ -19,6 +19,7 @@ from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.stages.raw import extract
 from crm_pipeline.stages.raw.audit import AuditRun, audit_connection
 from crm_pipeline.stages.raw.audit.landed import landed_keys
+from crm_pipeline.stages.raw.unstamped.landed import folded_records
 from crm_pipeline.store.audits import Audited, Audits
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables.engine import Engine
@@ -364,6 +365,10 @@ class Folded(Run):
         keys = landed_keys(self.engine, self.landing, connection(), "Contact", path)
         assert sorted(self.engine.rows(f"FROM {keys.relation}")) == sorted(rows)
         assert keys.records == len(rows)
+        # Sweeps of values compare the versions that count, and no record that is gone.
+        live = folded_records(self.engine, self.landing, connection(), "Contact")
+        swept = self.engine.rows(f"SELECT _source_id, _modified_at, _batch_id FROM {live}")
+        assert sorted(swept) == sorted(rows)
 
 
 @settings(max_examples=8, deadline=None)
