@@ -254,6 +254,19 @@ def test_a_list_that_is_not_believed_deletes_nothing(
     assert {each.state for each in run.results if not each.month} <= {"unknown", "differs"}
 
 
+def test_a_ghost_without_a_time_is_not_healed_while_it_lives(tmp_path: Path) -> None:
+    """A record that has no modification time and stays alive, because the login sees less, is reported as open."""
+    pipeline = Pipeline(Crm.of(30), tmp_path)
+    pipeline.crm.put(["undated"], None, "of no time")
+    pipeline.refresh()
+    pipeline.audit(is_deep=True)
+    pipeline.crm.remove(["undated"])
+    pipeline.crm.sight = "less"
+    run = pipeline.audit(is_deep=True)
+    assert "undated" in pipeline.here()
+    assert (of_whole(run).ghosts, of_whole(run).healed, of_whole(run).is_open) == (1, 0, True)
+
+
 def test_many_deletions_are_believed_where_the_vendor_says_so(read: Pipeline) -> None:
     """Two thirds of the records are gone, and the vendor says of each that it was deleted."""
     gone = ids_of(range(200))

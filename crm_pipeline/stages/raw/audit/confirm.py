@@ -105,7 +105,12 @@ def confirmed(
         _mark(setting, marked)
         alive = _alive(setting, list(answers.outcomes))
     asked = found.different & answers.outcomes.keys()
-    found.healed = {one for one in asked if alive.get(one) == answers.read_at.get(one)}
+    # Records without a modification time are told from those that are gone.
+    found.healed = {
+        one
+        for one in asked
+        if (one in alive, alive.get(one)) == (one in answers.read_at, answers.read_at.get(one))
+    }
     back = [one for one in found.stale & asked - found.healed if one in alive]
     if back:
         found.doubts.append(
