@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -265,6 +266,25 @@ def test_a_ghost_without_a_time_is_not_healed_while_it_lives(tmp_path: Path) -> 
     run = pipeline.audit(is_deep=True)
     assert "undated" in pipeline.here()
     assert (of_whole(run).ghosts, of_whole(run).healed, of_whole(run).is_open) == (1, 0, True)
+
+
+def test_records_hidden_from_the_login_stay_alive_in_every_audit(tmp_path: Path) -> None:
+    """The permissions of before count until nothing is open. Once an audit under other ones agrees, these count."""
+    pipeline = Pipeline(Crm.of(30), tmp_path)
+    pipeline.refresh()
+    pipeline.audit(is_deep=True)
+    hidden = ids_of([11])
+    found = pipeline.crm.records.slice(11, 1)
+    pipeline.crm.remove(hidden)
+    pipeline.crm.sight = "less"
+    for _ in range(2):
+        pipeline.audit(is_deep=True)
+        assert set(hidden) <= set(pipeline.here())
+    pipeline.crm.records = pa.concat_tables([pipeline.crm.records, found])
+    pipeline.audit(is_deep=True)
+    pipeline.crm.remove(hidden)
+    pipeline.audit(is_deep=True)
+    assert not set(hidden) & set(pipeline.here())
 
 
 def test_many_deletions_are_believed_where_the_vendor_says_so(read: Pipeline) -> None:
