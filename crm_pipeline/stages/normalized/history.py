@@ -31,7 +31,7 @@ from crm_pipeline.stages.normalized.landed_versions import (
     typed_versions,
 )
 from crm_pipeline.stages.normalized.number_formats import NumberFormats, stored_formats
-from crm_pipeline.stages.normalized.timeline import STATE, VALIDITY, timeline
+from crm_pipeline.stages.normalized.timeline import MERGED, STATE, VALIDITY, timeline
 from crm_pipeline.stages.normalized.unreadable import unreadable
 from crm_pipeline.stages.normalized.versions import HAS_ID
 from crm_pipeline.store.landing import Landing
@@ -42,7 +42,7 @@ from crm_pipeline.store.tables.replacement import write_replaced
 
 HISTORY = "history/"
 """Prefix of the names of tables with versions."""
-CODE_VERSION = 1
+CODE_VERSION = 2
 """To be raised when the same landed bytes would give other versions."""
 _AT_ONCE = 100_000
 """Records whose versions are computed in one go, when all are."""
@@ -349,11 +349,36 @@ class HistoryBuild:
         if parent is not None:
             parts.append(self._stored(feed, ids, parent, engine.table(f"{name} made", _all(parts))))
         made = engine.table(f"{name} all versions", " UNION ALL BY NAME ".join(parts))
+        made = self._with_merges_once(feed, made)
         complete = proofs(self.landing, self.connection.name, feed.landed, seen)
         if not complete:
             return made
         absent = absences(engine, feed, made, complete)
         return f"(SELECT * FROM {made} UNION ALL BY NAME SELECT * FROM {absent})"
+
+    def _with_merges_once(self, feed: Feed, made: str) -> str:
+        """Leave of what winners say of a record the first time that each says so, up to the winner that the table has.
+
+        A winner repeats it in each later version. One that was merged on itself may land after the next winner.
+        """
+        of_merges = f"_kind = {literal(MERGED)}"
+        if not self.engine.rows(f"SELECT 1 FROM {made} WHERE {of_merges} LIMIT 1"):
+            return made
+        order = f"OVER (PARTITION BY {self._key}{{}} ORDER BY _stamp, _seen_at, batch_id, _row)"
+        current = (
+            f"SELECT {self._key}, merged_into AS _now FROM {self._of_object(feed, self.current)}"
+        )
+        numbered = (
+            f"SELECT m.rowid AS _id, m.{self._key}, merged_into = _now AS _is_last, "
+            f"row_number() {order.format(', merged_into')} AS _nth, row_number() {order.format('')} AS _n "
+            f"FROM {made} m LEFT JOIN ({current}) USING ({self._key}) WHERE {of_merges}"
+        )
+        ended = f"SELECT *, min(_n) FILTER (_is_last) OVER (PARTITION BY {self._key}) AS _end FROM ({numbered})"
+        repeated = f"SELECT _id FROM ({ended}) WHERE _nth > 1 OR _n > _end"
+        return self.engine.table(
+            f"{feed.landed.name} versions with merges once",
+            f"SELECT * FROM {made} WHERE rowid NOT IN ({repeated})",
+        )
 
     def _stored(self, feed: Feed, ids: str, parent: TableVersion, made: str) -> str:
         """Return SQL for stored versions that landing does not have any more, in the columns of the table of today."""

@@ -278,7 +278,8 @@ def merged_ids(
     """Compute which ids some landed records name as merged into themselves.
 
     Returns:
-        The name of a relation with `_source_id` (the loser), `_winner`, and the winner's version; None where there is none.
+        The name of a relation with `_source_id` (the loser), `_winner`, and the winner's first version that says so; None where
+        there is none. A loser has several winners where they were merged on.
     """
     landed = feed.landed
     sources = merge_sources(landed.entry, landed.linked)
@@ -295,8 +296,8 @@ def merged_ids(
     )
     first = engine.table(
         f"{landed.name} merges",
-        f"SELECT DISTINCT ON (_source_id) * FROM {claims} WHERE _source_id <> '' AND _source_id <> _winner "
-        "ORDER BY _source_id, coalesce(_stamp, _seen_at), _seen_at, _batch_id, _row",
+        f"SELECT DISTINCT ON (_source_id, _winner) * FROM {claims} WHERE _source_id <> '' AND _source_id <> _winner "
+        "ORDER BY _source_id, _winner, coalesce(_stamp, _seen_at), _seen_at, _batch_id, _row",
     )
     return first if engine.row(f"SELECT count(*) FROM {first}")[0] else None
 

@@ -147,7 +147,8 @@ class Shown:
 
         A file that is a day old is outdated by any later look, so that its age shows that objects are looked at.
         """
-        age = now - self.published_at
+        # A file that seems to come from the future was built while a clock was ahead.
+        age = abs(now - self.published_at)
         has_looked = any(row.looked_at and row.looked_at > self.published_at for row in rows)
         is_due = age >= min_age and self.differs(rows)
         return bool(rows) and (is_due or (age >= AT_LEAST_EVERY and has_looked))

@@ -37,7 +37,7 @@ _log = structlog.get_logger("crm_pipeline.published")
 def is_full_due(shown: Path | None, now: datetime) -> bool:
     """Say whether a nightly run has to build in full: the last full build is half a day old."""
     earlier = Basis.of(shown) if shown is not None else None
-    return earlier is not None and now - earlier.full_at >= _NIGHTLY_AFTER
+    return earlier is not None and abs(now - earlier.full_at) >= _NIGHTLY_AFTER
 
 
 @dataclass
@@ -113,8 +113,9 @@ class Making:
             return "the last file was written by another version"
         if earlier.shape != basis.shape:
             return "the file gets other tables, columns or comments"
-        if now - earlier.full_at > FULL_AFTER:
-            return "the last full build is too long ago"
+        # Of two clocks one may have been ahead: the last build may seem to lie in the future.
+        if abs(now - earlier.full_at) > FULL_AFTER:
+            return "the last full build is too long ago, or the clock was set back since"
         if not self.snapshots.is_whole(shown):
             self.is_spoiled = True
             return f"{shown.name} is damaged"

@@ -1,10 +1,12 @@
 """Setup, activities, products, owners, merges and custom objects of HubSpot; people and deals stand in test_hubspot_records."""
 
+import shutil
 from decimal import Decimal
 
 import pytest
 
 from crm_pipeline.model.schema import Field, Schema
+from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.stages.normalized.test_hubspot_records import (
     CONTACT,
     MAPPING,
@@ -230,6 +232,38 @@ def test_a_merge_makes_a_new_record(portal, is_winner_first):
         ("2", True, "acme:contacts:3"),
         ("3", False, None),
     ]
+
+
+@pytest.mark.parametrize("is_first_winner_late", [False, True])
+def test_the_history_of_a_winner_that_is_merged_on(portal, is_first_winner_late):
+    """The last version of each record says what the table says, built with each read and from nothing alike. A winner
+    that lands once it was merged itself, or again, changes nothing of that."""
+    first, second = (
+        record("3", updatedAt="2026-03-02T00:00:00Z", hs_merged_object_ids="1;2"),
+        record("5", updatedAt="2026-03-03T00:00:00Z", hs_merged_object_ids="1;2;3;4"),
+    )
+    late = {**first, "updatedAt": "2026-03-04T00:00:00Z"}
+    reads = [[second], [late]] if is_first_winner_late else [[first], [second], [late]]
+    for part in ([record(one) for one in "124"], *reads):
+        portal.land_records(CONTACT, part)
+        portal.normalize("contacts")
+
+    def versions():
+        columns = "source_id, merged_into, valid_from, valid_to"
+        return sorted(
+            portal.rows("contacts", columns, prefix="history", where="_is_version"), key=repr
+        )
+
+    made_with_each = versions()
+    last = {one: into for one, into, _, until in made_with_each if until is None}
+    table = dict(portal.rows("contacts", "source_id, merged_into", where="merged_into IS NOT NULL"))
+    # A record without versions in the history has one, its row in the table.
+    last.pop("5", None)
+    assert table == table | last == dict.fromkeys("1234", "acme:contacts:5")
+    shutil.rmtree(portal.data / "tables")
+    portal.tables = Tables(portal.data)
+    portal.normalize("contacts")
+    assert versions() == made_with_each
 
 
 def test_ids_that_were_merged_before_the_first_read(portal):

@@ -96,3 +96,13 @@ def test_a_table_that_is_held_back_is_told(contacts):
     contacts.looks.was_built("acme", "leads")
     assert contacts.publish(freshness=fresh(), **at_once).changed
     assert contacts.query(held) == []
+
+
+def test_a_file_that_seems_to_come_from_the_future(contacts):
+    """A file that was built while the clock was days ahead shows an error now, and not in days."""
+    contacts.looks.probed("acme", {}, {"Contact": ValueError("gone")})
+    contacts.clock.advance(-2 * 86_400)
+    assert contacts.publish(freshness=contacts.fresh()).changed
+    assert contacts.query("SELECT state FROM ops.freshness WHERE object = 'Contact'") == [
+        ("failing",)
+    ]

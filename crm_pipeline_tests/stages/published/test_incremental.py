@@ -19,8 +19,10 @@ from crm_pipeline.model.stages import VERIFIED
 from crm_pipeline.model.verified_tables import CONTACT_POINTS
 from crm_pipeline.settings import Retention
 from crm_pipeline.stages.published import Publication
+from crm_pipeline.store import files
 from crm_pipeline.store.erasing.subject import Subject
 from crm_pipeline.store.tables.erasing import SnapshotsStore
+from crm_pipeline.store.tables.published import record_of
 from crm_pipeline.store.tables.replacement import write_replaced
 from crm_pipeline_tests.rot.flips import flip_bit
 from crm_pipeline_tests.stages.conftest import Org
@@ -270,6 +272,20 @@ def test_without_a_note_nothing_is_brought_up_to_date(world: Org) -> None:
     shown.with_name(f"{shown.name}.json").unlink()
     change(world, [Change("companies", "1", "name=New")], 0)
     assert world.publish().why == "it is not known what the last file was built from"
+
+
+def test_a_last_full_build_that_lies_in_the_future(world: Org) -> None:
+    """A clock that was ahead once does not put off full builds until then."""
+    record = record_of((world.data / "crm.duckdb").resolve())
+    noted = files.read_json(record)
+    made_of = {**noted["made_of"], "full_at": "2030-01-01T00:00:00Z"}
+    files.write_json(record, {**noted, "made_of": made_of})
+    change(world, [Change("companies", "1", "name=New")], 0)
+    done = world.publish()
+    assert (done.built, done.why) == (
+        "full",
+        "the last full build is too long ago, or the clock was set back since",
+    )
 
 
 @pytest.mark.parametrize("point_name", ["snapshot_copy.copied", "snapshot_copy.applied"])

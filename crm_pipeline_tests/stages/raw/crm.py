@@ -98,7 +98,7 @@ class Crm:
         kept = pc.invert(pc.is_in(self.records.column("id"), pa.array(ids, pa.string())))
         self.records = self.records.filter(kept)
 
-    def put(self, ids: Sequence[str], at: datetime, name: str) -> None:
+    def put(self, ids: Sequence[str], at: datetime | None, name: str) -> None:
         """Add records, or replace them."""
         self.remove(ids)
         rows = {
@@ -238,11 +238,12 @@ class CrmAccount:
         if window.from_at is not None:
             after = pc.greater_equal(rows.column("at"), pa.scalar(window.from_at, TIMESTAMP))
             chosen = pc.and_(chosen, after)
-        return rows.filter(chosen)
+        # Records without a modification time are in the windows without a begin.
+        return rows.filter(pc.fill_null(chosen, window.from_at is None))
 
     @staticmethod
     def _batch(rows: pa.RecordBatch) -> pa.RecordBatch:
-        at = pc.strftime(rows.column("at"), "%Y-%m-%dT%H:%M:%SZ")
+        at = pc.fill_null(pc.strftime(rows.column("at"), "%Y-%m-%dT%H:%M:%SZ"), "")
         parts = ['{"Id":"', rows.column("id"), '","Name":"', rows.column("name")]
         parts += ['","IsDeleted":false,"SystemModstamp":"', at, '"}', ""]
         texts = pc.binary_join_element_wise(*parts)

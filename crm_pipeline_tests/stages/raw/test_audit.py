@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.stages.raw import extract
 from crm_pipeline.stages.raw.audit import AuditRun, audit_connection
 from crm_pipeline.stages.raw.audit.landed import landed_keys
+from crm_pipeline.stages.raw.unstamped.landed import folded_records
 from crm_pipeline.store.audits import Audited, Audits
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.tables.engine import Engine
@@ -255,6 +257,38 @@ def test_a_list_that_is_not_believed_deletes_nothing(
     assert {each.state for each in run.results if not each.month} <= {"unknown", "differs"}
 
 
+def test_a_ghost_without_a_time_is_not_healed_while_it_lives(tmp_path: Path) -> None:
+    """A record that has no modification time and stays alive, because the login sees less, is reported as open."""
+    pipeline = Pipeline(Crm.of(30), tmp_path)
+    pipeline.crm.put(["undated"], None, "of no time")
+    pipeline.refresh()
+    pipeline.audit(is_deep=True)
+    pipeline.crm.remove(["undated"])
+    pipeline.crm.sight = "less"
+    run = pipeline.audit(is_deep=True)
+    assert "undated" in pipeline.here()
+    assert (of_whole(run).ghosts, of_whole(run).healed, of_whole(run).is_open) == (1, 0, True)
+
+
+def test_records_hidden_from_the_login_stay_alive_in_every_audit(tmp_path: Path) -> None:
+    """The permissions of before count until nothing is open. Once an audit under other ones agrees, these count."""
+    pipeline = Pipeline(Crm.of(30), tmp_path)
+    pipeline.refresh()
+    pipeline.audit(is_deep=True)
+    hidden = ids_of([11])
+    found = pipeline.crm.records.slice(11, 1)
+    pipeline.crm.remove(hidden)
+    pipeline.crm.sight = "less"
+    for _ in range(2):
+        pipeline.audit(is_deep=True)
+        assert set(hidden) <= set(pipeline.here())
+    pipeline.crm.records = pa.concat_tables([pipeline.crm.records, found])
+    pipeline.audit(is_deep=True)
+    pipeline.crm.remove(hidden)
+    pipeline.audit(is_deep=True)
+    assert not set(hidden) & set(pipeline.here())
+
+
 def test_many_deletions_are_believed_where_the_vendor_says_so(read: Pipeline) -> None:
     """Two thirds of the records are gone, and the vendor says of each that it was deleted."""
     gone = ids_of(range(200))
@@ -366,6 +400,10 @@ class Folded(Run):
         keys = landed_keys(self.engine, self.landing, connection(), "Contact", path)
         assert sorted(self.engine.rows(f"FROM {keys.relation}")) == sorted(rows)
         assert keys.records == len(rows)
+        # Sweeps of values compare the versions that count, and no record that is gone.
+        live = folded_records(self.engine, self.landing, connection(), "Contact")
+        swept = self.engine.rows(f"SELECT _source_id, _modified_at, _batch_id FROM {live}")
+        assert sorted(swept) == sorted(rows)
 
 
 @settings(max_examples=8, deadline=None)

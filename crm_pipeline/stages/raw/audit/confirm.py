@@ -3,7 +3,7 @@
 Absence from a list deletes nothing by itself. A record that a complete sweep lacks is read by its id. Where the vendor
 says that it was deleted or merged, that lands. Where it has no such record, a mark of our own lands, unless something
 speaks against the sweep: it lacks far more than people delete, it lacks a record that the vendor shows by its id, it
-holds records without readable ids, or the login sees other records than at the last audit.
+holds records without readable ids, or the login sees other records than at the last audit that was settled.
 """
 
 from collections.abc import Sequence, Set
@@ -105,7 +105,12 @@ def confirmed(
         _mark(setting, marked)
         alive = _alive(setting, list(answers.outcomes))
     asked = found.different & answers.outcomes.keys()
-    found.healed = {one for one in asked if alive.get(one) == answers.read_at.get(one)}
+    # Records without a modification time are told from those that are gone.
+    found.healed = {
+        one
+        for one in asked
+        if (one in alive, alive.get(one)) == (one in answers.read_at, answers.read_at.get(one))
+    }
     back = [one for one in found.stale & asked - found.healed if one in alive]
     if back:
         found.doubts.append(

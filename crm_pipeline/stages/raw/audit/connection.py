@@ -78,6 +78,16 @@ class AuditRun:
         return total
 
     @property
+    def is_settled(self) -> bool:
+        """Whether all objects were compared, and no record differs that was not healed."""
+        is_whole = not (self.stopped or self.failed or self.skipped)
+        return is_whole and all(
+            each.missing + each.ghosts + each.stale <= each.healed
+            and each.in_crm in {None, each.with_us + each.apart}
+            for each in self.results
+        )
+
+    @property
     def is_right(self) -> bool:
         """Whether everything that was compared is right now."""
         return not (self.open or self.failed)
@@ -155,7 +165,8 @@ def audit_connection(
         with account.spending(run.allowed):
             sight = sight_of(account)
             sees_the_same = not before.sight or sight == before.sight
-            audits.note(connection.name, (), sight=sight, cost=account.usage.cost - started.cost)
+            known = sight if sees_the_same else ""
+            audits.note(connection.name, (), sight=known, cost=account.usage.cost - started.cost)
             oldest = sorted(wanted, key=lambda obj: _oldest(before.of(obj.name).months))
             for obj in oldest:
                 left = run.allowed - (account.usage.cost - started.cost)
@@ -165,6 +176,13 @@ def audit_connection(
                 audit = _Step(setting, audits, run, on_result)
                 if not audit.compared(is_deep=is_deep, reads_content=reads_content):
                     break
+            # Until then it is not known whether records are gone, or hidden from the login.
+            if (
+                not sees_the_same
+                and run.is_settled
+                and len(wanted) >= len(auditable_objects(connection))
+            ):
+                audits.note(connection.name, (), sight=sight)
         run.calls = account.usage.calls - started.calls
         run.cost = account.usage.cost - started.cost
     finally:

@@ -20,7 +20,7 @@ from crm_pipeline.kernel.errors import AllowanceSpent, BudgetExhausted, CrmError
 from crm_pipeline.kernel.secret import redacted
 from crm_pipeline.settings import ObjectSettings, Settings
 from crm_pipeline.stages.raw.unstamped.field_sweep import FieldSweep
-from crm_pipeline.stages.raw.unstamped.landed import live_records
+from crm_pipeline.stages.raw.unstamped.landed import folded_records
 from crm_pipeline.stages.raw.unstamped.sweep import ObjectSweep, Sweep
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.sweeps import Kind, Progress, SweepResult, Sweeps
@@ -93,7 +93,7 @@ def plan_sweep(
         if not every:
             plans.append(SweepPlan(obj.name, "", unit=account.usage.unit))
             continue
-        live = live_records(engine, landing.batches(connection, obj.name))
+        live = folded_records(engine, landing, account.connection, obj.name)
         records = int(engine.row(f"SELECT count(*) FROM {live}")[0])
         plans += [
             SweepPlan(

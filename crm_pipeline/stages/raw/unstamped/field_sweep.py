@@ -22,6 +22,7 @@ from crm_pipeline.kernel.clock import Window, format_instant, parse_instant
 from crm_pipeline.kernel.errors import AllowanceSpent, CountMismatch, ProtocolError, Unavailable
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw.point import read_points
+from crm_pipeline.stages.raw.unstamped.landed import folded_records
 from crm_pipeline.stages.raw.unstamped.landed_fields import LandedFields
 from crm_pipeline.stages.raw.unstamped.sweep import IDS_OF_A_CALL, READ_AT_ONCE, ObjectSweep
 from crm_pipeline.store import files
@@ -148,7 +149,9 @@ class FieldSweep:
         self.landing.check(batches)
         schema = self.landing.latest_schema(self._connection, self.obj.name)
         assert schema is not None, "there are fields only of what was read"
-        return LandedFields(engine, batches, [schema.by_name[name] for name in self.values.names])
+        live = folded_records(engine, self.landing, self.account.connection, self.obj.name)
+        fields = [schema.by_name[name] for name in self.values.names]
+        return LandedFields(engine, batches, fields, live)
 
     def _left(self) -> int | None:
         """Return what may still be spent; None for anything."""

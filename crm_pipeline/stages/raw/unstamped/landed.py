@@ -6,28 +6,46 @@ import pyarrow as pa
 
 from crm_pipeline.connectors.unstamped import UnstampedList
 from crm_pipeline.model.names import literal, quoted
+from crm_pipeline.settings import Connection
+from crm_pipeline.stages.raw.audit.landed import landed_keys
+from crm_pipeline.stages.raw.new_fields.backfill import temporary_folder
+from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.manifest import Manifest
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
-_KEYS = "_source_id, _modified_at, _deleted, _extracted_at, _batch_id, file_row_number AS _row"
-# The order in which versions are folded; of two that were read at one moment any may count.
-_NEWEST = "_modified_at DESC NULLS LAST, _extracted_at DESC, _batch_id DESC, _row DESC"
 _NONE = "(SELECT '' AS _source_id, NULL::TIMESTAMPTZ AS _modified_at, '' AS _batch_id, 0 AS _row WHERE false)"
 
 
-def live_records(engine: Engine, batches: Sequence[Manifest]) -> str:
-    """Compute which landed version of each live record counts, and return the name of the relation.
+def folded_records(engine: Engine, landing: Landing, connection: Connection, obj: str) -> str:
+    """Compute which landed version of each live record counts, as `live_records` does, by the rules of audits.
+
+    Raises:
+        CorruptFile: what has landed is damaged.
+    """
+    batches = landing.batches(connection.name, obj)
+    with temporary_folder(landing) as folder:
+        keys = landed_keys(engine, landing, connection, obj, folder / "live.parquet")
+        return live_records(engine, batches, keys.relation)
+
+
+def live_records(engine: Engine, batches: Sequence[Manifest], alive: str) -> str:
+    """Compute where the landed version of each live record that counts stands, and return the name of the relation.
 
     It has `_source_id`, `_modified_at`, `_batch_id`, `_row`, and `_place`: an order in which they can be compared and that
     can be kept without keeping an id. Batches of both shapes count.
+
+    Args:
+        engine: runs the SQL.
+        batches: all landed ones of the object.
+        alive: SQL for `id` and `batch_id` of the versions of live records that count.
     """
-    keys = f"(SELECT {_KEYS} FROM {rows_of(batches)})" if batches else ""
-    newest = (
-        f"(SELECT * FROM {keys} WHERE _source_id IS NOT NULL AND _source_id <> '' "
-        f"QUALIFY row_number() OVER (PARTITION BY _source_id ORDER BY {_NEWEST}) = 1)"
+    # A batch that has a record twice has its last version behind the others.
+    live = (
+        f"(SELECT _source_id, _modified_at, _batch_id, file_row_number AS _row FROM {rows_of(batches)} AS k "
+        f"SEMI JOIN {alive} AS a ON k._source_id = a.id AND k._batch_id = a.batch_id WHERE NOT _deleted "
+        "QUALIFY row_number() OVER (PARTITION BY _source_id ORDER BY _modified_at DESC NULLS LAST, _row DESC) = 1)"
     )
-    live = f"SELECT _source_id, _modified_at, _batch_id, _row FROM {newest} WHERE NOT _deleted"
-    source = f"({live})" if keys else _NONE
+    source = live if batches else _NONE
     return engine.table("live records", f"SELECT *, md5(_source_id) AS _place FROM {source}")
 
 
@@ -43,12 +61,15 @@ class LandedValues:
         engine: of one piece of work.
         batches: all landed ones of the object, checked.
         values: which values, and where records hold them.
+        live: the relation with the live records, see `live_records`.
     """
 
-    def __init__(self, engine: Engine, batches: Sequence[Manifest], values: UnstampedList) -> None:
+    def __init__(
+        self, engine: Engine, batches: Sequence[Manifest], values: UnstampedList, live: str
+    ) -> None:
         self._engine = engine
         self._values = values
-        self._live = live_records(engine, batches)
+        self._live = live
         self._digests = engine.table("landed digests", self._digest(self._elements(batches)))
 
     def ids(self, after: str, size: int) -> tuple[list[str], str]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from crm_pipeline.model.json_paths import pointer
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.model.schema import Field
-from crm_pipeline.stages.raw.unstamped.landed import live_records, rows_of
+from crm_pipeline.stages.raw.unstamped.landed import rows_of
 from crm_pipeline.store.landing.manifest import Manifest, Shape
 from crm_pipeline.store.landing.records import KEY_COLUMNS, TIMESTAMP, landed_name
 from crm_pipeline.store.tables.engine import Engine
@@ -36,15 +36,15 @@ class LandedFields:
         engine: of one piece of work.
         batches: all landed ones of the object, checked.
         fields: the fields whose values are compared.
+        live: the relation with the live records, see `landed.live_records`.
     """
 
     def __init__(
-        self, engine: Engine, batches: Sequence[Manifest], fields: Sequence[Field]
+        self, engine: Engine, batches: Sequence[Manifest], fields: Sequence[Field], live: str
     ) -> None:
         self._engine = engine
         self._fields = fields
         self._lock = Lock()
-        live = live_records(engine, batches)
         parts = []
         shapes: tuple[Shape, ...] = ("json", "csv")
         for shape in shapes:

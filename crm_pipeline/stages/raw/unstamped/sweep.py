@@ -15,7 +15,7 @@ from crm_pipeline.connectors.unstamped import ReadsLists, UnstampedList
 from crm_pipeline.kernel.errors import Unavailable
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw.point import read_points
-from crm_pipeline.stages.raw.unstamped.landed import LandedValues
+from crm_pipeline.stages.raw.unstamped.landed import LandedValues, folded_records
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.sweeps import Kind, Progress, Sweeps
 from crm_pipeline.store.tables.engine import Engine
@@ -89,7 +89,8 @@ class Sweep:
         connection = self.account.connection.name
         batches = self.landing.batches(connection, self.obj.name)
         self.landing.check(batches)
-        landed = LandedValues(engine, batches, self.values)
+        live = folded_records(engine, self.landing, self.account.connection, self.obj.name)
+        landed = LandedValues(engine, batches, self.values, live)
         before = self.account.usage
         vendor = connector(self.account.connection.vendor)
         opening = 0 if before.calls else vendor.abilities.round_cost

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.connectors.unstamped import UnstampedList, table_of
-from crm_pipeline.stages.raw.unstamped.landed import LandedValues
+from crm_pipeline.stages.raw.unstamped.landed import LandedValues, live_records
 from crm_pipeline.store.tables.engine import Engine
 
 VALUES = UnstampedList("links", "links", "to", ("id", "kind"), ("deals", "notes"), 10, 2)
@@ -64,6 +64,20 @@ def landed(folder: Path, chosen: Sequence[Version]) -> list[Any]:
     return batches
 
 
+def newest(batches: Sequence[Any]) -> str:
+    """Return SQL for the ids of live records, and the batches of their newest versions."""
+    if not batches:
+        return "(SELECT '' AS id, '' AS batch_id WHERE false)"
+    keys = " UNION ALL BY NAME ".join(f"FROM read_parquet('{each.path}')" for each in batches)
+    last = "QUALIFY row_number() OVER (PARTITION BY _source_id ORDER BY _modified_at DESC, _extracted_at DESC) = 1"
+    return f"(SELECT _source_id AS id, _batch_id AS batch_id FROM (FROM ({keys}) {last}) WHERE NOT _deleted)"
+
+
+def values_of(engine: Engine, batches: Sequence[Any]) -> LandedValues:
+    """Return the values of batches, with the newest version of each live record."""
+    return LandedValues(engine, batches, VALUES, live_records(engine, batches, newest(batches)))
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     with Engine(tmp_path / "tmp", threads=1) as opened:
@@ -91,7 +105,7 @@ def test_what_differs(
     engine: Engine, tmp_path: Path, chosen: list[Version], present: dict[str, list[Any]]
 ) -> None:
     """The newest version counts, deleted records do not, and only the names that were asked for are compared."""
-    values = LandedValues(engine, landed(tmp_path, chosen), VALUES)
+    values = values_of(engine, landed(tmp_path, chosen))
     ids, _ = values.ids("", 10)
     rows = [
         (one, *link)
@@ -105,7 +119,7 @@ def test_what_differs(
 def test_places(engine: Engine, tmp_path: Path) -> None:
     """Records are walked through once each, whatever the size of a batch; a place is no id."""
     chosen: list[Version] = [(str(number), 0, 0, False, None) for number in range(10, 33)]
-    values = LandedValues(engine, landed(tmp_path, chosen), VALUES)
+    values = values_of(engine, landed(tmp_path, chosen))
     seen: list[str] = []
     place = ""
     while True:
@@ -123,5 +137,5 @@ def test_a_record_that_cannot_be_read(engine: Engine, tmp_path: Path, text: str)
     [batch] = landed(tmp_path, [("7", 0, 0, False, [])])
     table = pq.read_table(batch.path).to_pylist()
     pq.write_table(pa.Table.from_pylist([{**table[0], "record": text}]), batch.path)
-    values = LandedValues(engine, [batch], VALUES)
+    values = values_of(engine, [batch])
     assert values.differing(["7"], table_of(VALUES, [("7", "deals", "1", None)])) == ["7"]

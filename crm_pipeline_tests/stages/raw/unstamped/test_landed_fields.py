@@ -14,9 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_pipeline.model.schema import Field
+from crm_pipeline.stages.raw.unstamped.landed import live_records
 from crm_pipeline.stages.raw.unstamped.landed_fields import LandedFields
 from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.store.tables.engine import Engine
+from crm_pipeline_tests.stages.raw.unstamped.test_landed import newest
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FIELDS = (
@@ -84,6 +86,11 @@ def batch(path: Path, rows: pa.Table, hours: Sequence[int], shape: Shape = "json
     return SimpleNamespace(path=path, shape=shape)
 
 
+def fields_of(engine: Engine, batches: Sequence[Any]) -> LandedFields:
+    """Return the fields of batches, with the newest version of each live record."""
+    return LandedFields(engine, batches, FIELDS, live_records(engine, batches, newest(batches)))
+
+
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -101,7 +108,7 @@ def test_what_differs(
         for part in (0, 1)
         if rows[part::2]
     ]
-    landed = LandedFields(engine, batches, FIELDS)
+    landed = fields_of(engine, batches)
     landed.compare(
         json_rows([(one, day, False, values) for one, (day, values) in listed.items()]), "json"
     )
@@ -136,11 +143,11 @@ def test_shapes(
 ) -> None:
     """A CSV record and a JSON list, and the other way round, are compared by what their texts mean."""
     files = [batch(tmp_path / "csv", csv_rows([("7", 0, *cells)]), [0], "csv")]
-    landed = LandedFields(engine, files, FIELDS)
+    landed = fields_of(engine, files)
     landed.compare(json_rows([("7", 0, False, values)]), "json")
     assert landed.differing == (not is_equal)
     files = [batch(tmp_path / "json", json_rows([("7", 0, False, values)]), [0])]
-    landed = LandedFields(engine, files, FIELDS)
+    landed = fields_of(engine, files)
     landed.compare(csv_rows([("7", 0, *cells)]), "csv")
     assert landed.differing == (not is_equal)
 
@@ -148,7 +155,7 @@ def test_shapes(
 def test_what_lands_of_a_read(engine: Engine, tmp_path: Path) -> None:
     """Records that were modified since, are deleted, have other values or are new land; equal and older ones do not."""
     rows = [(one, 1, False, ("a", 1)) for one in "56789"]
-    landed = LandedFields(engine, [batch(tmp_path / "1", json_rows(rows), [0] * 5)], FIELDS)
+    landed = fields_of(engine, [batch(tmp_path / "1", json_rows(rows), [0] * 5)])
     read = [
         ("5", 2, False, ("a", 1)),
         ("6", 1, True, ("a", 1)),
@@ -169,7 +176,7 @@ def test_spans(engine: Engine, tmp_path: Path, days: list[int], size: int) -> No
     """Spans hold each record once and end; one holds more records than wanted only where they share a second."""
     rows = [(str(number), day, False, ("a", 1)) for number, day in enumerate(days)]
     files = [batch(tmp_path / "1", json_rows(rows), [0] * len(rows))] if rows else []
-    landed = LandedFields(engine, files, FIELDS)
+    landed = fields_of(engine, files)
     begin, seen, is_last = landed.begin(), 0, False
     assert (begin is None) == (not days)
     while begin is not None and not is_last:
