@@ -26,7 +26,8 @@ VALIDITY = (
     (
         "valid_from",
         "TIMESTAMPTZ",
-        "Since when the record was so: modification time of the version; where the CRM has none, when it was read.",
+        "Since when the record was so: modification time of the version; when it was read, where the CRM has none or the "
+        "change moved none.",
     ),
     ("valid_to", "TIMESTAMPTZ", "Until when: start of the next version. NULL: it is so now."),
     (
