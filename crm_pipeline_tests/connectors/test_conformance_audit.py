@@ -22,8 +22,8 @@ LATE = "2026-11-21T09:09:09+00:00"
 """Long before the watermark: what is committed with this stamp, no refresh sees."""
 
 
-def audit(harness: ConformanceHarness, **options: Any) -> AuditRun:
-    """Audit the case's object."""
+def audit(harness: ConformanceHarness, *more: str, **options: Any) -> AuditRun:
+    """Audit the case's object, and others."""
     data = harness.settings.data
     with harness.account() as account:
         return audit_connection(
@@ -31,7 +31,7 @@ def audit(harness: ConformanceHarness, **options: Any) -> AuditRun:
             landing=harness.landing,
             audits=Audits(data, harness.clock),
             engine=lambda: Engine(data / "tmp", memory_limit="256MB", threads=1),
-            objects=[ObjectSettings(harness.object)],
+            objects=[ObjectSettings(name) for name in (harness.object, *more)],
             **options,
         )
 
@@ -109,6 +109,17 @@ def test_what_was_planted_is_found_and_healed(case: Case, alone: HarnessOf) -> N
     assert unseen.results or unseen.failed
     harness.advance(CADENCE_S)
     assert {one.state for one in audit(harness, is_deep=True).results} == {"equal"}
+
+
+def test_one_audit_lists_several_objects(case: Case, alone: HarnessOf) -> None:
+    """The list of one object does not keep back that of the next."""
+    harness = alone(case, contacts=20)
+    for name in case.objects:
+        harness.extract(name, mode="refresh")
+    harness.advance(CADENCE_S)
+    run = audit(harness, *(name for name in case.objects if name != case.object), is_deep=True)
+    assert (run.skipped, run.failed, run.stopped) == ({}, {}, "")
+    assert {one.object for one in run.results} == set(case.objects)
 
 
 def test_months_that_differ_are_healed(case: Case, alone: HarnessOf) -> None:

@@ -168,6 +168,7 @@ def _validity(key: str, ordered: str, compared: str) -> str:
     """Return SQL for the times of the versions; of equal neighbours only those that may matter later are left."""
     w = f"PARTITION BY {key}, _is_hidden ORDER BY _position"
     before = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
+    after = "ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING"
     # A deletion was when the tombstone says; its values may carry the modification time from before.
     stated = (
         "CASE WHEN _is_first OR (_kind = 'landed' AND NOT _is_gone) THEN coalesce(modified_at, _stamp, _seen_at) "
@@ -180,10 +181,19 @@ def _validity(key: str, ordered: str, compared: str) -> str:
     gone = (
         f"SELECT *, max(_stated) FILTER (_is_slotted) OVER ({w} {before}) AS _gone_at FROM ({rows})"
     )
+    # What had been read with the same modification time before, and later than in its second, had other values then:
+    # those of formulas, lists and associations change without it.
+    unmoved = (
+        "SELECT *, coalesce(NOT _is_gone AND lag(NOT _is_slotted AND NOT _is_gone) OVER w AND lag(_stamp) OVER w = _stamp "
+        "AND lag(_seen_at) OVER w >= _stamp + INTERVAL 1 SECOND, false) AS _is_unmoved, "
+        f"NOT _is_slotted AND max(_stamp) FILTER (NOT _is_slotted) OVER ({w} {before}) IS DISTINCT FROM _stamp "
+        f"AS _is_moved FROM ({gone}) WINDOW w AS ({w})"
+    )
     # A record that came back with its earlier modification time came back when it was seen.
     since = (
-        "SELECT *, CASE WHEN NOT _is_slotted AND _stated < _gone_at THEN _seen_at ELSE _stated END AS _since "
-        f"FROM ({gone})"
+        "SELECT *, CASE WHEN NOT _is_slotted AND _stated < _gone_at THEN _seen_at "
+        f"WHEN _is_unmoved THEN least(_seen_at, min(_stated) FILTER (_is_moved) OVER ({w} {after})) "
+        f"ELSE _stated END AS _since FROM ({unmoved})"
     )
     begun = (
         f"SELECT *, max(_since) OVER ({w} ROWS UNBOUNDED PRECEDING) AS valid_from, "

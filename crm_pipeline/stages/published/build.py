@@ -29,7 +29,7 @@ from crm_pipeline.stages.published.empty import EmptyTables
 from crm_pipeline.stages.published.enrichment import CONTACTS_ENRICHED_VIEW, purchases
 from crm_pipeline.stages.published.field_backfills import field_backfills_table
 from crm_pipeline.stages.published.freshness import freshness_table
-from crm_pipeline.stages.published.history import HistoryTable, daily_views, fill
+from crm_pipeline.stages.published.history import HistoryTable, fill, late_views
 from crm_pipeline.stages.published.operations import FINDINGS, OpsTable, findings_of
 from crm_pipeline.stages.published.past import Snapshot, snapshot_at, snapshot_before
 from crm_pipeline.stages.published.quarantined import quarantine_table
@@ -206,7 +206,7 @@ class Build:
             for table in self.derived:
                 if table.is_bridge:
                     run(f"INSERT INTO {DATABASE}.ops.{LEFT_OUT.name} {table.left_out}")
-            findings = self.finish(empty, views=daily_views(self.histories))
+            findings = self.finish(empty, views=late_views(self.histories))
         live = {name: live for name, (live, _) in counts.items()}
         deleted = {name: gone for name, (_, gone) in counts.items()}
         return Made(live | judged | made, deleted, findings)

@@ -104,7 +104,8 @@ class EmptyTables:
             long_texts = long_text_columns(self.engine, each.table.columns, each.stored)
             about = f"The stored versions behind {HISTORY_SCHEMA}.{each.table.name}: ask that view."
             self._table(each.stored_name, each.columns, about, long_texts, HISTORY_SCHEMA)
-            self._view(each.view)
+            if not each.has_batches:
+                self._view(each.view)
 
     def _table(
         self,

@@ -26,7 +26,7 @@ VALIDITY = (
     (
         "valid_from",
         "TIMESTAMPTZ",
-        "Since when the record was so: modification time of the version; where the CRM has none, when it was read.",
+        "Since when the record was so: modification time of the version; when it was read, where the CRM moved none.",
     ),
     ("valid_to", "TIMESTAMPTZ", "Until when: start of the next version. NULL: it is so now."),
     (
@@ -88,6 +88,14 @@ class HistoryTable:
     keys: str = ""
 
     @property
+    def has_batches(self) -> bool:
+        """Whether some records have no stored versions at all: then their batches say when they were read.
+
+        Stored versions have all records without a modification time.
+        """
+        return len(self.stored) < len(self.table.versions)
+
+    @property
     def stored_name(self) -> str:
         """The table of schema `crm_history` with the stored versions."""
         return f"{self.table.name}{STORED_SUFFIX}"
@@ -117,12 +125,14 @@ class HistoryTable:
 
     @property
     def view(self) -> View:
-        """The view of all versions."""
+        """The view of all versions; where `has_batches`, `ops.batches` has to exist."""
         name, key = self.table.name, quoted(self.table.key)
         stored = f"{SCHEMA}.{quoted(self.stored_name)}"
         own = [column for column, _, _ in self.columns]
         given = {
-            "valid_from": "modified_at",
+            "valid_from": "coalesce(t.modified_at, b.started_at)"
+            if self.has_batches
+            else "t.modified_at",
             "valid_to": "NULL::TIMESTAMPTZ",
             "changed_fields": f"[]::{TEXTS}",
         }
@@ -130,8 +140,9 @@ class HistoryTable:
             f"{given[column]} AS {column}" if column in given else f"t.{quoted(column)}"
             for column in own
         )
+        batches = " LEFT JOIN ops.batches AS b USING (batch_id)" if self.has_batches else ""
         once = " UNION ALL ".join(
-            f"SELECT {listed} FROM crm.{quoted(source)} AS t ANTI JOIN {stored} AS v ON v.{key} = t.{key}"
+            f"SELECT {listed} FROM crm.{quoted(source)} AS t{batches} ANTI JOIN {stored} AS v ON v.{key} = t.{key}"
             for source in (name, f"{name}{DELETED_SUFFIX}")
         )
         names = ", ".join(map(quoted, own))
@@ -153,9 +164,10 @@ def history_tables(
     return found
 
 
-def daily_views(histories: Sequence[HistoryTable]) -> list[View]:
-    """Return the views with a row per record and day; they use tables of schema `ops`, which have to exist."""
-    return [_daily(each) for each in histories if each.table.name == "deals"]
+def late_views(histories: Sequence[HistoryTable]) -> list[View]:
+    """Return the views that use tables of schema `ops`, which have to exist: some of versions, and those of days."""
+    versions = [each.view for each in histories if each.has_batches]
+    return [*versions, *(_daily(each) for each in histories if each.table.name == "deals")]
 
 
 def fill(engine: Engine, database: str, histories: Sequence[HistoryTable]) -> dict[str, int]:

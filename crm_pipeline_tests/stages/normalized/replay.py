@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -122,6 +122,24 @@ def line(seen: Sequence[Seen]) -> list[tuple[Seen, bool]]:
     return result
 
 
+def since_when(rows: Sequence[tuple[Seen, bool]], n: int) -> datetime:
+    """Return since when a version was so: its modification time, or when it was read if the one before had that as well."""
+    row, is_slotted = rows[n]
+    if is_slotted or row.stamp is None:
+        return row.stamp or row.at
+    former, is_former_slotted = rows[n - 1] if n else (row, True)
+    if (
+        is_former_slotted
+        or row.is_deleted
+        or former.is_deleted
+        or former.stamp != row.stamp
+        or former.at < row.stamp + timedelta(seconds=1)
+    ):
+        return row.stamp
+    later = [one.stamp for one, is_out in rows[n + 1 :] if not is_out and one.stamp]
+    return min([row.at, *(stamp for stamp in later if stamp > row.stamp)])
+
+
 def replayed(landed: Landed, columns: Mapping[str, Any]) -> list[Shown]:
     """Return all versions of all records.
 
@@ -134,12 +152,14 @@ def replayed(landed: Landed, columns: Mapping[str, Any]) -> list[Shown]:
         versions: list[list[Any]] = []
         value: Any = None
         gone_at: datetime | None = None
-        for row, is_slotted in line(landed.of(record)):
+        rows = line(landed.of(record))
+        for n, (row, is_slotted) in enumerate(rows):
             if row.is_absence and not versions:
                 continue
             value = value if row.is_absence else row.value
-            at = row.stamp or row.at
-            if not is_slotted and gone_at is not None and at < gone_at:
+            at = since_when(rows, n)
+            stated = row.stamp or row.at
+            if not is_slotted and gone_at is not None and stated < gone_at:
                 at = row.at
             if versions:
                 at = max(at, versions[-1][4])

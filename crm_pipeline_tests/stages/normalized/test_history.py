@@ -171,6 +171,15 @@ def test_a_late_version_comes_between(world: World) -> None:
     assert rows == replayed(world.landed, dict.fromkeys(COLUMNS))
 
 
+def test_a_change_that_moves_no_modification_time(world: World) -> None:
+    """Values of a formula that changed since the last read are valid from when they were read, not in the past."""
+    world.land([("a", 1, False, 1)])
+    world.land([("a", 1, False, 2)])
+    seen = world.org.clock.now()
+    rows = [(*row[1:3], row[4]) for row in world.versions()]
+    assert rows == [(at(1), seen, "v1"), (seen, None, "v2")]
+
+
 def test_a_first_load_stores_no_version(world: World) -> None:
     """Records that landed once have no rows in the history: their rows in the table say it all."""
     world.land([(f"{n}", 1, False, n) for n in range(50)])
@@ -353,6 +362,7 @@ FAULTS = {
     "contradicted tombstones stay": ("_numbered", "coalesce(_place < _whole, false)", "false"),
     "unchanged rows are versions": ("_validity", "len(changed_fields) > 0", "true"),
     "who came back came back when it says": ("_validity", "_stated < _gone_at", "false"),
+    "unmoved values were so before they were read": ("_validity", "WHEN _is_unmoved", "WHEN false"),
     "a version ends when it was read": ("_validity", "lead(valid_from)", "lead(_seen_at)"),
     "changes are those since the first version": (
         "_compared",
@@ -376,7 +386,7 @@ def eventful(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.land([("a", 4, False, 2), ("b", 0, True, 1), ("c", 3, True, 1), ("d", 1, False, 1)])
     world.land([("a", 2, False, 3), ("b", 2, False, 1), ("e", 5, False, 2)])
     world.land([(key, 1, False, 1) for key in "bcd"] + [("a", 4, False, 2)], complete=True)
-    world.land([("e", 6, False, 1), ("f", 1, False, 1)])
+    world.land([("d", 1, False, 2), ("e", 6, False, 1), ("f", 1, False, 1)])
     return world
 
 

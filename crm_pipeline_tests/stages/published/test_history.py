@@ -15,10 +15,11 @@ import pytest
 
 from crm_pipeline.model.names import quoted
 from crm_pipeline.model.tables import TABLES
+from crm_pipeline.stages.normalized import build
 from crm_pipeline.stages.published.history import (
     SHOWN_AFTER_CLOSING_DAYS,
     HistoryTable,
-    daily_views,
+    late_views,
 )
 from crm_pipeline.stages.published.relations import PublishedTable
 from crm_pipeline_tests.meaning.questions import differences
@@ -150,7 +151,7 @@ def write(file: duckdb.DuckDBPyConnection) -> None:
         file.execute(
             f"INSERT INTO {target} ({', '.join(values)}) VALUES ({marks})", [*values.values()]
         )
-    for view in (table.view, *daily_views([table])):
+    for view in (table.view, *late_views([table])):
         file.execute(f"CREATE VIEW {view.schema}.{view.name} AS {view.sql}")
 
 
@@ -314,6 +315,21 @@ def test_a_record_that_never_changed_has_one_version(published: Any) -> None:
     )
     assert rows == [("Roe", datetime(2026, 1, 2, tzinfo=UTC), None, [])]
     assert published.query("SELECT * FROM crm_history.contacts_versions") == []
+
+
+def test_a_record_without_any_time_is_so_since_it_was_read(
+    tmp_path: Path, new_org: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a table has no stored versions, a record without a modification time is valid from when its batch was read."""
+    monkeypatch.setattr(build, "has_history", lambda _: False)
+    org = new_org(tmp_path / "data")
+    land(org, "deals", "1 name=A updatedAt=\n2 name=B updatedAt=2026-01-02T00:00:00Z")
+    org.normalize("deals")
+    org.publish()
+    [batch] = org.landing.batches("acme", "deals")
+    rows = org.query("SELECT name, valid_from, valid_to FROM crm_history.deals ORDER BY name")
+    assert rows == [("A", batch.started_at, None), ("B", datetime(2026, 1, 2, tzinfo=UTC), None)]
+    assert org.query("SELECT count(*) FROM crm_history.deals_daily WHERE name = 'A'") == [(1,)]
 
 
 def test_everything_in_the_schema_is_described(published: Any) -> None:

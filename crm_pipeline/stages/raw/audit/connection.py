@@ -170,9 +170,9 @@ def audit_connection(
             oldest = sorted(wanted, key=lambda obj: _oldest(before.of(obj.name).months))
             for obj in oldest:
                 left = run.allowed - (account.usage.cost - started.cost)
-                setting = AuditSetting(
-                    account, obj, landing, engine, folder, key, sees_the_same, left
-                )
+                # A list that finds the pages of another object takes them for its own interrupted read.
+                own = files.make_folder(folder / obj.name)
+                setting = AuditSetting(account, obj, landing, engine, own, key, sees_the_same, left)
                 audit = _Step(setting, audits, run, on_result)
                 if not audit.compared(is_deep=is_deep, reads_content=reads_content):
                     break
