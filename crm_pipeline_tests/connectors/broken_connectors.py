@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,15 +43,20 @@ from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.stages.normalized.history import HistoryBuild
 from crm_pipeline.stages.raw import account
 from crm_pipeline.stages.raw.audit import confirm, connection
+from crm_pipeline.stages.raw.audit.setting import AuditSetting
 from crm_pipeline.stages.raw.kept_out import Cutter
+from crm_pipeline.stages.raw.new_fields import backfill
+from crm_pipeline.stages.raw.new_fields.backfill import _Filling
 from crm_pipeline.stages.raw.present import Present
 from crm_pipeline.stages.raw.snapshot import Verdict
 from crm_pipeline.stages.raw.unstamped import landed_fields
 from crm_pipeline.stages.raw.unstamped.field_sweep import FieldSweep
+from crm_pipeline.store.field_backfills import FieldBackfill
 from crm_pipeline.store.landing import watermark
 from crm_pipeline.store.landing.manifest import WindowCommit
 from crm_pipeline.store.sweeps import Sweeps
 from crm_pipeline.wire import dates, session
+from crm_pipeline_tests.connectors.conformance import PAGE
 from crm_sandbox.pipedrive import credentials
 from crm_sandbox.pipedrive.emulation import PipedriveSandbox
 
@@ -377,6 +383,32 @@ def times_of_lists_are_ignored(patch: pytest.MonkeyPatch) -> None:
 def sweep_spends_anything(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FieldSweep, "_left", lambda _: None)
     allowance_is_ignored(patch)
+
+
+def objects_of_an_audit_share_files(patch: pytest.MonkeyPatch) -> None:
+    def new_file(setting: AuditSetting, name: str) -> Path:
+        return setting.folder.parent / f"{name}.parquet"
+
+    patch.setattr(AuditSetting, "new_file", new_file)
+
+
+# New fields
+
+
+def lacking_records_are_not_read(patch: pytest.MonkeyPatch) -> None:
+    def read(_: _Filling, state: FieldBackfill, ids: list[str], place: str) -> FieldBackfill:
+        return replace(state, after=place, filled=state.filled + len(ids))
+
+    patch.setattr(_Filling, "_read", read)
+
+
+def backfill_spends_anything(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(backfill, "_READ_AT_ONCE", PAGE)
+    patch.setattr(_Filling, "_left", lambda _: None)
+
+
+def fields_that_go_end_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(_Filling, "ended", lambda *_: None)
 
 
 # Clock, counters, budgets

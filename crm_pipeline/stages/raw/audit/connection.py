@@ -11,6 +11,7 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.whole_reads import is_read_whole
 from crm_pipeline.kernel.clock import Month, Window
 from crm_pipeline.kernel.errors import BudgetExhausted, CrmError, Rejected
+from crm_pipeline.kernel.identity import path_name
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.raw.audit.audit import ObjectAudit
 from crm_pipeline.stages.raw.audit.setting import AuditSetting, Engines
@@ -171,7 +172,7 @@ def audit_connection(
             for obj in oldest:
                 left = run.allowed - (account.usage.cost - started.cost)
                 # A list that finds the pages of another object takes them for its own interrupted read.
-                own = files.make_folder(folder / obj.name)
+                own = files.make_folder(folder / path_name(obj.name))
                 setting = AuditSetting(account, obj, landing, engine, own, key, sees_the_same, left)
                 audit = _Step(setting, audits, run, on_result)
                 if not audit.compared(is_deep=is_deep, reads_content=reads_content):
