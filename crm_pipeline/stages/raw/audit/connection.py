@@ -152,11 +152,11 @@ def audit_connection(
             sees_the_same = not before.sight or sight == before.sight
             audits.note(connection.name, (), sight=sight, cost=account.usage.cost - started.cost)
             oldest = sorted(wanted, key=lambda obj: _oldest(before.of(obj.name).months))
-            for obj in oldest:
+            for number, obj in enumerate(oldest):
                 left = run.allowed - (account.usage.cost - started.cost)
-                setting = AuditSetting(
-                    account, obj, landing, engine, folder, key, sees_the_same, left
-                )
+                # A folder each: a list of ids would take the kept pages of another object for its own.
+                own = files.make_folder(folder / str(number))
+                setting = AuditSetting(account, obj, landing, engine, own, key, sees_the_same, left)
                 audit = _Step(setting, audits, run, on_result)
                 if not audit.compared(is_deep=is_deep, reads_content=reads_content):
                     break
