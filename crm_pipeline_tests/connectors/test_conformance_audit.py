@@ -22,8 +22,8 @@ LATE = "2026-11-21T09:09:09+00:00"
 """Long before the watermark: what is committed with this stamp, no refresh sees."""
 
 
-def audit(harness: ConformanceHarness, **options: Any) -> AuditRun:
-    """Audit the case's object."""
+def audit(harness: ConformanceHarness, objects: Sequence[str] = (), **options: Any) -> AuditRun:
+    """Audit objects, by default the case's."""
     data = harness.settings.data
     with harness.account() as account:
         return audit_connection(
@@ -31,7 +31,7 @@ def audit(harness: ConformanceHarness, **options: Any) -> AuditRun:
             landing=harness.landing,
             audits=Audits(data, harness.clock),
             engine=lambda: Engine(data / "tmp", memory_limit="256MB", threads=1),
-            objects=[ObjectSettings(harness.object)],
+            objects=[ObjectSettings(name) for name in objects or (harness.object,)],
             **options,
         )
 
@@ -85,6 +85,18 @@ def right(harness: ConformanceHarness) -> bool:
         == (one.modified_at, one.text)
         for key, one in expected.items()
     )
+
+
+def test_one_audit_lists_several_objects(case: Case, alone: HarnessOf) -> None:
+    """What is kept of the list of one object is not taken for that of the next one."""
+    harness = alone(case, contacts=20)
+    for name in case.objects[:2]:
+        harness.extract(name, mode="refresh")
+    harness.advance(CADENCE_S)
+    run = audit(harness, case.objects[:2], is_deep=True)
+    assert (run.skipped, run.failed, run.stopped) == ({}, {}, "")
+    whole = {one.object: (one.by, one.state) for one in run.results if not one.month}
+    assert whole == dict.fromkeys(case.objects[:2], ("ids", "equal"))
 
 
 def test_what_was_planted_is_found_and_healed(case: Case, alone: HarnessOf) -> None:
