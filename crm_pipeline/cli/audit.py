@@ -155,7 +155,7 @@ def _show_plans(name: str, plans: "list[AuditPlan]") -> None:
         )
         for each in plans
     ]
-    columns = ("object", "months", "calls to count", "sweep by", "calls", "cost", "")
+    columns = ("object", "months", "calls to count", "ids by", "calls for ids", "cost of ids", "")
     output().print(table(f"{name}: an audit", columns, rows, numbers=(1, 2, 4, 5)))
 
 

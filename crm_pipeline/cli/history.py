@@ -100,7 +100,7 @@ def record_versions(data: "Path", key: str) -> tuple[str, list[Version]]:
     if not records:
         raise ConfigError(
             f"no table of data/crm.duckdb has a record '{key}'.",
-            cure="A key is <connection>:<object>:<id>, as in the column before valid_from of crm_history.",
+            cure="A key is <connection>:<object>:<id>, such as `contact_key` of crm.contacts.",
         )
     if len(records) > 1:
         raise ConfigError(
