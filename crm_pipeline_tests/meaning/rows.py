@@ -18,7 +18,7 @@ import pyarrow as pa
 from crm_pipeline.model.stages import STAGE_TABLES, with_added
 from crm_pipeline.model.table import Column
 from crm_pipeline.model.tables import CONTACTABLE, DELETED_SUFFIX, TABLES
-from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
+from crm_pipeline.stages.published.contactable import contactable_view
 
 Row = dict[str, Any]
 
@@ -150,7 +150,7 @@ def write(rows: Rows, file: duckdb.DuckDBPyConnection) -> None:
         file.execute(
             f"CREATE TABLE IF NOT EXISTS crm.{name}{DELETED_SUFFIX} AS FROM crm.{name} LIMIT 0"
         )
-    file.execute(f"CREATE VIEW crm.{CONTACTABLE} AS {CONTACTABLE_VIEW.sql}")
+    file.execute(f"CREATE VIEW crm.{CONTACTABLE} AS {contactable_view(()).sql}")
 
 
 def _columns(table: str) -> tuple[Column, ...]:

@@ -23,7 +23,7 @@ from crm_pipeline.stages.published.carried import NOTHING_CARRIED, Carried, Find
 from crm_pipeline.stages.published.changed_fields import schema_changes
 from crm_pipeline.stages.published.changes import Changes
 from crm_pipeline.stages.published.consistency import Consistency
-from crm_pipeline.stages.published.contactable import CONTACTABLE_VIEW
+from crm_pipeline.stages.published.contactable import contactable_view
 from crm_pipeline.stages.published.derived import MERGES, Derived
 from crm_pipeline.stages.published.empty import EmptyTables
 from crm_pipeline.stages.published.enrichment import CONTACTS_ENRICHED_VIEW, purchases
@@ -51,7 +51,7 @@ from crm_pipeline.store.tables.corruption import check_versions
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import STORAGE_VERSION
 
-LAYOUT = 13
+LAYOUT = 14
 """To be raised when the same release would give another file."""
 DATABASE = "building"
 LEFT_OUT = OpsTable(
@@ -134,7 +134,8 @@ class Build:
     def views(self) -> list[View]:
         """The views of the file."""
         own = [view for _, _, _, view in self.object_views]
-        return [*own, CONTACTABLE_VIEW, CONTACTS_ENRICHED_VIEW]
+        with_history = [each.table.name for each in self.histories]
+        return [*own, contactable_view(with_history), CONTACTS_ENRICHED_VIEW]
 
     @cached_property
     def object_views(self) -> list[tuple[str, str, str, View]]:

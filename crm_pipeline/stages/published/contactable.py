@@ -1,39 +1,41 @@
 """The view `crm.contactable`: one row for each address that may be written to, over all CRMs.
 
-Whoever opted out in one CRM did so in all of them, and stays so if the record is deleted. The view's SQL runs in the
-DuckDB that opens the file: it uses only what DuckDB 1.2 has.
+Whoever opted out in one CRM did so in all of them, and stays so if the record is deleted. Some CRMs say of a deleted
+record nothing but its id: what it said last is in its history. The view's SQL runs in the DuckDB that opens the file:
+it uses only what DuckDB 1.2 has.
 """
 
+from collections.abc import Collection
+
 from crm_pipeline.model.tables import CONTACTABLE, DELETED_SUFFIX
+from crm_pipeline.stages.published.history import STORED_SUFFIX
 from crm_pipeline.stages.published.views import View
 from crm_pipeline.verification.address_sql import addresses_in
 
 _PERSON = """
     connection, first_name, last_name, full_name, company_key, country, lawful_basis, modified_at, email,
     email_normalized, email_verdict, email_opt_out, email_bounced"""
-_REFUSING = " UNION ALL ".join(
-    f"SELECT email, emails, email_opt_out FROM crm.{table}{suffix} WHERE email_opt_out OR email_bounced"
-    for table in ("contacts", "leads")
-    for suffix in ("", DELETED_SUFFIX)
-)
+_PERSONS = {"contacts": "contact_key", "leads": "lead_key"}
+_SAID = "email, emails, email_opt_out"
+_REFUSES = "email_opt_out OR email_bounced"
 # Records that are deleted have no verdicts, so their texts are taken apart here. An address too many only is not written to.
 _REFUSED = addresses_in("value")
-_SQL = f"""
+_SQL = """
 WITH everybody AS (
-    SELECT 'contacts' AS table_name, contact_key AS record_key, true AS is_candidate, {_PERSON}
+    SELECT 'contacts' AS table_name, contact_key AS record_key, true AS is_candidate, {person}
     FROM crm.contacts
     UNION ALL
-    SELECT 'leads', lead_key, is_converted IS NOT TRUE AND contact_key IS NULL, {_PERSON}
+    SELECT 'leads', lead_key, is_converted IS NOT TRUE AND contact_key IS NULL, {person}
     FROM crm.leads
 ),
-refusing AS ({_REFUSING}),
+refusing AS ({refusing}),
 refused_texts AS (
     SELECT email AS value FROM refusing
     UNION ALL
     SELECT point.value FROM (SELECT unnest(emails) AS point FROM refusing WHERE email_opt_out)
 ),
 refused AS (
-    SELECT unnest({_REFUSED}) AS address FROM refused_texts
+    SELECT unnest({refused}) AS address FROM refused_texts
     UNION
     SELECT lower(v.email_normalized)
     FROM refused_texts AS r
@@ -83,16 +85,35 @@ _COLUMNS = {
     ),
     "records": "Number of live contacts and leads with this main address, in all CRMs.",
 }
-CONTACTABLE_VIEW = View(
-    schema="crm",
-    name=CONTACTABLE,
-    comment=(
-        "Whom one may write to: one row per e-mail address of live contacts, and of live leads that are persons and "
-        "not converted. Left out are addresses that are undeliverable or not judged yet, with which a person opted "
-        "out in any CRM (further addresses and deleted records count), or to which an e-mail bounced. It is no proof "
-        "of consent: see lawful_basis."
-    ),
-    columns=(),
-    sql=_SQL,
-    more=_COLUMNS,
+_ABOUT = (
+    "Whom one may write to: one row per e-mail address of live contacts, and of live leads that are persons and "
+    "not converted. Left out are addresses that are undeliverable or not judged yet, with which a person opted "
+    "out in any CRM (further addresses and deleted records count), or to which an e-mail bounced. It is no proof "
+    "of consent: see lawful_basis."
 )
+
+
+def contactable_view(with_history: Collection[str]) -> View:
+    """Return the view.
+
+    Args:
+        with_history: the tables of schema `crm` that have their versions in `crm_history`.
+    """
+    refusing = [
+        f"SELECT {_SAID} FROM crm.{table}{suffix} WHERE {_REFUSES}"
+        for table in _PERSONS
+        for suffix in ("", DELETED_SUFFIX)
+    ]
+    refusing += [_last_refused(table) for table in _PERSONS if table in with_history]
+    sql = _SQL.format(person=_PERSON, refusing=" UNION ALL ".join(refusing), refused=_REFUSED)
+    return View("crm", CONTACTABLE, _ABOUT, (), sql, _COLUMNS)
+
+
+def _last_refused(table: str) -> str:
+    """Return SQL for the last live versions that refuse, of deleted records of which the CRM says nothing any more."""
+    key = _PERSONS[table]
+    return (
+        f"SELECT {_SAID} FROM (SELECT v.*, row_number() OVER (PARTITION BY v.{key} ORDER BY v.valid_from DESC) AS place "
+        f"FROM crm_history.{table}{STORED_SUFFIX} AS v JOIN crm.{table}{DELETED_SUFFIX} AS d ON d.{key} = v.{key} "
+        f"WHERE v.is_deleted IS NOT TRUE AND d.email IS NULL AND d.email_opt_out IS NULL) WHERE place = 1 AND ({_REFUSES})"
+    )

@@ -61,9 +61,9 @@ class EmptyTables:
                 self._table(rows.name, rows.columns, rows.description, long_texts)
             for made in derived:
                 self._table(made.name, made.columns, made.description)
+            self._histories(histories)
             for view in views:
                 self._view(view)
-            self._histories(histories)
             run(f"COPY FROM DATABASE {_SCHEMA} TO {self.database} (SCHEMA)")
         finally:
             run(f"DETACH {_SCHEMA}")

@@ -30,6 +30,21 @@ LIGATURE = ("z@fish.org", "z@\ufb01sh.org")
 OTHERS = {"apostrophe": "neil@x.org", "longer": "mary-jane@x.org", "part": "jane@x.org.uk"}
 
 
+def published(org: Org) -> None:
+    """Judge the addresses, and publish."""
+    clock = FrozenClock("2026-11-23T10:00Z")
+    with org.engine() as engine:
+        verify(
+            org.tables,
+            engine,
+            library_verifiers(Verification(), clock),
+            Choices({}, Verification.expires, Verification.shared_from),
+            wanted=org.tables.names("normalized/"),
+            now=clock.now(),
+        )
+    org.publish()
+
+
 @pytest.mark.parametrize("is_deleted", [False, True])
 def test_an_opt_out_counts_however_the_address_is_spelled(org: Org, is_deleted: bool) -> None:
     """Also with a contact who was deleted, whose address has no verdict; addresses of others stay."""
@@ -47,16 +62,35 @@ def test_an_opt_out_counts_however_the_address_is_spelled(org: Org, is_deleted: 
     ]
     org.land(CONTACT, [{"LastName": row["Id"], **row} for row in rows])
     org.normalize("contacts")
-    clock = FrozenClock("2026-11-23T10:00Z")
-    with org.engine() as engine:
-        verify(
-            org.tables,
-            engine,
-            library_verifiers(Verification(), clock),
-            Choices({}, Verification.expires, Verification.shared_from),
-            wanted=org.tables.names("normalized/"),
-            now=clock.now(),
-        )
-    org.publish()
+    published(org)
     found = org.query("SELECT email FROM crm.contactable ORDER BY email")
     assert [email for (email,) in found] == sorted(OTHERS.values())
+
+
+def test_an_opt_out_outlives_what_the_crm_says_of_a_deleted_record(org: Org) -> None:
+    """Lists of deletions have ids alone: what a contact said last counts, an opt-out as well as that there was none."""
+    said = {
+        "out": ("jane@x.org", "true"),
+        "in": ("bob@x.org", "false"),
+        "back": ("kim@x.org", "true"),
+    }
+    rows = [
+        {"Id": name, "LastName": name, "Email": email, "HasOptedOutOfEmail": is_out}
+        for name, (email, is_out) in said.items()
+    ]
+    rows += [
+        {"Id": f"{name} live", "LastName": name, "Email": email}
+        for name, (email, _) in said.items()
+    ]
+    org.land(CONTACT, rows)
+    org.normalize("contacts")
+    org.clock.advance(60)
+    org.land(CONTACT, [{**rows[2], "HasOptedOutOfEmail": "false"}])
+    org.normalize("contacts")
+    org.clock.advance(60)
+    org.land(CONTACT, [{"Id": name, "IsDeleted": "true"} for name in said])
+    org.normalize("contacts")
+    published(org)
+    assert org.query("SELECT DISTINCT email FROM crm.contacts_deleted") == [(None,)]
+    found = org.query("SELECT email FROM crm.contactable ORDER BY email")
+    assert [email for (email,) in found] == ["bob@x.org", "kim@x.org"]
