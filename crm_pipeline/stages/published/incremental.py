@@ -308,13 +308,13 @@ class Increment:
     def _without_points(self, table: PublishedTable, affected: Affected) -> str:
         """Compute the points of affected records whose points stayed, but whose earlier row does not tell of them."""
         key = quoted(table.key)
-        told = " AND ".join(
+        is_same = " AND ".join(
             f"b.{quoted(by)} IS NOT DISTINCT FROM r.{quoted(by)}"
             for by in (columns.by for columns in table.added)
         )
         known = (
             f"SELECT b.{key} FROM {quoted(f'before {table.name}')} b "
-            f"JOIN {quoted(f'rows of {table.name}')} r USING ({key}) WHERE b._is_live AND {told}"
+            f"JOIN {quoted(f'rows of {table.name}')} r USING ({key}) WHERE b._is_live AND {is_same}"
         )
         if self._affected[CONTACT_POINTS.name].is_all:  # those of all records were written again
             known += " AND false"
@@ -339,10 +339,10 @@ class Increment:
             parts.append(f"SELECT {_OF_POINTS} FROM {quoted(f'new {CONTACT_POINTS.name}')}")
         sources = {source: name for name, (_, source) in SOURCES.items() if name in columns.columns}
         kind, _ = SOURCES[columns.columns[0]]
-        told = ", ".join(f"b.{quoted(name)} AS {source}" for source, name in sources.items())
+        verdicts = ", ".join(f"b.{quoted(name)} AS {source}" for source, name in sources.items())
         parts.append(
             f"SELECT b.{key} AS record_key, {literal(table.name)} AS table_name, {literal(kind)} AS kind, "
-            f"b.{quoted(columns.by)} AS value, 1 AS position, true AS is_primary, {told} "
+            f"b.{quoted(columns.by)} AS value, 1 AS position, true AS is_primary, {verdicts} "
             f"FROM {quoted(f'before {table.name}')} b WHERE b._is_live "
             f"AND b.{key} NOT IN (FROM {self._keys_of_points()}) AND b.{key} NOT IN (FROM {quoted(f'records of {table.name} with points')})"
         )

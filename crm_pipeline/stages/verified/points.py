@@ -98,10 +98,10 @@ class Points:
 
         A text with several addresses has one point now, and had several: such a record counts as differing.
         """
-        told = "connection, table_name, record_key, kind, label, value, is_primary, region"
+        compared = "connection, table_name, record_key, kind, label, value, is_primary, region"
         place = "row_number() OVER (PARTITION BY record_key, kind ORDER BY number)"
-        now = f"SELECT {told}, {place} AS position FROM {self.new}"
-        was = f"SELECT {told}, position FROM {self.old}"
+        now = f"SELECT {compared}, {place} AS position FROM {self.new}"
+        was = f"SELECT {compared}, position FROM {self.old}"
         return (
             f"SELECT record_key FROM ((({now}) EXCEPT ({was})) UNION ALL (({was}) EXCEPT ({now})))"
         )
