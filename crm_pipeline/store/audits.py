@@ -6,8 +6,6 @@ the months whose last comparison is the oldest, so no other state says where it 
 next audits fill it again; no landed data depend on it.
 """
 
-import fcntl
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -160,10 +158,7 @@ class Audits:
         Raises:
             StoreError: the folder is not writable.
         """
-        files.make_folder(self._folder)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+        with files.locked(self._folder):
             audits = self.at(connection)
             objects = dict(audits.objects)
             for result in results:
@@ -176,8 +171,6 @@ class Audits:
                 _record(replace(audits, sight=sight or audits.sight, spent=spent)),
                 "audits",
             )
-        finally:
-            os.close(folder)
 
     def spent_today(self, connection: str) -> int:
         """Return what audits of a connection have cost today, in UTC and in the vendor's unit."""

@@ -4,8 +4,6 @@ There is one small file per connection, `field_backfills/<connection>.json`, rep
 the records of each object, and no ids or values. If it is lost, landing still says which records lack the fields.
 """
 
-import fcntl
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -123,10 +121,7 @@ class FieldBackfills:
         Raises:
             StoreError: the folder is not writable.
         """
-        files.make_folder(self._folder)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+        with files.locked(self._folder):
             known = self.at(connection)
             objects = {**known.objects, obj: backfill}
             rows = {name: _record(each) for name, each in objects.items()}
@@ -134,8 +129,6 @@ class FieldBackfills:
             files.write_json(
                 self._path(connection), {"objects": rows, "spent": spent}, "field_backfills"
             )
-        finally:
-            os.close(folder)
 
     def _path(self, connection: str) -> Path:
         return self._folder / f"{path_name(connection)}.json"

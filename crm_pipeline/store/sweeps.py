@@ -5,11 +5,8 @@ and for computed fields of an object it holds a place among the records where th
 holds no ids and no values. If it is lost, the next sweep begins again; no landed data depend on it.
 """
 
-import fcntl
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -97,7 +94,7 @@ class Sweeps:
         Raises:
             StoreError: the folder is not writable.
         """
-        with self._locked():
+        with files.locked(self._folder):
             record = self._record(connection)
             objects = {**_progresses(record, kind), obj: progress}
             rows = {name: _row(each) for name, each in objects.items()}
@@ -109,7 +106,7 @@ class Sweeps:
         Raises:
             StoreError: the folder is not writable.
         """
-        with self._locked():
+        with files.locked(self._folder):
             record = self._record(connection)
             every = sorted([*_results(record), *results], key=lambda each: each.swept_at)
             kept: list[SweepResult] = []
@@ -119,16 +116,6 @@ class Sweeps:
                 if counts[each.object, each.kind] <= MOST_RESULTS:
                     kept.append(each)
             self._write(connection, {**record, "results": [_row(each) for each in reversed(kept)]})
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        files.make_folder(self._folder)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
 
     def _record(self, connection: str) -> Mapping[str, Any]:
         """Return what the file of a connection holds; nothing where it is missing or damaged."""

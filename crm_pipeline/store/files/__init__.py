@@ -17,6 +17,7 @@ from crm_pipeline.store.files.atomic import (
     sync_folder,
     write_json,
 )
+from crm_pipeline.store.files.locking import locked
 
 __all__ = [
     "TEMPORARY_SUFFIX",
@@ -25,6 +26,7 @@ __all__ = [
     "created",
     "discard",
     "explained",
+    "locked",
     "make_folder",
     "make_private",
     "read_json",

@@ -114,8 +114,9 @@ class ObjectAudit:
         except Rejected:
             return  # counts and ids find them too, at a higher cost
         suspects = alive_here(setting, logged)
-        if suspects:
-            self._refresh()
+        if not suspects:
+            return
+        self._refresh()
         found = deleted_by_log(setting, suspects)
         if not found.ghosts:
             return

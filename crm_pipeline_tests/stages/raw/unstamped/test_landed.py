@@ -64,7 +64,7 @@ def landed(folder: Path, chosen: Sequence[Version]) -> list[Any]:
     return batches
 
 
-def newest(batches: Sequence[Any]) -> str:
+def live_ids(batches: Sequence[Any]) -> str:
     """Return SQL for the ids of live records, and the batches of their newest versions."""
     if not batches:
         return "(SELECT '' AS id, '' AS batch_id WHERE false)"
@@ -75,7 +75,7 @@ def newest(batches: Sequence[Any]) -> str:
 
 def values_of(engine: Engine, batches: Sequence[Any]) -> LandedValues:
     """Return the values of batches, with the newest version of each live record."""
-    return LandedValues(engine, batches, VALUES, live_records(engine, batches, newest(batches)))
+    return LandedValues(engine, batches, VALUES, live_records(engine, batches, live_ids(batches)))
 
 
 @pytest.fixture

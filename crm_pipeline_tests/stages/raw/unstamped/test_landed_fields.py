@@ -18,7 +18,7 @@ from crm_pipeline.stages.raw.unstamped.landed import live_records
 from crm_pipeline.stages.raw.unstamped.landed_fields import LandedFields
 from crm_pipeline.store.landing.manifest import Shape
 from crm_pipeline.store.tables.engine import Engine
-from crm_pipeline_tests.stages.raw.unstamped.test_landed import newest
+from crm_pipeline_tests.stages.raw.unstamped.test_landed import live_ids
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FIELDS = (
@@ -88,7 +88,7 @@ def batch(path: Path, rows: pa.Table, hours: Sequence[int], shape: Shape = "json
 
 def fields_of(engine: Engine, batches: Sequence[Any]) -> LandedFields:
     """Return the fields of batches, with the newest version of each live record."""
-    return LandedFields(engine, batches, FIELDS, live_records(engine, batches, newest(batches)))
+    return LandedFields(engine, batches, FIELDS, live_records(engine, batches, live_ids(batches)))
 
 
 @settings(
