@@ -337,7 +337,7 @@ class TableBuild:
         rows = with_own(rows, own_columns(feed, self.connection.mapping))
         if not feed.entry.over_rows:
             return rows
-        return self.engine.view(f"{feed.landed.name} over rows", over(feed.entry.over_rows, rows))
+        return f"({over(feed.entry.over_rows, rows)})"
 
     def _formats_of(
         self, records: Sequence[str], names: Mapping[tuple[str, str], str]
@@ -436,13 +436,14 @@ class TableBuild:
     def _write(self, staged: Staged, rows: str, records: Sequence[str]) -> list[Path]:
         """Write live and deleted rows to separate files, so that the live one can be published as it is."""
         live = staged.path("base")
+        rows = self.engine.step(f"{self.table.name} rows", f"SELECT * FROM {rows}")
         # Rows where is_deleted is NULL are included, so that the contract sees and refuses them.
-        written = self.engine.copy_to(f"SELECT * FROM ({rows}) WHERE is_deleted IS NOT TRUE", live)
+        written = self.engine.copy_to(f"SELECT * FROM {rows} WHERE is_deleted IS NOT TRUE", live)
         # Counting all rows, unlike counting deleted ones, does not parse the records again.
         if self._count(rows, records) == written:
             return [live]
         deleted = staged.path("base")
-        self.engine.copy_to(f"SELECT * FROM ({rows}) WHERE is_deleted", deleted)
+        self.engine.copy_to(f"SELECT * FROM {rows} WHERE is_deleted", deleted)
         return [live, deleted]
 
     def _count(self, rows: str, records: Sequence[str]) -> int:
@@ -450,7 +451,7 @@ class TableBuild:
         by_rows = self.table.over_rows or any(
             feed.entry.over_rows or feed.entry.single_row for feed in self.feeds
         )
-        relations = [f"({rows})"] if by_rows else records
+        relations = [rows] if by_rows else records
         return sum(int(self.engine.row(f"SELECT count(*) FROM {name}")[0]) for name in relations)
 
     def _whole(self, rows: str) -> str:

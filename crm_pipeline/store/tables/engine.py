@@ -54,6 +54,7 @@ class Engine:
         self.temp = private_temp(temp)
         self.memory_limit = memory_limit
         self.threads = self._most_threads = threads
+        self._has_few_rows = False
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     @property
@@ -80,8 +81,11 @@ class Engine:
 
         A second thread has nothing to do there, and makes each of the many small statements of a build dearer.
         """
-        self.threads = 1 if rows < _FEW_ROWS else self._most_threads
-        self.run(f"SET threads = {self.threads}")
+        threads = 1 if rows < _FEW_ROWS else self._most_threads
+        self._has_few_rows = rows <= ROW_GROUP_ROWS
+        if threads != self.threads and self._connection is not None:
+            self.run(f"SET threads = {threads}")
+        self.threads = threads
 
     def run(self, sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> None:
         """Execute one statement.
@@ -123,6 +127,13 @@ class Engine:
         """Compute a query once and name its result; return the quoted name."""
         self.run(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS {sql}")
         return quoted(name)
+
+    def step(self, name: str, sql: str) -> str:
+        """Name a query that several statements read; return the quoted name.
+
+        Few rows, see `suit`, are computed once: planning a statement with many columns takes longer than running it.
+        """
+        return self.table(name, sql) if self._has_few_rows else self.view(name, sql)
 
     def load(self, name: str, rows: pa.Table) -> str:
         """Load rows made in Python into a named table; return the quoted name."""

@@ -38,6 +38,16 @@ def test_steps_can_be_selected_from(engine):
     assert engine.rows(f"SELECT * FROM {engine.load('x', pa.table({'c': [5]}))}") == [(5,)]
 
 
+@pytest.mark.parametrize(("rows", "is_stored"), [(20_000, True), (30_000, False)])
+def test_a_step_over_few_rows_is_computed_once(engine, rows, is_stored):
+    """A table keeps the memory of many rows, a view plans its columns again for each reader."""
+    engine.suit(rows)
+    named = engine.step("typed", "SELECT 1 AS n")
+    assert engine.row(f"SELECT n FROM {named}") == (1,)
+    [stored] = engine.row("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'typed'")
+    assert bool(stored) is is_stored
+
+
 def test_parquet_is_written_with_notes(engine, tmp_path):
     """Files are zstd Parquet, carry metadata, and read back by column name."""
     path = tmp_path / "it's.parquet"
