@@ -2,14 +2,16 @@
 
 `python -m benchmarks.changed --contacts 800000 8000000`. Contacts of 45 fields are made and landed without a sandbox,
 and everything is built. Then 800 of them, spread evenly over the table, change at a time: all get another title, one in
-five another e-mail address, one in ten another number (`--all-addresses`: all get both). Each step is a process of its
-own, once for a build from nothing and once for each refresh. Imports are not measured.
+five another e-mail address, one in ten another number (`--all-addresses`: all get both). With `--within 800000` they
+are among the first 800,000, so that the same records change in a larger table. Each step is a process of its own, once
+for a build from nothing and once for each refresh. Imports are not measured.
 """
 
 import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -61,14 +63,19 @@ _STAMP = "strftime(stamp, '%Y-%m-%dT%H:%M:%S.000Z')"
 
 
 def report(
-    contacts: Sequence[int] = (800_000, 8_000_000), rounds: int = 3, *, all_addresses: bool = False
+    contacts: Sequence[int] = (800_000, 8_000_000),
+    rounds: int = 3,
+    *,
+    all_addresses: bool = False,
+    within: int | None = None,
 ) -> str:
     """Measure, and return a table in Markdown."""
     rows = []
     first: dict[str, float] = {}
     for number in contacts:
         with tempfile.TemporaryDirectory(prefix="crm-changed-") as folder:
-            steps = _measured(folder, number, rounds, all_addresses=all_addresses)
+            changes = _Changes(min(number, within or number), all_addresses=all_addresses)
+            steps = _measured(folder, number, rounds, changes)
         for step, (whole, changed) in steps.items():
             first.setdefault(step, changed["cpu_s"])
             rows.append(
@@ -93,11 +100,35 @@ def report(
         "seconds",
         "peak MB above idle",
     )
-    return f"{CHANGED} contacts changed, median of {rounds} rounds; {machine()}\n\n{table(columns, rows)}"
+    where = f" of the first {within:,}" if within else ""
+    head = f"{CHANGED} contacts{where} changed, median of {rounds} rounds; {machine()}"
+    return f"{head}\n\n{table(columns, rows)}"
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """Which contacts change in a refresh: these, evenly spread over the first ones, and in which fields."""
+
+    within: int
+    all_addresses: bool
+
+    def texts(self, turn: int) -> dict[str, str]:
+        """Return SQL for the texts of contacts that changed in a refresh."""
+        texts = dict(_TEXTS)
+        for name, (usually, sql) in _CHANGES.items():
+            every = 1 if self.all_addresses else usually
+            # Not the first ones: their keys sort first, and are the examples of rules that they break.
+            which = f"(n // {self.apart}) % {every} = {every - 1}"
+            texts[name] = f"CASE WHEN {which} THEN {sql.format(turn=turn)} ELSE {_TEXTS[name]} END"
+        return texts
+
+    @property
+    def apart(self) -> int:
+        return self.within // CHANGED
 
 
 def _measured(
-    folder: str, contacts: int, rounds: int, *, all_addresses: bool
+    folder: str, contacts: int, rounds: int, changes: "_Changes"
 ) -> dict[str, tuple[Figures, Figures]]:
     """Return by step what a build from nothing and a refresh take."""
 
@@ -105,7 +136,8 @@ def _measured(
         done = alone(
             "benchmarks.changed",
             *("--step", name, "--folder", folder, "--round", str(number)),
-            *("--contacts", str(contacts), *(["--all-addresses"] if all_addresses else [])),
+            *("--contacts", str(contacts), "--within", str(changes.within)),
+            *(["--all-addresses"] if changes.all_addresses else []),
         )
         print(f"{contacts} {name} {number}: {done}", file=sys.stderr, flush=True)
         return done
@@ -156,19 +188,8 @@ def _land(folder: Path, numbers: str, number: int, texts: Mapping[str, str] = _T
     return rows
 
 
-def _changed_texts(turn: int, apart: int, *, all_addresses: bool) -> dict[str, str]:
-    """Return SQL for the texts of contacts that changed in a refresh."""
-    texts = dict(_TEXTS)
-    for name, (usually, sql) in _CHANGES.items():
-        every = 1 if all_addresses else usually
-        # Not the first ones: their keys sort first, and are the examples of rules that they break.
-        which = f"(n // {apart}) % {every} = {every - 1}"
-        texts[name] = f"CASE WHEN {which} THEN {sql.format(turn=turn)} ELSE {_TEXTS[name]} END"
-    return texts
-
-
 def _step(
-    name: str, folder: Path, number: int, contacts: int, *, all_addresses: bool
+    name: str, folder: Path, number: int, contacts: int, changes: _Changes
 ) -> Callable[[], int]:
     """Prepare a step of a refresh, or, for number 0, of a build from nothing; what it imports counts as idle."""
     import pandas as pd  # noqa: F401 - pyarrow imports it at its first array
@@ -196,11 +217,10 @@ def _step(
         if not number:
             stamp = at.format("(hash(n) % 20000000)::BIGINT")
             return _land(folder, f"SELECT n, {stamp} AS stamp FROM range({contacts}) t(n)", 0)
-        apart = contacts // CHANGED
         stamp = at.format(f"25000000 + {number}")
-        numbers = f"n + {number} AS n, {stamp} AS stamp FROM range(0, {contacts}, {apart}) t(n)"
-        texts = _changed_texts(number, apart, all_addresses=all_addresses)
-        return _land(folder, f"SELECT {numbers}", number, texts)
+        spread = f"range(0, {changes.within}, {changes.apart}) t(n)"
+        numbers = f"n + {number} AS n, {stamp} AS stamp FROM {spread}"
+        return _land(folder, f"SELECT {numbers}", number, changes.texts(number))
 
     def normalized() -> int:
         landing, guard = Landing(data), DriftGuard(Register(data, SystemClock()))
@@ -235,21 +255,19 @@ def main() -> None:
     parser.add_argument("--contacts", type=int, nargs="+", default=[800_000, 8_000_000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--all-addresses", action="store_true")
+    parser.add_argument("--within", type=int, help="so many contacts are the first ones")
     parser.add_argument("--step", default="")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--round", type=int, default=0)
     options = parser.parse_args()
     if options.step:
-        run = _step(
-            options.step,
-            options.folder,
-            options.round,
-            options.contacts[0],
-            all_addresses=options.all_addresses,
-        )
+        [contacts] = options.contacts
+        changes = _Changes(options.within or contacts, all_addresses=options.all_addresses)
+        run = _step(options.step, options.folder, options.round, contacts, changes)
         print(json.dumps(measured(run)))
     else:
-        print(report(options.contacts, options.rounds, all_addresses=options.all_addresses))
+        addresses, within = options.all_addresses, options.within
+        print(report(options.contacts, options.rounds, all_addresses=addresses, within=within))
 
 
 if __name__ == "__main__":

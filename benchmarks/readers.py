@@ -1,8 +1,9 @@
 """Two hundred publishes under readers that never stop: no error, and nothing torn.
 
 `python -m benchmarks.readers DATA` works on a copy of a filled data folder. Every round marks some rows of
-two tables with its number and publishes, by bringing a copy of the last file up to date; three processes open
-`crm.duckdb` in a loop and compare the marks of both tables, which differ only if a reader saw half of a publish.
+two tables of the first connection with its number and publishes, by bringing a copy of the last file up to date; three
+processes open `crm.duckdb` in a loop and compare the marks of both tables, which differ only if a reader saw half of a
+publish.
 """
 
 import multiprocessing
@@ -38,9 +39,10 @@ def main(source: Path, rounds: int = 200, readers: int = 3) -> str:
         processes = [multiprocessing.Process(target=_read, args=arguments) for _ in range(readers)]
         for process in processes:
             process.start()
-        started_s = time.perf_counter()
+        started_s, sizes = time.perf_counter(), [_megabytes(data)]
         for number in range(1, rounds + 1):
             _publish(tables, landing, data, number)
+            sizes.append(_megabytes(data))
         seconds = time.perf_counter() - started_s
         finished.set()
         results = [answers.get(timeout=30) for _ in processes]
@@ -52,8 +54,13 @@ def main(source: Path, rounds: int = 200, readers: int = 3) -> str:
     errors = [error for result in results for error in result["errors"]]
     return (
         f"{rounds} publishes in {seconds:.0f} s, {reads} reads by {readers} processes that saw "
-        f"{seen} different states: {len(errors)} errors, {torn} torn reads {errors[:3] or ''}"
+        f"{seen} different states: {len(errors)} errors, {torn} torn reads {errors[:3] or ''}; "
+        f"the file: {sizes[0]:.1f} MB at first, {max(sizes):.1f} at most, {sizes[-1]:.1f} at last"
     )
+
+
+def _megabytes(data: Path) -> float:
+    return (data / "crm.duckdb").stat().st_size / 2**20
 
 
 def _publish(tables, landing, data: Path, number: int) -> None:
@@ -62,7 +69,7 @@ def _publish(tables, landing, data: Path, number: int) -> None:
     from crm_pipeline.store.tables.replacement import write_replaced
 
     for table, column in MARKED.items():
-        [name] = [known for known in tables.names("normalized/") if known.endswith(f"/{table}")]
+        name = min(known for known in tables.names("normalized/") if known.endswith(f"/{table}"))
         current = tables.version(name)
         [key] = current.key
         with Engine(data / "tmp") as engine, tables.stage(name, current.key) as staged:
