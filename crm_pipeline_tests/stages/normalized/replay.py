@@ -156,7 +156,9 @@ def replayed(landed: Landed, columns: Mapping[str, Any]) -> list[Shown]:
         for n, (row, is_slotted) in enumerate(rows):
             if row.is_absence and not versions:
                 continue
-            value = value if row.is_absence else row.value
+            # A deletion without a value, like an absence, leaves the record what it had.
+            is_kept = row.is_absence or (row.is_deleted and row.value is None)
+            value = value if is_kept else row.value
             at = since_when(rows, n)
             stated = row.stamp or row.at
             if not is_slotted and gone_at is not None and stated < gone_at:

@@ -53,6 +53,11 @@ class Version:
     born: str = "2000-01-02"
     is_deleted: bool = False
 
+    @property
+    def bare(self) -> "Version":
+        """The same as a list of deletions has it: without values."""
+        return replace(self, name="", born="", is_deleted=True)
+
 
 @dataclass(frozen=True)
 class Read:
@@ -261,7 +266,7 @@ version = st.builds(
 )
 reads = st.builds(
     Read,
-    st.lists(version, max_size=3).map(tuple),
+    st.lists(st.one_of(version, version, version.map(lambda v: v.bare)), max_size=3).map(tuple),
     st.sampled_from(["window", "window", "window", "point"]),
     st.sampled_from([0, 0, 2, 5]),
 )
@@ -284,6 +289,8 @@ _EDIT = Read((Version("a", 2, "y"),))
 _GONE = Read((Version("a", None, is_deleted=True),))
 _DELETED = Read((Version("a", 3, is_deleted=True),))
 _BACK = Read((Version("a", 1, "back"),))
+_MARKED = Read((Version("a", None).bare,))
+_LISTED = Read((Version("a", 4).bare,))
 _ALL = Read(tuple(Version(name) for name in "abcd"), complete=True)
 
 
@@ -308,6 +315,18 @@ def test_whatever_lands_it_equals_a_whole_build(begun: Path, plan: list[Step]) -
         ((_ALL, Build(), Read((Version("e", 0),)), Build(), _EDIT), 2),
         ((_ALL, _EDIT, Build(), Read((Version("f"),), "point"), Build(), _EDIT), 2),
         ((Change("field"), _EDIT, Build(), _EDIT), 1),
+        ((_MARKED, Build(), _BACK, Build(), _MARKED), 3),
+        ((_LISTED, Build(), Read((Version("a", 2, "late"),)), Build(), Merge(), _LISTED), 3),
+        ((_EDIT, _DELETED, Build(), _LISTED, Build(), Merge(), _MARKED), 3),
+        (
+            (
+                _EDIT,
+                Merge(),
+                Build(),
+                Read((Version("z").bare, Version("a").bare, _MARKED.versions[0])),
+            ),
+            2,
+        ),
     ],
 )
 def test_known_plans(begun: Path, plan: Sequence[Step], made: int) -> None:
@@ -346,6 +365,10 @@ def _only_places(versions: str) -> str:
     )
 
 
+def _nothing_kept(*_: object) -> None:
+    return None
+
+
 _LATE_END = Read((Version("a", 3, is_deleted=True),), late=5)
 
 
@@ -358,6 +381,7 @@ _LATE_END = Read((Version("a", 3, is_deleted=True),), late=5)
         ("with_best", _without_voids, (_ALL, Build(), _LATE_END)),
         ("with_best", _only_places, (_EDIT, Build(), _BACK)),
         ("deciding", _only_best, (_GONE, _BACK, _EDIT, Build(), _GONE, Build(), _BACK)),
+        ("paired", _nothing_kept, (_MARKED,)),
     ],
 )
 def test_wrong_ways_to_fold_are_found(
@@ -367,7 +391,8 @@ def test_wrong_ways_to_fold_are_found(
     wrong: Callable[[str], str],
     plan: Sequence[Step],
 ) -> None:
-    """Stamps alone, no ends by tombstones, no times of requests, places alone, or only what counted before."""
+    """Stamps alone, no ends by tombstones, no times of requests, places alone, only what counted before, or deleted
+    records without the values that they had."""
     monkeypatch.setattr(arrivals, name, wrong)
     with pytest.raises(AssertionError):
         carried_out(plan, begun)
