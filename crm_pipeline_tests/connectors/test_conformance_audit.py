@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from crm_pipeline.connectors.base import Auditable
+from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.kernel.errors import AllowanceSpent
 from crm_pipeline.settings import ObjectSettings
@@ -109,6 +110,27 @@ def test_what_was_planted_is_found_and_healed(case: Case, alone: HarnessOf) -> N
     assert unseen.results or unseen.failed
     harness.advance(CADENCE_S)
     assert {one.state for one in audit(harness, is_deep=True).results} == {"equal"}
+
+
+def test_the_losers_of_merges_are_no_ghosts(case: Case, alone: HarnessOf) -> None:
+    """A merge that a refresh has seen is no difference: not by counts, not by ids, and nothing is read again."""
+    names_losers = any(entry.merges for entry in connector(case.vendor).mapping)
+    if "losers" in case.lacks and not names_losers:
+        pytest.skip(case.lacks["losers"])
+    harness = alone(case, contacts=20)
+    read_once(harness)
+    winner, loser, last, *_ = sorted(
+        key for key, old in harness.emulated().items() if is_older(old)
+    )
+    joined = harness.emulator.merge(case.object, winner, loser)
+    read_once(harness)
+    harness.emulator.merge(case.object, last, joined or winner)
+    read_once(harness)
+    harness.advance(CADENCE_S)
+    for options in ({"is_deep": True}, {}):
+        run = audit(harness, **options)
+        assert {(one.state, one.ghosts, one.missing) for one in run.results} == {("equal", 0, 0)}
+    assert not [one for one in harness.landing.windows("demo", case.object) if one.is_point]
 
 
 def test_one_audit_lists_several_objects(case: Case, alone: HarnessOf) -> None:
