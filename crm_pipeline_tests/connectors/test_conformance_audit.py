@@ -11,7 +11,7 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.kernel.errors import AllowanceSpent
 from crm_pipeline.settings import ObjectSettings
-from crm_pipeline.stages.raw.audit import AuditRun, audit_connection
+from crm_pipeline.stages.raw.audit import AuditRun, audit_connection, audit_plans
 from crm_pipeline.store.audits import Audited, Audits
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline_tests.connectors.conformance import Case, EmulatedRecord
@@ -142,6 +142,22 @@ def test_one_audit_lists_several_objects(case: Case, alone: HarnessOf) -> None:
     run = audit(harness, *(name for name in case.objects if name != case.object), is_deep=True)
     assert (run.skipped, run.failed, run.stopped) == ({}, {}, "")
     assert {one.object for one in run.results} == set(case.objects)
+
+
+@pytest.mark.parametrize("start", ["2026-06", "2018-01"])
+def test_an_audit_spends_what_its_plan_says(case: Case, alone: HarnessOf, start: str) -> None:
+    """A small account with many months is compared by ids, which cost less there; the plan says so, and what it costs."""
+    harness = alone(case, contacts=20, start=start)
+    read_once(harness)
+    with harness.account() as account:
+        [plan] = audit_plans(account, harness.landing, [ObjectSettings(case.object)])
+    run = audit(harness)
+    assert {one.by for one in run.results} == {plan.by}
+    assert plan.cost is not None
+    assert abs(plan.cost - run.cost) <= 1  # what the login may see is asked once for all objects
+    if start == "2018-01":
+        assert plan.by == "ids"
+        assert run.cost < (plan.counts or plan.cost + 1)
 
 
 def test_months_that_differ_are_healed(case: Case, alone: HarnessOf) -> None:

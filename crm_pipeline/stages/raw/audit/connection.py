@@ -15,7 +15,7 @@ from crm_pipeline.kernel.identity import path_name
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.raw.audit.audit import ObjectAudit
 from crm_pipeline.stages.raw.audit.setting import AuditSetting, Engines
-from crm_pipeline.stages.raw.audit.sweep import sweep_plan
+from crm_pipeline.stages.raw.audit.sweep import cost_of_ids, may_be_cheaper, sweep_plan
 from crm_pipeline.stages.raw.permissions import sight_of
 from crm_pipeline.stages.raw.present import present_of
 from crm_pipeline.store import files
@@ -103,6 +103,9 @@ class AuditPlan:
         counts: calls for the counts of all months and of the whole object, and for a log of deletions; None where the
             vendor does not count.
         sweep: the plan for a sweep of the whole object; None where there is none.
+        refresh: the cost of a refresh that finds nothing, which comes before a sweep.
+        asked: what it cost to find out up to when the object can be compared, and to plan a sweep: an audit does so first.
+        log: calls for a log of deletions.
         why: why the object is not audited; "" where it is.
     """
 
@@ -110,7 +113,30 @@ class AuditPlan:
     months: int = 0
     counts: int | None = None
     sweep: Plan | None = None
+    refresh: int = 0
+    asked: int = 0
+    log: int = 0
     why: str = ""
+
+    @property
+    def by(self) -> Literal["count", "ids", ""]:
+        """What is compared: the cheaper of both; "" where the object is not audited."""
+        if self.sweep is None:
+            return ""
+        if self.counts is None or self.sweep.vendor_count is None:
+            return "ids"
+        counts = self.counts - self.log
+        is_cheaper = cost_of_ids(self.sweep, self.refresh, self.asked) <= counts
+        return "ids" if may_be_cheaper(self.sweep.vendor_count, counts) and is_cheaper else "count"
+
+    @property
+    def cost(self) -> int | None:
+        """What an audit spends where nothing differs, in the vendor's unit; None where the object is not audited."""
+        if self.sweep is None or not self.by:
+            return None
+        if self.by == "ids" or self.counts is None:
+            return self.asked + cost_of_ids(self.sweep, self.refresh, self.asked) + self.log
+        return self.asked + self.counts
 
 
 def auditable_objects(connection: Connection) -> list[ObjectSettings]:
@@ -197,6 +223,7 @@ def audit_plans(
     """Return what an audit of objects would cost: a few calls for each."""
     connection, plans = account.connection, []
     for obj in objects or auditable_objects(connection):
+        before = account.usage.cost
         edge = edge_of(account, obj, landing)
         if edge is None:
             plans.append(AuditPlan(obj.name, why=_UNREAD))
@@ -207,12 +234,10 @@ def audit_plans(
         except Rejected as error:
             plans.append(AuditPlan(obj.name, months, why=error.message))
             continue
-        counts = (
-            months + 1 + isinstance(account, LogsDeletions)
-            if plan.vendor_count is not None
-            else None
-        )
-        plans.append(AuditPlan(obj.name, months, counts, plan))
+        log = int(isinstance(account, LogsDeletions))
+        counts = months + 1 + log if plan.vendor_count is not None else None
+        refresh, asked = account.upkeep(obj).refresh, account.usage.cost - before
+        plans.append(AuditPlan(obj.name, months, counts, plan, refresh, asked, log))
     return plans
 
 

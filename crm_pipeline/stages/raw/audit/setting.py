@@ -67,9 +67,14 @@ class AuditSetting:
         return frozenset(commit.window_id for commit in commits if commit.batches)
 
     @property
+    def spent(self) -> int:
+        """What the audit of the object has cost so far."""
+        return self.account.usage.cost - self._cost_before
+
+    @property
     def left(self) -> int:
         """What is left of the allowed cost."""
-        return self.allowed - (self.account.usage.cost - self._cost_before)
+        return self.allowed - self.spent
 
     @property
     def connection(self) -> str:
