@@ -196,6 +196,8 @@ def _show(run: "AuditRun") -> None:
     console.print(table(run.connection, columns, rows, numbers=(4, 5, 6, 7, 8, 9)))
     for obj, why in {**run.skipped, **run.failed}.items():
         console.print(f"{obj} was not compared: {why}", markup=False)
+    if run.damage:
+        console.print(run.damage, markup=False)
     if run.stopped:
         console.print(f"The rest is compared the next time: {run.stopped}", markup=False)
     spent = f"{run.calls:,} API calls" + (

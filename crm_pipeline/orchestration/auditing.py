@@ -165,4 +165,5 @@ def metadata_of(run: AuditRun) -> dict[str, Any]:
         "cost": run.cost,
         "cost_allowed": run.allowed,
         "results": dg.MetadataValue.md("\n".join([head, "| - " * 10 + "|", *rows[:200]])),
+        **({"damaged_file": run.damage} if run.damage else {}),
     }

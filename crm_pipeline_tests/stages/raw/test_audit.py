@@ -20,6 +20,7 @@ from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.stages.raw import extract
 from crm_pipeline.stages.raw.audit import AuditRun, audit_connection, audit_plans
 from crm_pipeline.stages.raw.audit.landed import landed_keys
+from crm_pipeline.stages.raw.point import read_points
 from crm_pipeline.stages.raw.unstamped.landed import folded_records
 from crm_pipeline.store.audits import Audited, Audits
 from crm_pipeline.store.landing import Landing
@@ -301,6 +302,57 @@ def test_records_hidden_from_the_login_stay_alive_in_every_audit(tmp_path: Path)
     pipeline.crm.remove(hidden)
     pipeline.audit(is_deep=True)
     assert not set(hidden) & set(pipeline.here())
+
+
+def _is_seen_again(pipeline: Pipeline) -> None:
+    pipeline.crm.put(ids_of([1]), BEHIND + timedelta(hours=1), "seen again")
+
+
+def _is_permitted_again(pipeline: Pipeline) -> None:
+    pipeline.crm.sight = "all"
+
+
+def _is_deleted_by_a_read(pipeline: Pipeline) -> None:
+    pipeline.crm.deleted = set(ids_of([1]))
+    read_points(pipeline.account(), OBJECT, ids_of([1]), landing=pipeline.landing)
+
+
+@pytest.mark.parametrize("mend", [_is_seen_again, _is_permitted_again, _is_deleted_by_a_read])
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_ghost_is_open_until_it_is_known_what_became_of_it(
+    tmp_path: Path, mend: Callable[[Pipeline], None], *, counts: bool
+) -> None:
+    """The only record of a month is gone, and the login sees less: that is open, until the record is seen again, maybe in
+    another month, or the login sees what it saw before, or the CRM says that the record was deleted."""
+    pipeline = Pipeline(Crm.of(3), tmp_path)
+    pipeline.crm.counts = counts
+    pipeline.refresh()
+    pipeline.audit(is_deep=True)
+    pipeline.crm.remove(ids_of([1]))
+    pipeline.crm.sight = "less"
+    assert pipeline.audit(is_deep=True).open
+    month = {each.month for each in pipeline.audits.at("acme").of("Contact").open}
+    assert len(month) == 2  # it, and the whole object
+    mend(pipeline)
+    assert not pipeline.audit(is_deep=not counts).open
+    assert not pipeline.audits.at("acme").of("Contact").open
+    assert pipeline.is_right()
+
+
+def test_what_a_damaged_file_had_is_not_taken_for_the_same(read: Pipeline) -> None:
+    """A damaged file of results is named and moved aside. What the login saw before is not known then, so this audit
+    deletes no record that a list lacks; the next one does."""
+    read.audit(is_deep=True)
+    [path] = read.folder.glob("audits/*.json")
+    path.write_text(path.read_text()[:200])
+    read.crm.remove(ids_of([11]))
+    run = read.audit(is_deep=True)
+    assert str(path) in run.damage
+    assert path.with_name(f"{path.name}.damaged").exists()
+    assert (of_whole(run).ghosts, of_whole(run).healed, run.is_right) == (1, 0, False)
+    after = read.audit(is_deep=True)
+    assert (after.damage, of_whole(after).healed) == ("", 1)
+    assert read.is_right()
 
 
 def test_many_deletions_are_believed_where_the_vendor_says_so(read: Pipeline) -> None:

@@ -101,6 +101,25 @@ class ObjectAudit:
             AllowanceSpent: the rest costs more than is allowed now.
             VendorError: the vendor does not answer.
         """
+        named: dict[str, Audited] = {}
+        for result in self._compared():
+            named[result.month] = result
+            yield result
+        whole = named.get(WHOLE)
+        if whole is not None and whole.state in ("equal", "healed"):
+            yield from self._closed(whole, named)
+
+    def _closed(self, whole: Audited, named: Mapping[str, Audited]) -> Iterator[Audited]:
+        """Yield a result for each month that differed and has no record any more, on either side."""
+        months = [each.month for each in self._before.open if each.month not in named]
+        for month in sorted(months):
+            span = Span(month, Window(None, self._edge))
+            verdict = "what differed has gone to another month, or is gone on both sides"
+            yield self._result(
+                span, whole.by, "equal", is_part=True, in_crm=0, with_us=0, verdict=verdict
+            )
+
+    def _compared(self) -> Iterator[Audited]:
         if self._reads_content:
             yield self._by_content()
         yield from self._by_log()

@@ -41,6 +41,7 @@ class AuditRun:
         results: in the order in which they came.
         skipped: objects that were not compared -> why.
         failed: objects whose comparison failed -> the error.
+        damage: which file with earlier results is damaged, and what to do; "" where none is.
         stopped: why the audit ended before all was compared; "" where it did not.
         landed: whether something landed, so that tables have to be built.
         calls, cost: of all; `cost` in the vendor's `unit`, of the `allowed` amount.
@@ -50,6 +51,7 @@ class AuditRun:
     results: list[Audited] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    damage: str = ""
     stopped: str = ""
     landed: bool = False
     calls: int = 0
@@ -179,7 +181,7 @@ def audit_connection(
     """
     connection = account.connection
     before = audits.at(connection.name)
-    run = AuditRun(connection.name, unit=account.usage.unit)
+    run = AuditRun(connection.name, unit=account.usage.unit, damage=before.damage)
     wanted = list(objects) or auditable_objects(connection)
     if not isinstance(account, Auditable):
         run.skipped = {obj.name: _NO_LISTS for obj in wanted}
@@ -191,8 +193,9 @@ def audit_connection(
         run.allowed = allowed_today(account, audits)
         with account.spending(run.allowed):
             sight = sight_of(account)
-            sees_the_same = not before.sight or sight == before.sight
-            known = sight if sees_the_same else ""
+            sees_the_same = not (before.sight or before.damage) or sight == before.sight
+            # What the login saw before is in the damaged file: records may be hidden from it now, or gone.
+            known = sight if sees_the_same or before.damage else ""
             audits.note(connection.name, (), sight=known, cost=account.usage.cost - started.cost)
             oldest = sorted(wanted, key=lambda obj: _oldest(before.of(obj.name).months))
             for obj in oldest:
