@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crm_pipeline.cli.amounts import amount
 from crm_pipeline.cli.runs import ConnectionsArgument, JsonOption
 from crm_pipeline.kernel.errors import ConfigError, CrmError
 
@@ -200,7 +201,7 @@ def _show(run: "AuditRun") -> None:
         console.print(run.damage, markup=False)
     if run.stopped:
         console.print(f"The rest is compared the next time: {run.stopped}", markup=False)
-    spent = f"{run.calls:,} API calls" + (
+    spent = amount(run.calls, "API calls") + (
         f" ({run.cost:,} of {run.allowed:,} {run.unit})" if run.allowed else ""
     )
     landed = "; what landed is in the tables after the next refresh" if run.landed else ""

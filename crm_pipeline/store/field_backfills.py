@@ -37,6 +37,7 @@ class FieldBackfill:
         after: the place of the last record that was read, see `stages.raw.new_fields`.
         records: live records without the fields when it began.
         filled: those of them that were read and have landed since.
+        read_last: those among them that the last refresh has read.
         absent: those that did not land: the vendor did not show them, because they are merged or hidden, or refused them, or
             they cannot be read.
         refused: those among them that the vendor refused to show in this pass.
@@ -51,6 +52,7 @@ class FieldBackfill:
     after: str = ""
     records: int = 0
     filled: int = 0
+    read_last: int = 0
     absent: int = 0
     refused: int = 0
     calls: int = 0
