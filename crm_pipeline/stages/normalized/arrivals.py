@@ -4,7 +4,7 @@ The landed versions that can still decide are kept beside a version (`kept`). So
 ranked together with those of the same records only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,7 @@ from crm_pipeline.stages.normalized.kept import (
     stored,
     with_best,
 )
-from crm_pipeline.stages.normalized.last_values import of_pairs, paired, texts_of
+from crm_pipeline.stages.normalized.last_values import of_pairs, paired, texts_in, texts_of
 from crm_pipeline.stages.normalized.merges import mergers_of, winners_by
 from crm_pipeline.stages.normalized.ranking import marked
 from crm_pipeline.stages.normalized.reading import raw
@@ -88,6 +88,7 @@ class Arrivals:
         parent: the version before.
         known: the names of the landed batches of which it was made, see `ObjectInput.batch_names`.
         proof: as it was stored with that version.
+        check: compares files with their checksums before they are read.
     """
 
     engine: Engine
@@ -95,6 +96,7 @@ class Arrivals:
     parent: TableVersion
     known: frozenset[str]
     proof: Sequence[Any]
+    check: Callable[[Iterable[Manifest]], None]
 
     @cached_property
     def new(self) -> dict[str, str]:
@@ -341,6 +343,7 @@ class Arrivals:
             NotFromParent: the version cannot be made from the one before.
         """
         again = self._read_again()
+        self.check(again)
         landed = replace(self.landed, batches=(*self.files, *again))
         columns = "".join(f", {raw(source.name)}" for source in landed.of_record)
         merged = f'"{self._named("merged now")}"'
@@ -414,16 +417,18 @@ class Arrivals:
         if any(is_many for _, is_many in rows):
             raise NotFromParent(f"records of {obj} are in their batches more than once")
         held = self._files_of({batch for batch, _ in rows})
+        self.check(held)
         former = replace(landed, batches=held)
-        texts = texts_of(engine, former, self._named("texts of former"), bare)
+        # The files are read once: they are many where the records are spread over them.
+        source = engine.table(
+            self._named("former"), versions(engine, former, former.of_record, only=bare)
+        )
         both = engine.table(
-            self._named("texts of both"),
-            f"FROM {last} UNION BY NAME FROM {texts}",
+            self._named("texts of both"), f"FROM {last} UNION BY NAME {texts_in(former, source)}"
         )
         pairs = paired(engine, former, bare, f"FROM {giving}", both, of_version)
         if pairs is None:
             return None
-        source = f"({versions(engine, former, former.of_record, only=pairs)})"
         return engine.table(self._named("kept values"), of_pairs(former, source, pairs))
 
     def _files_of(self, batches: set[str]) -> tuple[Manifest, ...]:

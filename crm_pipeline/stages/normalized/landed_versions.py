@@ -133,10 +133,15 @@ def typed_versions(
 def _marks(engine: Engine, landed: ObjectInput, keys: str) -> str:
     """Compute which of some landed versions say of their record that it was deleted, and nothing else."""
     name = f"{landed.name} marks"
-    gone = engine.table(f"{name} ids", f"SELECT DISTINCT _source_id FROM {keys} WHERE _is_gone")
-    if not engine.row(f"SELECT count(*) FROM {gone}")[0]:
+    gone = engine.table(
+        f"{name} ids", f"SELECT DISTINCT _source_id, _batch_id FROM {keys} WHERE _is_gone"
+    )
+    batches = {batch for (batch,) in engine.rows(f"SELECT DISTINCT _batch_id FROM {gone}")}
+    if not batches:
         return engine.table(name, f"SELECT _batch_id, _row FROM {keys} WHERE false")
-    texts = texts_of(engine, landed, f"{name} texts", gone)
+    # Deletions come in few batches, and the other versions of these records are in many.
+    own = replace(landed, batches=tuple(files_of(landed, batches)))
+    texts = texts_of(engine, own, f"{name} texts", gone)
     return engine.table(
         name,
         f"SELECT k._batch_id, k._row FROM {keys} AS k JOIN {texts} AS t ON t._batch_id = k._batch_id "

@@ -41,11 +41,17 @@ def texts_of(engine: Engine, landed: ObjectInput, name: str, only: str) -> str:
         name: the relation's name.
         only: relation with the ids (`_source_id`) of the records.
     """
-    own = "".join(f", {raw(source)}" for source in own_names(landed))
     return engine.table(
-        name,
+        name, texts_in(landed, f"({versions(engine, landed, landed.of_record, only=only)})")
+    )
+
+
+def texts_in(landed: ObjectInput, source: str) -> str:
+    """Return SQL for what `texts_of` reads, from a relation of versions."""
+    own = "".join(f", {raw(source)}" for source in own_names(landed))
+    return (
         f"SELECT _source_id, _modified_at, _extracted_at, _batch_id, _row, {is_bare(landed)} AS _is_bare{own} "
-        f"FROM ({versions(engine, landed, landed.of_record, only=only)})",
+        f"FROM {source}"
     )
 
 

@@ -1,6 +1,7 @@
 """A version made from the one before equals one made of all that has landed, whatever landed in whatever order."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from crm_pipeline.connectors.hubspot.mapping import MAPPING as HUBSPOT_MAPPING
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.kernel.errors import ContractError, CorruptFile
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.stages.normalized import (
     DriftGuard,
@@ -426,6 +427,21 @@ def test_a_damaged_version_is_followed_by_a_whole_one(org: Org, part: str) -> No
     assert built["whole"]
     assert paths[0].name in built["because"]
     assert org.rows("contacts", "last_name") == [("c",), ("d",)]
+
+
+def test_values_of_a_damaged_file_are_not_taken(org: Org) -> None:
+    """The file with the last values of a deleted record is compared with its checksum before they are read."""
+    land_names(org, {"003A": "a", "003B": "b"})
+    org.normalize("contacts")
+    [batch] = org.landing.batches("acme", "Contact")
+    content = bytearray(batch.path.read_bytes())
+    content[len(content) // 2] ^= 1
+    batch.path.chmod(0o600)
+    batch.path.write_bytes(content)
+    at = f"{org.clock.now() + timedelta(minutes=1):%Y-%m-%dT%H:%M:%S.000Z}"
+    org.land(SCHEMAS[0], [{"Id": "003A", "IsDeleted": "true", "SystemModstamp": at}])
+    with pytest.raises(CorruptFile, match=re.escape(batch.path.name)):
+        org.normalize("contacts")
 
 
 def land_names(org: Org, names: Mapping[str, str]) -> None:
