@@ -118,11 +118,16 @@ def _ordered(key: str, numbered: str, slots: str) -> str:
     )
     landed, merged = f"_kind = {literal(LANDED)}", f"_kind = {literal(MERGED)}"
     mark = f"_kind = {literal(MARK)}"
+    # As in folding: what a complete read contradicts gives values last, and what no time tells when it was never.
+    sound, stamped = (
+        f"{landed} AND NOT _is_slotted",
+        f"{landed} AND NOT (_is_gone AND _stamp IS NULL)",
+    )
     last = "last_value(CASE WHEN {} AND NOT _is_hidden THEN _id END IGNORE NULLS) OVER w"
     return (
         "SELECT *, row_number() OVER w AS _position, "
-        f"CASE WHEN {landed} THEN _id ELSE coalesce({last.format(landed)}, CASE WHEN {mark} THEN _id END, "
-        f"{last.format(mark)}) END AS _from, "
+        f"CASE WHEN {landed} THEN _id WHEN {mark} THEN coalesce({last.format(sound)}, {last.format(stamped)}, _id) "
+        f"ELSE coalesce({last.format(landed)}, {last.format(mark)}) END AS _from, "
         f"coalesce(bool_or({merged}) OVER w, false) AS _is_merged, "
         f"last_value(CASE WHEN {merged} THEN merged_into END IGNORE NULLS) OVER w AS _winner "
         f"FROM ({placed}) WINDOW w AS (PARTITION BY {key} ORDER BY _slot, _is_slotted, _place "
