@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crm_pipeline.cli.amounts import amount
 from crm_pipeline.cli.runs import ConnectionsArgument, JsonOption
 from crm_pipeline.kernel.errors import ConfigError, CrmError
 
@@ -33,10 +34,11 @@ def audit(
 ) -> None:
     """Compare accounts with what is here, month by month, and heal what differs.
 
-    Where the CRM counts, the counts of each month and of the whole object are compared; a month that differs twice is
-    read again, and its ids are listed where that does not explain it. Where it does not count, ids are listed. A lost
-    record and a ghost in the same month cancel out in counts; --deep finds them. An edit that left the time of
-    modification is found by --content alone. Nothing is deleted because a list lacks it: the CRM is asked about each
+    Where the CRM counts, the counts of each month and of the whole object are compared, unless the list of all ids
+    costs no more; a month that differs twice is read again, and its ids are listed where that does not explain it. Where
+    it does not count, ids are listed. A lost record and a ghost in the same month cancel out in counts; --deep finds
+    them. An edit that left the time of modification is found by --content alone. Nothing is deleted because a list lacks
+    it: the CRM is asked about each
     such record. An audit costs at most `audit_percent` of the vendor's limit of a day, and goes on the next time where
     it stopped. What it lands is in the tables after the next refresh.
 
@@ -140,6 +142,9 @@ def _plans(settings: "Settings", connection: "Connection", objects: list[str]) -
         return audit_plans(account, Landing(settings.data), wanted) if wanted else []
 
 
+_TAKEN = {"count": "counts", "ids": "ids"}
+
+
 def _show_plans(name: str, plans: "list[AuditPlan]") -> None:
     from crm_pipeline.cli.console import output, table
 
@@ -151,12 +156,15 @@ def _show_plans(name: str, plans: "list[AuditPlan]") -> None:
             each.sweep.route if each.sweep else None,
             each.sweep.calls if each.sweep else None,
             each.sweep.cost if each.sweep else None,
+            _TAKEN.get(each.by, ""),
+            each.cost,
             each.why,
         )
         for each in plans
     ]
-    columns = ("object", "months", "calls to count", "ids by", "calls for ids", "cost of ids", "")
-    output().print(table(f"{name}: an audit", columns, rows, numbers=(1, 2, 4, 5)))
+    columns = ("object", "months", "calls to count", "ids by", "calls for ids", "cost of ids")
+    taken = ("compared by", "cost", "")
+    output().print(table(f"{name}: an audit", columns + taken, rows, numbers=(1, 2, 4, 5, 7)))
 
 
 def _show(run: "AuditRun") -> None:
@@ -189,9 +197,11 @@ def _show(run: "AuditRun") -> None:
     console.print(table(run.connection, columns, rows, numbers=(4, 5, 6, 7, 8, 9)))
     for obj, why in {**run.skipped, **run.failed}.items():
         console.print(f"{obj} was not compared: {why}", markup=False)
+    if run.damage:
+        console.print(run.damage, markup=False)
     if run.stopped:
         console.print(f"The rest is compared the next time: {run.stopped}", markup=False)
-    spent = f"{run.calls:,} API calls" + (
+    spent = amount(run.calls, "API calls") + (
         f" ({run.cost:,} of {run.allowed:,} {run.unit})" if run.allowed else ""
     )
     landed = "; what landed is in the tables after the next refresh" if run.landed else ""
@@ -240,6 +250,8 @@ def _planned(plan: "AuditPlan") -> dict[str, Any]:
         "object": plan.object,
         "months": plan.months,
         "count_calls": plan.counts,
+        "by": plan.by or None,
+        "cost": plan.cost,
         "sweep": sweep
         and {
             "route": sweep.route,

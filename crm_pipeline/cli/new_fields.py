@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from crm_pipeline.cli.amounts import amount
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -32,17 +34,18 @@ def plan_lines(plans: "Iterable[BackfillPlan]", allowed: "Allowance") -> list[st
 
 
 def _plan_line(plan: "BackfillPlan", allowed: "Allowance") -> str:
+    verb = "was" if plan.records == 1 else "were"
     text = (
-        f"new fields: {plan.records:,} records of {plan.object} were read without {_listed(plan.names)}; "
+        f"new fields: {amount(plan.records, 'records')} of {plan.object} {verb} read without {_listed(plan.names)}; "
         "they have no values there"
     )
     if plan.why:
         return f"{text}, and cannot be read again. {plan.why}"
-    text = f"{text} until refreshes have read them again, for {plan.cost:,} {plan.unit}"
+    text = f"{text} until refreshes have read them again, for {amount(plan.cost, plan.unit)}"
     if allowed.amount is None or plan.cost <= allowed.amount:
         return f"{text}."
     days = -(-plan.cost // max(1, allowed.amount))
-    return f"{text}; {allowed.amount:,} a day may be spent ({allowed.percent:g}%), so that is {days:,} days."
+    return f"{text}; {allowed.amount:,} a day may be spent ({allowed.percent:g}%), so that is {amount(days, 'days')}."
 
 
 def status_of(data: "Path", connection: str) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crm_pipeline.cli.amounts import amount
 from crm_pipeline.cli.runs import ConnectionArgument, JsonOption, month_of
 from crm_pipeline.kernel.clock import format_instant
 
@@ -192,11 +193,15 @@ def _row(strategy: "ReadStrategy", taken: bool) -> tuple[Any, ...]:
 
 def _sum(plans: list["Plan"]) -> str:
     last = plans[-1]
-    cost = f", {sum(plan.cost for plan in plans):,} {last.unit}" if last.unit != "calls" else ""
+    cost = (
+        f", {amount(sum(plan.cost for plan in plans), last.unit)}" if last.unit != "calls" else ""
+    )
     left = next((plan.remaining for plan in reversed(plans) if plan.remaining is not None), None)
     budget = "" if left is None else f"; {left:,} {last.unit} are left of our share of today"
     calls, seconds = sum(plan.calls for plan in plans), sum(plan.seconds for plan in plans)
-    return f"all {len(plans)} objects: {calls:,} calls{cost}, about {seconds:,.0f} s{budget}"
+    return (
+        f"all {len(plans)} objects: {amount(calls, 'calls')}{cost}, about {seconds:,.0f} s{budget}"
+    )
 
 
 def _upkeep(pace: "Pace", cost: "Upkeep") -> dict[str, Any]:

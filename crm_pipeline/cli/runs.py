@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crm_pipeline.cli.amounts import amount
 from crm_pipeline.cli.interruption import interruptible
 from crm_pipeline.cli.progress import StepCallback, progress
 from crm_pipeline.kernel.errors import ConfigError
@@ -213,8 +214,10 @@ def report(settings: "Settings", summary: "RunSummary", *, publishes: bool = Tru
     """Print the result of a run, and on stderr why steps failed; `publishes` says whether it was to publish."""
     from crm_pipeline.cli.console import output
 
-    landed = sum(summary.landed.values())
-    line = f"{summary.job}: {landed:,} records landed with {summary.calls:,} API calls"
+    landed, filled = sum(summary.landed.values()), sum(summary.filled.values())
+    again = f", and {amount(filled, 'records')} read again for new fields," if filled else ""
+    calls = amount(summary.calls, "API calls")
+    line = f"{summary.job}: {amount(landed, 'records')} landed{again} with {calls}"
     output().print(f"{line}; {_published_line(settings, summary)}." if publishes else f"{line}.")
     for text in (*_gaps(summary), *_missing(summary)):
         output().print(text)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crm_pipeline.cli.amounts import amount
 from crm_pipeline.cli.runs import ConnectionArgument, JsonOption
 
 if TYPE_CHECKING:
@@ -110,8 +111,9 @@ def line_of(plans: "list[SweepPlan]", allowed: "Allowance") -> str:
     cost, unit = sum(plan.cost for plan in swept), swept[0].unit
     records = sum({plan.object: plan.records for plan in swept}.values())
     what = " and ".join(dict.fromkeys(plan.what for plan in swept))
+    verb = "compares" if cost == 1 else "compare"
     text = (
-        f"sweep: {cost:,} {unit} compare the {what} of {records:,} records that have landed, and each record "
+        f"sweep: {amount(cost, unit)} {verb} the {what} of {amount(records, 'records')} that have landed, and each record "
         "that differs is read"
     )
     if allowed.amount is None:

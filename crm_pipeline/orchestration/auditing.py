@@ -32,7 +32,7 @@ def audit_job(
     name = connection.name
 
     @dg.op(
-        name=names.step(f"{name}_compare"),
+        name=names.step(f"compare_records_{name}"),
         required_resource_keys={names.resource},
         pool=names.api_pool(name),
         description=f"Compare the records of {name} with its CRM, month by month, within what audits may cost a day; "
@@ -165,4 +165,5 @@ def metadata_of(run: AuditRun) -> dict[str, Any]:
         "cost": run.cost,
         "cost_allowed": run.allowed,
         "results": dg.MetadataValue.md("\n".join([head, "| - " * 10 + "|", *rows[:200]])),
+        **({"damaged_file": run.damage} if run.damage else {}),
     }

@@ -30,6 +30,7 @@ from crm_pipeline.store.quarantine import Quarantined
 Metadata = dict[str, Any]
 COMPLETE = "complete_up_to"
 HISTORY = "history_read_from"
+FILLED = "field_backfill_read"
 MISSING = "records_missing_unreadable"
 RETIRED = "landed_versions_removed"
 DROPPED = "records_dropped"
@@ -124,6 +125,7 @@ def field_backfill(backfill: FieldBackfill | None) -> Metadata:
         "field_backfill_fields": ", ".join(backfill.names),
         "field_backfill_records": backfill.records,
         "field_backfill_filled": backfill.filled,
+        FILLED: backfill.read_last,
         "field_backfill_left": backfill.left,
         **reason,
     }

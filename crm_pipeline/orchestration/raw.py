@@ -27,6 +27,7 @@ from crm_pipeline.orchestration.partitions import (
 )
 from crm_pipeline.orchestration.reading import Reading, job_modes, mode_of
 from crm_pipeline.orchestration.resources import Workspace, workspace_of
+from crm_pipeline.orchestration.sweeping import is_swept
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.raw import (
     Extraction,
@@ -178,7 +179,7 @@ def _decorated(
             key=key,
             deps=[names.source(connection.name, obj.name)],
             description=f"`{obj.name}` of {connection.name} as {vendor} gives it: "
-            f"landed losslessly, append-only, {how}.",
+            f"landed losslessly, append-only, {how}.{_other_jobs(connection, names) if partitioned else ''}",
             group_name=group_of(key),
             kinds={connection.vendor, "parquet"},
             owners=connection.owners,
@@ -194,6 +195,17 @@ def _decorated(
             backfill_policy=dg.BackfillPolicy.single_run() if partitioned else None,
             check_specs=checks.raw_specs(key, is_audited=partitioned),
         )
+
+
+def _other_jobs(connection: Connection, names: Names) -> str:
+    """Return a sentence about the jobs that land records of the asset as well, without making it."""
+    text = (
+        f" The job `{names.audit(connection.name)}` compares it with the CRM and heals what differs"
+    )
+    if is_swept(connection):
+        sweep = names.sweep(connection.name)
+        text += f"; `{sweep}` reads again what changes without a modification time"
+    return f"{text}."
 
 
 def _window(

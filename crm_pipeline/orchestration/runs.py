@@ -20,7 +20,7 @@ from crm_pipeline.orchestration.enriched import PURCHASES
 from crm_pipeline.orchestration.event_writer import written_by_step
 from crm_pipeline.orchestration.instance import as_launched, quick_events
 from crm_pipeline.orchestration.jobs import connection_keys, narrowed, rebuild_keys
-from crm_pipeline.orchestration.metadata import CALLS_BESIDE, HISTORY, MISSING
+from crm_pipeline.orchestration.metadata import CALLS_BESIDE, FILLED, HISTORY, MISSING
 from crm_pipeline.orchestration.names import PLAIN
 from crm_pipeline.orchestration.partitions import months_between, range_tags, touched_months
 from crm_pipeline.orchestration.quiet import due_objects
@@ -49,6 +49,7 @@ class RunSummary:
     Attributes:
         run_id: of the run; "" where there was nothing to do, and nothing was run.
         landed: records landed per object.
+        filled: records per object that were read again because fields are new.
         calls: to the account, those about itself and its fields included.
         rows: rows per table of schema `crm`; only tables of a publish that wrote something.
         judged: values that were judged, by kind.
@@ -63,6 +64,7 @@ class RunSummary:
     job: str
     is_success: bool
     landed: Mapping[str, int] = field(default_factory=dict)
+    filled: Mapping[str, int] = field(default_factory=dict)
     calls: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     judged: Mapping[str, int] = field(default_factory=dict)
@@ -229,6 +231,7 @@ def with_published(summary: RunSummary, published: RunSummary) -> RunSummary:
 
 def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
     landed: dict[str, int] = {}
+    filled: dict[str, int] = {}
     rows: dict[str, int] = {}
     calls: dict[str, int] = {}
     partial: dict[str, str] = {}
@@ -247,6 +250,8 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
             landed[key.path[-1]] = _number(metadata.get("records_landed"))
             of_read, beside = metadata.get("api_calls"), metadata.get(CALLS_BESIDE)
             calls[key.path[-1]] = _number(of_read) + _number(beside)
+            if FILLED in metadata:
+                filled[key.path[-1]] = _number(metadata[FILLED])
             if HISTORY in metadata:
                 partial[key.path[-1]] = str(metadata[HISTORY])
             if MISSING in metadata:
@@ -265,6 +270,7 @@ def _summary(result: dg.ExecuteInProcessResult, name: str) -> RunSummary:
         job=name,
         is_success=result.success,
         landed=landed,
+        filled=filled,
         calls=sum(calls.values()),
         rows=rows,
         judged=judged,

@@ -3,7 +3,7 @@
 There is one small file per connection, `audits/<connection>.json`, replaced in one step. It holds the last result of
 each month, and the last results that were not equal. It has no ids and no values of records. An audit goes on with
 the months whose last comparison is the oldest, so no other state says where it stopped. If the file is lost, the
-next audits fill it again; no landed data depend on it.
+next audits fill it again; no landed data depend on it. A damaged one is moved aside.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,6 +21,7 @@ from crm_pipeline.store import files
 
 By = Literal["count", "ids", "content", "log"]
 State = Literal["equal", "healed", "differs", "unknown"]
+CURE = "Remove it, or wait: the next audit fills it again, and the one after it deletes what the CRM has no more."
 MOST_PAST = 50
 """So many results of an object that were not equal are kept, beside the last one of each month."""
 _log = structlog.get_logger(__name__)
@@ -113,7 +114,7 @@ class ConnectionAudits:
         objects: by name.
         sight: fingerprint of what the login could see at the last audit; "" where it is unknown.
         spent: cost of the audits of a day, by the day in UTC; only the last day is kept.
-        damage: what is wrong with a damaged file; "" where it is whole.
+        damage: which file is damaged, and what to do; "" where it is whole.
     """
 
     objects: Mapping[str, ObjectAudits] = field(default_factory=dict)
@@ -137,12 +138,13 @@ class Audits:
         """Return the results of a connection; those of a damaged file are empty, with `damage` set."""
         path = self._path(connection)
         try:
-            return _read(files.read_json(path), connection)
+            return read_audits(files.read_json(path), connection)
         except FileNotFoundError:
             return ConnectionAudits()
         except (CorruptFile, *_UNREADABLE) as error:
             _log.warning("audits_damaged", path=str(path), error=type(error).__name__)
-            return ConnectionAudits(damage=f"{path} is damaged; the next audits fill it again.")
+            text = f"{path} is damaged, so what earlier audits found and cost is not known. {CURE}"
+            return ConnectionAudits(damage=text)
 
     def note(
         self, connection: str, results: Iterable[Audited], *, sight: str = "", cost: int = 0
@@ -160,6 +162,8 @@ class Audits:
         """
         with files.locked(self._folder):
             audits = self.at(connection)
+            if audits.damage:
+                files.set_aside(self._path(connection))
             objects = dict(audits.objects)
             for result in results:
                 objects[result.object] = audits.of(result.object).with_result(result)
@@ -204,7 +208,12 @@ def _row(result: Audited) -> dict[str, Any]:
     return {**values, "audited_at": format_instant(result.audited_at)}
 
 
-def _read(record: Mapping[str, Any], connection: str) -> ConnectionAudits:
+def read_audits(record: Mapping[str, Any], connection: str) -> ConnectionAudits:
+    """Return the results of a stored record.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: it is not of our form.
+    """
     objects = {}
     for name, stored in record["objects"].items():
         months = [_result(row, connection, name) for row in stored["months"]]
@@ -215,7 +224,6 @@ def _read(record: Mapping[str, Any], connection: str) -> ConnectionAudits:
 
 
 def _result(row: Mapping[str, Any], connection: str, obj: str) -> Audited:
-    # Unknown keys of another version are ignored.
-    values = {name: row[name] for name in _NAMES if name in row}
+    values = files.row_values(Audited, row)
     at = parse_instant(row["audited_at"])
-    return Audited(**{**values, "audited_at": at}, connection=connection, object=obj)
+    return Audited(**{**values, "audited_at": at, "connection": connection, "object": obj})

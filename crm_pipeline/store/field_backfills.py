@@ -37,6 +37,7 @@ class FieldBackfill:
         after: the place of the last record that was read, see `stages.raw.new_fields`.
         records: live records without the fields when it began.
         filled: those of them that were read and have landed since.
+        read_last: those among them that the last refresh has read.
         absent: those that did not land: the vendor did not show them, because they are merged or hidden, or refused them, or
             they cannot be read.
         refused: those among them that the vendor refused to show in this pass.
@@ -51,6 +52,7 @@ class FieldBackfill:
     after: str = ""
     records: int = 0
     filled: int = 0
+    read_last: int = 0
     absent: int = 0
     refused: int = 0
     calls: int = 0
@@ -98,6 +100,9 @@ class FieldBackfills:
 
     def at(self, connection: str) -> ConnectionBackfills:
         """Return the backfills of a connection; none where the file is missing or damaged."""
+        return self._read(connection)
+
+    def _read(self, connection: str, *, is_written: bool = False) -> ConnectionBackfills:
         path = self._path(connection)
         try:
             return read_backfills(files.read_json(path))
@@ -105,6 +110,8 @@ class FieldBackfills:
             return ConnectionBackfills()
         except (CorruptFile, *_UNREADABLE) as error:
             _log.warning("field backfills begin again", path=str(path), error=type(error).__name__)
+            if is_written:
+                files.set_aside(path)
             return ConnectionBackfills()
 
     def of(self, connection: str, obj: str) -> FieldBackfill | None:
@@ -122,7 +129,7 @@ class FieldBackfills:
             StoreError: the folder is not writable.
         """
         with files.locked(self._folder):
-            known = self.at(connection)
+            known = self._read(connection, is_written=True)
             objects = {**known.objects, obj: backfill}
             rows = {name: _record(each) for name, each in objects.items()}
             spent = {self.today: known.spent.get(self.today, 0) + cost}
@@ -153,8 +160,7 @@ def _record(backfill: FieldBackfill) -> dict[str, Any]:
 
 
 def _backfill(row: Mapping[str, Any]) -> FieldBackfill:
-    # Unknown keys of another version are ignored.
-    values = {each.name: row[each.name] for each in fields(FieldBackfill) if each.name in row}
+    values = files.row_values(FieldBackfill, row)
     for name in _INSTANTS:
         values[name] = parse_instant(str(values[name])) if values.get(name) else None
     values["names"] = tuple(values.get("names", ()))

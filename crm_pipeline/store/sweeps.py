@@ -7,7 +7,7 @@ holds no ids and no values. If it is lost, the next sweep begins again; no lande
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -95,7 +95,7 @@ class Sweeps:
             StoreError: the folder is not writable.
         """
         with files.locked(self._folder):
-            record = self._record(connection)
+            record = self._record(connection, is_written=True)
             objects = {**_progresses(record, kind), obj: progress}
             rows = {name: _row(each) for name, each in objects.items()}
             self._write(connection, {**record, _PLACES[kind]: rows})
@@ -107,7 +107,7 @@ class Sweeps:
             StoreError: the folder is not writable.
         """
         with files.locked(self._folder):
-            record = self._record(connection)
+            record = self._record(connection, is_written=True)
             every = sorted([*_results(record), *results], key=lambda each: each.swept_at)
             kept: list[SweepResult] = []
             counts = Counter[tuple[str, Kind]]()
@@ -117,8 +117,8 @@ class Sweeps:
                     kept.append(each)
             self._write(connection, {**record, "results": [_row(each) for each in reversed(kept)]})
 
-    def _record(self, connection: str) -> Mapping[str, Any]:
-        """Return what the file of a connection holds; nothing where it is missing or damaged."""
+    def _record(self, connection: str, *, is_written: bool = False) -> Mapping[str, Any]:
+        """Return what the file of a connection holds; nothing where it is missing, or damaged: it is moved aside if written."""
         path = self._path(connection)
         try:
             record = files.read_json(path)
@@ -128,6 +128,8 @@ class Sweeps:
             return {}
         except (CorruptFile, *_UNREADABLE) as error:
             _log.warning("sweeps begin again", path=str(path), error=type(error).__name__)
+            if is_written:
+                files.set_aside(path)
             return {}
         return record
 
@@ -149,6 +151,7 @@ def read_sweeps(record: Mapping[str, Any]) -> dict[str, Progress]:
         KeyError, TypeError, ValueError, AttributeError: it is not of our form.
     """
     _progresses(record, "fields")
+    _results(record)
     return {name: _progress(row) for name, row in record["objects"].items()}
 
 
@@ -169,13 +172,12 @@ def _row(each: Progress | SweepResult) -> dict[str, object]:
 
 
 def _progress(row: Mapping[str, object]) -> Progress:
-    # Unknown keys of another version are ignored.
-    values = {each.name: row[each.name] for each in fields(Progress) if each.name in row}
+    values = files.row_values(Progress, row)
     at = values.get("completed_at")
     values["completed_at"] = parse_instant(str(at)) if at else None
-    return Progress(**values)  # type: ignore[arg-type]
+    return Progress(**values)
 
 
 def _result(row: Mapping[str, Any]) -> SweepResult:
-    values = {each.name: row[each.name] for each in fields(SweepResult) if each.name in row}
+    values = files.row_values(SweepResult, row)
     return SweepResult(**{**values, "swept_at": parse_instant(row["swept_at"])})

@@ -90,7 +90,7 @@ def test_new_fields_are_planned(planned: Planned) -> None:
     }
     said = " ".join(planned(*options).stdout.split())
     assert f"{records} records of Contact were read without Shoe_Size__c" in said
-    assert "for 1 calls." in said
+    assert "for 1 call." in said
     assert not any(window.is_point for window in harness.landing.windows("demo", "Contact"))
 
 

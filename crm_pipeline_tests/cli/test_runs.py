@@ -85,6 +85,19 @@ def test_backfill_of_a_range(run: Run, dagster: Dagster) -> None:
     assert "Account: 10 records" in result.stderr
 
 
+def test_what_was_read_again_for_new_fields_is_said(run: Run, dagster: Dagster) -> None:
+    """The last line of a refresh has the records that were read for the history of a new field; one is not several."""
+    dagster.summary = replace(
+        DONE, landed={"Contact": 0}, filled={"Contact": 40, "Lead": 2}, calls=1
+    )
+    line = " ".join(run("refresh", "acme").stdout.split())
+    assert "0 records landed, and 42 records read again for new fields, with 1 API call" in line
+    assert json.loads(run("refresh", "acme", "--json").stdout)["filled"] == {
+        "Contact": 40,
+        "Lead": 2,
+    }
+
+
 def test_a_backfill_of_a_part_says_so(run: Run, dagster: Dagster) -> None:
     """Missing changes before the first month are reported with their objects, also as JSON."""
     since = "2026-08-01T00:00:00Z"

@@ -41,7 +41,7 @@ _CONNECTION = """
     vendor: {vendor}
     login_url: {url}/{vendor}
     sandbox: true
-    start: 2026-06
+    start: {start}
     limit_group: {name}
     auth: {{{auth}}}
     ceilings: {{{ceilings}}}
@@ -186,6 +186,7 @@ def settings_in(
         _CONNECTION.format(
             name=name,
             vendor=case.vendor,
+            start=options.get("start", "2026-06"),
             url=url,
             auth=options.get("auth", case.auth),
             ceilings=", ".join(

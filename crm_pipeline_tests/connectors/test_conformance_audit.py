@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from crm_pipeline.connectors.base import Auditable
+from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import parse_instant
 from crm_pipeline.kernel.errors import AllowanceSpent
 from crm_pipeline.settings import ObjectSettings
-from crm_pipeline.stages.raw.audit import AuditRun, audit_connection
+from crm_pipeline.stages.raw.audit import AuditRun, audit_connection, audit_plans
 from crm_pipeline.store.audits import Audited, Audits
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline_tests.connectors.conformance import Case, EmulatedRecord
@@ -111,6 +112,27 @@ def test_what_was_planted_is_found_and_healed(case: Case, alone: HarnessOf) -> N
     assert {one.state for one in audit(harness, is_deep=True).results} == {"equal"}
 
 
+def test_the_losers_of_merges_are_no_ghosts(case: Case, alone: HarnessOf) -> None:
+    """A merge that a refresh has seen is no difference: not by counts, not by ids, and nothing is read again."""
+    names_losers = any(entry.merges for entry in connector(case.vendor).mapping)
+    if "losers" in case.lacks and not names_losers:
+        pytest.skip(case.lacks["losers"])
+    harness = alone(case, contacts=20)
+    read_once(harness)
+    winner, loser, last, *_ = sorted(
+        key for key, old in harness.emulated().items() if is_older(old)
+    )
+    joined = harness.emulator.merge(case.object, winner, loser)
+    read_once(harness)
+    harness.emulator.merge(case.object, last, joined or winner)
+    read_once(harness)
+    harness.advance(CADENCE_S)
+    for options in ({"is_deep": True}, {}):
+        run = audit(harness, **options)
+        assert {(one.state, one.ghosts, one.missing) for one in run.results} == {("equal", 0, 0)}
+    assert not [one for one in harness.landing.windows("demo", case.object) if one.is_point]
+
+
 def test_one_audit_lists_several_objects(case: Case, alone: HarnessOf) -> None:
     """The list of one object does not keep back that of the next."""
     harness = alone(case, contacts=20)
@@ -120,6 +142,22 @@ def test_one_audit_lists_several_objects(case: Case, alone: HarnessOf) -> None:
     run = audit(harness, *(name for name in case.objects if name != case.object), is_deep=True)
     assert (run.skipped, run.failed, run.stopped) == ({}, {}, "")
     assert {one.object for one in run.results} == set(case.objects)
+
+
+@pytest.mark.parametrize("start", ["2026-06", "2018-01"])
+def test_an_audit_spends_what_its_plan_says(case: Case, alone: HarnessOf, start: str) -> None:
+    """A small account with many months is compared by ids, which cost less there; the plan says so, and what it costs."""
+    harness = alone(case, contacts=20, start=start)
+    read_once(harness)
+    with harness.account() as account:
+        [plan] = audit_plans(account, harness.landing, [ObjectSettings(case.object)])
+    run = audit(harness)
+    assert {one.by for one in run.results} == {plan.by}
+    assert plan.cost is not None
+    assert abs(plan.cost - run.cost) <= 1  # what the login may see is asked once for all objects
+    if start == "2018-01":
+        assert plan.by == "ids"
+        assert run.cost < (plan.counts or plan.cost + 1)
 
 
 def test_months_that_differ_are_healed(case: Case, alone: HarnessOf) -> None:

@@ -109,7 +109,7 @@ def test_a_prefix_goes_before_every_name(settings: Settings) -> None:
         between = "/" if kind in {"keys", "groups"} else "__" if kind == "steps" else "_"
         expected = {f"sales{between}{name}" for name in plain[kind]}
         single = {"sales_verify_contact_points", "sales_enrich_persons", "sales_publish_tables"}
-        single |= {"sales_check_files", "sales_acme_compare", "sales_other_compare"}
+        single |= {"sales_check_files", "sales_compare_records_acme", "sales_compare_records_other"}
         single |= {"sales_compare_unstamped_acme", "sales_compare_unstamped_other"}
         assert {name for name in found if name not in single} <= expected, kind
         assert len(found) == len(plain[kind]), kind

@@ -179,6 +179,7 @@ def test_a_field_whose_history_is_not_filled_is_no_quiet_refresh(watched: Watche
     ]
     assert (shown["field_backfill"].value, shown["field_backfill_left"].value) == ("complete", 0)
     assert shown["field_backfill_filled"].value == len(harness.org.rows("Contact"))
+    assert shown["field_backfill_read"].value == len(harness.org.rows("Contact"))
     contacts = len(harness.org.rows("Contact"))
     assert watched.query(
         "SELECT count(*) FROM crm_demo.contact WHERE \"Shoe Size\" = 'forty-two'"

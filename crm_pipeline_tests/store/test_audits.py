@@ -4,9 +4,14 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from crm_pipeline.kernel.clock import FrozenClock
-from crm_pipeline.store.audits import MOST_PAST, Audited, Audits
+from crm_pipeline.store import files
+from crm_pipeline.store.audits import CURE, MOST_PAST, Audited, Audits
+from crm_pipeline.store.scrub import scrub
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 EQUAL = Audited("acme", "Contact", "2026-10", NOW, "count", "equal", 4, 4, calls=1, verdict="equal")
@@ -47,6 +52,34 @@ def test_a_file_of_others(tmp_path: Path) -> None:
     stored = json.loads(path.read_text())
     stored.pop("crc32", None)
     path.write_text("{")
-    assert "damaged" in audits.at("acme").damage
+    assert str(path) in audits.at("acme").damage
     audits.note("acme", [EQUAL])
     assert audits.at("acme").of("Contact").months == {"2026-10": EQUAL}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.update(spent=[1]),
+        lambda record: record.update(objects=[]),
+        lambda record: record["objects"]["Contact"]["months"][0].update(missing="three"),
+        lambda record: record["objects"]["Contact"]["months"][0].update(in_crm=True),
+        lambda record: record["objects"]["Contact"]["months"].append("2026-10"),
+    ],
+)
+def test_values_of_other_types_are_damage(tmp_path: Path, change: Any) -> None:
+    """A file that somebody has edited is no file of ours: it is named, kept beside the new one, and found by scrub."""
+    audits = Audits(tmp_path, FrozenClock(NOW))
+    audits.note("acme", [EQUAL], sight="all")
+    [path] = (tmp_path / "audits").glob("*.json")
+    stored = files.read_json(path)
+    change(stored)
+    files.write_json(path, stored, "audits")
+    assert str(path) in audits.at("acme").damage
+    [one] = scrub(tmp_path).corruption
+    assert (one.path, one.cure) == (path, CURE)
+    edited = path.read_bytes()
+    audits.note("acme", [EQUAL])
+    assert path.with_name(f"{path.name}.damaged").read_bytes() == edited
+    assert audits.at("acme").damage == ""
+    assert scrub(tmp_path).is_usable

@@ -38,3 +38,17 @@ def test_damage_is_found(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"7f", b"7e"))
     [one] = scrub(tmp_path).corruption
     assert (one.path, one.cure) == (path, CURE)
+
+
+def test_damaged_files_are_kept(tmp_path: Path) -> None:
+    """A file with values of other types is damaged as well; the next note takes its place, and it stays beside it."""
+    path = tmp_path / "field_backfills" / "demo.json"
+    FieldBackfills(tmp_path).note("demo", "contacts", FieldBackfill("k", records=9))
+    record = files.read_json(path)
+    record["objects"]["contacts"]["records"] = "nine"
+    files.write_json(path, record)
+    edited = path.read_bytes()
+    assert FieldBackfills(tmp_path).of("demo", "contacts") is None
+    FieldBackfills(tmp_path).note("demo", "deals", FieldBackfill("k"))
+    assert FieldBackfills(tmp_path).of("demo", "deals") == FieldBackfill("k")
+    assert path.with_name("demo.json.damaged").read_bytes() == edited

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from crm_pipeline.store import files
 from crm_pipeline.store.scrub import scrub
 from crm_pipeline.store.sweeps import CURE, MOST_RESULTS, Progress, SweepResult, Sweeps
 
@@ -53,3 +54,15 @@ def test_damage_is_found(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"7f", b"7e"))
     [one] = scrub(tmp_path).corruption
     assert (one.path, one.cure) == (path, CURE)
+
+
+def test_damaged_files_are_kept(tmp_path: Path) -> None:
+    """A file with values of other types is damaged as well; what a sweep notes then takes its place, and it stays beside it."""
+    path = tmp_path / "sweeps" / "demo.json"
+    Sweeps(tmp_path).note("demo", "contacts", Progress(after="7f"))
+    files.write_json(path, {**files.read_json(path), "objects": {"contacts": {"after": 7}}})
+    edited = path.read_bytes()
+    assert Sweeps(tmp_path).at("demo") == {}
+    Sweeps(tmp_path).note("demo", "deals", Progress(after="9"))
+    assert Sweeps(tmp_path).at("demo") == {"deals": Progress(after="9")}
+    assert path.with_name("demo.json.damaged").read_bytes() == edited

@@ -4,7 +4,7 @@ The landed versions that can still decide are kept beside a version (`kept`). So
 ranked together with those of the same records only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ from crm_pipeline.stages.normalized.kept import (
     stored,
     with_best,
 )
+from crm_pipeline.stages.normalized.last_values import of_pairs, paired, texts_in, texts_of
 from crm_pipeline.stages.normalized.merges import mergers_of, winners_by
 from crm_pipeline.stages.normalized.ranking import marked
 from crm_pipeline.stages.normalized.reading import raw
@@ -87,6 +88,7 @@ class Arrivals:
         parent: the version before.
         known: the names of the landed batches of which it was made, see `ObjectInput.batch_names`.
         proof: as it was stored with that version.
+        check: compares files with their checksums before they are read.
     """
 
     engine: Engine
@@ -94,6 +96,7 @@ class Arrivals:
     parent: TableVersion
     known: frozenset[str]
     proof: Sequence[Any]
+    check: Callable[[Iterable[Manifest]], None]
 
     @cached_property
     def new(self) -> dict[str, str]:
@@ -296,7 +299,8 @@ class Arrivals:
             self._named("chosen"),
             "SELECT n._source_id, n._modified_at, n._deleted, n._batch_id, n._row, n._is_new, n._was_many, s._is_seen, "
             "b._batch_id AS _batch_before, n._is_new OR NOT n._was_best OR s._is_seen IS DISTINCT FROM s._was_seen "
-            f"OR {turned} AS _is_changed "
+            # The values of a deleted record may be those of a version that does not count.
+            f"OR n._deleted OR {turned} AS _is_changed "
             f'FROM (FROM "{self._named("ranked")}" WHERE _is_best) AS n JOIN "{self._named("sight")}" AS s USING (_source_id) '
             f'LEFT JOIN (FROM "{self._named("known")}" WHERE _is_best) AS b USING (_source_id)',
         )
@@ -339,6 +343,7 @@ class Arrivals:
             NotFromParent: the version cannot be made from the one before.
         """
         again = self._read_again()
+        self.check(again)
         landed = replace(self.landed, batches=(*self.files, *again))
         columns = "".join(f", {raw(source.name)}" for source in landed.of_record)
         merged = f'"{self._named("merged now")}"'
@@ -364,9 +369,12 @@ class Arrivals:
         )
         # Rows of merged files have other numbers than they had.
         is_same = "s._source_id = c._source_id AND s._batch_id = c._batch_id AND (s._row = c._row OR NOT c._is_new)"
+        texts = f"SELECT s.* FROM {source} AS s JOIN {changed} AS c ON {is_same}"
+        if (kept := self._with_last_values(landed)) is not None:
+            texts = f"{texts} ANTI JOIN {kept} AS p ON p._source_id = s._source_id UNION ALL BY NAME FROM {kept}"
         self.engine.table(
             self._named("changed"),
-            f"SELECT {state}{columns} FROM {source} AS s JOIN {changed} AS c ON {is_same}",
+            f"SELECT {state}{columns} FROM ({texts}) AS s JOIN {changed} AS c ON s._source_id = c._source_id",
         )
         wanted, found = (
             self.engine.row(f"SELECT count(*) FROM {name}")[0] for name in (changed, self.records)
@@ -375,6 +383,58 @@ class Arrivals:
             raise NotFromParent(
                 f"records of {self.landed.object} are in their batches more than once"
             )
+
+    def _with_last_values(self, landed: ObjectInput) -> str | None:
+        """Read the values that deleted records keep; return the relation of these versions, None where there are none.
+
+        Args:
+            landed: the object, with the files of the versions that count.
+        """
+        engine, obj = self.engine, self.landed.object
+        columns = "_source_id, _batch_id, _row, _is_new"
+        ends = engine.table(
+            self._named("deleted last"),
+            f"SELECT {columns} FROM {self.chosen} WHERE _is_changed AND _deleted",
+        )
+        if not engine.row(f"SELECT count(*) FROM {ends}")[0]:
+            return None
+        # Rows of merged files have other numbers than they had.
+        of_version = "t._batch_id = v._batch_id AND (t._row = v._row OR NOT v._is_new)"
+        last = texts_of(engine, landed, self._named("texts of deleted"), ends)
+        bare = engine.table(
+            self._named("bare"),
+            f"SELECT v.* FROM {ends} AS v JOIN (FROM {last} WHERE _is_bare) AS t "
+            f"ON {of_version} AND t._source_id = v._source_id",
+        )
+        giving = engine.table(
+            self._named("giving"),
+            f'SELECT * FROM "{self._named("deciding")}" SEMI JOIN {bare} USING (_source_id) '
+            "WHERE NOT _is_best AND NOT _is_unstamped",
+        )
+        rows = engine.rows(f"SELECT DISTINCT _batch_id, _is_many AND NOT _is_new FROM {giving}")
+        if not rows:
+            return None
+        if any(is_many for _, is_many in rows):
+            raise NotFromParent(f"records of {obj} are in their batches more than once")
+        held = self._files_of({batch for batch, _ in rows})
+        self.check(held)
+        former = replace(landed, batches=held)
+        # The files are read once: they are many where the records are spread over them.
+        source = engine.table(
+            self._named("former"), versions(engine, former, former.of_record, only=bare)
+        )
+        both = engine.table(
+            self._named("texts of both"), f"FROM {last} UNION BY NAME {texts_in(former, source)}"
+        )
+        pairs = paired(engine, former, bare, f"FROM {giving}", both, of_version)
+        if pairs is None:
+            return None
+        return engine.table(self._named("kept values"), of_pairs(former, source, pairs))
+
+    def _files_of(self, batches: set[str]) -> tuple[Manifest, ...]:
+        file_of = {place.batch_id: place.file for place in self.landed.places}
+        files = {file_of[batch] for batch in batches}
+        return tuple(batch for batch in self.landed.batches if batch.batch_id in files)
 
     def _read_again(self) -> tuple[Manifest, ...]:
         """Return the older files with records of which an older version counts now, or that count otherwise."""
@@ -385,14 +445,13 @@ class Arrivals:
             raise NotFromParent(
                 f"records of {self.landed.object} are in their batches more than once"
             )
-        file_of = {place.batch_id: place.file for place in self.landed.places}
         own = {batch.batch_id for batch in self.files}
-        files = {file_of[batch] for batch, _ in rows} - own
+        files = [f for f in self._files_of({batch for batch, _ in rows}) if f.batch_id not in own]
         if len(files) > _MOST_FILES:
             raise NotFromParent(
                 f"records in {len(files)} older files of {self.landed.object} count otherwise than before"
             )
-        return tuple(batch for batch in self.landed.batches if batch.batch_id in files)
+        return tuple(files)
 
 
 def names_by_object(places: Sequence[Mapping[str, object]]) -> dict[str, frozenset[str]]:

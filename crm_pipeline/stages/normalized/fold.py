@@ -5,6 +5,7 @@ import pyarrow as pa
 from crm_pipeline.kernel.clock import format_instant
 from crm_pipeline.model.names import literal
 from crm_pipeline.stages.normalized.inputs import ObjectInput
+from crm_pipeline.stages.normalized.last_values import last_values, with_last_values
 from crm_pipeline.stages.normalized.merges import winners
 from crm_pipeline.stages.normalized.ranking import Ranking, ranked
 from crm_pipeline.stages.normalized.reading import raw
@@ -23,7 +24,8 @@ def folded(engine: Engine, landed: ObjectInput, ranking: Ranking) -> str:
 
     It has `_source_id`, `_modified_at`, `_deleted`, `_batch_id`, `_is_seen` (False where the newest
     complete read no longer has the record), `_winner` (the id of the record that it was merged into) and
-    one text column per source, "" as NULL where it is mapped.
+    one text column per source, "" as NULL where it is mapped. A record that was deleted without a word of its values has
+    those of its last version with values, see `last_values`.
     """
     name = landed.name
     if not landed.batches:
@@ -31,6 +33,12 @@ def folded(engine: Engine, landed: ObjectInput, ranking: Ranking) -> str:
         return engine.view(f"{name} folded", f"SELECT *{nothing} FROM {EMPTY} WHERE false")
     columns = "".join(f", {raw(source.name)}" for source in landed.of_record)
     source = engine.view(f"{name} source", versions(engine, landed, landed.of_record))
+    if (pairs := last_values(engine, landed, ranking)) is not None:
+        counting = with_last_values(landed, source, ranking, pairs)
+        return engine.view(
+            f"{name} folded",
+            f"SELECT {_state(engine, landed, ranking)}{columns} FROM ({counting}) WHERE {HAS_ID}",
+        )
     return engine.view(
         f"{name} folded",
         f"SELECT {_state(engine, landed, ranking)}{columns} FROM {source} AS s{ranking.latest} "

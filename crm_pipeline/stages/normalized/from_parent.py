@@ -173,6 +173,7 @@ class FromParent:
                 self.parent,
                 names.get(feed.landed.object, frozenset()),
                 proofs.get(feed.landed.object, ()),
+                self.build.landing.check,
             )
             for feed in self.build.feeds
         }

@@ -31,7 +31,7 @@ from crm_pipeline.stages.normalized.landed_versions import (
     typed_versions,
 )
 from crm_pipeline.stages.normalized.number_formats import NumberFormats, stored_formats
-from crm_pipeline.stages.normalized.timeline import MERGED, STATE, VALIDITY, timeline
+from crm_pipeline.stages.normalized.timeline import LANDED, MARK, MERGED, STATE, VALIDITY, timeline
 from crm_pipeline.stages.normalized.unreadable import unreadable
 from crm_pipeline.stages.normalized.versions import HAS_ID
 from crm_pipeline.store.landing import Landing
@@ -42,7 +42,7 @@ from crm_pipeline.store.tables.replacement import write_replaced
 
 HISTORY = "history/"
 """Prefix of the names of tables with versions."""
-CODE_VERSION = 2
+CODE_VERSION = 3
 """To be raised when the same landed bytes would give other versions."""
 _AT_ONCE = 100_000
 """Records whose versions are computed in one go, when all are."""
@@ -400,7 +400,8 @@ class HistoryBuild:
         return (
             f"SELECT {', '.join(columns)}, {state} FROM {self._of_object(feed, parent).replace(' WHERE', ' s WHERE')} "
             f"AND s.source_id IN (SELECT _source_id FROM {ids}) AND NOT EXISTS (SELECT 1 FROM {made} m "
-            f"WHERE m.source_id = s.source_id AND m.batch_id = s.batch_id AND m._kind = s._kind AND {same})"
+            f"WHERE m.source_id = s.source_id AND m.batch_id = s.batch_id AND {_kind_before('m')} = {_kind_before('s')} "
+            f"AND {same})"
         )
 
     def _meta(self, rows: int) -> dict[str, Any]:
@@ -419,6 +420,11 @@ class HistoryBuild:
             "columns": [dict(column) for column in column_schema(table)],
             "state": [*STATE, *VALIDITY],
         }
+
+
+def _kind_before(row: str) -> str:
+    """Return SQL for the kind of a row as histories had it before marks were a kind of their own."""
+    return f"CASE {row}._kind WHEN {literal(MARK)} THEN {literal(LANDED)} ELSE {row}._kind END"
 
 
 def _without(custom: str, feed: Feed) -> str:

@@ -14,12 +14,13 @@ from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.settings import Connection
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.inputs import ObjectInput
+from crm_pipeline.stages.normalized.last_values import texts_of
 from crm_pipeline.stages.normalized.merges import listed_ids
 from crm_pipeline.stages.normalized.over_rows import over, own_columns, restored_own, with_own
 from crm_pipeline.stages.normalized.reading import raw
 from crm_pipeline.stages.normalized.rows import define_rows
 from crm_pipeline.stages.normalized.sources import merge_sources
-from crm_pipeline.stages.normalized.timeline import ABSENT, LANDED, MERGED, STATE
+from crm_pipeline.stages.normalized.timeline import ABSENT, LANDED, MARK, MERGED, STATE
 from crm_pipeline.stages.normalized.versions import HAS_ID, versions
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.manifest import Manifest, WindowCommit
@@ -116,14 +117,35 @@ def typed_versions(
         f"FROM ({versions(engine, narrow, landed.of_record, only=ids)}) WHERE {HAS_ID}",
     )
     rows = _rows(engine, connection, feed, source)
-    state = ", ".join(
-        f"{literal(LANDED)} AS _kind" if column == "_kind" else column for column in STATE
-    )
+    marks = _marks(engine, narrow, keys)
+    kind = f"CASE WHEN d._row IS NULL THEN {literal(LANDED)} ELSE {literal(MARK)} END AS _kind"
+    own = {"_kind": kind, "_row": "k._row"}
+    state = ", ".join(own.get(column, column) for column in STATE)
     return engine.table(
         f"{landed.name} landed versions",
         f"SELECT t.* REPLACE (k._batch_id AS batch_id), {state} FROM ({rows}) t "
         f"JOIN {keys} k ON t.batch_id = k._batch_id || '/' || k._row "
+        f"LEFT JOIN {marks} d ON d._batch_id = k._batch_id AND d._row = k._row "
         f"JOIN {places_of(engine, landed)} p ON p._batch_id = k._batch_id",
+    )
+
+
+def _marks(engine: Engine, landed: ObjectInput, keys: str) -> str:
+    """Compute which of some landed versions say of their record that it was deleted, and nothing else."""
+    name = f"{landed.name} marks"
+    gone = engine.table(
+        f"{name} ids", f"SELECT DISTINCT _source_id, _batch_id FROM {keys} WHERE _is_gone"
+    )
+    batches = {batch for (batch,) in engine.rows(f"SELECT DISTINCT _batch_id FROM {gone}")}
+    if not batches:
+        return engine.table(name, f"SELECT _batch_id, _row FROM {keys} WHERE false")
+    # Deletions come in few batches, and the other versions of these records are in many.
+    own = replace(landed, batches=tuple(files_of(landed, batches)))
+    texts = texts_of(engine, own, f"{name} texts", gone)
+    return engine.table(
+        name,
+        f"SELECT k._batch_id, k._row FROM {keys} AS k JOIN {texts} AS t ON t._batch_id = k._batch_id "
+        "AND t._row = k._row WHERE k._is_gone AND t._is_bare",
     )
 
 

@@ -1,7 +1,7 @@
 """Which landed versions may go: those that have been superseded for long, and that the history has.
 
 The current version of a record always stays. So do versions that something else than the history and the current row
-is made of: of objects with lists that are tables of their own, or whose records list the ones merged into them; what
+is made of: the last values of deleted records; of objects with lists that are tables of their own, or whose records list the ones merged into them; what
 proves since the newest complete read that a record was there; and a row beside another one of its record in a batch.
 """
 
@@ -19,6 +19,7 @@ from crm_pipeline.settings import Connection
 from crm_pipeline.stages.normalized.build import asked_of, gathered
 from crm_pipeline.stages.normalized.feed import Feed
 from crm_pipeline.stages.normalized.history import HISTORY, known_places
+from crm_pipeline.stages.normalized.last_values import last_values
 from crm_pipeline.stages.normalized.ranking import ranked
 from crm_pipeline.stages.normalized.versions import HAS_ID, all_keys
 from crm_pipeline.store.landing import Landing
@@ -117,6 +118,12 @@ def _superseded(engine: Engine, feed: Feed, covered: int, before: datetime) -> S
         f"{landed.name} old batches",
         pa.table({"_batch_id": pa.array([p.batch_id for p in places], pa.string())}),
     )
+    pairs = last_values(engine, landed, ranking)
+    giving = (
+        f" ANTI JOIN {pairs} p ON p._from_batch = r._batch_id AND p._source_id = r._source_id"
+        if pairs
+        else ""
+    )
     rows = engine.arrow(
         "SELECT _batch_id, _source_id FROM ("
         "SELECT k._batch_id, k._source_id, o._row IS NOT NULL AND g._batch_id IS NOT NULL AS _may_go, "
@@ -124,7 +131,7 @@ def _superseded(engine: Engine, feed: Feed, covered: int, before: datetime) -> S
         f"FROM {all_keys(landed.batches)} k JOIN {position} USING (_batch_id) "
         f"LEFT JOIN {ranking.others} o ON o._batch_id = k._batch_id AND o._row = k._row "
         f"LEFT JOIN {may_go} g ON g._batch_id = k._batch_id WHERE {HAS_ID}"
-        ") GROUP BY ALL HAVING bool_and(_may_go AND _is_followed)"
+        f") AS r{giving} GROUP BY ALL HAVING bool_and(_may_go AND _is_followed)"
     )
     return Superseded(
         rows.column("_batch_id").combine_chunks().cast(pa.string()),

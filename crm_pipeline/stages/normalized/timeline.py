@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.store.tables.engine import Engine
 
-LANDED, ABSENT, MERGED = "landed", "absent", "merged"
+LANDED, MARK, ABSENT, MERGED = "landed", "mark", "absent", "merged"
 STATE = {
     "_kind": "VARCHAR",
     "_stamp": "TIMESTAMPTZ",
@@ -28,7 +28,7 @@ STATE = {
 }
 """The columns by which versions are ordered.
 
-`_kind` is `landed`, `absent` (a complete read lacks the record) or `merged` (another record names it as merged into
+`_kind` is `landed`, `mark` (it landed, and says nothing but that the record was deleted), `absent` (a complete read lacks the record) or `merged` (another record names it as merged into
 itself); `_stamp` the modification time, `_is_gone` the deletion mark and `_seen_at` the extraction time of the landed
 row, and `_committed_us`, `_window_id`, `_sequence` and `_row` its place.
 """
@@ -98,7 +98,7 @@ def _numbered(key: str, versions: str) -> str:
 def _slots(key: str, numbered: str) -> str:
     """Return SQL for the number of the version that each of the other tombstones stands behind."""
     return (
-        f"SELECT d._id, CASE WHEN any_value(d._is_end AND d._kind = {literal(LANDED)}) THEN {_LAST} ELSE "
+        f"SELECT d._id, CASE WHEN any_value(d._is_end AND d._kind IN ({literal(LANDED)}, {literal(MARK)})) THEN {_LAST} ELSE "
         "coalesce(max(o._n) FILTER (o._place < d._place), 0) END AS _slot, "
         "coalesce(max(o._n), 0) AS _last "
         f"FROM (FROM {numbered} WHERE _is_slotted) d "
@@ -107,7 +107,7 @@ def _slots(key: str, numbered: str) -> str:
 
 
 def _ordered(key: str, numbered: str, slots: str) -> str:
-    """Return SQL for the position of each version, and for what those that did not land take over.
+    """Return SQL for the position of each version, and for what those without values take over.
 
     `_from` is the version that gives its values, `_winner` the record that this one was merged into by then.
     """
@@ -117,10 +117,17 @@ def _ordered(key: str, numbered: str, slots: str) -> str:
         f"FROM {numbered} n LEFT JOIN {slots} s ON s._id = n._id"
     )
     landed, merged = f"_kind = {literal(LANDED)}", f"_kind = {literal(MERGED)}"
+    mark = f"_kind = {literal(MARK)}"
+    # As in folding: what a complete read contradicts gives values last, and what no time tells when it was never.
+    sound, stamped = (
+        f"{landed} AND NOT _is_slotted",
+        f"{landed} AND NOT (_is_gone AND _stamp IS NULL)",
+    )
+    last = "last_value(CASE WHEN {} AND NOT _is_hidden THEN _id END IGNORE NULLS) OVER w"
     return (
         "SELECT *, row_number() OVER w AS _position, "
-        f"CASE WHEN {landed} THEN _id ELSE last_value(CASE WHEN {landed} AND NOT _is_hidden THEN _id END "
-        "IGNORE NULLS) OVER w END AS _from, "
+        f"CASE WHEN {landed} THEN _id WHEN {mark} THEN coalesce({last.format(sound)}, {last.format(stamped)}, _id) "
+        f"ELSE coalesce({last.format(landed)}, {last.format(mark)}) END AS _from, "
         f"coalesce(bool_or({merged}) OVER w, false) AS _is_merged, "
         f"last_value(CASE WHEN {merged} THEN merged_into END IGNORE NULLS) OVER w AS _winner "
         f"FROM ({placed}) WINDOW w AS (PARTITION BY {key} ORDER BY _slot, _is_slotted, _place "
@@ -129,13 +136,21 @@ def _ordered(key: str, numbered: str, slots: str) -> str:
 
 
 def _filled(columns: list[str], ordered: str, versions: str) -> str:
-    """Return SQL that gives versions that did not land the values of the one before, and deletes what was merged."""
+    """Return SQL that gives versions without values those of the one before, and deletes what was merged."""
+    is_mark = f"a._kind = {literal(MARK)}"
+    # What lists of deleted records add, such as who deleted it; fields without a value say nothing.
+    added = "json_merge_patch('{}', a.custom::JSON)"
+    patched = f"json_merge_patch(b.custom::JSON, {added})::VARCHAR"
     values = {
         **{column: f"b.{quoted(column)}" for column in columns},
         "batch_id": "a.batch_id",
-        "is_deleted": f"(b.is_deleted OR o._is_merged OR a._kind = {literal(ABSENT)})",
-        "merged_into": "coalesce(b.merged_into, o._winner)",
+        "modified_at": f"CASE WHEN {is_mark} AND a._stamp IS NOT NULL THEN a.modified_at ELSE b.modified_at END",
+        "is_deleted": f"(b.is_deleted OR o._is_merged OR {is_mark} OR a._kind = {literal(ABSENT)})",
+        "merged_into": f"coalesce(CASE WHEN {is_mark} THEN a.merged_into END, b.merged_into, o._winner)",
     }
+    if "custom" in columns:
+        is_more = f"{is_mark} AND o._from <> o._id AND CAST({added} AS VARCHAR) <> '{{}}'"
+        values["custom"] = f"CASE WHEN {is_more} THEN {patched} ELSE b.custom END"
     listed = ", ".join(f"{sql} AS {quoted(column)}" for column, sql in values.items())
     state = ", ".join(f"a.{column}" for column in STATE)
     return (

@@ -18,6 +18,7 @@ from crm_pipeline.store.files.atomic import (
     write_json,
 )
 from crm_pipeline.store.files.locking import locked
+from crm_pipeline.store.files.state import row_values, set_aside
 
 __all__ = [
     "TEMPORARY_SUFFIX",
@@ -32,6 +33,8 @@ __all__ = [
     "read_json",
     "read_sealed",
     "replacing",
+    "row_values",
+    "set_aside",
     "sha256_of",
     "sync_file",
     "sync_folder",

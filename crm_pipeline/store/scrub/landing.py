@@ -12,7 +12,7 @@ from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.kernel.identity import from_path_name, path_name
 from crm_pipeline.model.schema import Schema, is_fingerprint
-from crm_pipeline.store import field_backfills, files, sweeps
+from crm_pipeline.store import audits, field_backfills, files, sweeps
 from crm_pipeline.store.files.checksums import FileSum
 from crm_pipeline.store.landing import checkpoint, dropped, looks, rereads, tombstones
 from crm_pipeline.store.landing.acceptance import refused_from
@@ -148,7 +148,7 @@ def _without_record() -> Verdict:
 
 
 def looks_checks(data: Path, connection: str = "") -> Iterator[Check]:
-    """Yield the checks of the looks at connections, of the progress of sweeps and backfills, and of the tombstones of erased persons."""
+    """Yield the checks of the looks at connections, of sweeps, backfills and audits, and of the tombstones of erased persons."""
     for path in _sorted(data / "looks", f"{path_name(connection) if connection else '*'}.json"):
         yield Check(LOOKS, "looks", path, looks.CURE, json_look(path, _read_looks))
     for path in _sorted(data / "sweeps", f"{path_name(connection) if connection else '*'}.json"):
@@ -157,12 +157,19 @@ def looks_checks(data: Path, connection: str = "") -> Iterator[Check]:
         data / field_backfills.FOLDER, f"{path_name(connection) if connection else '*'}.json"
     ):
         yield Check(LOOKS, "looks", path, field_backfills.CURE, json_look(path, _read_backfills))
+    for path in _sorted(data / "audits", f"{path_name(connection) if connection else '*'}.json"):
+        yield Check(LOOKS, "looks", path, audits.CURE, json_look(path, _read_audits))
     if (path := data / tombstones.FILE).exists():
         yield Check(LOOKS, "looks", path, tombstones.CURE, json_look(path, _read_tombstones))
 
 
 def _read_sweeps(record: Mapping[str, Any]) -> str:
     sweeps.read_sweeps(record)
+    return ""
+
+
+def _read_audits(record: Mapping[str, Any]) -> str:
+    audits.read_audits(record, "")
     return ""
 
 

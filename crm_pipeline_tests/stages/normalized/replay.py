@@ -140,6 +140,14 @@ def since_when(rows: Sequence[tuple[Seen, bool]], n: int) -> datetime:
     return min([row.at, *(stamp for stamp in later if stamp > row.stamp)])
 
 
+def last_sound(rows: Sequence[tuple[Seen, bool]]) -> Any:
+    """Return the value that a deletion without one leaves: the last one that no complete read contradicts, if there is any."""
+    valued = [(row, is_slotted) for row, is_slotted in rows if row.value is not None]
+    stamped = [row.value for row, _ in valued if row.stamp or not row.is_deleted]
+    sound = [row.value for row, is_slotted in valued if not is_slotted]
+    return (sound or stamped or [None])[-1]
+
+
 def replayed(landed: Landed, columns: Mapping[str, Any]) -> list[Shown]:
     """Return all versions of all records.
 
@@ -156,7 +164,8 @@ def replayed(landed: Landed, columns: Mapping[str, Any]) -> list[Shown]:
         for n, (row, is_slotted) in enumerate(rows):
             if row.is_absence and not versions:
                 continue
-            value = value if row.is_absence else row.value
+            is_mark = row.is_deleted and row.value is None and not row.is_absence
+            value = value if row.is_absence or is_mark else row.value
             at = since_when(rows, n)
             stated = row.stamp or row.at
             if not is_slotted and gone_at is not None and stated < gone_at:
@@ -165,14 +174,14 @@ def replayed(landed: Landed, columns: Mapping[str, Any]) -> list[Shown]:
                 at = max(at, versions[-1][4])
             if is_slotted:
                 gone_at = max(gone_at or EVER, row.stamp or row.at)
-            state = [row.is_deleted, value]
+            state = [row.is_deleted, last_sound(rows[:n]) if is_mark else value]
             last = versions[-1] if versions else None
             if last is not None and last[1:3] == state:
                 last[4] = at
                 continue
             changed = []
             if last is not None:
-                changed += list(columns) if last[2] != value else []
+                changed += list(columns) if last[2] != state[1] else []
                 changed += ["is_deleted"] if last[1] != row.is_deleted else []
             versions.append([at, *state, tuple(sorted(changed)), at])
         ends = [version[0] for version in versions[1:]] + [None]

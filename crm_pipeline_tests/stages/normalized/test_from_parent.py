@@ -1,6 +1,7 @@
 """A version made from the one before equals one made of all that has landed, whatever landed in whatever order."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from crm_pipeline.connectors.hubspot.mapping import MAPPING as HUBSPOT_MAPPING
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import Window
-from crm_pipeline.kernel.errors import ContractError
+from crm_pipeline.kernel.errors import ContractError, CorruptFile
 from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.stages.normalized import (
     DriftGuard,
@@ -52,6 +53,11 @@ class Version:
     name: str = "x"
     born: str = "2000-01-02"
     is_deleted: bool = False
+
+    @property
+    def bare(self) -> "Version":
+        """The same as a list of deletions has it: without values."""
+        return replace(self, name="", born="", is_deleted=True)
 
 
 @dataclass(frozen=True)
@@ -261,7 +267,7 @@ version = st.builds(
 )
 reads = st.builds(
     Read,
-    st.lists(version, max_size=3).map(tuple),
+    st.lists(st.one_of(version, version, version.map(lambda v: v.bare)), max_size=3).map(tuple),
     st.sampled_from(["window", "window", "window", "point"]),
     st.sampled_from([0, 0, 2, 5]),
 )
@@ -284,6 +290,8 @@ _EDIT = Read((Version("a", 2, "y"),))
 _GONE = Read((Version("a", None, is_deleted=True),))
 _DELETED = Read((Version("a", 3, is_deleted=True),))
 _BACK = Read((Version("a", 1, "back"),))
+_MARKED = Read((Version("a", None).bare,))
+_LISTED = Read((Version("a", 4).bare,))
 _ALL = Read(tuple(Version(name) for name in "abcd"), complete=True)
 
 
@@ -308,6 +316,18 @@ def test_whatever_lands_it_equals_a_whole_build(begun: Path, plan: list[Step]) -
         ((_ALL, Build(), Read((Version("e", 0),)), Build(), _EDIT), 2),
         ((_ALL, _EDIT, Build(), Read((Version("f"),), "point"), Build(), _EDIT), 2),
         ((Change("field"), _EDIT, Build(), _EDIT), 1),
+        ((_MARKED, Build(), _BACK, Build(), _MARKED), 3),
+        ((_LISTED, Build(), Read((Version("a", 2, "late"),)), Build(), Merge(), _LISTED), 3),
+        ((_EDIT, _DELETED, Build(), _LISTED, Build(), Merge(), _MARKED), 3),
+        (
+            (
+                _EDIT,
+                Merge(),
+                Build(),
+                Read((Version("z").bare, Version("a").bare, _MARKED.versions[0])),
+            ),
+            2,
+        ),
     ],
 )
 def test_known_plans(begun: Path, plan: Sequence[Step], made: int) -> None:
@@ -346,6 +366,10 @@ def _only_places(versions: str) -> str:
     )
 
 
+def _nothing_kept(*_: object) -> None:
+    return None
+
+
 _LATE_END = Read((Version("a", 3, is_deleted=True),), late=5)
 
 
@@ -358,6 +382,7 @@ _LATE_END = Read((Version("a", 3, is_deleted=True),), late=5)
         ("with_best", _without_voids, (_ALL, Build(), _LATE_END)),
         ("with_best", _only_places, (_EDIT, Build(), _BACK)),
         ("deciding", _only_best, (_GONE, _BACK, _EDIT, Build(), _GONE, Build(), _BACK)),
+        ("paired", _nothing_kept, (_MARKED,)),
     ],
 )
 def test_wrong_ways_to_fold_are_found(
@@ -367,7 +392,8 @@ def test_wrong_ways_to_fold_are_found(
     wrong: Callable[[str], str],
     plan: Sequence[Step],
 ) -> None:
-    """Stamps alone, no ends by tombstones, no times of requests, places alone, or only what counted before."""
+    """Stamps alone, no ends by tombstones, no times of requests, places alone, only what counted before, or deleted
+    records without the values that they had."""
     monkeypatch.setattr(arrivals, name, wrong)
     with pytest.raises(AssertionError):
         carried_out(plan, begun)
@@ -401,6 +427,21 @@ def test_a_damaged_version_is_followed_by_a_whole_one(org: Org, part: str) -> No
     assert built["whole"]
     assert paths[0].name in built["because"]
     assert org.rows("contacts", "last_name") == [("c",), ("d",)]
+
+
+def test_values_of_a_damaged_file_are_not_taken(org: Org) -> None:
+    """The file with the last values of a deleted record is compared with its checksum before they are read."""
+    land_names(org, {"003A": "a", "003B": "b"})
+    org.normalize("contacts")
+    [batch] = org.landing.batches("acme", "Contact")
+    content = bytearray(batch.path.read_bytes())
+    content[len(content) // 2] ^= 1
+    batch.path.chmod(0o600)
+    batch.path.write_bytes(content)
+    at = f"{org.clock.now() + timedelta(minutes=1):%Y-%m-%dT%H:%M:%S.000Z}"
+    org.land(SCHEMAS[0], [{"Id": "003A", "IsDeleted": "true", "SystemModstamp": at}])
+    with pytest.raises(CorruptFile, match=re.escape(batch.path.name)):
+        org.normalize("contacts")
 
 
 def land_names(org: Org, names: Mapping[str, str]) -> None:

@@ -36,7 +36,7 @@ EXAMPLES = int(os.environ.get("CRM_EXAMPLES", "2"))
 RECORDS = 60
 """In one example, because a build of many records takes as long as one of few."""
 Row = tuple[str, int, bool, int]
-"""Id, day of modification (0: none), whether deleted, value."""
+"""Id, day of modification (0: none), whether deleted, value (0: none, as in a list of deletions)."""
 
 
 @dataclass
@@ -50,14 +50,16 @@ class World:
         records = [
             {
                 "Id": key,
-                "LastName": f"v{value}",
+                "LastName": f"v{value}" if value else "",
                 "IsDeleted": str(gone).lower(),
                 "SystemModstamp": format_instant(stamp) if (stamp := at(day)) else "",
             }
             for key, day, gone, value in rows
         ]
         self.org.land(CONTACT, records, complete=complete)
-        seen = [(key, at(day), gone, f"v{value}") for key, day, gone, value in rows]
+        seen = [
+            (key, at(day), gone, f"v{value}" if value else None) for key, day, gone, value in rows
+        ]
         self.landed.add(self.org.clock.now(), seen, complete=complete)
 
     def merge(self) -> None:
@@ -109,16 +111,24 @@ def shown(org: Org) -> list[Shown]:
     return sorted(rows, key=in_order)
 
 
+def differing_from_the_table(org: Org) -> list[Any]:
+    """Return the records whose last version has other values than the table."""
+    columns = "source_id, last_name"
+    last = org.rows("contacts", columns, prefix="history", where="_is_version AND valid_to IS NULL")
+    return sorted(set(last) - set(org.rows("contacts", columns)))
+
+
 def world_in(folder: str) -> World:
     return World(Org(Path(folder) / "data"), Landed())
 
 
 def drawn_read(random: Random) -> list[tuple[int, bool, int]]:
     """Draw what a read has of one record: nothing, a version, or two."""
-    return [
-        (random.randint(0, 4), random.random() < 0.4, random.randint(1, 3))
-        for _ in range(random.choice((0, 1, 1, 2)))
-    ]
+    drawn = []
+    for _ in range(random.choice((0, 1, 1, 2))):
+        day, is_gone, value = random.randint(0, 4), random.random() < 0.4, random.randint(1, 3)
+        drawn.append((day, is_gone, 0 if is_gone and random.random() < 0.5 else value))
+    return drawn
 
 
 PLAN = st.lists(
@@ -152,6 +162,7 @@ def test_every_order_of_reads(plan: list[tuple[str, bool, bool]], seed: int) -> 
                 assert world.versions() == replayed(world.landed, dict.fromkeys(COLUMNS))
         expected = replayed(world.landed, dict.fromkeys(COLUMNS))
         assert world.versions() == expected
+        assert differing_from_the_table(world.org) == []
         assert world.versions(Tables(Path(folder) / "again")) == expected
 
 
@@ -256,6 +267,24 @@ def test_retention_changes_nothing_but_landing(world: World, *, is_merged: bool)
     assert world.org.rows("contacts", "* EXCLUDE (batch_id)", where="source_id > '04'") == [
         row for row in table if row[2] > "04"
     ]
+
+
+def test_retention_leaves_the_last_values_of_deleted_records(world: World) -> None:
+    """Of a record whose last landed version says nothing but that it was deleted, the one with its values stays."""
+    world.land([("a", 1, False, 1), ("b", 1, False, 1)])
+    world.land([("a", 2, False, 2), ("b", 2, False, 2)])
+    world.land([("a", 0, True, 0), ("b", 3, True, 0)])
+    expected = world.versions()
+    table = world.org.rows("contacts", "*")
+    assert {row[-1] for row in world.org.rows("contacts", "source_id, is_deleted, last_name")} == {
+        "v2"
+    }
+    assert world.retire() == 2
+    world.land([("c", 1, False, 1)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "CODE_VERSION", 99)
+        assert [row for row in world.versions() if row[0] != "c"] == expected
+    assert world.org.rows("contacts", "*", where="source_id <> 'c'") == table
 
 
 def test_retention_waits_for_the_history(world: World) -> None:

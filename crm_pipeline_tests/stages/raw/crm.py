@@ -14,6 +14,7 @@ from crm_pipeline.connectors.base import Page, Plan, Usage
 from crm_pipeline.connectors.json_records import SCHEMA
 from crm_pipeline.connectors.point_pages import NOT_FOUND, outcomes_of, point_page
 from crm_pipeline.connectors.salesforce import points
+from crm_pipeline.connectors.upkeep import Upkeep
 from crm_pipeline.kernel.clock import FrozenClock, Month, Window
 from crm_pipeline.kernel.errors import AllowanceSpent, Rejected, Unavailable
 from crm_pipeline.model.schema import Field, Schema
@@ -67,6 +68,7 @@ class Crm:
         logged: ids in its log of deletions; None where it refuses to show one.
         lie: is added to every count.
         counts: whether it counts at all.
+        sweep_cost: what its plans say of a list of ids.
         fails_after: pages of a list after which it fails; None for never.
         sight: what it says of the login's permissions.
     """
@@ -79,6 +81,7 @@ class Crm:
     logged: set[str] | None = field(default_factory=set)
     lie: int = 0
     counts: bool = True
+    sweep_cost: int = 14
     fails_after: int | None = None
     sight: str = "all"
 
@@ -185,7 +188,10 @@ class CrmAccount:
         return replace(plan, vendor_count=self.count(plan))
 
     def plan_sweep(self, obj: ObjectSettings, window: Window) -> Plan:
-        return replace(self.plan(obj, window), keys_only=True)
+        return replace(self.plan(obj, window), keys_only=True, cost=self.crm.sweep_cost)
+
+    def upkeep(self, obj: ObjectSettings) -> Upkeep:
+        return Upkeep(1, 2)
 
     def pages(self, plan: Plan, checkpoint: Any) -> Iterator[Page]:
         inside = self._inside(plan.window)

@@ -1,5 +1,6 @@
 """Audit one object: compare the CRM with what landing folds to, by month, and heal what differs.
 
+Where the list of all ids costs no more than the counts, as in small accounts, the ids are compared, which shows more.
 A count that differs is not believed at once: what changed meanwhile is read, and it is counted again. Then the span is
 read again whole, and what landed of it counts as found. What that cannot explain, records that the CRM has no more,
 takes a sweep of ids of the span. Everything is compared up to an edge that lies a look-back before the watermark:
@@ -19,7 +20,13 @@ from crm_pipeline.stages.raw.audit.confirm import Found, alive_here, confirmed, 
 from crm_pipeline.stages.raw.audit.content import changed_content
 from crm_pipeline.stages.raw.audit.landed import counts_by_month
 from crm_pipeline.stages.raw.audit.setting import AuditSetting
-from crm_pipeline.stages.raw.audit.sweep import Swept, sweep, sweep_plan
+from crm_pipeline.stages.raw.audit.sweep import (
+    Swept,
+    cost_of_ids,
+    may_be_cheaper,
+    sweep,
+    sweep_plan,
+)
 from crm_pipeline.stages.raw.audit.texts import EQUAL_COUNT, found_text
 from crm_pipeline.stages.raw.extract import extract
 from crm_pipeline.stages.raw.extraction import Extraction
@@ -30,6 +37,8 @@ WHOLE = ""
 """The month of a result about the whole object."""
 _MOST_POINTS = 1_000
 """More records than these are not read one by one: their span is read again."""
+_LEAST_SWEEP = 3
+"""A sweep of ids costs a call for the list and two for counts, and its plan some more."""
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
@@ -81,6 +90,8 @@ class ObjectAudit:
         self._is_deep = is_deep
         self._reads_content = reads_content
         self._has_refreshed = False
+        self._plan: Plan | None = None
+        self._asked = setting.spent
         self._usage = setting.account.usage
 
     def results(self) -> Iterator[Audited]:
@@ -90,6 +101,25 @@ class ObjectAudit:
             AllowanceSpent: the rest costs more than is allowed now.
             VendorError: the vendor does not answer.
         """
+        named: dict[str, Audited] = {}
+        for result in self._compared():
+            named[result.month] = result
+            yield result
+        whole = named.get(WHOLE)
+        if whole is not None and whole.state in ("equal", "healed"):
+            yield from self._closed(whole, named)
+
+    def _closed(self, whole: Audited, named: Mapping[str, Audited]) -> Iterator[Audited]:
+        """Yield a result for each month that differed and has no record any more, on either side."""
+        months = [each.month for each in self._before.open if each.month not in named]
+        for month in sorted(months):
+            span = Span(month, Window(None, self._edge))
+            verdict = "what differed has gone to another month, or is gone on both sides"
+            yield self._result(
+                span, whole.by, "equal", is_part=True, in_crm=0, with_us=0, verdict=verdict
+            )
+
+    def _compared(self) -> Iterator[Audited]:
         if self._reads_content:
             yield self._by_content()
         yield from self._by_log()
@@ -97,12 +127,45 @@ class ObjectAudit:
             self._refresh()
             yield from self._by_ids(Span(WHOLE, Window(None, self._edge)))
             return
+        ours, total = self._counts()
+        plan = self._cheap_sweep(total)
+        if plan is not None:
+            self._refresh()
+            yield from self._swept(Span(WHOLE, Window(None, self._edge)), plan)
+            return
         whole = self._count_live(None)
         if whole is None:
             self._refresh()
             yield from self._without_counts()
             return
-        yield from self._by_count(whole)
+        yield from self._by_count(whole, ours, total)
+
+    def _cheap_sweep(self, total: int) -> Plan | None:
+        """Return the plan for the ids of the whole object if they cost no more than the counts; None where they do.
+
+        The plan costs calls itself, so none is made for so many live records that counts are cheaper anyway.
+        """
+        setting, counts = self._setting, len(self._spans()) + 1
+        refresh = setting.account.upkeep(setting.obj).refresh
+        least = _LEAST_SWEEP + max(0, refresh - self._asked)
+        if counts < least or not may_be_cheaper(total, counts):
+            return None
+        before = setting.spent
+        try:
+            plan = self._whole_plan()
+        except Rejected:
+            return None  # it can be counted, or the next step says so
+        if plan.vendor_count is None:
+            return None
+        cost = cost_of_ids(plan, refresh, self._asked + setting.spent - before)
+        return plan if cost <= min(counts, setting.left) else None
+
+    def _whole_plan(self) -> Plan:
+        """Return the plan for the ids of the whole object; it costs calls, and is made once."""
+        if self._plan is None:
+            setting = self._setting
+            self._plan = sweep_plan(setting.account, setting.obj, Window(None, self._edge))
+        return self._plan
 
     def _by_log(self) -> Iterator[Audited]:
         """Land what the vendor's log of deletions has and no refresh saw, where there is such a log: one call."""
@@ -131,8 +194,7 @@ class ObjectAudit:
             verdict=found_text(found, "the vendor's log of deletions has them"),
         )
 
-    def _by_count(self, whole: int) -> Iterator[Audited]:
-        ours, total = self._counts()
+    def _by_count(self, whole: int, ours: Mapping[str, int], total: int) -> Iterator[Audited]:
         has_healed = False
         for span in self._spans():
             count = self._counted(span, ours)
@@ -305,11 +367,9 @@ class ObjectAudit:
 
     def _without_counts(self) -> Iterator[Audited]:
         """List ids of the whole object where that may be paid for, else of its months, the oldest comparison first."""
-        setting = self._setting
-        whole = Span(WHOLE, Window(None, self._edge))
-        plan = sweep_plan(setting.account, setting.obj, whole.window)
+        setting, plan = self._setting, self._whole_plan()
         if plan.cost <= setting.left:
-            yield from self._swept(whole, plan)
+            yield from self._swept(Span(WHOLE, Window(None, self._edge)), plan)
             return
         for span in self._spans():
             if span.window.from_at is None:

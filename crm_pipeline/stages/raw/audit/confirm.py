@@ -97,7 +97,9 @@ def confirmed(
     alive = _alive(setting, list(answers.outcomes))
     _sort_listed(difference, answers, edge, found)
     unknown = _sort_unlisted(difference, answers, edge, found)
-    found.doubts += [] if setting.sees_the_same else ["the login sees other records than before"]
+    # What the list has is right, whatever else the login may see.
+    if unknown and not setting.sees_the_same:
+        found.doubts.append("the login sees other records than before, or nobody knows what it saw")
     merged = [one for one in found.ghosts if one in alive and answers.status(one) in _GONE]
     found.ghosts |= set(unknown)
     marked = [*merged, *([] if found.doubts else unknown)]

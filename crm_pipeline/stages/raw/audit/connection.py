@@ -15,7 +15,7 @@ from crm_pipeline.kernel.identity import path_name
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.stages.raw.audit.audit import ObjectAudit
 from crm_pipeline.stages.raw.audit.setting import AuditSetting, Engines
-from crm_pipeline.stages.raw.audit.sweep import sweep_plan
+from crm_pipeline.stages.raw.audit.sweep import cost_of_ids, may_be_cheaper, sweep_plan
 from crm_pipeline.stages.raw.permissions import sight_of
 from crm_pipeline.stages.raw.present import present_of
 from crm_pipeline.store import files
@@ -41,6 +41,7 @@ class AuditRun:
         results: in the order in which they came.
         skipped: objects that were not compared -> why.
         failed: objects whose comparison failed -> the error.
+        damage: which file with earlier results is damaged, and what to do; "" where none is.
         stopped: why the audit ended before all was compared; "" where it did not.
         landed: whether something landed, so that tables have to be built.
         calls, cost: of all; `cost` in the vendor's `unit`, of the `allowed` amount.
@@ -50,6 +51,7 @@ class AuditRun:
     results: list[Audited] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    damage: str = ""
     stopped: str = ""
     landed: bool = False
     calls: int = 0
@@ -103,6 +105,9 @@ class AuditPlan:
         counts: calls for the counts of all months and of the whole object, and for a log of deletions; None where the
             vendor does not count.
         sweep: the plan for a sweep of the whole object; None where there is none.
+        refresh: the cost of a refresh that finds nothing, which comes before a sweep.
+        asked: what it cost to find out up to when the object can be compared, and to plan a sweep: an audit does so first.
+        log: calls for a log of deletions.
         why: why the object is not audited; "" where it is.
     """
 
@@ -110,7 +115,30 @@ class AuditPlan:
     months: int = 0
     counts: int | None = None
     sweep: Plan | None = None
+    refresh: int = 0
+    asked: int = 0
+    log: int = 0
     why: str = ""
+
+    @property
+    def by(self) -> Literal["count", "ids", ""]:
+        """What is compared: the cheaper of both; "" where the object is not audited."""
+        if self.sweep is None:
+            return ""
+        if self.counts is None or self.sweep.vendor_count is None:
+            return "ids"
+        counts = self.counts - self.log
+        is_cheaper = cost_of_ids(self.sweep, self.refresh, self.asked) <= counts
+        return "ids" if may_be_cheaper(self.sweep.vendor_count, counts) and is_cheaper else "count"
+
+    @property
+    def cost(self) -> int | None:
+        """What an audit spends where nothing differs, in the vendor's unit; None where the object is not audited."""
+        if self.sweep is None or not self.by:
+            return None
+        if self.by == "ids" or self.counts is None:
+            return self.asked + cost_of_ids(self.sweep, self.refresh, self.asked) + self.log
+        return self.asked + self.counts
 
 
 def auditable_objects(connection: Connection) -> list[ObjectSettings]:
@@ -153,7 +181,7 @@ def audit_connection(
     """
     connection = account.connection
     before = audits.at(connection.name)
-    run = AuditRun(connection.name, unit=account.usage.unit)
+    run = AuditRun(connection.name, unit=account.usage.unit, damage=before.damage)
     wanted = list(objects) or auditable_objects(connection)
     if not isinstance(account, Auditable):
         run.skipped = {obj.name: _NO_LISTS for obj in wanted}
@@ -165,8 +193,9 @@ def audit_connection(
         run.allowed = allowed_today(account, audits)
         with account.spending(run.allowed):
             sight = sight_of(account)
-            sees_the_same = not before.sight or sight == before.sight
-            known = sight if sees_the_same else ""
+            sees_the_same = not (before.sight or before.damage) or sight == before.sight
+            # What the login saw before is in the damaged file: records may be hidden from it now, or gone.
+            known = sight if sees_the_same or before.damage else ""
             audits.note(connection.name, (), sight=known, cost=account.usage.cost - started.cost)
             oldest = sorted(wanted, key=lambda obj: _oldest(before.of(obj.name).months))
             for obj in oldest:
@@ -197,6 +226,7 @@ def audit_plans(
     """Return what an audit of objects would cost: a few calls for each."""
     connection, plans = account.connection, []
     for obj in objects or auditable_objects(connection):
+        before = account.usage.cost
         edge = edge_of(account, obj, landing)
         if edge is None:
             plans.append(AuditPlan(obj.name, why=_UNREAD))
@@ -207,12 +237,10 @@ def audit_plans(
         except Rejected as error:
             plans.append(AuditPlan(obj.name, months, why=error.message))
             continue
-        counts = (
-            months + 1 + isinstance(account, LogsDeletions)
-            if plan.vendor_count is not None
-            else None
-        )
-        plans.append(AuditPlan(obj.name, months, counts, plan))
+        log = int(isinstance(account, LogsDeletions))
+        counts = months + 1 + log if plan.vendor_count is not None else None
+        refresh, asked = account.upkeep(obj).refresh, account.usage.cost - before
+        plans.append(AuditPlan(obj.name, months, counts, plan, refresh, asked, log))
     return plans
 
 

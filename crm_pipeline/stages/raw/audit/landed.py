@@ -2,7 +2,7 @@
 
 The rules are those of the normalized tables: the version with the latest modification time counts; a tombstone
 without one supersedes what landed before it and nothing that landed later; what the newest complete read lacks
-is gone. A test compares both.
+is gone, and so is what another record names as merged into itself. A test compares both.
 """
 
 from bisect import bisect_left
@@ -17,6 +17,7 @@ from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import Month, format_instant
 from crm_pipeline.model.names import literal
 from crm_pipeline.settings import Connection
+from crm_pipeline.stages.raw.audit.merged import MergedAway
 from crm_pipeline.store.landing import Landing
 from crm_pipeline.store.landing.manifest import Manifest, WindowCommit
 from crm_pipeline.store.landing.origins import Place, microseconds
@@ -48,10 +49,23 @@ class LandedKeys:
         return parquet_files([self.path])
 
 
-def landed_keys(
-    engine: Engine, landing: Landing, connection: Connection, obj: str, path: Path
+def landed_keys(  # noqa: PLR0917 - each argument is plain at the call
+    engine: Engine,
+    landing: Landing,
+    connection: Connection,
+    obj: str,
+    path: Path,
+    merged: MergedAway | None = None,
 ) -> LandedKeys:
     """Fold what has landed of an object, and write the keys of its live records to a file.
+
+    Args:
+        engine: runs the SQL.
+        landing: where the object landed.
+        connection: of the object.
+        obj: its name.
+        path: of the file.
+        merged: knows the losers of merges in batches of earlier calls.
 
     Raises:
         CorruptFile: a batch is not as it was landed.
@@ -78,7 +92,9 @@ def landed_keys(
     latest = f"SELECT * FROM ({once} UNION ALL {_ranked(keys, repeated)}) WHERE NOT _deleted"
     seen = _seen(landing, commits, places, keys)
     columns = "_source_id AS id, _modified_at AS modified_at, _batch_id AS batch_id"
-    alive = f"SELECT {columns} FROM ({latest}){seen}"
+    losers = (merged or MergedAway(landing, connection, obj)).losers(engine, batches)
+    gone = f" ANTI JOIN {losers} USING (_source_id)" if losers else ""
+    alive = f"SELECT {columns} FROM (FROM ({latest}){gone}){seen}"
     return LandedKeys(path, engine.copy_to(alive, path))
 
 

@@ -11,6 +11,7 @@ from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import ObjectSettings
 from crm_pipeline.stages.raw.audit.landed import LandedKeys, landed_keys
+from crm_pipeline.stages.raw.audit.merged import MergedAway
 from crm_pipeline.stages.raw.extraction import Extraction
 from crm_pipeline.stages.raw.task import visible_schema
 from crm_pipeline.store.landing import Landing
@@ -46,6 +47,7 @@ class AuditSetting:
     allowed: int = 0
     extractions: list[Extraction] = field(default_factory=list)
     _schema: Schema | None = None
+    _merged: MergedAway | None = None
     _files: int = 0
     _cost_before: int = 0
     _commits_before: frozenset[str] = frozenset()
@@ -65,9 +67,14 @@ class AuditSetting:
         return frozenset(commit.window_id for commit in commits if commit.batches)
 
     @property
+    def spent(self) -> int:
+        """What the audit of the object has cost so far."""
+        return self.account.usage.cost - self._cost_before
+
+    @property
     def left(self) -> int:
         """What is left of the allowed cost."""
-        return self.allowed - (self.account.usage.cost - self._cost_before)
+        return self.allowed - self.spent
 
     @property
     def connection(self) -> str:
@@ -107,7 +114,9 @@ class AuditSetting:
         """Return the live records that have landed, as of now."""
         connection = self.account.connection
         path = self.new_file("landed")
-        return landed_keys(engine, self.landing, connection, self.obj.name, path)
+        if self._merged is None:
+            self._merged = MergedAway(self.landing, connection, self.obj.name)
+        return landed_keys(engine, self.landing, connection, self.obj.name, path, self._merged)
 
     def new_file(self, name: str) -> Path:
         """Return the path of a temporary file that does not exist yet."""

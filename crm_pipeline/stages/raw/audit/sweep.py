@@ -22,6 +22,8 @@ from crm_pipeline.store.landing.checkpoint import Checkpoint
 from crm_pipeline.store.landing.records import KEY_COLUMNS, TIMESTAMP
 from crm_pipeline.store.tables.engine import parquet_files
 
+_MOST_A_CALL = 2_000
+"""More ids than these no vendor lists for the cost of a count, except by jobs, which take minutes."""
 _SCHEMA = pa.schema([("id", pa.string()), ("modified_at", TIMESTAMP), ("is_deleted", pa.bool_())])
 
 
@@ -65,6 +67,22 @@ def sweep_plan(account: Account, obj: ObjectSettings, window: Window) -> Plan:
             cure="Take it out of audits, or let the connector implement `Auditable`.",
         )
     return account.plan_sweep(obj, window)
+
+
+def may_be_cheaper(records: int, counts: int) -> bool:
+    """Say whether ids of so many records may cost no more than so many counts, where no job lists them."""
+    return records <= counts * _MOST_A_CALL
+
+
+def cost_of_ids(plan: Plan, refresh: int, asked: int) -> int:
+    """Return what a comparison by the ids of a whole object costs where nothing differs, after it was planned.
+
+    Args:
+        plan: of `sweep_plan`.
+        refresh: the cost of a refresh that finds nothing, which comes first, with the opening of the account.
+        asked: the cost of what the audit has asked before: the refresh needs not ask it again.
+    """
+    return plan.cost + (plan.vendor_count is not None) + max(0, refresh - asked)
 
 
 def sweep(account: Account, plan: Plan, folder: Path) -> Swept:

@@ -107,7 +107,7 @@ def fill_new_fields(
         if not before.is_open:
             return None
         if before.waits_on == backfills.today:
-            return before
+            return replace(before, read_last=0)
     new = new_fields(landing, connection, obj.name, schema, renamed)
     filling = _Filling(account, obj, landing, backfills, schema, allowed, key)
     if not new.names:
@@ -141,7 +141,9 @@ class _Filling:
         if before is None or not before.is_open:
             self._note(replace(before, key=key) if before else FieldBackfill(key))
             return None
-        gone = replace(before, key=key, state="complete", reason=_GONE, waits_on="", after="")
+        gone = replace(
+            before, key=key, state="complete", reason=_GONE, waits_on="", after="", read_last=0
+        )
         return self._note(replace(gone, completed_at=self.landing.clock.now()))
 
     def run(
@@ -151,7 +153,7 @@ class _Filling:
         if not records.records:
             self._nothing_left(new, before)
             return None
-        state = self._begun(new, records, before)
+        state = replace(self._begun(new, records, before), read_last=0)
         try:
             batch = point_batch(self.account, self.obj.name, self.schema)
         except Rejected as refusal:
@@ -260,6 +262,7 @@ class _Filling:
             state,
             after=place,
             filled=state.filled + read,
+            read_last=state.read_last + read,
             absent=state.absent + len(ids) - read,
             refused=state.refused + point.counts["refused"],
         )
