@@ -129,7 +129,8 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
         "reason": (_TEXT, "Why that way."),
         "is_complete": (
             pa.bool_(),
-            "Whether every live record was read and the read is believed, so that absence means deletion.",
+            "Whether every live record was read and the read is believed, so that absence means deletion. "
+            "False is no fault: most reads bring the changes of a time.",
         ),
         "missed": (
             _WHOLE,
