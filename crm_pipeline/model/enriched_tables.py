@@ -46,7 +46,11 @@ ENRICHMENT_WANTED = StageTable(
         text("verdict", "What the address is good for, see email_verdicts."),
         text("company_name", "Name of the company."),
         text("company_domain", "Domain of the company's website."),
-        Column("open_deals", "BIGINT", "Open deals of the person or the company."),
+        Column(
+            "open_deals",
+            "BIGINT",
+            "Open deals of the person or the company, without archived ones.",
+        ),
         Column(
             "open_amount",
             MONEY,

@@ -34,7 +34,7 @@ def judge(rows: Rows, seed: int = 7) -> None:
 
 
 def _special(connection: str) -> list[Row]:
-    """People whose fields hold more than an address; some of them opted out."""
+    """People whose fields hold more than an address; some opted out, one is in quarantine."""
     texts = {
         "V1": ("Ann <p3@x.co>", connection == "hub"),
         "V2": ("p4@x.co; p5@x.co", connection == "pipe"),
@@ -48,6 +48,8 @@ def _special(connection: str) -> list[Row]:
         "V10": (f"spelled.{connection}@x.co", False),
         "V11": ("erst@x.co", False),
         "V12": ("zweit@x.co", False),
+        "V13": ("mailto:held@x.co", False),
+        "V14": ("held@x.co", False),
     }
     return [
         {
@@ -57,6 +59,7 @@ def _special(connection: str) -> list[Row]:
             "email": email,
             "emails": [],
             "email_opt_out": refused,
+            "is_quarantined": number == "V13",
             "source": "Mail" if number == "V10" else None,
         }
         for number, (email, refused) in texts.items()

@@ -37,10 +37,10 @@ ANSWERS: dict[str, Answer] = {
     "17_loss_reasons.sql": questions_deals.loss_reasons,
     "18_contacts_of_a_deal.sql": questions_people.contacts_of_deals,
     "19_pipeline_on_a_past_day.sql": questions_work.past_pipeline,
-    "21_who_may_be_written_to.sql": questions_people.not_refusing,
 }
 """Queries over what CRMs have, by file; two more are about `ops`, which none has."""
 OF_VERDICTS: dict[str, Answer] = {
+    "21_who_may_be_written_to.sql": questions_verdicts.not_refusing,
     "22_what_may_be_mailed.sql": questions_verdicts.may_be_mailed,
     "23_bounce_risk_by_source.sql": questions_verdicts.bounce_risk,
     "24_phones_that_cannot_be_dialled.sql": questions_verdicts.undiallable,

@@ -221,47 +221,6 @@ def addresses_of(person: Row) -> set[str]:
     return {plain_address(one) for one in (person.get("email"), *listed) if one} - {""}
 
 
-def _normal_of(contact: Row) -> str:
-    return str(contact.get("email_normalized") or contact["email"]).lower()
-
-
-def _refused_in(rows: Rows) -> set[str]:
-    """Return the addresses of all who refuse, as they are compared and in their normal forms."""
-    judged = rows.grouped("email_verdicts", lambda row: row["value"])
-    refused: set[str] = set()
-    for table in ("contacts", "contacts_deleted", "leads", "leads_deleted"):
-        for person in filter(_is_refusal, rows.of(table)):
-            refused |= addresses_of(person)
-            listed = [entry["value"] for entry in person.get("emails") or ()]
-            for text in (person.get("email"), *listed):
-                refused |= within(text)
-                normal = (row.get("email_normalized") for row in judged.get(text, ()))
-                refused |= {address.lower() for address in normal if address}
-    return refused
-
-
-def not_refusing(rows: Rows) -> Lines:
-    """21."""
-    refused = _refused_in(rows)
-    sharing: dict[str, list[Row]] = {}
-    for contact in filter(_may_be_written_to, rows.of("contacts")):
-        if contact.get("email_verdict") == "undeliverable":
-            continue
-        sharing.setdefault(plain_address(contact["email"]), []).append(contact)
-    for address, holders in sharing.items():
-        contacts = [c for c in holders if _normal_of(c) not in refused]
-        if contacts and address not in refused:
-            names = [c["full_name"] for c in contacts if c.get("full_name") is not None]
-            bases = {c["lawful_basis"] for c in contacts if c.get("lawful_basis") is not None}
-            yield (
-                address,
-                min(names, default=None),
-                len(contacts),
-                sorted({c["connection"] for c in contacts}),
-                sorted(bases) or None,
-            )
-
-
 def contacts_of_deals(rows: Rows) -> Iterator[tuple[Any, ...]]:
     """18."""
     people = rows.by("contacts", "contact_key")

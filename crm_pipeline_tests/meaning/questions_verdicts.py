@@ -1,6 +1,6 @@
 """Answers about what addresses and numbers are good for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from crm_pipeline_tests.meaning.questions_deals import Lines, share
@@ -29,23 +29,58 @@ def _address(row: Row) -> str | None:
     return None if normal is None else normal.lower()
 
 
+def _spelled(rows: Rows, texts: Iterable[str | None]) -> set[str]:
+    """Return the addresses in texts, as they stand there and in their normal forms."""
+    judged = rows.grouped("email_verdicts", lambda row: row["value"])
+    addresses: set[str] = set()
+    for text in filter(None, texts):
+        addresses |= within(text)
+        addresses.add(plain_address(text))
+        normal = (row["email_normalized"] for row in judged.get(text, ()))
+        addresses |= {address.lower() for address in normal if address}
+    return addresses
+
+
+def _texts(row: Row) -> list[str | None]:
+    """Return the main address and the further ones."""
+    return [row.get("email"), *(entry["value"] for entry in row.get("emails") or ())]
+
+
 def _refused(rows: Rows) -> set[str]:
     """Return every address of those who refused, and every main address that bounced, of deleted people as well."""
-    judged = rows.grouped("email_verdicts", lambda row: row["value"])
-    refused: set[str] = set()
+    texts: list[str | None] = []
     for table in ("contacts", "contacts_deleted", "leads", "leads_deleted"):
         for row in rows.of(table):
-            texts = []
             if row.get("email_opt_out") is True:
-                texts = [row.get("email"), *(entry["value"] for entry in row.get("emails") or ())]
+                texts += _texts(row)
             elif row.get("email_bounced") is True:
-                texts = [row.get("email")]
-            for text in filter(None, texts):
-                refused |= within(text)
-                refused.add(plain_address(text))
-                normal = (row["email_normalized"] for row in judged.get(text, ()))
-                refused |= {address.lower() for address in normal if address}
-    return refused
+                texts.append(row.get("email"))
+    return _spelled(rows, texts)
+
+
+def not_refusing(rows: Rows) -> Lines:
+    """21."""
+    quarantined = [
+        text
+        for table in ("contacts", "contacts_deleted")
+        for row in rows.of(table)
+        if row.get("is_quarantined")
+        for text in _texts(row)
+    ]
+    able = contactable(rows).keys() - _spelled(rows, quarantined)
+    willing = rows.grouped("contacts", _address, lambda row: row.get("email_opt_out") is False)
+    for address in able & willing.keys():
+        contacts = willing[address]
+        names = [c["full_name"] for c in contacts if c.get("full_name") is not None]
+        bases = {c["lawful_basis"] for c in contacts if c.get("lawful_basis") is not None}
+        connections = sorted({c["connection"] for c in contacts})
+        yield (
+            address,
+            min(names, default=None),
+            len(contacts),
+            connections,
+            sorted(bases) or None,
+        )
 
 
 def contactable(rows: Rows) -> dict[str, Row]:

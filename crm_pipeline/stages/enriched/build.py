@@ -15,15 +15,23 @@ from crm_pipeline.model.enriched_tables import ENRICHMENT_WANTED, ENRICHMENTS
 from crm_pipeline.model.stages import ENRICHED, VERIFIED
 from crm_pipeline.model.verified_tables import CONTACT_POINTS, EMAIL_VERDICTS, StageTable
 from crm_pipeline.settings.enrichment import Enrichment
-from crm_pipeline.stages.enriched.wanted import KEY_FUNCTION, Inputs, purchase_key, wanted
+from crm_pipeline.stages.enriched.wanted import (
+    KEY_FUNCTION,
+    PERSON_TABLES,
+    Inputs,
+    purchase_key,
+    wanted,
+)
 from crm_pipeline.store.purchases import Answer, PurchaseLedger
 from crm_pipeline.store.tables import Commit, Tables, TableVersion, commit_all
 from crm_pipeline.store.tables.corruption import check_versions, damaged_version
 from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.replacement import write_merged, write_replaced, write_whole
 
-CODE_VERSION = 4
+CODE_VERSION = 5
 """To be raised when the same inputs would give other rows."""
+HISTORY = "history/"
+"""Prefix of the names of tables with versions."""
 _WANTED, _BOUGHT = ENRICHMENT_WANTED.name, ENRICHMENTS.name
 _ARROW = {
     "VARCHAR": pa.string(),
@@ -121,7 +129,7 @@ class _Build:
         if parent and before and before.meta.get("state") == state and not self.is_anew:
             return self._result(changed=False)
         verified = filter(None, (inputs.points, inputs.verdicts))
-        check_versions(self.tables, [*inputs.normalized, *verified])
+        check_versions(self.tables, [*inputs.normalized, *inputs.histories, *verified])
         with ExitStack() as stack:
             bought = self._bought(stack, parent, answers)
             staged = stack.enter_context(
@@ -142,7 +150,13 @@ class _Build:
             self.tables.version(VERIFIED.stored_name(table.name), release)
             for table in (CONTACT_POINTS, EMAIL_VERDICTS)
         )
-        return Inputs([v for v in versions if v is not None], points, verdicts, "bought")
+        pasts = [
+            self.tables.version(f"{HISTORY}{name.partition('/')[2]}", release)
+            for name in sorted(self.names & set(release.tables))
+            if name.rpartition("/")[2] in PERSON_TABLES
+        ]
+        histories = [v for v in pasts if v is not None]
+        return Inputs([v for v in versions if v is not None], points, verdicts, "bought", histories)
 
     def _comparable(self) -> TableVersion | None:
         """Return the version of the bought facts, if its rows can be kept."""
@@ -153,7 +167,7 @@ class _Build:
         return version if damaged_version([version], self.tables.verifier) is None else None
 
     def _state(self, inputs: Inputs, revision: int) -> str:
-        versions = [(v.name, v.version) for v in inputs.normalized]
+        versions = [(v.name, v.version) for v in (*inputs.normalized, *inputs.histories)]
         verified = [one.version if one else "" for one in (inputs.points, inputs.verdicts)]
         columns = [repr(table) for table in ENRICHED.tables]
         # Who is wanted depends on the day where it depends on ages.

@@ -51,9 +51,10 @@ _OF_DEALS = {
     "amount": "DECIMAL(24,6)",
     "currency": "VARCHAR",
     "is_closed": "BOOLEAN",
+    "is_archived": "BOOLEAN",
     "is_deleted": "BOOLEAN",
 }
-_PERSON_TABLES = ("contacts", "leads")
+PERSON_TABLES = ("contacts", "leads")
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,22 @@ class Inputs:
         points: the verified contact points; None where nothing was verified yet.
         verdicts: those on e-mail addresses, which have the domains in ASCII; None where nothing was verified yet.
         bought: the facts bought so far; None for none.
+        histories: the stored versions of records of persons.
     """
 
     normalized: Sequence[TableVersion]
     points: TableVersion | None
     verdicts: TableVersion | None
     bought: str | None
+    histories: Sequence[TableVersion] = ()
 
     def of(self, table: str) -> list[TableVersion]:
         """Return the versions of one table of the common model."""
         return [version for version in self.normalized if version.name.split("/")[2] == table]
+
+    def past_of(self, table: str) -> list[TableVersion]:
+        """Return the stored versions of the records of one table."""
+        return [version for version in self.histories if version.name.split("/")[2] == table]
 
 
 def wanted(inputs: Inputs, choices: Enrichment, now: datetime) -> str:
@@ -83,8 +90,10 @@ def wanted(inputs: Inputs, choices: Enrichment, now: datetime) -> str:
     return f"""(
         WITH everybody AS MATERIALIZED ({_everybody(inputs)}),
         points AS ({_points(inputs)}),
+        last_said AS ({_last_said(inputs)}),
         refusing AS (
             SELECT record_key, email, emails FROM everybody WHERE email_opt_out OR do_not_call
+            UNION ALL SELECT record_key, email, emails FROM last_said WHERE email_opt_out OR do_not_call
         ),
         refused_texts AS (
             SELECT email AS value FROM refusing
@@ -164,7 +173,7 @@ def purchase_key(asked_for: str) -> str:
 
 def _everybody(inputs: Inputs) -> str:
     parts = []
-    for table in _PERSON_TABLES:
+    for table in PERSON_TABLES:
         key = TABLES[table].key
         columns = {key: "VARCHAR", **_OF_PERSONS}
         rows = _union(inputs.of(table), columns, live_only=False)
@@ -173,6 +182,24 @@ def _everybody(inputs: Inputs) -> str:
             f"{', '.join(map(quoted, _OF_PERSONS))} FROM ({rows})"
         )
     return " UNION ALL ".join(parts)
+
+
+def _last_said(inputs: Inputs) -> str:
+    """Return SQL for the last live versions of deleted records of which the CRM says nothing but their ids any more."""
+    parts = []
+    for table in PERSON_TABLES:
+        key = TABLES[table].key
+        columns = {key: "VARCHAR", **_OF_PERSONS, "valid_from": "TIMESTAMPTZ"}
+        parts.append(
+            f"SELECT {quoted(key)} AS record_key, email, emails, email_opt_out, do_not_call "
+            f"FROM ({_union(inputs.past_of(table), columns)}) "
+            f"QUALIFY row_number() OVER (PARTITION BY {quoted(key)} ORDER BY valid_from DESC) = 1"
+        )
+    silent = (
+        "SELECT record_key FROM everybody WHERE is_deleted AND email IS NULL "
+        "AND email_opt_out IS NULL AND do_not_call IS NULL"
+    )
+    return f"SELECT * FROM ({' UNION ALL '.join(parts)}) WHERE record_key IN ({silent})"
 
 
 def _points(inputs: Inputs) -> str:
@@ -242,7 +269,7 @@ def _worth(inputs: Inputs) -> str:
             SELECT d.* FROM ({deals}) d
             LEFT JOIN in_pipeline i USING (connection, pipeline_key, stage)
             LEFT JOIN by_name n USING (connection, stage)
-            WHERE coalesce(d.is_closed, i.is_closed, n.is_closed) IS NOT TRUE
+            WHERE coalesce(d.is_closed, i.is_closed, n.is_closed) IS NOT TRUE AND d.is_archived IS NOT TRUE
         ),
         pairs AS (
             SELECT k.asked_for, d.deal_key, d.amount, d.currency

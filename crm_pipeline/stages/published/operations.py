@@ -129,7 +129,7 @@ def windows(landing: Landing, connections: Iterable[str]) -> OpsTable:
         "reason": (_TEXT, "Why that way."),
         "is_complete": (
             pa.bool_(),
-            "Whether every live record was read and the read is believed, so that absence means deletion.",
+            "Whether all live records were read and believed, so that absence means deletion; reads of changes are not.",
         ),
         "missed": (
             _WHOLE,

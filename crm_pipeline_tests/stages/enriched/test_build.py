@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline.model.mapping import FieldMap
 from crm_pipeline.model.tables import normalized_name
 from crm_pipeline.model.verified_tables import EMAIL_VERDICTS
 from crm_pipeline.providers import key_of
@@ -333,6 +334,29 @@ def test_a_deleted_persons_opt_out_counts_in_any_spelling(
     assert found == [*((f"email:{one}",) for one in sorted(wanted)), ("name:else@firm.example",)]
 
 
+def test_an_opt_out_outlives_what_the_crm_says_of_a_deleted_record(
+    org: Org, schema_of: Callable[..., Any], ledger: PurchaseLedger
+) -> None:
+    """Lists of deletions have ids alone: facts are bought about nobody who opted out before, and about whom did not."""
+    fields = ("LastName", "Email:email", "HasOptedOutOfEmail:boolean", "DoNotCall:boolean")
+    refusals = {"out": ("true", "false"), "no calls": ("false", "true"), "in": ("false", "false")}
+    contact = schema_of("Contact", *fields)
+    people = {name: {"LastName": name, "Email": f"{name[:2]}@x.example"} for name in refusals}
+    said = [
+        {"Id": name, **people[name], "HasOptedOutOfEmail": no_mail, "DoNotCall": no_calls}
+        for name, (no_mail, no_calls) in refusals.items()
+    ]
+    org.land(contact, [*said, *({"Id": f"{name} live", **one} for name, one in people.items())])
+    org.normalize("contacts")
+    org.clock.advance(60)
+    org.land(contact, [{"Id": name, "IsDeleted": "true"} for name in refusals])
+    org.normalize("contacts")
+    live = {f"{name} live": str(one["Email"]) for name, one in people.items()}
+    judge(org, [point(f"acme:Contact:{n}", "email", one, "unknown") for n, one in live.items()])
+    build(org, ledger)
+    assert rows(org, "enrichment_wanted", "asked_for") == [("email:in@x.example",)]
+
+
 def test_an_erasure_empties_what_was_bought(
     org: Org, schema_of: Callable[..., Any], ledger: PurchaseLedger
 ) -> None:
@@ -352,10 +376,15 @@ def test_without_a_provider_nothing_is_made(org: Org, ledger: PurchaseLedger) ->
     assert org.tables.current().number == 0
 
 
-def test_a_deal_that_only_its_stage_closes_is_not_open(
+def test_a_deal_that_only_its_stage_closes_is_not_open_nor_is_an_archived_one(
     org: Org, schema_of: Callable[..., Any], ledger: PurchaseLedger
 ) -> None:
-    """Some CRMs say of stages alone whether deals in them are closed."""
+    """Some CRMs say of stages alone whether deals in them are closed, and some set deals aside."""
+    archived = FieldMap("Archived__c", "is_archived")
+    org.maps = tuple(
+        replace(each, fields=(*each.fields, archived)) if each.object == "Opportunity" else each
+        for each in org.maps
+    )
     org.land(
         schema_of(
             "OpportunityStage", "MasterLabel", "ApiName", "IsClosed:boolean", "IsWon:boolean"
@@ -381,11 +410,19 @@ def test_a_deal_that_only_its_stage_closes_is_not_open(
             "Name",
             "StageName:picklist",
             "Amount:currency",
+            "Archived__c:boolean",
             "ContactId:reference:Contact:Contact",
         ),
         [
-            {"Id": f"006{n}", "Name": "d", "StageName": stage, "Amount": "10", "ContactId": "003A"}
-            for n, stage in enumerate(["Lost", "Talks", "Other"])
+            {
+                "Id": f"006{n}",
+                "Name": "d",
+                "StageName": stage,
+                "Amount": "10",
+                "Archived__c": str(n == 3).lower(),
+                "ContactId": "003A",
+            }
+            for n, stage in enumerate(["Lost", "Talks", "Other", "Talks"])
         ],
     )
     for table in ("stages", "contacts", "deals"):

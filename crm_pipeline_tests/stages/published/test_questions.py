@@ -98,30 +98,26 @@ FAULTS = {
     "the quarantined get letters": ("09", "AND NOT is_quarantined", ""),
     "the quarantined are not refused": (
         "21",
-        "OR (custom ->> 'hs_email_quarantined') = 'true'",
+        "AND w.email NOT IN (SELECT address FROM refused)",
         "",
     ),
-    "deleted contacts did not refuse": (
+    "deleted contacts are not quarantined": (
         "21",
-        "FROM crm.contacts_deleted",
-        "FROM crm.contacts_deleted WHERE false",
+        "FROM crm.contacts_deleted WHERE",
+        "FROM crm.contacts_deleted WHERE false AND",
     ),
-    "deleted leads did not refuse": (
-        "21",
-        "FROM crm.leads_deleted",
-        "FROM crm.leads_deleted WHERE false",
-    ),
-    "only main addresses refuse": ("21", "FROM refusing)", "FROM refusing LIMIT 0)"),
-    "an address stands once per name": (
-        "21",
-        "GROUP BY lower(c.email)",
-        "GROUP BY c.email, c.full_name",
-    ),
+    "only main addresses are quarantined": ("21", "FROM quarantined)", "FROM quarantined LIMIT 0)"),
+    "an address stands once per name": ("21", "GROUP BY w.email", "GROUP BY w.email, c.full_name"),
     "unknown consent is consent": ("09", "email_opt_out = false", "email_opt_out IS NOT TRUE"),
     "consent is asked of one CRM": (
         "21",
-        "WHERE email_opt_out OR email_bounced OR",
-        "WHERE false AND",
+        "FROM crm.contactable AS w",
+        "FROM (SELECT DISTINCT lower(email_normalized) AS email FROM crm.contacts) AS w",
+    ),
+    "unknown consent is written to": (
+        "21",
+        "c.email_opt_out = false",
+        "c.email_opt_out IS NOT TRUE",
     ),
     "only main addresses are compared": (
         "07",
@@ -134,17 +130,12 @@ FAULTS = {
         "LEFT JOIN crm.deal_contacts",
         "JOIN crm.deal_contacts",
     ),
-    "deleted people refuse in one spelling": (
+    "deleted people are quarantined in one spelling": (
         "21",
         "regexp_extract_all(value, ",
         "regexp_extract_all('', ",
     ),
-    "other spellings do not refuse": ("21", "v.email_normalized IS NOT NULL", "false"),
-    "the undeliverable are written to": (
-        "21",
-        "AND c.email_verdict IS DISTINCT FROM 'undeliverable'",
-        "",
-    ),
+    "other spellings are not quarantined": ("21", "v.email_normalized IS NOT NULL", "false"),
     "no bounces known is none": ("23", "CASE WHEN count(email_bounced) > 0", "CASE WHEN true"),
     "the unusable get letters": ("09", "AND email_verdict IS DISTINCT FROM 'undeliverable'", ""),
     "an address counts once per person": ("22", "count(DISTINCT c.email) AS", "count(c.email) AS"),
