@@ -29,7 +29,7 @@ from crm_pipeline.store.tables.compared_files import (
 )
 from crm_pipeline.store.tables.corruption import check_paths, check_versions
 from crm_pipeline.store.tables.engine import Engine
-from crm_pipeline.store.tables.replacement import write_merged, write_replaced, write_whole
+from crm_pipeline.store.tables.replacement import write_merged, write_replaced
 
 CODE_VERSION = 4
 """To be raised when the same records would give other rows."""
@@ -241,8 +241,7 @@ class _Build:
         staged = stack.enter_context(self.tables.stage(name, table.key))
         parent = self.parents.get(table.name)
         if parent is None:
-            count = write_whole(self.engine, staged, rows.of(table.name))
-            rows.were_written(table.name, staged)
+            count = rows.write(table.name, staged)
         else:
             keys = rows.keys(table.name, changed)
             new, old = rows.of(table.name), rows.old(table.name)

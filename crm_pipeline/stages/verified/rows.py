@@ -24,6 +24,7 @@ from crm_pipeline.stages.verified.verifiers import Expiry, Verifiers, judged
 from crm_pipeline.store.tables import Staged, Tables, TableVersion
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 from crm_pipeline.store.tables.lookup import rows_of
+from crm_pipeline.store.tables.replacement import write_whole
 from crm_pipeline.verification import PHONE_RULE, PhoneReason, PhoneVerdict
 
 SHARED = str(PhoneReason.SHARED)
@@ -37,6 +38,8 @@ _COUNTED = {
     PHONE: (*PHONE_VERDICTS.key, "records", "people", "phone_e164", "reasons"),
 }
 """The columns that are needed of all verdicts on values that a changed record has or had."""
+_POINTS_AT_ONCE = 2_000_000
+"""So many contact points get their verdicts in one statement."""
 
 
 class Rows:
@@ -80,14 +83,27 @@ class Rows:
             self._define_counts(kind)
             self._define_verdicts(kind)
         self._define_shared(shared_from)
-        # All points at once may be too many for memory: they are computed while they are written.
-        define = self.engine.table if self.parents else self.engine.view
-        self._points = define("new contact points", self._contact_points())
+        if self.parents:
+            made = self._contact_points(self.points.new)
+            self._points = self.engine.table("new contact points", made)
 
-    def were_written(self, table: str, staged: Staged) -> None:
-        """Read the new rows of a table from the files in which they were written from now on."""
-        if table == CONTACT_POINTS.name:
-            self._points = parquet_files(staged.paths("base"))
+    def write(self, table: str, staged: Staged) -> int:
+        """Write all rows of a table that is built anew; return how many there are.
+
+        All points at once may be too many for memory: they are computed while they are written, in parts.
+        """
+        if table != CONTACT_POINTS.name:
+            return write_whole(self.engine, staged, self.of(table))
+        parts = max(1, -(-self._count(self.points.new) // _POINTS_AT_ONCE))
+        written = 0
+        for part in range(parts):
+            points = self.points.new
+            if parts > 1:
+                chosen = f"FROM {points} WHERE hash(record_key) % {parts} = {part}"
+                points = self.engine.table("points of a part", chosen)
+            written += self.engine.copy_to(self._contact_points(points), staged.path("base"))
+        self._points = parquet_files(staged.paths("base"))
+        return written
 
     def of(self, table: str) -> str:
         """Return the relation with the new rows of a table."""
@@ -226,16 +242,22 @@ class Rows:
             f"FROM {rows} WHERE NOT {self.expiry.condition} "
             f"AND NOT list_contains(reasons, '{SHARED}')",
         )
-        unjudged = f"SELECT {key} FROM {present} ANTI JOIN {fresh} USING ({key})"
-        self.judged[kind] = self._count(f"({unjudged})")
-        verify = self.verifiers.emails if kind == EMAIL else self.verifiers.phones
-        made = judged(
-            self.engine, f"judged {kind}", unjudged, verify, self.verifiers.rules, self.now
+        made, self.judged[kind] = judged(
+            self.engine,
+            f"judged {kind}",
+            f"(FROM {present} ANTI JOIN {fresh} USING ({key}))" if parent else present,
+            table.key,
+            self.verifiers.emails if kind == EMAIL else self.verifiers.phones,
+            self.verifiers.rules,
+            self.now,
         )
         columns = ", ".join(quoted(column.name) for column in table.columns)
-        rows = f"SELECT * FROM {fresh} UNION ALL BY NAME SELECT * FROM {made}"
-        self._verdicts[kind] = self.engine.table(
-            f"{kind} verdicts", f"SELECT {columns} FROM ({rows}) JOIN {present} USING ({key})"
+        # Verdicts on all values at once are not copied once more.
+        define = self.engine.table if parent else self.engine.view
+        self._verdicts[kind] = define(
+            f"{kind} verdicts",
+            f"SELECT {columns} FROM {fresh} JOIN {present} USING ({key}) "
+            f"UNION ALL BY NAME SELECT {columns} FROM {made}",
         )
 
     def _affected(self, kind: str) -> str:
@@ -311,17 +333,17 @@ class Rows:
             "ON s.normalized = v.phone_e164)"
         )
 
-    def _contact_points(self) -> str:
+    def _contact_points(self, points: str) -> str:
         columns = ", ".join(quoted(column.name) for column in CONTACT_POINTS.columns)
         point = "connection, table_name, record_key, kind, label, p.value, p.number AS field, is_primary AND coalesce(v.position, 1) = 1 AS is_primary"
         emails = (
             f"SELECT {point}, v.position AS part, NULL AS region, email_normalized AS normalized, verdict, reasons, "
-            f"suggestion FROM {self.points.new} p LEFT JOIN {self._verdicts[EMAIL]} v USING (value) "
+            f"suggestion FROM {points} p LEFT JOIN {self._verdicts[EMAIL]} v USING (value) "
             f"WHERE kind = '{EMAIL}'"
         )
         phones = (
             f"SELECT {point}, v.position AS part, p.region, phone_e164 AS normalized, verdict, reasons, "
-            f"NULL AS suggestion FROM {self.points.new} p LEFT JOIN {self._shared_applied()} v "
+            f"NULL AS suggestion FROM {points} p LEFT JOIN {self._shared_applied()} v "
             f"USING (value, region) WHERE kind = '{PHONE}'"
         )
         return (

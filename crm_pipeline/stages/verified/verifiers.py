@@ -1,16 +1,18 @@
 """Judge distinct values in batches, and load the verdicts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
 
-from crm_pipeline.model.names import literal
+from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.store.tables.engine import Engine
 
 BATCH_VALUES = 100_000
 """So many values are judged at a time, which bounds the memory."""
+_READ_VALUES = 1_000_000
+"""So many values are taken out of DuckDB at a time."""
 
 Verify = Callable[[pa.Table], pa.Table]
 """Returns the verdicts on distinct values: the columns of a verdict table without `rules_version` and `checked_at`."""
@@ -64,34 +66,46 @@ class Expiry:
 
 
 def judged(  # noqa: PLR0917 - each argument is plain at the call
-    engine: Engine, name: str, values: str, verify: Verify, rules: str, now: datetime
-) -> str:
-    """Judge the values of a query, and return the relation with the verdicts.
+    engine: Engine,
+    name: str,
+    values: str,
+    key: Sequence[str],
+    verify: Verify,
+    rules: str,
+    now: datetime,
+) -> tuple[str, int]:
+    """Judge the values of a query; return the relation with the verdicts, and how many values there were.
 
     Args:
         engine: runs the SQL.
         name: of the relation.
-        values: SQL for the distinct values.
+        values: relation with the distinct values, and further columns that stay beside the verdicts.
+        key: the columns of a value.
         verify: gives the verdicts.
         rules: the version of the rules.
         now: when they are judged.
     """
-    rows = engine.arrow(values)
     stamp = (
         f"{literal(rules)} AS rules_version, {literal(now.isoformat())}::TIMESTAMPTZ AS checked_at"
     )
+    listed = ", ".join(map(quoted, key))
+
+    def verdicts(rows: pa.Table) -> str:
+        made = engine.load("judged batch", verify(rows.select(list(key))))
+        beside = engine.load("values of judged batch", rows)
+        return f"SELECT *, {stamp} FROM {made} JOIN {beside} USING ({listed})"
+
     # An empty batch first, so that the relation has its columns.
-    relation = engine.table(
-        name, f"SELECT *, {stamp} FROM {_loaded(engine, verify, rows.slice(0, 0))}"
-    )
-    for start in range(0, rows.num_rows, BATCH_VALUES):
-        loaded = _loaded(engine, verify, rows.slice(start, BATCH_VALUES))
-        engine.run(f"INSERT INTO {relation} BY NAME SELECT *, {stamp} FROM {loaded}")
-    return relation
-
-
-def _loaded(engine: Engine, verify: Verify, rows: pa.Table) -> str:
-    return engine.load("judged batch", verify(rows))
+    nothing = engine.arrow(f"FROM {values} LIMIT 0")
+    relation = engine.table(name, verdicts(nothing))
+    count = int(engine.row(f"SELECT count(*) FROM {values}")[0])
+    parts = -(-count // _READ_VALUES)
+    for part in range(parts):
+        rows = engine.arrow(f"FROM {values} WHERE hash({listed}) % {parts} = {part}")
+        for start in range(0, rows.num_rows, BATCH_VALUES):
+            batch = verdicts(rows.slice(start, BATCH_VALUES))
+            engine.run(f"INSERT INTO {relation} BY NAME {batch}")
+    return relation, count
 
 
 def regions(engine: Engine, countries: str, verifiers: Verifiers) -> str:

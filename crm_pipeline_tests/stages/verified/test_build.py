@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from crm_pipeline.contracts.files import ContractFolder
 from crm_pipeline.kernel.errors import ContractError, CorruptFile
 from crm_pipeline.stages.verified import Choices, Verified, Verifiers, verify
+from crm_pipeline.stages.verified import rows as stage_rows
+from crm_pipeline.stages.verified import verifiers as stage_verifiers
 from crm_pipeline.store.files.checksums import AnySum, Verifier
 from crm_pipeline.store.tables import Tables
 from crm_pipeline_tests.stages.conftest import Org, schema
@@ -226,6 +228,30 @@ def test_a_value_stays_as_long_as_a_record_has_it(org: Org) -> None:
         landed(org, "Contact", {name: changed})
         verified(org)
         assert set(rows_of(org, "email_verdicts", "value")) == left
+
+
+def test_many_values_and_points_are_taken_in_parts(
+    org: Org, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts of one value each, and of one point each, make the tables that one part would, and a refresh goes on from them."""
+    monkeypatch.setattr(stage_verifiers, "_READ_VALUES", 1)
+    monkeypatch.setattr(stage_rows, "_POINTS_AT_ONCE", 1)
+    people = {
+        name: {"Email": f"a@x.example;{name}@y.example", "Phone": "+1", "Fax": f"+{number}"}
+        for number, name in enumerate("ABC", start=2)
+    }
+    landed(org, "Contact", people)
+    assert verified(org).judged == {"email": 3, "phone": 4}
+    version = org.tables.version("verified/contact_points")
+    assert version is not None
+    assert len(version.base) > 1
+    assert points(org) == expected(org)
+    assert verdicts_of(org, "+1") == {("risky", ("shared",))}
+    counts = rows_of(org, "phone_verdicts", "phone_e164, records, people")
+    assert counts == [("+1", 3, 3), ("+2", 1, 1), ("+3", 1, 1), ("+4", 1, 1)]
+    landed(org, "Contact", {"D": {"Phone": "+1"}})
+    verified(org)
+    assert points(org) == expected(org)
 
 
 @pytest.fixture
