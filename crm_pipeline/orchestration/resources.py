@@ -343,11 +343,6 @@ class Workspace:
         sets = Quarantine(self.landing).of(connection.name, obj)
         return [each for each in sets if each.table == table]
 
-    @property
-    def is_watched(self) -> bool:
-        """Whether a person waits for the run, and wants to see its result at once."""
-        return self._on_step is not None
-
     def progress(self, step: str) -> Callable[[int, int | None], None]:
         """Return the callback of a stage for its progress."""
 

@@ -149,11 +149,6 @@ class GrantStore:
             return None
         return (found.account, found.scopes) if found.redirect_uri == redirect_uri else None
 
-    def scopes_of(self, token: str) -> frozenset[str]:
-        """Return the scopes of a living access token, none for others."""
-        found = self.find(token)
-        return found.scopes if found else frozenset()
-
     def chains(self, account: str) -> list[str]:
         """Return the living refresh tokens of an account, newest last."""
         with self._lock:

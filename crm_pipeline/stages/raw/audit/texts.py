@@ -1,17 +1,9 @@
 """The verdicts of audits as sentences."""
 
-from crm_pipeline.kernel.clock import Window, format_instant
 from crm_pipeline.stages.raw.audit.confirm import Found
 
 EQUAL_COUNT = "the counts are equal; a lost record and a ghost in the same month would cancel out, which only ids show"
 EQUAL_IDS = "the same records with the same modification times"
-
-
-def span_text(window: Window) -> str:
-    """Return a window as people write it."""
-    if window.from_at is None:
-        return f"up to {format_instant(window.to_at)}"
-    return f"from {format_instant(window.from_at)} to {format_instant(window.to_at)}"
 
 
 def found_text(found: Found, counted: str = "") -> str:

@@ -43,7 +43,7 @@ class Portal:
         self.world = world
         self.clock = clock
         self.since_ms = _SINCE_MS
-        self.catalog = Catalog(facts.hub_id, object_types(facts))
+        self.catalog = Catalog(object_types(facts))
         asset = next(one.name for one in self.catalog.types if one.custom)
         self.link_types = LinkTypes(facts, asset)
         self.pipelines = PipelineStore(seeded(facts, _SINCE_MS))

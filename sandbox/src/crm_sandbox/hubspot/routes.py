@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 _VERSION = re.compile(r"v\d+|\d{4}-\d{2}")
-NUMBERED = ("v3",)
 # Where the results of exports are fetched.
 FILES = "/export-files/"
 DATED = ("2026-03", "2026-09")

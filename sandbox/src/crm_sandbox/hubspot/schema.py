@@ -170,15 +170,9 @@ class ObjectType:
 
 
 class Catalog:
-    """The object types of one portal, found by any of their names.
+    """The object types of one portal, found by any of their names."""
 
-    Args:
-        hub_id: the portal's id, which stands in the full names of its own objects.
-        types: the object types.
-    """
-
-    def __init__(self, hub_id: int, types: Iterable[ObjectType]) -> None:
-        self._hub_id = hub_id
+    def __init__(self, types: Iterable[ObjectType]) -> None:
         self._lock = threading.RLock()
         self._types: dict[str, ObjectType] = {}
         self._names: dict[str, str] = {}

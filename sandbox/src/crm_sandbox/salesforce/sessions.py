@@ -122,8 +122,3 @@ class SessionStore:
         """Return the refresh tokens that work, newest last."""
         with self._lock:
             return list(self._refresh)
-
-    def restore_refresh_token(self) -> None:
-        """Make the documented refresh token work again."""
-        with self._lock:
-            self._refresh = {REFRESH_TOKEN: self._clock.now()}

@@ -41,8 +41,6 @@ JSON_TYPES = {
     "multiselectlookup": "jsonarray",
     "multiuserlookup": "jsonarray",
 }
-# System columns beside the fields: how a record ended, when, and who took its place.
-BOOKKEEPING = ("_ended", "_ended_at", "_master")
 
 
 @dataclass(frozen=True)
