@@ -155,6 +155,24 @@ class PublishedTable:
         condition = "WHERE NOT is_deleted" if self.has_deleted else ""
         return self._sql(condition, self.versions, self.added)
 
+    def parts(self, at_once: int) -> list["PublishedTable"]:
+        """Return tables that have its rows together, each about so many; one if nothing is joined to them by record."""
+        count = -(-sum(version.rows for version in self.versions) // at_once)
+        if count <= 1 or not self.added:
+            return [self] if self.versions else []
+        return [self._part(number, count) for number in range(count)]
+
+    def _part(self, number: int, count: int) -> "PublishedTable":
+        def of_part(rows: str, key: str) -> str:
+            return f"(SELECT * FROM {rows} WHERE hash({quoted(key)}) % {count} = {number})"
+
+        points = (
+            replace(columns, given=of_part(Tables.relation(columns.version), "record_key"))
+            for columns in self.added
+        )
+        rows = of_part(f"({self._union(self.versions)})", self.key)
+        return replace(self, given=rows, added=tuple(points))
+
     @property
     def deleted_sql(self) -> str:
         """SQL for the deleted rows, in the table's columns."""

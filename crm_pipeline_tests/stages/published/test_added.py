@@ -12,6 +12,7 @@ from crm_pipeline.model.schema import Field, Schema
 from crm_pipeline.model.stages import STAGE_TABLES, STAGES, VERIFIED, with_added
 from crm_pipeline.model.tables import TABLES
 from crm_pipeline.model.verified_tables import CONTACT_POINTS, OF_EMAILS
+from crm_pipeline.stages.published import build
 from crm_pipeline.stages.published.added import SOURCES
 from crm_pipeline_tests.stages.published.judged import judge, point, stage
 
@@ -78,13 +79,15 @@ def draw(rng: random.Random) -> tuple[dict[tuple[str, str], list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, new_org):
-    """Records of two connections, judged and published; the file knows them as `records` and `points`."""
+    """Records of two connections, judged and published in parts; the file knows them as `records` and `points`."""
     org = new_org(tmp_path_factory.mktemp("added") / "data")
     org.records, org.points = draw(random.Random(5))
     for (connection, table), rows in org.records.items():
         land(org, table, rows, connection)
     judge(org, org.points)
-    org.done = org.publish(lists={"disposable domains": "2026-11-01"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "_ROWS_AT_ONCE", 10)
+        org.done = org.publish(lists={"disposable domains": "2026-11-01"})
     return org
 
 
