@@ -18,6 +18,7 @@ _SUSPECT = (
     r"|(?:[0-9][^0-9]*){7}/(?:[^0-9]*[0-9]){7}"
     r"|(?:[0-9][^0-9]*){7}[ (]\(?\pL[^0-9]*$"
     r"|(?i:[0-9].*\b(?:or|and|und|oder|et|ou|y|bzw)\b)"
+    r"|[0-9] *#+ *$|^ *\+?[0-9]{7,15}\.0 *$"
 )
 _SEPARATORS = re.compile(
     r"[;|\n\r\t,&\uff1b\uff0c\u3001]+|\s(?:or|and|und|oder|et|ou|y|bzw\.?)\s|(?<=\d)\s*(?=[+\uff0b]\d)",
@@ -31,6 +32,10 @@ _URI = re.compile(r"tel:|;ext=|;phone-context=|;isub=", re.IGNORECASE)
 # What follows a whole number is a label; the library would read its letters as digits. A word without brackets may be
 # meant for digits, as in 1 800 555 HELP, unless so many stand before it that no number has room for it.
 _LABELLED = re.compile(r"((?:\D*\d){7,})(?:[\s(]*\([^\W\d_]\D*|\s+[^\W\d_]\D*)")
+# The mark of an extension that nobody gave, and the fraction of a number that a spreadsheet or a data frame took for a
+# decimal one: with its nought as a further digit it may be somebody else's number.
+_LEFTOVER = re.compile(r"(?<=\d)\s*#+\s*$|(?<=\d)\.0\s*$")
+_DECIMAL = re.compile(r"\s*\+?\d{7,15}\.0\s*")
 _ROOM_FOR_WORDS = 9
 _FEWEST_DIGITS = 6
 _MOST = 500
@@ -54,6 +59,8 @@ def taken_apart(text: str) -> list[str]:
 
 
 def _unlabelled(number: str) -> str:
+    if number.rstrip().endswith("#") or _DECIMAL.fullmatch(number):
+        number = _LEFTOVER.sub("", number)
     labelled = _LABELLED.fullmatch(number)
     if not labelled or ("(" not in number[labelled.end(1) :] and _digits(number) < _ROOM_FOR_WORDS):
         return number

@@ -1,13 +1,13 @@
 """Versions of the rules that verdicts follow: they change with our own rules, with libraries and with lists.
 
-A stage keeps the version beside each verdict and verifiers again what was judged by another one.
+A stage keeps the version beside each verdict and judges again what was judged by another one.
 """
 
 from crm_pipeline.verification.mail_lists import EMAIL_PACKAGES, PHONE_PACKAGES, installed_version
 
-# Raise one when code of this package verifiers an address or a number differently than before.
+# Raise one when code of this package judges an address or a number differently than before.
 _OWN_EMAIL_RULES = 1
-_OWN_PHONE_RULES = 1
+_OWN_PHONE_RULES = 2
 
 
 def email_rules() -> str:

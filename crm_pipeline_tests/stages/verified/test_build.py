@@ -263,7 +263,7 @@ def two(org: Org) -> Org:
 
 
 def test_only_new_values_are_judged(two: Org) -> None:
-    """A refresh verifiers what it brings; without changes nothing is judged or written."""
+    """A refresh judges what it brings; without changes nothing is judged or written."""
     release = two.tables.current()
     assert not verified(two).changed
     assert two.tables.current() == release
