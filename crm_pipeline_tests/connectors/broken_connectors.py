@@ -40,9 +40,12 @@ from crm_pipeline.kernel.errors import (
     WouldWait,
 )
 from crm_pipeline.ratelimit.limiter import RateLimiter
+from crm_pipeline.stages.normalized import fold
+from crm_pipeline.stages.normalized.arrivals import Arrivals
 from crm_pipeline.stages.normalized.history import HistoryBuild
 from crm_pipeline.stages.raw import account
 from crm_pipeline.stages.raw.audit import confirm, connection
+from crm_pipeline.stages.raw.audit.merged import MergedAway
 from crm_pipeline.stages.raw.audit.setting import AuditSetting
 from crm_pipeline.stages.raw.kept_out import Cutter
 from crm_pipeline.stages.raw.new_fields import backfill
@@ -342,6 +345,26 @@ def audit_compares_no_times(patch: pytest.MonkeyPatch) -> None:
         return changed
 
     _around(patch, audit, "difference", make)
+
+
+def plan_of_an_audit_is_too_low(patch: pytest.MonkeyPatch) -> None:
+    def make(plan: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(*given: Any) -> Any:
+            made = plan(*given)
+            return replace(made, asked=made.asked - 5)
+
+        return changed
+
+    _around(patch, connection, "AuditPlan", make)
+
+
+def merges_are_not_looked_at(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(MergedAway, "losers", lambda *_: "")
+
+
+def deleted_records_are_emptied(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Arrivals, "_with_last_values", lambda *_: None)
+    patch.setattr(fold, "last_values", lambda *_: None)
 
 
 def empty_sweep_is_believed(patch: pytest.MonkeyPatch) -> None:
