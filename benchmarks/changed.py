@@ -107,7 +107,7 @@ def report(
 
 @dataclass(frozen=True)
 class _Changes:
-    """Which contacts change in a refresh: these, evenly spread over the first ones, and in which fields."""
+    """What changes in a refresh: some of the first `within` contacts, evenly spread, and in all of them the addresses or in few."""
 
     within: int
     all_addresses: bool
@@ -255,7 +255,11 @@ def main() -> None:
     parser.add_argument("--contacts", type=int, nargs="+", default=[800_000, 8_000_000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--all-addresses", action="store_true")
-    parser.add_argument("--within", type=int, help="so many contacts are the first ones")
+    parser.add_argument(
+        "--within",
+        type=int,
+        help="the changes are among so many of the first contacts; all by default",
+    )
     parser.add_argument("--step", default="")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--round", type=int, default=0)

@@ -38,9 +38,8 @@ def audit(
     costs no more; a month that differs twice is read again, and its ids are listed where that does not explain it. Where
     it does not count, ids are listed. A lost record and a ghost in the same month cancel out in counts; --deep finds
     them. An edit that left the time of modification is found by --content alone. Nothing is deleted because a list lacks
-    it: the CRM is asked about each
-    such record. An audit costs at most `audit_percent` of the vendor's limit of a day, and goes on the next time where
-    it stopped. What it lands is in the tables after the next refresh.
+    it: the CRM is asked about each such record. An audit costs at most `audit_percent` of the vendor's limit of a day,
+    and goes on the next time where it stopped. What it lands is in the tables after the next refresh.
 
     The exit code is 1 if something differs that was not healed, or an object could not be compared because of an error.
 

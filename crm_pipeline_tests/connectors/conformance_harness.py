@@ -21,14 +21,18 @@ import pytest
 
 from crm_pipeline.configuration import load_settings
 from crm_pipeline.connectors.base import Account
+from crm_pipeline.connectors.registry import connector
 from crm_pipeline.kernel.clock import FrozenClock, parse_instant
 from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.ratelimit.usage import DayUsage
 from crm_pipeline.settings import ObjectSettings, Settings
+from crm_pipeline.stages.normalized import normalize
 from crm_pipeline.stages.raw import Extraction, extract
 from crm_pipeline.store import files
 from crm_pipeline.store.landing.window import WindowWriter
 from crm_pipeline.store.postgres.database import Database
+from crm_pipeline.store.tables import Tables
+from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline_tests.connectors.conformance import CONTACTS, ONE_STAMP, Case, RouteCase
 from crm_pipeline_tests.harness import START, Harness
 from crm_sandbox.clock import SandboxClock
@@ -111,6 +115,25 @@ class ConformanceHarness(Harness):
         """Extract the case's object by a route, through an account that is open."""
         obj = ObjectSettings(self.object, route=route.name)
         return extract(account, obj, None, mode="range", landing=self.landing)
+
+    def engine(self) -> Engine:
+        """Open what runs the SQL of the stages."""
+        return Engine(self.settings.data / "tmp", memory_limit="512MB", threads=1)
+
+    def normalize(self) -> None:
+        """Bring the case's table up to date with what has landed."""
+        connection, vendor = self.settings.connection("demo"), connector(self.case.vendor)
+        tables = Tables(self.settings.data)
+        with self.engine() as engine:
+            normalize(
+                connection,
+                self.case.table,
+                self.landing,
+                tables,
+                vendor.mapping,
+                engine,
+                vendor.keys,
+            )
 
     def versions(self) -> list[Landed]:
         """Return every version of every record in committed windows."""

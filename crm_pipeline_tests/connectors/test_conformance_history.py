@@ -3,11 +3,8 @@
 from contextlib import closing
 from datetime import datetime
 
-from crm_pipeline.connectors.registry import connector
-from crm_pipeline.stages.normalized import normalize
 from crm_pipeline.stages.published import publish
 from crm_pipeline.store.tables import Tables
-from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline.store.tables.published import open_published
 from crm_pipeline_tests.connectors.conformance import Case
 from crm_pipeline_tests.connectors.conformance_harness import ConformanceHarness
@@ -36,7 +33,7 @@ def test_the_past_is_the_account_of_then(case: Case, alone: HarnessOf) -> None:
         truths[harness.clock.now()] = _refreshed(harness)
     assert len({truth[edited] for truth in truths.values()}) == 3
     assert {deleted in truth for truth in truths.values()} == {True, False}
-    with _engine(harness) as engine:
+    with harness.engine() as engine:
         publish(harness.landing, Tables(harness.settings.data), engine)
     assert {at: _as_of(harness, at) for at in truths} == truths
     with closing(open_published(harness.settings.data)) as file:
@@ -50,23 +47,8 @@ def test_the_past_is_the_account_of_then(case: Case, alone: HarnessOf) -> None:
 def _refreshed(harness: ConformanceHarness) -> dict[str, str | None]:
     """Read what changed, build, and return the texts of the live records as the vendor has them."""
     harness.extract(mode="refresh", whole=harness.reads_snapshots)
-    case, connection = harness.case, harness.settings.connection("demo")
-    tables, vendor = Tables(harness.settings.data), connector(case.vendor)
-    with _engine(harness) as engine:
-        normalize(
-            connection,
-            case.table,
-            harness.landing,
-            tables,
-            vendor.mapping,
-            engine,
-            vendor.keys,
-        )
+    harness.normalize()
     return {key: record.text or None for key, record in harness.emulated().items()}
-
-
-def _engine(harness: ConformanceHarness) -> Engine:
-    return Engine(harness.settings.data / "tmp", memory_limit="512MB", threads=1)
 
 
 def _as_of(harness: ConformanceHarness, at: datetime) -> dict[str, str | None]:

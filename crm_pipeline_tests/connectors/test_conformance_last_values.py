@@ -5,10 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from crm_pipeline.connectors.registry import connector
-from crm_pipeline.stages.normalized import normalize
 from crm_pipeline.store.tables import Tables
-from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline_tests.connectors.conformance import Case
 from crm_pipeline_tests.connectors.conformance_harness import ConformanceHarness
 from crm_pipeline_tests.connectors.conftest import HarnessOf
@@ -62,18 +59,7 @@ def plain(value: Any) -> str:
 
 def built(harness: ConformanceHarness) -> pd.DataFrame:
     """Build the table, and return all of its rows."""
-    case, connection = harness.case, harness.settings.connection("demo")
-    tables, vendor = Tables(harness.settings.data), connector(case.vendor)
-    with Engine(harness.settings.data / "tmp", memory_limit="512MB", threads=1) as engine:
-        normalize(
-            connection,
-            case.table,
-            harness.landing,
-            tables,
-            vendor.mapping,
-            engine,
-            vendor.keys,
-        )
+    harness.normalize()
     return stored(harness, "normalized")
 
 

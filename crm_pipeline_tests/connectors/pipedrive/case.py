@@ -118,6 +118,6 @@ CASE = Case(
     ),
     lacks={
         "marks": "Lists of persons leave deleted ones out, without a word: snapshots miss them.",
-        "losers": "So they do with the losers of merges.",
+        "losers": "Lists of persons leave the losers of merges out, without a word, and no winner names them.",
     },
 )
