@@ -86,7 +86,8 @@ def _of_our_era(text: str, kind: str, value: str) -> str:
     DuckDB accepts the words `inf` and `epoch`, and years before year 1, into which a zone may shift a day.
     """
     # Texts in the usual form are not checked further, because evaluating the value is expensive.
-    is_counted = f"regexp_matches({text}, '^\\s*[+-]?[0-9]')"
+    # A year of fewer digits is a day or a month in a text such as 5/12/25, or a year whose century nobody knows.
+    is_counted = rf"regexp_matches({text}, '^\s*[+-]?([0-9]{{4,}}[-/ \\]|[0-9]+\s*$)')"
     first = "TIMESTAMPTZ '0001-01-01 00:00:00+00'" if kind == "TIMESTAMPTZ" else "DATE '0001-01-01'"
     return (
         f"CASE WHEN {_is_usual(text)} THEN {value} "
@@ -96,8 +97,8 @@ def _of_our_era(text: str, kind: str, value: str) -> str:
 
 def _is_usual(text: str) -> str:
     return (
-        f"left({text}, 1) BETWEEN '1' AND '9' AND instr({text}, '-') NOT BETWEEN 1 AND 4 "
-        f"AND instr({text}, '(') = 0"
+        f"left({text}, 1) BETWEEN '1' AND '9' AND instr({text}, '(') = 0 "
+        f"AND (instr({text}, '-') = 5 OR TRY_CAST({text} AS BIGINT) IS NOT NULL)"
     )
 
 

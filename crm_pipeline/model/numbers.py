@@ -59,9 +59,13 @@ def number(text: str, kind: str) -> str:
     if kind == "DOUBLE":
         double = f"TRY_CAST({text} AS DOUBLE)"
         significant = f"strlen(trim({_digits(text)}, '0'))"
+        # The shortest text of the double has the digits of a whole number, or it is another number.
+        kept = f"trim({_digits(text)}, '0') = trim({_digits(f'{double}::VARCHAR')}, '0')"
+        is_whole = f"regexp_full_match({text}, '\\s*[+-]?[0-9]+(\\.0*)?\\s*')"
         return (
             f"CASE WHEN instr({text}, '_') = 0 AND isfinite({double}) "
-            f"AND ({double} <> 0 OR trim({_digits(text)}, '0') = '') AND "
+            f"AND ({double} <> 0 OR trim({_digits(text)}, '0') = '') "
+            f"AND (strlen({text}) <= {_SAFE_DIGITS} OR NOT {is_whole} OR {kept}) AND "
             f"(strlen({text}) <= {_DOUBLE_DIGITS} OR {significant} <= {_DOUBLE_DIGITS} OR "
             f"strlen(split_part({_mantissa(text)}, '.', 1)) <= {_SAFE_DIGITS}) THEN {double} END"
         )

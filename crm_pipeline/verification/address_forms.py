@@ -5,18 +5,23 @@ import unicodedata
 from collections.abc import Iterator
 
 from crm_pipeline.verification.email_syntax import parsed_one
-from crm_pipeline.verification.email_texts import FULL_WIDTH, taken_apart
+from crm_pipeline.verification.email_texts import FULL_WIDTH, taken_apart, unescaped
 
 _SHOWN = re.compile(r"""[^\s,;|<>()"'\[\]@]+\s*@\s*[^\s,;|<>()"'\[\]@]+""")
 """Texts that may be an address, perhaps with blanks around the @."""
+_ESCAPED = re.compile(
+    r"""(?:[^\s,;|<>()"'\[\]@&]|&(?!lt;|gt;|quot;|nbsp;|#0*64;)(?:#?\w{1,7};)?)+"""
+    r"""(?:@|&#0*64;)[^\s,;|<>()"'\[\]@&]+"""
+)
+"""Texts that may be an address in which characters are escaped for HTML."""
 
 
 def mailboxes(text: str) -> dict[str, set[str]]:
     """Return the addresses in a text by their normal form in lower case, each with its spellings.
 
     The addresses are those that verdicts are on. One whose syntax is bad has no normal form, and is taken as written.
-    Spellings are in lower case: as written (also in full width, and with blanks around the @), in normal form, with the domain
-    in ASCII, with marks apart from their letters.
+    Spellings are in lower case: as written (also in full width, with blanks around the @, and escaped for HTML), in normal form,
+    with the domain in ASCII, with marks apart from their letters.
     """
     found: dict[str, set[str]] = {}
     shown = dict(_shown(text))
@@ -45,6 +50,9 @@ def _shown(text: str) -> Iterator[tuple[str, str]]:
         address = re.sub(r"\s", "", match[0])
         if written != address:
             yield address, written.lower()
+    for match in _ESCAPED.finditer(text):
+        if (address := unescaped(match[0])) != match[0]:
+            yield address, match[0].lower()
 
 
 def composed(text: str) -> str:

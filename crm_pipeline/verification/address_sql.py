@@ -9,8 +9,12 @@ from crm_pipeline.verification.email_texts import FULL_WIDTH
 
 _FULL_WIDTH = "".join(map(chr, FULL_WIDTH))
 _ORDINARY = "".join(one if isinstance(one, str) else chr(one) for one in FULL_WIDTH.values())
-_REPLACED = ((r"\p{Cf}", ""), ("mailto:", " "), (r"\s*@\s*", "@"))
-"""Invisible characters, what only shows an address, and blanks around the @."""
+_REPLACED = (
+    *((r"&(?:apos|#0*39|#x0*27);", "'"), (r"&(?:amp|#0*38|#x0*26);", "&"), ("&#0*64;", "@")),
+    (r"&(?:lt|gt|quot|nbsp|#[0-9]{1,5}|#x[0-9a-f]{1,4});", " "),
+    *((r"\p{Cf}", ""), ("mailto:", " "), (r"\s*@\s*", "@")),
+)
+"""What is escaped for HTML, invisible characters, what only shows an address, and blanks around the @."""
 _ADDRESS = r"""[^\s,;|<>()"'\[][^\s,;|<>()"]*@[^\s,;|<>()"'?\]]+"""
 
 

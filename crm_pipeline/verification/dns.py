@@ -29,6 +29,8 @@ from crm_pipeline.verification.vocabulary import EmailReason
 _DAY_S = 86_400.0
 _PROBE_WITHOUT_TOP_LEVEL = "com"
 _SAVED_AT_ONCE = 200
+_NO_NAMES = frozenset({"localhost", "invalid"})
+"""Top-level domains that are reserved and lead to nobody else (RFC 6761)."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class _Run:
         except dns.resolver.NXDOMAIN:
             self._require_internet(domain)
             return EmailReason.NO_DOMAIN
-        is_null = all(server.exchange == dns.name.root for server in servers)
+        is_null = all(_leads_nowhere(server.exchange) for server in servers)
         return EmailReason.NULL_MX if is_null else EmailReason.ACCEPTS_MAIL
 
     def _is_reachable(self, domain: str, kind: str) -> bool:
@@ -193,6 +195,17 @@ class _Run:
             raise _Failed from error
         self._failures = 0
         return list(answer.rrset or ())
+
+
+def _leads_nowhere(server: dns.name.Name) -> bool:
+    """Return whether nobody's mail server is named: the null MX, or the sender's own machine, as was usual before."""
+    name = server.to_text(omit_final_dot=True).lower()
+    if server == dns.name.root or name.rpartition(".")[2] in _NO_NAMES:
+        return True
+    try:
+        return not ipaddress.ip_address(name).is_global
+    except ValueError:
+        return False
 
 
 def _resolver(settings: DnsSettings) -> dns.resolver.Resolver:

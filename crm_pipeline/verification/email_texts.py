@@ -4,6 +4,7 @@ Most texts are one address and are taken as they are. The others are taken apart
 two addresses. Nothing is guessed: a text without an @ is one address, which has no domain.
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ _TOKEN = re.compile(
     r'|(?P<quoted>"(?:[^"\\]|\\.){0,300}")(?:(?P<domain>@[^\s,;|<>()"]+)|(?P<name> ?(?=<)))?'
     r"|(?P<word>[^\s,;|<>()\"]+)"
 )
+# What web forms and templates leave behind: `o&#39;neil@x.org`. Its semicolon would end an address, and what
+# follows may be somebody else's. Only what escaping makes counts, and only with its semicolon.
+_ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#[0-9]{1,5}|#x[0-9a-f]{1,4});", re.IGNORECASE)
 _MAILTO = re.compile(r"mailto:([^\s?<>]*)(?:\?[^\s<>]*)?", re.IGNORECASE)
 # `jane @ x.org` is one address, but in `Jane Doe @ x.org` nobody knows what stands before the @.
 _SPACED_AT = re.compile(r"(^|[,;|<>] ?)([^\s,;|<>@]+) ?@ ?([^\s,;|<>@]+)(?= ?(?:$|[,;|<>]))")
@@ -48,13 +52,18 @@ def taken_apart(text: str) -> list[str]:
 
     Left out are display names, `mailto:`, separators, invisible characters at the ends, and the spaces around an @ between two
     words.
-    Full-width characters become ordinary ones.
+    Full-width characters become ordinary ones, and so do those that are escaped for HTML.
     """
-    plain = _MAILTO.sub(r"\1", _visible(text.translate(FULL_WIDTH)))
+    plain = _MAILTO.sub(r"\1", _visible(unescaped(text.translate(FULL_WIDTH))))
     if "@" not in plain:
         return [plain]
     spaced = _SPACED_AT.sub(r"\1\2@\3", " ".join(plain.split()))
     return list(islice(_addresses(spaced), _MOST)) or [plain]
+
+
+def unescaped(text: str) -> str:
+    """Return a text with the characters that were escaped for HTML, such as `&#39;` for an apostrophe."""
+    return _ESCAPED.sub(lambda escaped: html.unescape(escaped[0].lower()), text)
 
 
 def _addresses(text: str) -> Iterator[str]:

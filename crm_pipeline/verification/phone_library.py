@@ -3,6 +3,7 @@
 The library is asked once for each class of numbers (see `phone_classes`); its answer holds for all of the class.
 """
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +42,10 @@ _IMPOSSIBLE = {
 }
 
 
+# The exponent of a number whose last digits were rounded away; the library takes its letter for a digit.
+_ROUNDED = re.compile(r"\s*\+?\d[.,]?\d*[Ee]\+?\d{1,2}\s*", re.ASCII)
+
+
 class ParsedNumber(NamedTuple):
     """What the library says of one number; None where it says nothing.
 
@@ -68,6 +73,8 @@ def parsed_number(text: str, region: str = "") -> ParsedNumber:
         text: as written.
         region: ISO 3166 code of the country that numbers without a country code are of; "" where none is known.
     """
+    if _ROUNDED.fullmatch(text):
+        return ParsedNumber(None, None, None, None, None, PhoneReason.NOT_A_NUMBER)
     try:
         number = phonenumbers.parse(text, region or None)
     except NumberParseException as error:

@@ -18,7 +18,8 @@ _SUSPECT = (
     r"|(?:[0-9][^0-9]*){7}/(?:[^0-9]*[0-9]){7}"
     r"|(?:[0-9][^0-9]*){7}[ (]\(?\pL[^0-9]*$"
     r"|(?i:[0-9].*\b(?:or|and|und|oder|et|ou|y|bzw)\b)"
-    r"|[0-9] *#+ *$|^ *\+?[0-9]{7,15}\.0 *$"
+    r"|[0-9] *#+ *$|^ *\+?[0-9]{7,15}\.0+ *$|^ *[1-9]\.[0-9]+[Ee]\+?[0-9]{1,2} *$"
+    r"|(?i:ext[a-z]*[.: ]*#)"
 )
 _SEPARATORS = re.compile(
     r"[;|\n\r\t,&\uff1b\uff0c\u3001]+|\s(?:or|and|und|oder|et|ou|y|bzw\.?)\s|(?<=\d)\s*(?=[+\uff0b]\d)",
@@ -33,9 +34,13 @@ _URI = re.compile(r"tel:|;ext=|;phone-context=|;isub=", re.IGNORECASE)
 # meant for digits, as in 1 800 555 HELP, unless so many stand before it that no number has room for it.
 _LABELLED = re.compile(r"((?:\D*\d){7,})(?:[\s(]*\([^\W\d_]\D*|\s+[^\W\d_]\D*)")
 # The mark of an extension that nobody gave, and the fraction of a number that a spreadsheet or a data frame took for a
-# decimal one: with its nought as a further digit it may be somebody else's number.
-_LEFTOVER = re.compile(r"(?<=\d)\s*#+\s*$|(?<=\d)\.0\s*$")
-_DECIMAL = re.compile(r"\s*\+?\d{7,15}\.0\s*")
+# decimal one: with its noughts as further digits it may be somebody else's number.
+_LEFTOVER = re.compile(r"(?<=\d)\s*#+\s*$|(?<=\d)\.0+\s*$")
+_DECIMAL = re.compile(r"\s*\+?\d{7,15}\.0+\s*")
+# So do programs in Java write it: 3.108207129E9. It is a number again where no digit was rounded away.
+_EXPONENT = re.compile(r"\s*([1-9])\.(\d+)[Ee]\+?(\d{1,2})\s*")
+# Two marks of one extension: the library takes the letters of the first for digits.
+_DOUBLE_MARK = re.compile(r"(ext(?:ension|n)?)[.:\s]*#\s*(?=\d)", re.IGNORECASE)
 _ROOM_FOR_WORDS = 9
 _FEWEST_DIGITS = 6
 _MOST = 500
@@ -59,6 +64,9 @@ def taken_apart(text: str) -> list[str]:
 
 
 def _unlabelled(number: str) -> str:
+    number = _DOUBLE_MARK.sub(r"\1 ", number)
+    if (parts := _EXPONENT.fullmatch(number)) and len(parts[2]) == int(parts[3]):
+        return parts[1] + parts[2]
     if number.rstrip().endswith("#") or _DECIMAL.fullmatch(number):
         number = _LEFTOVER.sub("", number)
     labelled = _LABELLED.fullmatch(number)

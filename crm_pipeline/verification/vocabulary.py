@@ -56,7 +56,10 @@ class EmailReason(Term):
     )
     NO_DOMAIN = "no_domain", "DNS says that the domain does not exist."
     NO_MX = "no_mx", "The domain exists and has neither a mail server nor an address."
-    NULL_MX = "null_mx", "The domain declares that it receives no mail (RFC 7505)."
+    NULL_MX = (
+        "null_mx",
+        "The domain declares that it receives no mail (RFC 7505), or names no mail server but localhost.",
+    )
     PLACEHOLDER = (
         "placeholder",
         "The address fills a field that somebody had to fill, such as test@test.com.",

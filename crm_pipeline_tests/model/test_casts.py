@@ -115,11 +115,22 @@ def test_words_and_years_before_the_first_are_no_days(form: Form, kind: str, zon
     )
 
 
-@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "1-01-01T00:00:00Z"])
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "0001-01-01T04:00:00Z"])
 def test_a_zone_leads_to_no_year_before_the_first(text: str) -> None:
     """Days before year 1 are NULL, because DuckDB would show them as days of year 1."""
     assert read(text, "DATE", "", "America/New_York") is None
     assert read("0001-01-02T00:00:00Z", "DATE", "", "America/New_York") == "0001-01-01"
+
+
+@pytest.mark.parametrize("kind", ["DATE", "TIMESTAMPTZ"])
+@pytest.mark.parametrize("form", ["", "epoch_ms", "local"])
+@pytest.mark.parametrize("zone", ["", "America/New_York"])
+def test_a_year_has_four_digits(form: Form, kind: str, zone: str) -> None:
+    """5/12/25 is no day of the year 5: nobody knows which of its parts is the year, or of which century."""
+    short = ["5/12/25", "05-01-26", "26-01-05", "26 01 05", "10-10-10T10:10:10Z", "026-01-05"]
+    assert {text: read(text, kind, form, zone) for text in short} == dict.fromkeys(short)
+    for text in ("2025/12/5", "2025-12-5", "2025 12 05"):
+        assert read(text, kind, form, zone) is not None
 
 
 _WRITTEN = st.one_of(

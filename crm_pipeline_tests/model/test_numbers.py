@@ -110,3 +110,20 @@ def test_a_double_is_the_nearest_to_its_text() -> None:
         1e20,
         0.1,
     ]
+
+
+def test_a_double_keeps_the_digits_of_whole_numbers() -> None:
+    """A whole number is the one whose shortest text has its digits, else NULL: ids of 16 digits are not rounded."""
+    choose = random.Random(5)
+    texts = ["9007199254740993", "9007199254740993.0", "12345678901234567", "12345678901234567000"]
+    for _ in range(3_000):
+        digits = str(choose.randrange(1, 10 ** choose.choice([14, 16, 17, 20])))
+        noughts = choose.choice([0, 0, 3, 6])
+        texts.append(choose.choice(["", "-"]) + digits + "0" * noughts + choose.choice(["", ".0"]))
+    with duckdb.connect() as database:
+        database.register("given", pa.table({"t": texts}))
+        for text, value in database.execute(
+            f"SELECT t, {number('t', 'DOUBLE')} FROM given"
+        ).fetchall():
+            is_kept = Decimal(repr(float(text))) == Decimal(text)
+            assert value == (float(text) if is_kept else None), text

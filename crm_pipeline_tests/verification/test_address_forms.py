@@ -13,6 +13,10 @@ def test_a_mailbox_has_its_normal_form_and_its_spellings() -> None:
             "d@xn--bcher-kva.example",
         },
     }
+    assert mailboxes("&lt;o&#039;neil@x.example&gt;; jane&#64;x.example") == {
+        "o'neil@x.example": {"o'neil@x.example", "o&#039;neil@x.example"},
+        "jane@x.example": {"jane@x.example", "jane&#64;x.example"},
+    }
     assert mailboxes("A@@b") == {"a@@b": {"a@@b"}}
     assert mailboxes("030 123") == mailboxes(" ") == {}
     assert spellings("F\uff20x.example") == {"f@x.example", "f\uff20x.example"}

@@ -24,6 +24,8 @@ DOMAINS = {
     "old.org": Domain.ADDRESS,
     "silent.org": Domain.NOTHING,
     "closed.org": Domain.NULL_MX,
+    "own.org": Domain.LOCAL_MX,
+    "zero.org": Domain.ZERO_MX,
     "xn--bcher-kva.de": Domain.MX,
     "org": Domain.TOP_LEVEL,
     "de": Domain.TOP_LEVEL,
@@ -34,6 +36,8 @@ SAID = {
     "old.org": EmailReason.ACCEPTS_BY_ADDRESS,
     "silent.org": EmailReason.NO_MX,
     "closed.org": EmailReason.NULL_MX,
+    "own.org": EmailReason.NULL_MX,
+    "zero.org": EmailReason.NULL_MX,
     "xn--bcher-kva.de": EmailReason.ACCEPTS_MAIL,
     "gone.org": EmailReason.NO_DOMAIN,
     "gone.con": EmailReason.NO_DOMAIN,
@@ -62,7 +66,7 @@ def reasons(servers: MailServers, *domains: str | None) -> dict[str, EmailReason
 
 
 def test_domains_are_what_they_have(server: DnsServer, clock: FrozenClock) -> None:
-    """MX, else an address; null MX, neither of them, and no domain at all."""
+    """MX, else an address; null MX (or localhost as the server), neither of them, and no domain at all."""
     assert reasons(mail_servers(server, clock), *SAID, None, "alive.org") == SAID
 
 

@@ -21,6 +21,10 @@ FIELDS = {
     "<jane@x.org": ["jane@x.org"],
     "mailto:jane@x.org?subject=hello": ["jane@x.org"],
     "Jane <MAILTO:jane@x.org>": ["jane@x.org"],
+    "o&#39;neil@x.org": ["o'neil@x.org"],
+    "R&amp;D &lt;r&amp;d@x.org&gt;;bob@y.org": ["r&d@x.org", "bob@y.org"],
+    "jane@x.org&nbsp;": ["jane@x.org"],
+    "h&reg@x.org;bob@y.org": ["h&reg@x.org", "bob@y.org"],
     "jane @ x.org": ["jane@x.org"],
     "Jane Doe @ x.org": ["@"],
     "\u200f\ufeff jane@x.org \u200e": ["jane@x.org"],
@@ -36,7 +40,7 @@ FIELDS = {
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_field_is_taken_apart(field: str) -> None:
-    """Display names, several addresses, mailto, full width and invisible characters; words stay words."""
+    """Display names, several addresses, mailto, HTML, full width and invisible characters; words stay words."""
     assert taken_apart(field) == FIELDS[field]
 
 

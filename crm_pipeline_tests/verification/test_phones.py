@@ -68,6 +68,7 @@ CASES: dict[tuple[str, str | None], tuple[str | None, str | None, str, set[str]]
         "unknown",
         {"not_checked"},
     ),
+    ("4.93012E10", "DE"): (None, None, "invalid", {"not_a_number", "letters"}),
     ("n/a", "DE"): (None, None, "invalid", {"not_a_number"}),
     ("-", None): (None, None, "invalid", {"not_a_number"}),
     ("", "DE"): (None, None, "invalid", {"not_a_number"}),

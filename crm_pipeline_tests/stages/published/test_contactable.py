@@ -27,11 +27,17 @@ PAIRS = {
     "spaced": ("s@x.org", "s @ x.org"),
     "quoted": ("q@x.org", "'q@x.org'"),
     "apostrophe": ("o'neil@x.org", "O'Neil <O'Neil@x.org>"),
+    "escaped": ("o'hara@x.org", "O&#039;Hara@x.org"),
 }
 """The address of a live contact, and that of another one who opted out."""
 LIGATURE = ("z@fish.org", "z@\ufb01sh.org")
 """Only the verdict knows that these are the same."""
-OTHERS = {"apostrophe": "neil@x.org", "longer": "mary-jane@x.org", "part": "jane@x.org.uk"}
+OTHERS = {
+    "apostrophe": "neil@x.org",
+    "escaped": "hara@x.org",
+    "longer": "mary-jane@x.org",
+    "part": "jane@x.org.uk",
+}
 
 
 def published(org: Org) -> None:

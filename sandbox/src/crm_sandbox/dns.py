@@ -32,6 +32,8 @@ class Domain(StrEnum):
     MX = "mx"
     ADDRESS = "address"
     NULL_MX = "null_mx"
+    LOCAL_MX = "local_mx"
+    ZERO_MX = "zero_mx"
     NOTHING = "nothing"
     TOP_LEVEL = "top_level"
     SERVFAIL = "servfail"
@@ -101,6 +103,8 @@ def reply_to(packet: bytes, zone: Zone) -> bytes | None:
 _RECORDS: Mapping[tuple[Domain, int], str] = {
     (Domain.MX, dns.rdatatype.MX): "10 mail.crm-sandbox.example.",
     (Domain.NULL_MX, dns.rdatatype.MX): "0 .",
+    (Domain.LOCAL_MX, dns.rdatatype.MX): "0 localhost.",
+    (Domain.ZERO_MX, dns.rdatatype.MX): "0 0.0.0.0.",
     (Domain.ADDRESS, dns.rdatatype.A): _ADDRESS,
     (Domain.TOP_LEVEL, dns.rdatatype.SOA): "ns.example. hostmaster.example. 1 7200 900 86400 300",
 }
