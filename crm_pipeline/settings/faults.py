@@ -63,6 +63,13 @@ def explained(
             f"{where}: {dotted} has a value that is not allowed; allowed: {context['expected']}.",
             cure=f"Write one of these.{more}",
         )
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        tags = context.get("expected_tags", "")
+        path = (*path, str(context["discriminator"]).strip("'"))
+        where = f"{document.path}:{document.line(path)}"
+        dotted = ".".join(str(step) for step in path)
+        said = f"has a value that is not allowed; allowed: {tags}" if tags else "is missing"
+        return ConfigError(f"{where}: {dotted} {said}.", cure=f"Write one of the kinds.{more}")
     if kind == "missing":
         return ConfigError(f"{where}: {dotted} is missing.", cure=f"Add it.{more}")
     if kind == "rule":

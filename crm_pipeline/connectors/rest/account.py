@@ -193,8 +193,10 @@ class SourceAccount(ApiAccount[SourceApi]):
         start = plan.window.from_at if plan.window else None
         incremental = resource.incremental
         is_feed = incremental is not None and incremental.mode == "feed" and start is not None
+        before: ListPage | None = None
         for page in Walk(resource.paginate, owner).pages(fetch, start):
-            pending.append(page)
+            pending.append(page.without(before))
+            before = page
             if sum(one.seen for one in pending) >= _CHUNK_ROWS:
                 yield self._landing_page(plan, resource, pending, seen, is_deleted=is_deleted)
                 pending = []

@@ -35,6 +35,7 @@ def seen_in(texts: Iterable[bytes | memoryview], resource: Resource) -> dict[str
     found: dict[str, str] = {}
     prefix = resource.custom_fields.prefix
     below = keys_of(resource.custom_fields.source)
+    parents = {one.keys[0] for one in _declared(resource) if len(one.keys) > 1}
     for text in texts:
         record = msgspec.json.decode(text)
         if not isinstance(record, dict):
@@ -42,7 +43,12 @@ def seen_in(texts: Iterable[bytes | memoryview], resource: Resource) -> dict[str
         for key, value in record.items():
             if below and key == below[0]:
                 continue
-            _note(found, key, value)
+            if key in parents and isinstance(value, dict):
+                # Its declared parts are fields, so the others are fields too.
+                for part, inside in value.items():
+                    _note(found, f"{key}.{part}", inside)
+            else:
+                _note(found, key, value)
         inner: object = record
         for key in below:
             inner = inner.get(key) if isinstance(inner, dict) else None
@@ -67,11 +73,14 @@ def schema_of(obj: str, resource: Resource, seen: Mapping[str, str]) -> Schema:
     """Return the fields of a resource."""
     fields = _declared(resource)
     tops = {one.keys for one in fields}
+    parents = {keys[0] for keys in tops if len(keys) > 1}
     below = keys_of(resource.custom_fields.source)
     for name, kind in seen.items():
         is_custom = bool(below) and name.startswith(".".join(below) + ".")
         path = (*below, name.removeprefix(".".join(below) + ".")) if is_custom else (name,)
-        if path in tops:
+        if not is_custom and name.partition(".")[0] in parents:
+            path = tuple(name.split(".", 1))
+        if path in tops or any(keys[: len(path)] == path for keys in tops):
             continue
         fields.append(
             Field(

@@ -156,20 +156,24 @@ class Walk:
                 return self._shifted(paging, position)
         total = page.value(paging.total_from) if paging.total_from else None
         end = position.offset + page.seen
-        if page.seen <= position.overlap:
-            self._complete(paging, end, total)
+        is_all = (
+            isinstance(total, int) and not isinstance(total, bool) and end - paging.start >= total
+        )
+        if is_all:
             return None
-        if isinstance(total, int) and not isinstance(total, bool) and end - paging.start >= total:
-            return None
-        if paging.last_page == "short" and page.seen < paging.size:
-            return None
-        overlap = min(paging.overlap, page.seen - position.overlap - 1)
-        if paging.max_offset is not None and end - overlap > paging.max_offset:
+        overlap = min(paging.overlap, max(0, page.seen - position.overlap - 1))
+        # At the cap itself, an empty page says nothing about what comes after it.
+        if paging.max_offset is not None and end > paging.max_offset - 1:
             raise ProtocolError(
                 f"{self.owner}: the list is longer than the {paging.max_offset:,} records that the API shows by offset.",
                 cure="Read it in shorter windows (a later `start` in connections.yaml, or months by `backfill`), or "
                 "by another paging.",
             )
+        if page.seen <= position.overlap:
+            self._complete(paging, end, total)
+            return None
+        if paging.last_page == "short" and page.seen < paging.size:
+            return None
         return self._at_offset(paging, end - overlap, overlap)
 
     def _shifted(self, paging: OffsetPaging, position: Position) -> Position:

@@ -226,6 +226,17 @@ class ListPage:
                 return str(link.get("url", ""))
         return ""
 
+    def without(self, other: "ListPage | None") -> "ListPage":
+        """Leave out records that another page has in the same words; return this page."""
+        if other is None:
+            return self
+        before = {key: bytes(text) for key, text in zip(other.ids, other.texts, strict=True)}
+        rows = zip(self.ids, self.texts, strict=True)
+        fresh = [before.get(key) != bytes(text) for key, text in rows]
+        if not all(fresh):
+            self.batch = self.batch.filter(pa.array(fresh, pa.bool_()))
+        return self
+
     def within(self, window: Window | None) -> pa.RecordBatch:
         """Return the records of a window; with an open start also those without a time of change."""
         if window is None or not self.batch.num_rows:

@@ -156,7 +156,11 @@ class HmacAuth(Model):
             if part not in _PARTS and not re.match(r"(literal|header):.", part):
                 known = [*_PARTS, "header:NAME", "literal:TEXT"]
                 error = UnknownName("part of a signed request", part, known)
-                raise problem(f"has an {error.message.rstrip('.')}", cure=error.cure, at=index)
+                raise problem(
+                    f"has an {error.message.rstrip('.')}",
+                    cure=error.cure or "Write one of these.",
+                    at=index,
+                )
         return value
 
     @model_validator(mode="after")
@@ -477,13 +481,19 @@ class Resource(Model):
             return self
         if self.table not in TABLES:
             error = UnknownName("table", self.table, TABLES)
-            raise problem(f"names an {error.message.rstrip('.')}", cure=error.cure, at="table")
+            raise problem(
+                f"names an {error.message.rstrip('.')}",
+                cure=error.cure or "Write one of these.",
+                at="table",
+            )
         columns = {column.name for column in TABLES[self.table].columns}
         for name in self.fields:
             if name not in columns:
                 error = UnknownName(f"column of {self.table}", name, columns)
                 raise problem(
-                    f"names an {error.message.rstrip('.')}", cure=error.cure, path=("fields", name)
+                    f"names an {error.message.rstrip('.')}",
+                    cure=error.cure or "Write one of these.",
+                    path=("fields", name),
                 )
         return self
 

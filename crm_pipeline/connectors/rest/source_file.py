@@ -1,11 +1,10 @@
 """Finds and reads the files of sources, and explains their faults."""
 
-import types
 import typing
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ValidationError
 
@@ -116,29 +115,30 @@ def _without_tags(location: Sequence[str | int]) -> tuple[str | int, ...]:
 
 def _allowed(location: Sequence[str | int]) -> list[str]:
     """Return the keys that may stand where an unknown one stands."""
-    models: set[type[Model]] = {Source}
+    places: list[Any] = [Source]
     for step in location[:-1]:
-        models = {below for model in models for below in _below(model, step)}
-    return sorted({name for model in models for name in _keys(model)})
+        places = [below for place in places for below in _below(place, step)]
+    models = [model for place in places for model in _models(place)]
+    return sorted({field.alias or name for m in models for name, field in m.model_fields.items()})
 
 
-def _keys(model: type[Model]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
+def _below(place: Any, step: str | int) -> list[Any]:
+    """Return the types of what stands at a key or an index of a value of a type."""
+    if isinstance(place, type) and issubclass(place, Model):
+        fields = place.model_fields.items()
+        return [field.annotation for name, field in fields if step in {name, field.alias}]
+    arguments = typing.get_args(place)
+    origin = typing.get_origin(place)
+    if origin in {dict, list}:
+        return [arguments[-1]]
+    if origin is Annotated:
+        return _below(arguments[0], step)
+    return [below for each in arguments for below in _below(each, step)]
 
 
-def _below(model: Any, step: str | int) -> set[Any]:
-    if isinstance(model, type) and issubclass(model, Model):
-        for name, field in model.model_fields.items():
-            if step in {name, field.alias}:
-                return _parts(field.annotation)
-        return set()
-    return {model}
-
-
-def _parts(annotation: Any) -> set[Any]:
-    """Return the models in an annotation, whatever is around them."""
-    if isinstance(annotation, type) and issubclass(annotation, Model):
-        return {annotation}
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
-        return {part for one in typing.get_args(annotation) for part in _parts(one)}
-    return set()
+def _models(place: Any) -> list[type[Model]]:
+    if isinstance(place, type) and issubclass(place, Model):
+        return [place]
+    if typing.get_origin(place) in {dict, list}:
+        return []
+    return [model for each in typing.get_args(place) for model in _models(each)]

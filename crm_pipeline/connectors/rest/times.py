@@ -12,8 +12,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_S = {"epoch_s": 1, "epoch_ms": 1000}
 
 
-def reader(incremental: Incremental | None) -> Callable[[Value], str | datetime | None]:
-    """Return a function from the value of a record to an instant; a text that is none where it cannot be read."""
+def reader(incremental: Incremental | None) -> Callable[[Value], str | None]:
+    """Return a function from the value of a record to an instant in ISO 8601; another text where it cannot be read."""
     if incremental is None:
         return lambda _: None
     zone = ZoneInfo(incremental.time_zone or "UTC")
@@ -42,18 +42,20 @@ def start_of(at: datetime, incremental: Incremental) -> datetime:
     return at - timedelta(seconds=1) if incremental.op == "gt" else at
 
 
-def _counted(value: Value, per_s: int) -> str | datetime | None:
+def _counted(value: Value, per_s: int) -> str | None:
     if value is None or value == "":
         return None
     try:
         if isinstance(value, bool):
             return _NO_TIME
-        return _EPOCH + timedelta(microseconds=round(float(value) * 1_000_000 / per_s))
+        return (
+            _EPOCH + timedelta(microseconds=round(float(value) * 1_000_000 / per_s))
+        ).isoformat()
     except (ValueError, OverflowError):
         return _NO_TIME
 
 
-def _iso(value: Value, zone: ZoneInfo) -> str | datetime | None:
+def _iso(value: Value, zone: ZoneInfo) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
@@ -61,17 +63,20 @@ def _iso(value: Value, zone: ZoneInfo) -> str | datetime | None:
     if value.endswith("Z"):
         return value
     try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
+        return _text(datetime.fromisoformat(value), zone)
+    except (ValueError, OverflowError):
         return _NO_TIME
-    return at if at.tzinfo else at.replace(tzinfo=zone).astimezone(UTC)
 
 
-def _patterned(value: Value, form: str, zone: ZoneInfo) -> str | datetime | None:
+def _text(at: datetime, zone: ZoneInfo) -> str:
+    return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC).isoformat()
+
+
+def _patterned(value: Value, form: str, zone: ZoneInfo) -> str | None:
     if value is None or value == "":
         return None
     try:
         at = datetime.strptime(str(value), form)  # noqa: DTZ007 - the zone follows
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=zone).astimezone(UTC)
+        return _text(at, zone)
     except (ValueError, OverflowError):
         return _NO_TIME

@@ -93,7 +93,7 @@ class Acme:
             for one in self.people.values()
             if since is None or datetime.strptime(one["changed"], "%d.%m.%Y %H:%M:%S") >= since  # noqa: DTZ007
         ]
-        found.sort(key=lambda one: one["nr"])
+        found.sort(key=lambda one: one["nr"] or "")
         start, size = int(asked.get("from", 0)), min(int(asked.get("n", 50)), 50)
         rows = [] if start >= CAP else found[start : min(start + size, CAP)]
         if self.repeats:
@@ -140,7 +140,12 @@ def filled(people: int = 120, firms: int = 90) -> Acme:
             "x_shoe": f"{number % 9:03}",
         }
     acme.firms = [
-        {"nr": f"{n:04}", "title": f"Firm {n}", "mod": 1_767_225_600_000 + n * 1000, "extra": {"tier": n % 3}}
+        {
+            "nr": f"{n:04}",
+            "title": f"Firm {n}",
+            "mod": 1_767_225_600_000 + n * 1000,
+            "extra": {"tier": n % 3},
+        }
         for n in range(firms)
     ]
     return acme
@@ -165,7 +170,9 @@ def served(acme: Acme) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
