@@ -87,6 +87,7 @@ class Walk:
     _last: str = ""
     _shifts: int = 0
     _largest: int = 0
+    _before: int = 0
 
     def pages(
         self, fetch: Callable[[Position], PageT], since: datetime | None = None
@@ -244,10 +245,11 @@ class Walk:
         values = _sized(paging)
         if paging.tiebreak_into is not None:
             return Position((*values, (paging.tiebreak_into, ids[-1])), since=last)
-        self._largest, largest = max(self._largest, page.seen), self._largest
         if last != position.since:
+            # Pages before the last one show how many records the API gives at most.
+            self._largest, self._before = max(self._largest, self._before), page.seen
             return Position(values, since=last)
-        if page.seen < min(paging.size, largest or paging.size):
+        if page.seen < min(paging.size, self._largest or paging.size):
             return None
         raise ProtocolError(
             f"{self.owner}: {page.seen} records have the same time of change and fill a page, so that the next page would "

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +67,7 @@ def test_a_mutation_is_read_as_it_is_written_or_refused(tmp_path: Path) -> None:
     whole = yaml.safe_load(ACME)
     errors: list[ConfigError] = []
     kept: list[Any] = []
-    for path in places(whole):
+    for path in list(places(whole))[::STEP]:
         for number, mutated in enumerate(mutations(whole, path)):
             try:
                 read_source(written(tmp_path, json.dumps(mutated)))
@@ -78,11 +79,13 @@ def test_a_mutation_is_read_as_it_is_written_or_refused(tmp_path: Path) -> None:
         assert "acme.yaml:" in error.message
         assert error.cure or "known:" in error.message, error.message
     assert len(errors) > len(kept)
-    assert len(errors) + len(kept) >= 200
+    assert len(errors) + len(kept) >= 200 // STEP
     # What is misspelt is refused, apart from names that the file itself gives.
     assert {path[-1] for path, number in kept if number == 1} <= FREE
 
 
+STEP = 1 if os.environ.get("CRM_EXAMPLES") else 12
+"""A campaign (`CRM_EXAMPLES`) mutates each place."""
 FREE = {"people", "firms"}
 
 
