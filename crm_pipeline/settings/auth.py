@@ -36,6 +36,8 @@ class KindRules:
         return self.needed + self.one_of + self.optional
 
 
+SOURCE = "source"
+"""The kind of connections whose vendor is a file of the project; that file says how to log in."""
 KINDS: Mapping[str, KindRules] = {
     "token": KindRules(("token",)),
     "client_credentials": KindRules(("client_id", "client_secret")),
@@ -43,7 +45,7 @@ KINDS: Mapping[str, KindRules] = {
         ("client_id",), ("client_secret", "refresh_token"), options=("callback_url",)
     ),
     "self_client": KindRules(("client_id", "client_secret"), ("refresh_token",)),
-    "source": KindRules((), options=("secrets",)),
+    SOURCE: KindRules((), options=("secrets",)),
     "jwt_bearer": KindRules(
         ("client_id", "username"), one_of=("private_key_file", "private_key"), options=("audience",)
     ),

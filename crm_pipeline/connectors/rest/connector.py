@@ -15,9 +15,8 @@ from crm_pipeline.connectors.rest.source import FieldDef, Resource, Source
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.model.mapping import FieldMap, ObjectMap
 from crm_pipeline.settings import Connection
+from crm_pipeline.settings.auth import SOURCE
 
-KIND = "source"
-"""The kind of login in connections.yaml; what it is says the source's file."""
 VERSION = "1"
 
 
@@ -26,11 +25,12 @@ class SourceConnector:
 
     callback_url = "http://localhost:8401/"
     logins: tuple[LoginKind, ...] = (
-        LoginKind(KIND, "as the source's file says, with the secrets that you name"),
+        LoginKind(SOURCE, "as the source's file says, with the secrets that you name"),
     )
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.secrets = source.secrets
         self.vendor = source.name
         self.address_example = source.base_url
         self.keys: RecordKeys = SourceKeys(source.resources)
@@ -59,10 +59,10 @@ class SourceConnector:
             ConfigError: one is missing, or too many.
         """
         where = f"connection '{connection.name}'"
-        if connection.auth.kind != KIND:
+        if connection.auth.kind != SOURCE:
             raise ConfigError(
                 f"{where} is of kind {connection.auth.kind}, and {self.vendor} is a source.",
-                cure=f"Write 'auth: {{kind: {KIND}, secrets: {{...}}}}'.",
+                cure=f"Write 'auth: {{kind: {SOURCE}, secrets: {{...}}}}'.",
             )
         wanted, named = set(self.source.secrets), set(connection.auth.variables)
         if missing := sorted(wanted - named):

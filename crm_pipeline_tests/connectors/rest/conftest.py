@@ -1,5 +1,6 @@
 """Fixtures: hand-made CRMs, and pipelines that read them by their files."""
 
+import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,7 @@ def read_by(tmp_path: Path, sources_database: tuple[Database, str]) -> Callable[
             "ACME_KEY": acme_server.KEY,
             "ACME_SIGNING": acme_server.SECRET,
             "CRM_DATABASE_URL": database_url,
+            "CRM_STATE_KEY": base64.b64encode(bytes(32)).decode(),
         }
         return Reader(load_settings(tmp_path, environ), database)
 
