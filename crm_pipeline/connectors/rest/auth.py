@@ -18,16 +18,16 @@ from crm_pipeline.connectors.rest.source import (
     ApiKeyAuth,
     BasicAuth,
     BearerAuth,
-    ChainAuth,
+    CombinedAuth,
     HmacAuth,
     Into,
     SessionAuth,
-    Stamp,
+    Timestamp,
 )
 
 Reveal = Callable[[str], str]
 """Returns the text of a secret by its name."""
-AnyAuth = ApiKeyAuth | BasicAuth | BearerAuth | HmacAuth | SessionAuth | ChainAuth
+AnyAuth = ApiKeyAuth | BasicAuth | BearerAuth | HmacAuth | SessionAuth | CombinedAuth
 
 
 @dataclass
@@ -82,7 +82,7 @@ def authenticate(
         nonce: for signatures; by default a random one.
     """
     match auth:
-        case ChainAuth():
+        case CombinedAuth():
             # A signature covers what the others add.
             for each in sorted(auth.of, key=lambda one: isinstance(one, HmacAuth)):
                 authenticate(request, each, reveal, session=session, now=now, nonce=nonce)
@@ -102,7 +102,7 @@ def authenticate(
 
 def has_session(auth: AnyAuth) -> SessionAuth | None:
     """Return the login of a session, if the source has one."""
-    if isinstance(auth, ChainAuth):
+    if isinstance(auth, CombinedAuth):
         return next((one for one in auth.of if isinstance(one, SessionAuth)), None)
     return auth if isinstance(auth, SessionAuth) else None
 
@@ -110,7 +110,7 @@ def has_session(auth: AnyAuth) -> SessionAuth | None:
 def is_signed(auth: AnyAuth) -> bool:
     """Say whether requests are signed, so that nothing may change them afterwards."""
     return isinstance(auth, HmacAuth) or (
-        isinstance(auth, ChainAuth) and any(isinstance(one, HmacAuth) for one in auth.of)
+        isinstance(auth, CombinedAuth) and any(isinstance(one, HmacAuth) for one in auth.of)
     )
 
 
@@ -120,10 +120,10 @@ def query_text(params: Mapping[str, str]) -> str:
 
 
 def _sign(request: Outgoing, auth: HmacAuth, reveal: Reveal, *, now: datetime, nonce: str) -> None:
-    stamp = _stamp(auth.timestamp, now) if auth.timestamp else ""
+    sent_at = _time_text(auth.timestamp, now) if auth.timestamp else ""
     key_id = filled(auth.key_id, reveal)
     if auth.timestamp:
-        request.put(auth.timestamp.into, stamp)
+        request.put(auth.timestamp.into, sent_at)
     if auth.nonce_into:
         request.put(auth.nonce_into, nonce)
     if auth.key_into:
@@ -132,7 +132,7 @@ def _sign(request: Outgoing, auth: HmacAuth, reveal: Reveal, *, now: datetime, n
         "method": request.method.upper(),
         "path": request.path,
         "query_sorted": _sorted_query(request),
-        "timestamp": stamp,
+        "timestamp": sent_at,
         "nonce": nonce,
         "body": request.body.decode("utf-8", "surrogateescape"),
         "body_sha256": hashlib.sha256(request.body).hexdigest(),
@@ -172,12 +172,12 @@ def _quoted(text: str) -> str:
     return quote(text, safe="-._~")
 
 
-def _stamp(stamp: Stamp, now: datetime) -> str:
+def _time_text(form: Timestamp, now: datetime) -> str:
     at = now.astimezone(UTC)
-    if stamp.format == "epoch_s":
+    if form.format == "epoch_s":
         return str(int(at.timestamp()))
-    if stamp.format == "epoch_ms":
+    if form.format == "epoch_ms":
         return str(int(at.timestamp() * 1000))
-    if stamp.format == "http_date":
+    if form.format == "http_date":
         return format_datetime(at.replace(microsecond=0), usegmt=True)
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -14,7 +14,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import requests
-from requests.utils import parse_header_links
 
 from crm_pipeline.connectors.json_keys import keys_of as stored_keys
 from crm_pipeline.connectors.json_records import batch_of
@@ -221,8 +220,8 @@ class ListPage:
 
     def link(self, relation: str) -> str:
         """Return the address of a relation in the header Link; "" where there is none."""
-        for link in parse_header_links(self._response.headers.get("Link", "")):
-            if relation in link.get("rel", "").lower().split():
+        for relations, link in self._response.links.items():
+            if relation in str(relations).lower().split():
                 return str(link.get("url", ""))
         return ""
 

@@ -127,7 +127,7 @@ class BearerAuth(Model):
     scheme: str = "Bearer"
 
 
-class Stamp(Model):
+class Timestamp(Model):
     """Where the time of a signed request goes, and in which form."""
 
     into: Into
@@ -146,7 +146,7 @@ class HmacAuth(Model):
     encoding: Literal["hex", "base64", "base64url"] = "hex"
     into: Into
     key_into: Into | None = None
-    timestamp: Stamp | None = None
+    timestamp: Timestamp | None = None
     nonce_into: Into | None = None
 
     @field_validator("canonical")
@@ -213,7 +213,7 @@ class SessionAuth(Model):
     ttl: Duration = "30m"
 
 
-class ChainAuth(Model):
+class CombinedAuth(Model):
     """Several of the others, one after the other."""
 
     type: Literal["chain"]
@@ -224,7 +224,7 @@ SingleAuth = Annotated[
     ApiKeyAuth | BasicAuth | BearerAuth | HmacAuth | SessionAuth, Field(discriminator="type")
 ]
 Auth = Annotated[
-    ApiKeyAuth | BasicAuth | BearerAuth | HmacAuth | SessionAuth | ChainAuth,
+    ApiKeyAuth | BasicAuth | BearerAuth | HmacAuth | SessionAuth | CombinedAuth,
     Field(discriminator="type"),
 ]
 
