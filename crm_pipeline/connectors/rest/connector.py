@@ -14,6 +14,7 @@ from crm_pipeline.connectors.rest.responses import SourceKeys
 from crm_pipeline.connectors.rest.source import FieldDef, Resource, Source
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.model.mapping import FieldMap, ObjectMap
+from crm_pipeline.model.tables import custom_table_name
 from crm_pipeline.settings import Connection
 from crm_pipeline.settings.auth import SOURCE
 
@@ -37,9 +38,8 @@ class SourceConnector:
         self.snapshot_objects = snapshots(source)
         self.default_objects = tuple(source.resources)
         self.mapping = tuple(
-            _object_map(name, one)
+            _object_map(name, one, one.table or custom_table_name(name, source.resources))
             for name, one in source.resources.items()
-            if one.table is not None
         )
         ceilings = {one.name: one.calls for one in source.limits}
         self.limits = VendorLimits(VERSION, (ApiVersion(VERSION, ""),), ceilings)
@@ -82,8 +82,7 @@ class SourceConnector:
         return SourceAccount(connection, context, self.source, self.limits)
 
 
-def _object_map(name: str, resource: Resource) -> ObjectMap:
-    assert resource.table is not None
+def _object_map(name: str, resource: Resource, table: str) -> ObjectMap:
     given = dict(resource.fields)
     given.setdefault("source_id", FieldDef.model_validate({"from": resource.primary_key}))
     if resource.incremental is not None:
@@ -91,7 +90,7 @@ def _object_map(name: str, resource: Resource) -> ObjectMap:
             "modified_at", FieldDef.model_validate({"from": resource.incremental.field})
         )
     return ObjectMap(
-        name, resource.table, tuple(_field_map(column, entry) for column, entry in given.items())
+        name, table, tuple(_field_map(column, entry) for column, entry in given.items())
     )
 
 
