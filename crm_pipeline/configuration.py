@@ -24,6 +24,7 @@ def load_settings(root: Path | None = None, environ: Mapping[str, str] | None = 
     Raises:
         ConfigError: something in the two files is wrong; the text names file, line, key and cure.
     """
+    vendor_facts().use_sources_of(load.project_folder(root, environ))
     return load.read_settings(vendor_facts(), root, environ, providers=provider_facts())
 
 
@@ -33,4 +34,5 @@ def parse_connections(document: Document) -> Mapping[str, ConnectionModel]:
     Raises:
         ConfigError: something in it is wrong.
     """
+    vendor_facts().use_sources_of(document.path.parent)
     return load.parse_connections(document, vendor_facts(), provider_facts())

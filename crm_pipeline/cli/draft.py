@@ -9,8 +9,9 @@ from crm_pipeline.cli.discovery import write_text
 from crm_pipeline.cli.emulated import DEFAULT_ADDRESS
 from crm_pipeline.configuration import parse_connections
 from crm_pipeline.connectors.registry import connector
+from crm_pipeline.connectors.vendor_facts import vendor_facts
 from crm_pipeline.kernel.errors import ConfigError
-from crm_pipeline.settings.auth import KINDS, KindRules
+from crm_pipeline.settings.auth import KINDS, SOURCE, KindRules
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.editing import with_connection
 
@@ -46,7 +47,9 @@ class Entry:
 
     @property
     def rules(self) -> KindRules:
-        """The rules of its kind of login."""
+        """The rules of its kind of login; a source needs the secrets that its file names."""
+        if self.kind == SOURCE:
+            return KindRules(getattr(connector(self.vendor), "secrets", ()))
         return KINDS[self.kind]
 
     def proposed(self, wanted: tuple[str, ...] = ()) -> dict[str, str]:
@@ -63,7 +66,10 @@ class Entry:
 
     def data(self) -> dict[str, Any]:
         """Return the entry as values for the file."""
-        auth = {f"{name}_env": variable for name, variable in self.proposed().items()}
+        named = self.proposed()
+        auth: dict[str, Any] = {f"{name}_env": variable for name, variable in named.items()}
+        if self.kind == SOURCE:
+            auth = {"secrets": named}
         sandbox = {"sandbox": True} if self.sandbox else {}
         return {
             "vendor": self.vendor,
@@ -87,6 +93,7 @@ class Draft:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.is_new = not path.exists()
+        vendor_facts().use_sources_of(path.parent)
         self._before = Document(path, _NEW_FILE) if self.is_new else Document.read(path)
         empty = self._before.data in (None, {"connections": None})
         self.existing = {} if empty else dict(parse_connections(self._before))

@@ -5,7 +5,7 @@ Every call of a connector goes through the methods of `VendorApi`; a vendor's `a
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ from crm_pipeline.kernel.errors import (
 )
 from crm_pipeline.ratelimit.limit_status import return_words
 from crm_pipeline.ratelimit.limits import Limit
-from crm_pipeline.settings import Connection
+from crm_pipeline.settings import Connection, Settings
 from crm_pipeline.settings.auth import BY_PERSON
 from crm_pipeline.settings.bounds import Bounds
 from crm_pipeline.store import files
@@ -67,7 +67,9 @@ class VendorApi:
         classify_response: ResponseClassifier,
         meter: Meter,
         profile: OAuthProfile,
-        login: type[RefreshLogin] = RefreshLogin,
+        login: Callable[
+            [Settings, Connection, TokenEndpoint], RefreshLogin | FixedToken
+        ] = RefreshLogin,
         login_limits: Sequence[Limit] = (),
     ) -> None:
         self.connection = connection
@@ -270,12 +272,9 @@ class VendorApi:
 
         def attempt(token: StoredToken) -> T:
             with self._permitted(operation):
-                response = self._http.request(
-                    method,
-                    self.address(token, path),
-                    headers={**self.authorization(token), **headers},
-                    **given,
-                )
+                address = self.address(token, path)
+                arguments = self.prepared(method, address, token, {**given, "headers": headers})
+                response = self._http.request(method, **arguments)
             return reader(response)
 
         return self.with_retries(attempt)
@@ -350,6 +349,24 @@ class VendorApi:
             return path
         # What does not begin with one slash would change the host: "@host/", "//host/", ".host/".
         return f"{token.instance_url}/{path.lstrip('/')}"
+
+    def prepared(
+        self,
+        method: str,  # noqa: ARG002 - for those that sign requests
+        address: str,
+        token: StoredToken,
+        given: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Return the arguments of a request, with its address and with what authenticates it.
+
+        Args:
+            method: the HTTP method.
+            address: of the request.
+            token: of the login.
+            given: `params`, `json`, `data` and `headers`.
+        """
+        headers = {**self.authorization(token), **given["headers"]}
+        return {**given, "url": address, "headers": headers}
 
     def authorization(self, token: StoredToken) -> dict[str, str]:
         """Return the headers that authenticate a request."""

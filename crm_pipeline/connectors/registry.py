@@ -18,14 +18,22 @@ def vendors() -> tuple[str, ...]:
     return tuple(vendor_facts())
 
 
-@cache
 def connector(vendor: str) -> Connector:
-    """Return the connector of a vendor.
+    """Return the connector of a vendor, or of a source of the project.
 
     Raises:
         UnknownName: there is no such vendor; the text lists the vendors.
-        ConfigError: the folder or plugin does not export a connector, or there are several.
+        ConfigError: the folder or plugin does not export a connector, or there are several; or a source's file is wrong.
     """
+    if (path := vendor_facts().sources.get(vendor)) is not None:
+        from crm_pipeline.connectors.rest.connectors import connector_of
+
+        return connector_of(path)
+    return _coded(vendor)
+
+
+@cache
+def _coded(vendor: str) -> Connector:
     if vendor not in vendors():
         raise UnknownName("vendor", vendor, vendors())
     if vendor_facts().has_folder(vendor):

@@ -28,8 +28,24 @@ class VendorFolders(Mapping[str, VendorFacts]):
         paths = (path for root in roots for path in root.glob(f"*/{_FILE}"))
         self._paths = {path.parent.name: path for path in sorted(paths)}
         self._facts: dict[str, VendorFacts] = {}
+        self._project: Path | None = None
+
+    def use_sources_of(self, project: Path) -> None:
+        """Take the sources of a project for vendors too: files `sources/<name>.yaml`."""
+        self._project = project
+
+    @property
+    def sources(self) -> Mapping[str, Path]:
+        """The files of the project's sources, by name; without those that have a vendor's name."""
+        if self._project is None:
+            return {}
+        from crm_pipeline.connectors.rest.source_file import source_paths
+
+        return {k: path for k, path in source_paths(self._project).items() if k not in self._paths}
 
     def __getitem__(self, vendor: str) -> VendorFacts:
+        if (source := self.sources.get(vendor)) is not None:
+            return _facts_of_source(source)
         if vendor not in self._facts:
             path = self._paths.get(vendor)
             text = path.read_text(encoding="utf-8") if path else None
@@ -37,7 +53,7 @@ class VendorFolders(Mapping[str, VendorFacts]):
         return self._facts[vendor]
 
     def __contains__(self, vendor: object) -> bool:
-        return vendor in self._paths or vendor in self._names()
+        return vendor in self._paths or vendor in self.sources or vendor in self._names()
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._names()))
@@ -52,7 +68,13 @@ class VendorFolders(Mapping[str, VendorFacts]):
     def _names(self) -> set[str]:
         from crm_pipeline.connectors.plugins import plugins
 
-        return {*self._paths, *plugins()}
+        return {*self._paths, *self.sources, *plugins()}
+
+
+def _facts_of_source(path: Path) -> VendorFacts:
+    from crm_pipeline.connectors.rest.source_file import facts_of
+
+    return facts_of(path)
 
 
 def _facts_of_plugin(vendor: str) -> VendorFacts:

@@ -36,6 +36,8 @@ class KindRules:
         return self.needed + self.one_of + self.optional
 
 
+SOURCE = "source"
+"""The kind of connections whose vendor is a file of the project; that file says how to log in."""
 KINDS: Mapping[str, KindRules] = {
     "token": KindRules(("token",)),
     "client_credentials": KindRules(("client_id", "client_secret")),
@@ -43,6 +45,7 @@ KINDS: Mapping[str, KindRules] = {
         ("client_id",), ("client_secret", "refresh_token"), options=("callback_url",)
     ),
     "self_client": KindRules(("client_id", "client_secret"), ("refresh_token",)),
+    SOURCE: KindRules((), options=("secrets",)),
     "jwt_bearer": KindRules(
         ("client_id", "username"), one_of=("private_key_file", "private_key"), options=("audience",)
     ),
@@ -52,7 +55,7 @@ BY_PERSON = frozenset(kind for kind, rules in KINDS.items() if "refresh_token" i
 # Accepted here, so that the connector can say until when the vendor still takes them.
 RETIRED_KINDS = frozenset({"password", "username_password", "soap"})
 RETIRED_FIELDS = frozenset({"password_env", "security_token_env"})
-_OPTIONS = frozenset({"callback_url", "audience"})
+_OPTIONS = frozenset({"callback_url", "audience", "secrets"})
 
 
 class AuthModel(Model):
@@ -70,6 +73,14 @@ class AuthModel(Model):
     security_token_env: str | None = None
     callback_url: str | None = None
     audience: str | None = None
+    secrets: dict[str, str] | None = None
+
+    @field_validator("secrets")
+    @classmethod
+    def _names_variables(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+        for variable in (value or {}).values():
+            require_variable(variable)
+        return value
 
     @field_validator("kind")
     @classmethod
@@ -135,7 +146,8 @@ class AuthModel(Model):
 
     def _refuse_foreign(self, rules: KindRules) -> None:
         options = {name for name in _OPTIONS if getattr(self, name) is not None}
-        keys = {f"{name}_env" for name in self.variables()} | options
+        named = () if self.secrets is not None else self.variables()
+        keys = {f"{name}_env" for name in named} | options
         allowed = {f"{name}_env" for name in rules.variables} | set(rules.options)
         if extra := sorted(keys - allowed):
             raise problem(
@@ -146,6 +158,8 @@ class AuthModel(Model):
 
     def variables(self) -> dict[str, str]:
         """Return the environment variable of each secret or name, by key."""
+        if self.secrets is not None:
+            return dict(self.secrets)
         fields = self.model_dump(exclude={"kind", *_OPTIONS}, exclude_none=True)
         return {key.removesuffix("_env"): value for key, value in fields.items()}
 

@@ -6,19 +6,19 @@ Nothing else is read or written. No secret is needed: a missing one is an error 
 import os
 import shlex
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from crm_pipeline.kernel.errors import ConfigError, CrmError, UnknownName
+from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings.auth import RETIRED_FIELDS, AuthModel
 from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.drift import DriftPolicies
 from crm_pipeline.settings.enrichment import EnrichmentModel
+from crm_pipeline.settings.faults import explained, location_of
 from crm_pipeline.settings.model import Model
 from crm_pipeline.settings.numbers import is_whole
 from crm_pipeline.settings.providers import (
@@ -33,16 +33,6 @@ from crm_pipeline.settings.verification import VerificationModel
 
 _FILE = "connections.yaml"
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent
-_EXPECTED = {
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "string_type": "must be a text",
-    "dict_type": "must be a mapping (keys with values)",
-    "model_type": "must be a mapping (keys with values)",
-    "list_type": "must be a list",
-    "too_long": "names too many fields",
-}
 
 
 def read_settings(
@@ -101,6 +91,15 @@ def read_settings(
     return settings
 
 
+def project_folder(root: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
+    """Return the folder of connections.yaml.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    return _root(root, dict(os.environ if environ is None else environ))
+
+
 def settings_file(environ: Mapping[str, str] | None = None) -> Path:
     """Return where connections.yaml is, or where it belongs if there is none yet."""
     try:
@@ -139,9 +138,18 @@ def _parsed(
         # A mistyped key is also a missing one: unknown keys are reported first.
         ordered = sorted(
             errors.errors(include_url=False, include_input=False),
-            key=lambda error: (error["type"] != "extra_forbidden", document.line(_path(error))),
+            key=lambda error: (
+                error["type"] != "extra_forbidden",
+                document.line(location_of(error)),
+            ),
         )
-        raise _explained(document, ordered[0], further=len(ordered) - 1) from None
+        raise explained(
+            document,
+            ordered[0],
+            further=len(ordered) - 1,
+            allowed=_allowed,
+            described="docs/connections.md",
+        ) from None
 
 
 def _root(root: Path | None, environ: Mapping[str, str]) -> Path:
@@ -198,47 +206,6 @@ def _sandbox_port(environ: Mapping[str, str]) -> int | None:
             cure="Set it to a number from 1 to 65535, or unset it.",
         )
     return int(text)
-
-
-def _path(error: Any) -> tuple[str | int, ...]:
-    location: tuple[str | int, ...] = tuple(error["loc"])
-    context = error.get("ctx", {})
-    if "path" in context:
-        return (*location, *context["path"])
-    return (*location, context["at"]) if "at" in context else location
-
-
-def _explained(document: Document, error: Any, *, further: int) -> ConfigError:
-    path = _path(error)
-    where = f"{document.path}:{document.line(path)}"
-    dotted = ".".join(str(step) for step in path)
-    context: Mapping[str, Any] = error.get("ctx", {})
-    more = f" {further} more to correct in this file." if further else ""
-    if isinstance(context.get("error"), CrmError):
-        return ConfigError(f"{where}: {context['error'].message}", cure=context["error"].cure)
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        return UnknownName("key", str(path[-1]), _allowed(path), where=f"{where} ({dotted})")
-    if kind == "unknown":
-        allowed: Iterable[str] = context["known"]
-        return UnknownName(context["kind"], context["name"], allowed, where=f"{where} ({dotted})")
-    if kind == "literal_error":
-        return ConfigError(
-            f"{where}: {dotted} has a value that is not allowed; allowed: {context['expected']}.",
-            cure=f"Write one of these.{more}",
-        )
-    if kind == "missing":
-        return ConfigError(f"{where}: {dotted} is missing.", cure=f"Add it.{more}")
-    if kind == "rule":
-        if isinstance(path[-1] if path else None, int):
-            dotted = ".".join(str(step) for step in error["loc"])
-        cure = f"{context['cure']}{more}"
-        return ConfigError(f"{where}: {dotted or _FILE} {context['text']}.", cure=cure)
-    text = _EXPECTED.get(kind) or error["msg"][0].lower() + error["msg"][1:]
-    return ConfigError(
-        f"{where}: {dotted or 'the file'} {text.replace('input should', 'must')}.",
-        cure=f"Correct the value; docs/connections.md describes every key.{more}",
-    )
 
 
 def _allowed(path: Sequence[str | int]) -> list[str]:
