@@ -55,7 +55,7 @@ def schema(obj: str, *specs: str) -> Schema:
 
 
 @cache
-def _in_utc() -> duckdb.DuckDBPyConnection:
+def in_utc() -> duckdb.DuckDBPyConnection:
     """Return a database for queries over files; it is shared, because opening one takes longer than a query."""
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
@@ -196,7 +196,7 @@ class Org:
     ) -> list[tuple[Any, ...]]:
         relation = self.relation(table, prefix, connection)
         return (
-            _in_utc()
+            in_utc()
             .execute(f"SELECT {columns} FROM {relation} WHERE {where} ORDER BY ALL")
             .fetchall()
         )
