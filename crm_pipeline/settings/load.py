@@ -101,10 +101,10 @@ def read_settings(
     return settings
 
 
-def settings_file(environ: Mapping[str, str] | None = None) -> Path:
+def settings_file() -> Path:
     """Return where connections.yaml is, or where it belongs if there is none yet."""
     try:
-        return _root(None, os.environ if environ is None else environ) / _FILE
+        return _root(None, os.environ) / _FILE
     except ConfigError:
         return Path.cwd() / _FILE
 
