@@ -75,6 +75,8 @@ class Org:
         self.maps: tuple[ObjectMap, ...] = MAPPING
         self.guard = DriftGuard(Register(data, self.clock))
         self.contracts = ContractFolder(data.parent)
+        self._reader: duckdb.DuckDBPyConnection | None = None
+        self._read_from: list[tuple[Path, int, int]] = []
 
     def connection(self, name: str = "acme") -> Connection:
         names = sorted(self.objects.get(name, ()))
@@ -209,8 +211,19 @@ class Org:
             return publish(self.landing, self.tables, engine, **options)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with open_published(self.data) as database:
-            return database.execute(sql).fetchall()
+        return self._published().execute(sql).fetchall()
+
+    def _published(self) -> duckdb.DuckDBPyConnection:
+        """Return what is published, opened once for each file: opening takes longer than a query."""
+        links = (self.data / "crm.duckdb", self.data / "ops.duckdb")
+        paths = [link.resolve() for link in links if link.exists()]
+        stats = [(path, path.stat()) for path in paths]
+        files = [(path, stat.st_mtime_ns, stat.st_size) for path, stat in stats]
+        if self._reader is None or files != self._read_from:
+            if self._reader is not None:
+                self._reader.close()
+            self._reader, self._read_from = open_published(self.data), files
+        return self._reader
 
 
 def _batch(names: list[str], rows: Sequence[Mapping[str, Any]], shape: str) -> pa.RecordBatch:
