@@ -146,13 +146,13 @@ class _Pool:
     """Opened DuckDBs, lent to one engine at a time.
 
     An engine works in a cursor, whose temporary tables and views end with it. A DuckDB that comes back with
-    anything else (an attached file, a changed number of threads, data in its temporary folder) is closed.
-    Engines with little memory are tests of just that, and open their own.
+    anything else (an attached file, data in its temporary folder) is closed; a changed number of threads is set
+    back: `Engine.suit` changes it. Engines with little memory are tests of just that, and open their own.
     """
 
     def __init__(self) -> None:
         self._free: dict[tuple[str, int], list[_Database]] = defaultdict(list)
-        self._lent: dict[int, _Database] = {}
+        self._lent: dict[int, tuple[_Database, tuple[str, int]]] = {}
         self._as_opened: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
 
     def lend(self, engine: Engine, opened: Callable[[Engine], _Database]) -> _Database:
@@ -167,7 +167,7 @@ class _Pool:
         else:
             database = opened(engine)
             self._as_opened.setdefault(limits, database.execute(_SEEN_FROM_OUTSIDE).fetchall())
-        self._lent[id(engine)] = database
+        self._lent[id(engine)] = database, limits
         cursor = database.cursor()
         cursor.execute("SET TimeZone = 'UTC'")
         return cursor
@@ -175,10 +175,11 @@ class _Pool:
     def take_back(self, engine: Engine, closed: Callable[[Engine], None]) -> None:
         has_spilled = engine.temp.exists() and any(engine.temp.iterdir())
         closed(engine)
-        database = self._lent.pop(id(engine), None)
-        if database is None:
+        if id(engine) not in self._lent:
             return
-        limits = (engine.memory_limit, engine.threads)
+        database, limits = self._lent.pop(id(engine))
+        if engine.threads != limits[1]:
+            database.execute(f"SET threads = {limits[1]}")
         if (
             has_spilled
             or database.execute(_SEEN_FROM_OUTSIDE).fetchall() != self._as_opened[limits]

@@ -51,10 +51,17 @@ def test_engines_at_one_time_have_a_duckdb_each(tmp_path: Path) -> None:
             assert each.row("SELECT current_setting('temp_directory')") == (str(each.temp),)
 
 
-def test_a_duckdb_is_lent_again(tmp_path: Path) -> None:
-    """Its connections are counted on; a new one would count from the start."""
+@pytest.mark.parametrize("rows", [None, 1], ids=["as it was", "suited to few rows"])
+def test_a_duckdb_is_lent_again(tmp_path: Path, rows: int | None) -> None:
+    """Its connections are counted on; a new one would count from the start. The threads are as many as before."""
     numbers = []
     for _ in range(3):
-        with engine(tmp_path) as one:
-            numbers += one.row("SELECT current_connection_id()")
+        with Engine(tmp_path / "tmp", memory_limit="258MB", threads=2) as one:
+            number, threads = one.row(
+                "SELECT current_connection_id(), current_setting('threads')::INT"
+            )
+            assert threads == 2
+            numbers.append(number)
+            if rows is not None:
+                one.suit(rows)
     assert numbers == sorted(set(numbers))

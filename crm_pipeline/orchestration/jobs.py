@@ -202,12 +202,12 @@ def narrowed(
 
 
 def rebuild_keys(
-    settings: Settings, connection: Connection, tables: Collection[str], names: Names = PLAIN
+    settings: Settings, connection: Connection, tables: Collection[str]
 ) -> list[dg.AssetKey]:
     """Return the assets that build some tables of a connection again, and publish; nothing is read from the CRM."""
     return [
-        *(names.normalized(connection.name, table) for table in tables),
-        *published_keys(settings, names),
+        *(PLAIN.normalized(connection.name, table) for table in tables),
+        *published_keys(settings, PLAIN),
     ]
 
 

@@ -153,7 +153,6 @@ def run_rebuild(
     instance: dg.DagsterInstance,
     *,
     on_step: StepCallback | None = None,
-    clock: Clock | None = None,
 ) -> RunSummary:
     """Build tables of a connection again from what has landed, and publish; no CRM is read.
 
@@ -161,7 +160,7 @@ def run_rebuild(
         UnknownName: there is no such connection.
     """
     chosen = settings.connection(connection)
-    crm = Workspace(settings, clock=clock, on_step=on_step)
+    crm = Workspace(settings, on_step=on_step)
     selection = rebuild_keys(settings, chosen, tables)
     return _run(crm, PLAIN.refresh(connection), {}, instance, selection)
 
@@ -171,10 +170,9 @@ def run_publish(
     instance: dg.DagsterInstance,
     *,
     on_step: StepCallback | None = None,
-    clock: Clock | None = None,
 ) -> RunSummary:
     """Verify what is new or has expired, and publish; no CRM is read."""
-    crm = Workspace(settings, clock=clock, on_step=on_step)
+    crm = Workspace(settings, on_step=on_step)
     return _run(crm, PLAIN.publish, {}, instance)
 
 
@@ -183,10 +181,9 @@ def run_enrich(
     instance: dg.DagsterInstance,
     *,
     on_step: StepCallback | None = None,
-    clock: Clock | None = None,
 ) -> RunSummary:
     """Buy facts about wanted persons within the budgets, and publish; no CRM is read."""
-    crm = Workspace(settings, clock=clock, on_step=on_step)
+    crm = Workspace(settings, on_step=on_step)
     return _run(crm, PLAIN.enrich, {}, instance)
 
 

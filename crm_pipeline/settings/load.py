@@ -100,10 +100,10 @@ def project_folder(root: Path | None = None, environ: Mapping[str, str] | None =
     return _root(root, dict(os.environ if environ is None else environ))
 
 
-def settings_file(environ: Mapping[str, str] | None = None) -> Path:
+def settings_file() -> Path:
     """Return where connections.yaml is, or where it belongs if there is none yet."""
     try:
-        return _root(None, os.environ if environ is None else environ) / _FILE
+        return _root(None, os.environ) / _FILE
     except ConfigError:
         return Path.cwd() / _FILE
 

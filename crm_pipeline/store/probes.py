@@ -126,11 +126,11 @@ class ProbeHistory:
         except StoreError as error:
             _log.warning("probe_not_recorded", connection=connection, error=redacted(error.message))
 
-    def rounds(self, after: int = 0, most: int = _MOST_READ) -> list[Round]:
+    def rounds(self, after: int = 0) -> list[Round]:
         """Return the newest rounds with a number above `after`, in order."""
 
         def work(cursor: Cursor) -> list[tuple[Any, ...]]:
-            cursor.execute(_ROUNDS, (after, most))
+            cursor.execute(_ROUNDS, (after, _MOST_READ))
             return cursor.fetchall()
 
         return [_round(*row) for row in reversed(self._database.done(work))]

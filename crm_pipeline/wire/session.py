@@ -113,7 +113,6 @@ class HttpSession:
         bounds: Bounds | None = None,
         trusts: Trust = lambda _: True,
         allow_http: bool = False,
-        user_agent: str = "crm-pipeline",
         clock: Clock | None = None,
     ) -> None:
         self.owner = owner
@@ -128,7 +127,7 @@ class HttpSession:
         self._bounds = bounds or Bounds()
         self._trusts = trusts
         self._session = _Session()
-        self._headers = {**self._session.headers, "User-Agent": user_agent}
+        self._headers = {**self._session.headers, "User-Agent": "crm-pipeline"}
         self._environment: dict[tuple[str, str], Mapping[str, Any]] = {}
         # Cookies are shared state: an API needs none, and threads would overwrite each other's.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

@@ -49,7 +49,7 @@ def taken_port() -> Iterator[int]:
 
 @pytest.fixture
 def postgres(fresh_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs that the test starts have a database."""
+    """Commands of the test have a database."""
     monkeypatch.setenv("CRM_DATABASE_URL", fresh_url)
 
 
@@ -90,44 +90,46 @@ def test_typo_as_the_program_says_it(program: Program, project: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["preview", "acme", "Contact"]])
-def test_postgresql_not_reachable(program: Program, arguments: list[str]) -> None:
+def test_postgresql_not_reachable(run: Run, arguments: list[str]) -> None:
     """Without its database a command says how to get it, and hides the password."""
-    result = program(*arguments, CRM_DATABASE_URL=NOWHERE)
+    result = run(*arguments, env={"CRM_DATABASE_URL": NOWHERE})
     assert_explained(result, 1, "PostgreSQL", "db start")
 
 
 @pytest.mark.parametrize("command", ["check", "demo", "sandbox"])
-def test_data_not_writable(program: Program, project: Path, command: str) -> None:
+def test_data_not_writable(run: Run, project: Path, command: str) -> None:
     """A file in the place of the data folder is named, with the way around it."""
     (project / "data").write_text("")
-    assert_explained(program(command), 1, str(project / "data"), "CRM_DATA")
+    assert_explained(run(command), 1, str(project / "data"), "CRM_DATA")
 
 
-def test_port_in_use(program: Program, taken_port: int) -> None:
+def test_port_in_use(run: Run, taken_port: int) -> None:
     """The sandbox names the port that is taken and the variable that changes it."""
-    result = program("sandbox", CRM_SANDBOX_PORT=str(taken_port))
+    result = run("sandbox", env={"CRM_SANDBOX_PORT": str(taken_port)})
     assert_explained(result, 2, str(taken_port), "CRM_SANDBOX_PORT")
 
 
-def test_missing_secret(program: Program, project: Path, postgres: None) -> None:
+def test_missing_secret(run: Run, project: Path, postgres: None) -> None:
     """A missing secret fails its own connection, naming the variable."""
     (project / ".env").write_text("DEMO_ID=d\nDEMO_SECRET=s\nACME_ID=a\n")
-    assert_explained(program("check", "acme"), 1, "ACME_SECRET", ".env")
-    assert_explained(program("preview", "acme", "Contact"), 2, "ACME_SECRET", ".env")
+    assert_explained(run("check", "acme"), 1, "ACME_SECRET", ".env")
+    assert_explained(run("preview", "acme", "Contact"), 2, "ACME_SECRET", ".env")
 
 
-def test_wrong_credentials(program: Program, postgres: None, refusing_port: int) -> None:
+def test_wrong_credentials(run: Run, postgres: None, refusing_port: int) -> None:
     """Refused credentials are a finding with a cure, and exit code 1."""
     port = str(refusing_port)
-    assert_explained(program("check", "demo", CRM_SANDBOX_PORT=port), 1, "invalid_client", "fail")
     assert_explained(
-        program("preview", "demo", "Contact", CRM_SANDBOX_PORT=port), 1, "invalid_client"
+        run("check", "demo", env={"CRM_SANDBOX_PORT": port}), 1, "invalid_client", "fail"
+    )
+    assert_explained(
+        run("preview", "demo", "Contact", env={"CRM_SANDBOX_PORT": port}), 1, "invalid_client"
     )
 
 
-def test_unreachable_host(program: Program, postgres: None) -> None:
+def test_unreachable_host(run: Run, postgres: None) -> None:
     """An address where nobody answers is named."""
-    result = program("check", "demo", CRM_SANDBOX_PORT="1")
+    result = run("check", "demo", env={"CRM_SANDBOX_PORT": "1"})
     assert_explained(result, 1, "127.0.0.1", "fail")
 
 
@@ -139,15 +141,15 @@ def test_debug_shows_the_traceback(program: Program) -> None:
     assert "hush-hush" not in result.stderr
 
 
-def test_database_commands(program: Program, project: Path) -> None:
+def test_database_commands(run: Run, project: Path) -> None:
     """`db url` fails with a cure until `db start`, whose output a shell can evaluate."""
-    assert_explained(program("db", "url"), 1, "crm-pipeline db start")
-    started = program("db", "start")
+    assert_explained(run("db", "url"), 1, "crm-pipeline db start")
+    started = run("db", "start")
     try:
         assert "export CRM_DATABASE_URL=" in started.stdout
         assert "export DAGSTER_HOME=" in started.stdout
-        url = program("db", "url").stdout.strip()
+        url = run("db", "url").stdout.strip()
         assert url in started.stdout
     finally:
-        assert program("db", "stop").returncode == 0
-    assert "was not running" in program("db", "stop").stderr
+        assert run("db", "stop").exit_code == 0
+    assert "was not running" in run("db", "stop").stderr

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from crm_pipeline_tests.stages.conftest import Org, schema
 DEAL = schema("Opportunity", "Name", "StageName", "Amount:currency", "Colour", "CloseDate:date")
 
 
-@pytest.fixture
-def published(project: Path) -> Path:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A deal with three versions, and a contact that has the id of a deal."""
-    org = Org(project / "data")
+    org = Org(tmp_path_factory.mktemp("history") / "data")
 
     def deal(day: int, **values: Any) -> None:
         stamp = f"2026-01-0{day}T00:00:00Z"
@@ -33,6 +34,12 @@ def published(project: Path) -> Path:
     org.normalize("contacts")
     org.normalize("companies")
     org.publish()
+    return org.data
+
+
+@pytest.fixture
+def published(project: Path, data: Path) -> Path:
+    shutil.copytree(data, project / "data", symlinks=True)
     return project
 
 

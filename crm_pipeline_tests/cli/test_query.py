@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,12 +17,10 @@ from crm_pipeline_tests.cli.conftest import Program, Run
 from crm_pipeline_tests.rot.flips import flip_bit
 
 
-@pytest.fixture
-def published(project: Path) -> Path:
-    (project / "data" / "snapshots").mkdir(parents=True)
-    path = project / "data" / "crm.duckdb"
-    path.symlink_to("snapshots/crm-1.duckdb")
-    with duckdb.connect(str(path.parent / "snapshots" / "crm-1.duckdb")) as connection:
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("snapshot") / "crm-1.duckdb"
+    with duckdb.connect(str(path)) as connection:
         connection.execute("CREATE SCHEMA crm")
         connection.execute(
             "CREATE TABLE crm.contacts AS SELECT * FROM (VALUES"
@@ -29,6 +28,15 @@ def published(project: Path) -> Path:
             " (2, NULL, 99999999999999999999.01::DECIMAL(38,2), NULL, false)"
             ") AS t(id, name, amount, created_at, is_live)"
         )
+    return path
+
+
+@pytest.fixture
+def published(project: Path, snapshot: Path) -> Path:
+    (project / "data" / "snapshots").mkdir(parents=True)
+    shutil.copyfile(snapshot, project / "data" / "snapshots" / snapshot.name)
+    path = project / "data" / "crm.duckdb"
+    path.symlink_to(f"snapshots/{snapshot.name}")
     return path
 
 

@@ -74,11 +74,11 @@ def rows(harness: Harness, table: str, columns: str) -> list[tuple[Any, ...]]:
     tables = Tables(harness.settings.data)
     version = tables.version(f"normalized/{connection_of(harness).name}/{table}")
     assert version is not None
-    return _database().execute(f"SELECT {columns} FROM {Tables.relation(version)}").fetchall()
+    return in_memory().execute(f"SELECT {columns} FROM {Tables.relation(version)}").fetchall()
 
 
 @cache
-def _database() -> duckdb.DuckDBPyConnection:
+def in_memory() -> duckdb.DuckDBPyConnection:
     """Return a database for queries over files; it is shared, because opening one takes longer than a query."""
     return duckdb.connect()
 

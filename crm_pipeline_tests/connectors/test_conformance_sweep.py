@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import duckdb
 import pytest
 
 from crm_pipeline.connectors import unstamped as values
@@ -19,6 +18,7 @@ from crm_pipeline.store.tables.engine import Engine
 from crm_pipeline_tests.connectors.conformance import Case, Way
 from crm_pipeline_tests.connectors.conformance_harness import ConformanceHarness
 from crm_pipeline_tests.connectors.conftest import HarnessOf
+from crm_pipeline_tests.connectors.modelled import in_memory
 from crm_pipeline_tests.connectors.test_conformance_audit import is_older
 from crm_pipeline_tests.connectors.test_conformance_shrink import (
     CADENCE_S,
@@ -82,12 +82,8 @@ def recalculated(
 def versions(harness: ConformanceHarness) -> dict[str, int]:
     """Count the landed versions of each record by plain SQL over the files."""
     files = str(harness.settings.data / "landing" / "demo" / harness.object / "2*" / "*.parquet")
-    with duckdb.connect() as connection:
-        rows = connection.execute(
-            "SELECT _source_id, count(*) FROM read_parquet(?, union_by_name = true) GROUP BY ALL",
-            [files],
-        ).fetchall()
-    return dict(rows)
+    sql = "SELECT _source_id, count(*) FROM read_parquet(?, union_by_name = true) GROUP BY ALL"
+    return dict(in_memory().execute(sql, [files]).fetchall())
 
 
 def shown(harness: ConformanceHarness) -> dict[str, Any]:

@@ -31,16 +31,22 @@ connections:
     auth: {{kind: token, token_env: TOY_TOKEN}}
     objects: [People]
 """
-READ = """
+# One process for all: what a command says is the same in a process of its own.
+PROGRAM = """
+import json, sys
 import dagster as dg
-from crm_pipeline.orchestration.runs import run_backfill
+from typer.testing import CliRunner
+from crm_pipeline.cli.app import app
 from crm_pipeline.configuration import load_settings
+from crm_pipeline.orchestration.runs import run_backfill
 
 with dg.DagsterInstance.ephemeral() as instance:
     done = run_backfill(load_settings(), "toys", None, None, instance)
 assert done.is_success, done.failed
-print(done.landed)
+said = [CliRunner().invoke(app, command) for command in json.loads(sys.argv[1])]
+print(json.dumps([dict(done.landed), *([each.exit_code, each.stdout] for each in said)]))
 """
+PEOPLE_SQL = "SELECT full_name, custom ->> 'shoe' FROM crm.contacts ORDER BY source_id LIMIT 2"
 
 
 class Toys(BaseHTTPRequestHandler):
@@ -86,29 +92,33 @@ def test_a_folder_is_all_that_a_vendor_needs(tmp_path: Path, vendor: str, fresh_
         "TOY_TOKEN": "hush",
     }
 
-    def program(*arguments: str, code: int = 0) -> str:
-        command = [sys.executable, *arguments]
-        done = subprocess.run(
-            command, env=environ, cwd=home, capture_output=True, text=True, timeout=240, check=False
-        )
-        assert done.returncode == code, done.stderr
-        return done.stdout
-
-    assert "{'People': 7}" in program("-c", READ)
-    rows = program(
-        *("-m", "crm_pipeline", "query", "--raw-csv"),
-        "SELECT full_name, custom ->> 'shoe' FROM crm.contacts ORDER BY source_id LIMIT 2",
+    commands = [
+        ["query", "--raw-csv", PEOPLE_SQL],
+        ["plan", "toys", "--backfill", "--json"],
+        ["read", "toys", "People", "3", "99", "x", "3", "--json"],
+        [
+            *("add", "more_toys", "--vendor", "toy_vendor", "--kind", "token"),
+            *("--login-url", vendor, "--sandbox", "--yes"),
+        ],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(commands)],
+        env=environ,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
-    assert rows.splitlines()[1:] == ["Toy 1,042", "Toy 2,042"]
-    [plan] = json.loads(program("-m", "crm_pipeline", "plan", "toys", "--backfill", "--json"))
-    assert (plan["route"], plan["records"]) == ("pages", 7)
-    read = ("-m", "crm_pipeline", "read", "toys", "People", "3", "99", "x", "3", "--json")
-    found = json.loads(program(*read, code=1))
-    assert (found["landed"], found["calls"]) == (1, 2)
+    assert done.returncode == 0, done.stderr
+    landed, rows, planned, read, added = json.loads(done.stdout.splitlines()[-1])
+    assert landed == {"People": 7}
+    assert (rows[0], rows[1].splitlines()[1:]) == (0, ["Toy 1,042", "Toy 2,042"])
+    [plan] = json.loads(planned[1])
+    assert (planned[0], plan["route"], plan["records"]) == (0, "pages", 7)
+    found = json.loads(read[1])
+    assert (read[0], found["landed"], found["calls"]) == (1, 1, 2)
     statuses = {one["id"]: one["status"] for one in found["ids"]}
     assert statuses == {"3": "read", "99": "not_found", "x": "malformed"}
-    added = program(
-        *("-m", "crm_pipeline", "add", "more_toys", "--vendor", "toy_vendor", "--kind", "token"),
-        *("--login-url", vendor, "--sandbox", "--yes"),
-    )
-    assert "more_toys" in added + (home / "connections.yaml").read_text()
+    assert added[0] == 0
+    assert "more_toys" in added[1] + (home / "connections.yaml").read_text()

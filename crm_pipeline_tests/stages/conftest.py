@@ -55,7 +55,7 @@ def schema(obj: str, *specs: str) -> Schema:
 
 
 @cache
-def _in_utc() -> duckdb.DuckDBPyConnection:
+def in_utc() -> duckdb.DuckDBPyConnection:
     """Return a database for queries over files; it is shared, because opening one takes longer than a query."""
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
@@ -75,6 +75,8 @@ class Org:
         self.maps: tuple[ObjectMap, ...] = MAPPING
         self.guard = DriftGuard(Register(data, self.clock))
         self.contracts = ContractFolder(data.parent)
+        self._reader: duckdb.DuckDBPyConnection | None = None
+        self._read_from: list[tuple[Path, int, int]] = []
 
     def connection(self, name: str = "acme") -> Connection:
         names = sorted(self.objects.get(name, ()))
@@ -196,7 +198,7 @@ class Org:
     ) -> list[tuple[Any, ...]]:
         relation = self.relation(table, prefix, connection)
         return (
-            _in_utc()
+            in_utc()
             .execute(f"SELECT {columns} FROM {relation} WHERE {where} ORDER BY ALL")
             .fetchall()
         )
@@ -209,8 +211,19 @@ class Org:
             return publish(self.landing, self.tables, engine, **options)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with open_published(self.data) as database:
-            return database.execute(sql).fetchall()
+        return self._published().execute(sql).fetchall()
+
+    def _published(self) -> duckdb.DuckDBPyConnection:
+        """Return what is published, opened once for each file: opening takes longer than a query."""
+        links = (self.data / "crm.duckdb", self.data / "ops.duckdb")
+        paths = [link.resolve() for link in links if link.exists()]
+        stats = [(path, path.stat()) for path in paths]
+        files = [(path, stat.st_mtime_ns, stat.st_size) for path, stat in stats]
+        if self._reader is None or files != self._read_from:
+            if self._reader is not None:
+                self._reader.close()
+            self._reader, self._read_from = open_published(self.data), files
+        return self._reader
 
 
 def _batch(names: list[str], rows: Sequence[Mapping[str, Any]], shape: str) -> pa.RecordBatch:

@@ -50,13 +50,13 @@ def test_an_answer_comes_back_whole(server: Server, make: Make) -> None:
     server.routes["query"] = lambda h: h.say(
         200, b'{"done": true}', Content_Type="application/json"
     )
-    answer = make(user_agent="tester").request(
+    answer = make().request(
         "POST", f"{server.url}/query", params={"q": "a b&c"}, headers={"X-A": "1"}, json={"k": "é"}
     )
     assert answer.json() == {"done": True}
     seen = server.seen[0]
     assert seen.path == "/query?q=a+b%26c"
-    assert (seen.headers["X-A"], seen.headers["User-Agent"]) == ("1", "tester")
+    assert (seen.headers["X-A"], seen.headers["User-Agent"]) == ("1", "crm-pipeline")
     assert seen.body.decode("unicode_escape").encode("latin-1") == '{"k": "é"}'.encode("latin-1")
 
 

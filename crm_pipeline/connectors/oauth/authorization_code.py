@@ -7,7 +7,7 @@ with the state of the same attempt (RFC 6749, section 10.12).
 
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -100,7 +100,6 @@ class AuthorizationCodeFlow(_CodeExchange):
         endpoint: where the code is exchanged.
         tokens: where the tokens are stored.
         redirect_uri: the callback address, exactly as it is registered for the app.
-        random: returns URL-safe text made of a number of random bytes.
     """
 
     by_hand = ""
@@ -111,12 +110,10 @@ class AuthorizationCodeFlow(_CodeExchange):
         endpoint: TokenEndpoint,
         tokens: TokenStore,
         redirect_uri: str,
-        *,
-        random: Callable[[int], str] = secrets.token_urlsafe,
     ) -> None:
         super().__init__(login, endpoint, tokens)
-        self._verifier = random(_VERIFIER_BYTES)
-        self.state = random(_STATE_BYTES)
+        self._verifier = secrets.token_urlsafe(_VERIFIER_BYTES)
+        self.state = secrets.token_urlsafe(_STATE_BYTES)
         self.redirect_uri = redirect_uri
         profile = endpoint.profile
         # Without a scope parameter the vendor grants the app's own scopes, which its admin allowed.

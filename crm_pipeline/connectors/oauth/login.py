@@ -47,16 +47,12 @@ class FixedToken:
         settings: where the secret is.
         connection: the token's connection.
         clock: the present.
-        key: the secret's name in connections.yaml, without `_env`.
     """
 
-    def __init__(
-        self, settings: Settings, connection: Connection, clock: Clock, key: str = "token"
-    ) -> None:
+    def __init__(self, settings: Settings, connection: Connection, clock: Clock) -> None:
         self._settings = settings
         self._connection = connection
         self._clock = clock
-        self._key = key
 
     def __call__(self, stored: StoredToken | None = None) -> StoredToken:  # noqa: ARG002
         """Return the token as it is configured now.
@@ -65,7 +61,7 @@ class FixedToken:
             SecretMissing: its variable is not set.
         """
         return StoredToken(
-            access_token=self._settings.secret(self._connection, self._key),
+            access_token=self._settings.secret(self._connection, "token"),
             refresh_token=None,
             instance_url=self._connection.login_url,
             issued_at=self._clock.now(),

@@ -4,7 +4,7 @@
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,9 +83,7 @@ def resumed(api: Api, plan: Plan, checkpoint: Checkpoint) -> Job | None:
     return Job(str(request["job"]), parse_instant(request["asked_at"]))
 
 
-def wait(
-    api: Api, plan: Plan, job: Job, clock: Clock, uniform: Callable[[float, float], float]
-) -> int:
+def wait(api: Api, plan: Plan, job: Job, clock: Clock) -> int:
     """Poll until the job is complete and return the number of its records.
 
     Raises:
@@ -115,7 +113,7 @@ def wait(
                 code=str(state),
                 cure="Nothing was landed. Abort it in Setup, Bulk Data Load Jobs, and run again.",
             )
-        clock.sleep(pause_s * uniform(0.8, 1.2))
+        clock.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
         pause_s = min(_LAST_POLL_S, pause_s * 1.6)
 
 
@@ -126,7 +124,6 @@ def pages(
     *,
     checkpoint: Checkpoint,
     clock: Clock,
-    uniform: Callable[[float, float], float] = random.uniform,
 ) -> Iterator[Page]:
     """Wait for a query job and yield its result pages, except those that are done in the checkpoint.
 
@@ -137,7 +134,7 @@ def pages(
             states.
         CountMismatch: the pages hold another number of records than the job states.
     """
-    records = wait(api, plan, job, clock, uniform)
+    records = wait(api, plan, job, clock)
     yield from BulkResults(api, plan, job.id, job.asked_at, checkpoint).pages(records)
 
 

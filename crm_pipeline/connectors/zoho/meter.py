@@ -31,7 +31,6 @@ TOKENS = "token_requests"
 HEAVY = "heavy"
 _DAY_S = 86_400.0
 _TOKENS_S = 600.0
-_MOST_USERS = 1_000_000
 
 LIST = Operation("list")
 SORTED = Operation("list", kind=HEAVY)

@@ -76,18 +76,11 @@ class FieldPairs:
         """The pairs of different values."""
         return [(old, new) for old, new in self.both if old != new]
 
-    def noticed(
-        self,
-        kind: ValueKind,
-        text: str,
-        old: str = "",
-        new: str = "",
-        **evidence: float | int | str,
-    ) -> Noticed:
+    def noticed(self, kind: ValueKind, text: str, **evidence: float | int | str) -> Noticed:
         """Return a fact about the field."""
         where = f"{self.object}.{self.name}"
         fact = FieldChange(
-            self.object, self.name, kind, old, new, f"{where} {text}", is_loss=bool(self.column)
+            self.object, self.name, kind, "", "", f"{where} {text}", is_loss=bool(self.column)
         )
         return Noticed(fact, {"records_compared": len(self.pairs), **evidence})
 

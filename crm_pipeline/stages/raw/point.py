@@ -78,7 +78,6 @@ def read_points(
     ids: Sequence[str],
     *,
     landing: Landing,
-    schema: Schema | None = None,
     visible: Schema | None = None,
     key: HashKey | None = None,
     reason: str = _REASON,
@@ -91,9 +90,8 @@ def read_points(
         obj: the object.
         ids: of the records; none cost no call.
         landing: where to.
-        schema: the fields of the object as `Account.describe` returned them a moment ago; by default they are
-            requested.
-        visible: the same as an extraction read it a moment ago, without the fields that connections.yaml keeps out.
+        visible: the fields of the object as an extraction described them a moment ago, without those that
+            connections.yaml keeps out; by default they are requested.
         key: of hashes, needed where the object keeps fields out, or persons were erased.
         reason: of the read, kept with what lands.
         kept: returns the records of a batch that land; by default all do. It is called from several threads.
@@ -109,7 +107,7 @@ def read_points(
         return PointRead(connection, obj.name, {}, unit=account.usage.unit)
     before = account.usage
     task = _task(account, obj, landing, key)
-    described = visible or schema or account.describe(obj.name)
+    described = visible or account.describe(obj.name)
     if obj.keeps_out and visible is None:
         described = visible_schema(account, obj, described, task.hash_key)
     task = check_description(task, described)

@@ -46,9 +46,7 @@ class Superseded:
         return pc.binary_join_element_wise(self.batch_ids, self.source_ids, _BETWEEN)
 
 
-def remove_superseded(
-    landing: Landing, connection: str, obj: str, rows: Superseded, *, share: float = LEAST_SHARE
-) -> int:
+def remove_superseded(landing: Landing, connection: str, obj: str, rows: Superseded) -> int:
     """Remove rows from the landed batches of an object; return how many went.
 
     If another process is merging, nothing is done.
@@ -58,7 +56,6 @@ def remove_superseded(
         connection: its connection.
         obj: the object.
         rows: what may go.
-        share: the least part of a file's rows for which it is written again.
 
     Raises:
         CorruptFile: a batch is damaged; it stays as it is.
@@ -73,20 +70,18 @@ def remove_superseded(
         if not is_locked:
             return 0
         for commit in landing.windows(connection, obj):
-            removed += _of_commit(landing, folder, commit, keys, share)
+            removed += _of_commit(landing, folder, commit, keys)
         if removed and (folder / REREAD).exists():
             rmtree(folder / REREAD)  # copies of the batches as they were; they are made again
     return removed
 
 
-def _of_commit(
-    landing: Landing, folder: Path, commit: WindowCommit, keys: pa.Array, share: float
-) -> int:
+def _of_commit(landing: Landing, folder: Path, commit: WindowCommit, keys: pa.Array) -> int:
     counts = {batch.batch_id: _count(batch, keys) for batch in commit.batches}
     worth = {
         batch.batch_id: replace(batch, path=next_version(batch.path), rewritten=RETIRED)
         for batch in commit.batches
-        if sum(counts[batch.batch_id].values()) >= max(1, share * batch.records)
+        if sum(counts[batch.batch_id].values()) >= max(1, LEAST_SHARE * batch.records)
     }
     if not worth:
         return 0

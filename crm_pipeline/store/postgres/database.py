@@ -60,24 +60,16 @@ class Database:
 
     Args:
         url: `postgresql://`, `postgres://` or SQLAlchemy's `postgresql+psycopg2://`.
-        application: the name of our connections in the server's views.
         server: the embedded server with this URL; it is started again if it is killed.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        application: str = "crm-pipeline",
-        server: EmbeddedServer | None = None,
-    ) -> None:
+    def __init__(self, url: str, *, server: EmbeddedServer | None = None) -> None:
         if not _SCHEME.match(url):
             raise StoreError(
                 "the database URL does not begin with postgresql://.",
                 cure=f"Write {URL_VARIABLE} as postgresql://user:password@host:5432/database.",
             )
         self._dsn = _SCHEME.sub("postgresql://", url)
-        self._application = application
         self._reconnection = Reconnection(server)
         self._lock = threading.Lock()
         self._reset()
@@ -204,7 +196,7 @@ class Database:
             return psycopg2.connect(
                 self._dsn,
                 connect_timeout=_CONNECT_TIMEOUT_S,
-                application_name=self._application,
+                application_name="crm-pipeline",
                 keepalives_idle=30,
             )
         except psycopg2.ProgrammingError:

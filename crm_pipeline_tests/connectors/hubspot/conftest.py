@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import msgspec
 import pytest
 import requests
@@ -14,6 +13,7 @@ from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.clock import FrozenClock, parse_instant
 from crm_pipeline.settings import Settings
 from crm_pipeline.store.postgres.database import Database
+from crm_pipeline_tests.connectors.modelled import in_memory
 from crm_pipeline_tests.harness import START, Harness
 from crm_pipeline_tests.servers import database_of_its_own
 from crm_sandbox.clock import SandboxClock
@@ -233,8 +233,7 @@ def landed(harness: Harness, obj: str = "contacts") -> list[dict[str, Any]]:
         ORDER BY _source_id::BIGINT"""
     if obj.endswith("pipelines"):
         sql = sql.replace("::BIGINT", "")
-    with duckdb.connect() as database:
-        rows = database.execute(sql, [paths]).fetchall()
+    rows = in_memory().execute(sql, [paths]).fetchall()
     return [
         {"id": i, "modified": m, "deleted": d, "record": msgspec.json.decode(r)}
         for i, m, d, r in rows

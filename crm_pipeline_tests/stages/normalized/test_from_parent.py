@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -34,7 +33,7 @@ from crm_pipeline.store.files import checksums
 from crm_pipeline.store.landing import compaction, records
 from crm_pipeline.store.landing.window import Counts
 from crm_pipeline.store.tables import Tables, replacement
-from crm_pipeline_tests.stages.conftest import STAMP, Org, schema
+from crm_pipeline_tests.stages.conftest import STAMP, Org, in_utc, schema
 
 EXAMPLES = int(os.environ.get("CRM_EXAMPLES", "3"))
 """Plans made at random; the plans below it come on top. A campaign: `CRM_EXAMPLES=2000`."""
@@ -194,24 +193,20 @@ def rows_of(tables: Tables) -> list[tuple[Any, ...]]:
     """Return all rows, read with plain SQL from the files that the record of the version names."""
     version = tables.version("normalized/acme/contacts")
     assert version is not None
-    with duckdb.connect() as database:
-        database.execute("SET TimeZone = 'UTC'")
-        files = {
-            part: [str(path) for path in getattr(version, part)]
-            for part in ("base", "delta", "tombstones")
-        }
-        key = version.key[0]
-        sql = f"SELECT * FROM read_parquet({files['base']}, union_by_name = true)"
-        for part in ("delta", "tombstones"):
-            if files[part]:
-                sql += (
-                    f" WHERE {key} NOT IN (SELECT {key} FROM read_parquet({files[part]}))".replace(
-                        "WHERE", "AND" if " WHERE " in sql else "WHERE"
-                    )
-                )
-        if files["delta"]:
-            sql += f" UNION ALL BY NAME SELECT * FROM read_parquet({files['delta']})"
-        rows = database.execute(f"FROM ({sql}) ORDER BY ALL").fetchall()
+    files = {
+        part: [str(path) for path in getattr(version, part)]
+        for part in ("base", "delta", "tombstones")
+    }
+    key = version.key[0]
+    sql = f"SELECT * FROM read_parquet({files['base']}, union_by_name = true)"
+    for part in ("delta", "tombstones"):
+        if files[part]:
+            sql += f" WHERE {key} NOT IN (SELECT {key} FROM read_parquet({files[part]}))".replace(
+                "WHERE", "AND" if " WHERE " in sql else "WHERE"
+            )
+    if files["delta"]:
+        sql += f" UNION ALL BY NAME SELECT * FROM read_parquet({files['delta']})"
+    rows = in_utc().execute(f"FROM ({sql}) ORDER BY ALL").fetchall()
     assert len(rows) == version.rows
     return rows
 
@@ -408,13 +403,30 @@ def built_of(org: Org, table: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("part", ["base", "kept", "kept_delta", "odd", "places", "delta"])
-def test_a_damaged_version_is_followed_by_a_whole_one(org: Org, part: str) -> None:
-    """Whichever file of the version before is damaged, the next one is made whole, says why, and is right."""
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data with a version that was made from the one before."""
+    org = Org(tmp_path_factory.mktemp("followed") / "data")
     land_names(org, {"003A": "a", "003B": "b"})
-    org.normalize("contacts")
-    land_names(org, {"003A": "c"})
-    assert not built_of(org, "contacts")["whole"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(from_parent, "FEW_RECORDS", 0)
+        patch.setattr(from_parent, "MERGED_ABOVE", 100)
+        patch.setattr(replacement, "MERGED_ABOVE", 100)
+        org.normalize("contacts")
+        land_names(org, {"003A": "c"})
+        assert not built_of(org, "contacts")["whole"]
+    return org.data
+
+
+@pytest.mark.parametrize("part", ["base", "kept", "kept_delta", "odd", "places", "delta"])
+def test_a_damaged_version_is_followed_by_a_whole_one(
+    followed: Path, tmp_path: Path, part: str
+) -> None:
+    """Whichever file of the version before is damaged, the next one is made whole, says why, and is right."""
+    shutil.copytree(followed, tmp_path / "data", symlinks=True)
+    org = Org(tmp_path / "data")
+    org.objects["acme"] = {"Contact"}
+    org.clock.advance(120)
     version = org.tables.version("normalized/acme/contacts")
     assert version is not None
     paths = {"base": version.base, "delta": version.delta, **version.beside}[part]

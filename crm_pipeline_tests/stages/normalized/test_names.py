@@ -69,33 +69,34 @@ def test_a_mapped_field_is_not_gone_when_it_is_spelled_anew(org, schema_of):
 
 
 @pytest.mark.parametrize("shape", ["csv", "json"])
-@pytest.mark.parametrize("obj", ["Contact", "Thing"])
-def test_names_that_differ_in_case_only_are_two_fields(org, schema_of, shape, obj):
+def test_names_that_differ_in_case_only_are_two_fields(org, schema_of, shape):
     """If case counts for the vendor they are two fields: two columns, two keys, each with its value."""
     org.maps = (
         ObjectMap("Contact", "contacts", same("LastName=last_name")),
         ObjectMap(ANY_OBJECT, "", ()),
     )
-    described_so = schema_of(obj, "LastName", "Abc", "aBC", "EMAIL")
     row = {**contact(1), "Abc": "1", "aBC": "2", "EMAIL": "3"}
-    org.land(described_so, [row], shape=shape)
-    org.land(schema_of(obj, "LastName", "email"), [contact(2) | {"email": "4"}], shape=shape)
-    table = "contacts" if obj == "Contact" else "thing"
-    org.normalize(table)
+    for obj in ("Contact", "Thing"):
+        described_so = schema_of(obj, "LastName", "Abc", "aBC", "EMAIL")
+        org.land(described_so, [row], shape=shape)
+        org.land(schema_of(obj, "LastName", "email"), [contact(2) | {"email": "4"}], shape=shape)
+    for table in ("contacts", "thing"):
+        org.normalize(table)
     org.publish()
-    fields = dict(org.query("SELECT field, view_column FROM ops.fields"))
     names = ("Abc", "aBC", "EMAIL", "email")
-    listed = ", ".join(f'"{fields[name]}"' for name in names)
-    assert org.query(f'SELECT {listed} FROM crm_acme."{obj}" ORDER BY "Record ID"') == [
-        ("1", "2", "3", None),
-        (None, None, None, "4"),
-    ]
-    if obj == "Contact":
-        customs = [json.loads(text) for (text,) in org.rows(table, "custom")]
-        assert [[custom[name] for name in names] for custom in customs] == [
-            ["1", "2", "3", None],
-            [None, None, None, "4"],
+    for obj in ("Contact", "Thing"):
+        columns = f"SELECT field, view_column FROM ops.fields WHERE object = '{obj}'"
+        fields = dict(org.query(columns))
+        listed = ", ".join(f'"{fields[name]}"' for name in names)
+        assert org.query(f'SELECT {listed} FROM crm_acme."{obj}" ORDER BY "Record ID"') == [
+            ("1", "2", "3", None),
+            (None, None, None, "4"),
         ]
+    customs = [json.loads(text) for (text,) in org.rows("contacts", "custom")]
+    assert [[custom[name] for name in names] for custom in customs] == [
+        ["1", "2", "3", None],
+        [None, None, None, "4"],
+    ]
 
 
 RECORD = {
@@ -127,29 +128,29 @@ def as_stored_before(schema: Schema) -> Schema:
 
 
 @pytest.mark.parametrize("is_old", [False, True], ids=["described now", "described before"])
-@pytest.mark.parametrize("obj", ["contacts", "2-77"])
-def test_properties_called_as_what_stands_beside_them(org, is_old, obj):
+def test_properties_called_as_what_stands_beside_them(org, is_old):
     """Facts of the record keep their columns; the account's own three properties have their own names."""
     org.maps = MAPPING
-    schema = portal_schema(obj, "email", *OURS)
-    org.land_records(as_stored_before(schema) if is_old else schema, [RECORD])
-    table = "contacts" if obj == "contacts" else "_2_77"
-    org.normalize(table)
-    facts = "source_id, is_deleted, created_at::VARCHAR, modified_at::VARCHAR"
-    assert org.rows(table, facts) == [
-        ("51", False, "2025-06-01 08:00:00+00", "2025-06-02 08:00:00+00")
-    ]
+    tables = {"contacts": "contacts", "2-77": "_2_77"}
+    for obj, table in tables.items():
+        schema = portal_schema(obj, "email", *OURS)
+        org.land_records(as_stored_before(schema) if is_old else schema, [RECORD])
+        org.normalize(table)
+        facts = "source_id, is_deleted, created_at::VARCHAR, modified_at::VARCHAR"
+        assert org.rows(table, facts) == [
+            ("51", False, "2025-06-01 08:00:00+00", "2025-06-02 08:00:00+00")
+        ]
     org.publish()
-    fields = {
-        f: (c, v) for f, c, v in org.query("SELECT field, column_name, view_column FROM ops.fields")
-    }
-    values = {name: RECORD["properties"][name] for name in OURS}
-    for name, value in values.items():
-        column, shown = fields[name]
-        expression = f'"{column}"' if column else f"custom ->> '{name}'"
-        assert org.query(f"SELECT {expression} FROM crm.{table}") == [(value,)]
-        assert org.query(f'SELECT "{shown}" FROM crm_acme."{table}"') == [(value,)]
-    assert org.query(f"SELECT count(*) FROM crm.{table}_deleted") == [(0,)]
+    for obj, table in tables.items():
+        named = f"SELECT field, column_name, view_column FROM ops.fields WHERE object = '{obj}'"
+        fields = {field: (column, shown) for field, column, shown in org.query(named)}
+        for name in OURS:
+            column, shown = fields[name]
+            value = RECORD["properties"][name]
+            expression = f'"{column}"' if column else f"custom ->> '{name}'"
+            assert org.query(f"SELECT {expression} FROM crm.{table}") == [(value,)]
+            assert org.query(f'SELECT "{shown}" FROM crm_acme."{table}"') == [(value,)]
+        assert org.query(f"SELECT count(*) FROM crm.{table}_deleted") == [(0,)]
 
 
 def test_a_property_that_comes_later_is_no_fact_of_older_records(org):

@@ -451,7 +451,7 @@ def test_months_that_cost_too_much_do_not_keep_back_others(read: Pipeline) -> No
 
 
 class Folded(Run):
-    """Compares the keys of the audit with what the tables are built of, after each step."""
+    """Compares the keys of the audit with what the tables are built of, whenever something landed."""
 
     def check(self) -> None:
         super().check()
@@ -472,7 +472,7 @@ class Folded(Run):
         assert sorted(swept) == sorted(rows)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @example(steps=GONE, is_whole=True)
 @example(steps=GONE, is_whole=False)
 @given(steps=st.lists(STEPS, min_size=3, max_size=12), is_whole=st.booleans())
@@ -489,7 +489,10 @@ def test_keys_are_folded_as_tables_are(
         run.refresh()
         for step in steps:
             run.do(step)
-            run.check()
+            if (
+                step[0] == "point"
+            ):  # what lands otherwise is compared by `refresh`, and the rest lands nothing
+                run.check()
         run.refresh()
 
 
