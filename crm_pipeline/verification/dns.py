@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from zlib import crc32
 
 import dns.exception
 import dns.name
@@ -92,6 +93,9 @@ class MailServers:
         missing = [domain for domain in wanted if domain not in known]
         if not missing:
             return known
+        # In another order each time: a zone that fails would keep those behind it from ever being asked.
+        salt = self._clock.now().isoformat()
+        missing.sort(key=lambda domain: crc32(f"{salt} {domain}".encode()))
         run = _Run(self._settings)
         with ThreadPoolExecutor(self._settings.concurrency, "dns") as threads:
             for start in range(0, len(missing), _SAVED_AT_ONCE):
@@ -144,13 +148,19 @@ class _Run:
         try:
             servers = self._query(domain, "MX")
             if not servers:
-                is_reachable = any(self._is_reachable(domain, kind) for kind in ("A", "AAAA"))
-                return EmailReason.ACCEPTS_BY_ADDRESS if is_reachable else EmailReason.NO_MX
+                return self._by_address(domain)
         except dns.resolver.NXDOMAIN:
             self._require_internet(domain)
             return EmailReason.NO_DOMAIN
         is_null = all(_leads_nowhere(server.exchange) for server in servers)
         return EmailReason.NULL_MX if is_null else EmailReason.ACCEPTS_MAIL
+
+    def _by_address(self, domain: str) -> EmailReason:
+        try:
+            is_reachable = any(self._is_reachable(domain, kind) for kind in ("A", "AAAA"))
+        except dns.resolver.NXDOMAIN as error:  # it exists when asked for MX: somebody is wrong
+            raise _Failed from error
+        return EmailReason.ACCEPTS_BY_ADDRESS if is_reachable else EmailReason.NO_MX
 
     def _is_reachable(self, domain: str, kind: str) -> bool:
         """Return whether a domain has an address that others than its own network reach."""

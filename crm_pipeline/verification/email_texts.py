@@ -13,12 +13,10 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm_pipeline.verification.parts import Parts, taken_from
+from crm_pipeline.verification.parts import Parts, most_parts, taken_from
 
 # One word without anything that separates or shows addresses; quotes stand within it at most.
 USUAL = r"^[A-Za-z0-9!#$%&*+./=?^_`{}~@-](?:[A-Za-z0-9!#$%&*+./=?^_`{}~@'-]*[A-Za-z0-9!#$%&*+./=?^_`{}~@-])?$"
-_MOST = 500
-"""How many addresses of one text are looked at."""
 FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
     0x3000: " ",
     0xFE6B: "@",
@@ -58,7 +56,7 @@ def taken_apart(text: str) -> list[str]:
     if "@" not in plain:
         return [plain]
     spaced = _SPACED_AT.sub(r"\1\2@\3", " ".join(plain.split()))
-    return list(islice(_addresses(spaced), _MOST)) or [plain]
+    return list(islice(_addresses(spaced), most_parts(text))) or [plain]
 
 
 def unescaped(text: str) -> str:
@@ -70,7 +68,7 @@ def _addresses(text: str) -> Iterator[str]:
     """Yield what stands in angle brackets, quoted local parts with their domains, and words with an @."""
     for token in _TOKEN.finditer(text):
         if token["bracketed"] and "@" in token["bracketed"]:
-            yield token["bracketed"].strip()
+            yield _visible(token["bracketed"])
         elif token["quoted"] and token["domain"]:
             yield token["quoted"] + token["domain"]
         elif token["quoted"] and not token["name"]:
@@ -82,7 +80,7 @@ def _addresses(text: str) -> Iterator[str]:
 def _words(text: str) -> Iterator[str]:
     for word in _SEPARATORS.split(text):
         if "@" in word:
-            yield word.strip("[]'\"")
+            yield _visible(_visible(word).strip("[]'\""))
 
 
 def _visible(text: str) -> str:

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+_MOST = 500
+_MOST_BYTES = 10_000_000
 REPLACEMENT = "\ufffd"
 """Stands where bytes could not be read as text, here or long before."""
 
@@ -30,6 +32,14 @@ class Parts:
         """Return for each part what belongs to its field."""
         is_same = len(fields) == len(self.field) and not self.position.any()
         return fields if is_same else fields.take(pa.array(self.field))
+
+
+def most_parts(text: str) -> int:
+    """Return how many parts of a field are looked at: 500, and fewer of a text of more than 20 kB.
+
+    Each part has a row with the whole text, and the rows of one text shall not fill the memory.
+    """
+    return max(1, min(_MOST, _MOST_BYTES // (len(text) or 1)))
 
 
 def taken_from(

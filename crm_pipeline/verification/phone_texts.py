@@ -11,7 +11,7 @@ from itertools import chain, islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm_pipeline.verification.parts import Parts, taken_from
+from crm_pipeline.verification.parts import Parts, most_parts, taken_from
 
 _SUSPECT = (
     "[;|\n\r\t,&\uff1b\uff0c\u3001]|[0-9].*[+\uff0b]"
@@ -43,8 +43,6 @@ _EXPONENT = re.compile(r"\s*([1-9])\.(\d+)[Ee]\+?(\d{1,2})\s*")
 _DOUBLE_MARK = re.compile(r"(ext(?:ension|n)?)[.:\s]*#\s*(?=\d)", re.IGNORECASE)
 _ROOM_FOR_WORDS = 9
 _FEWEST_DIGITS = 6
-_MOST = 500
-"""How many numbers of one text are looked at."""
 
 
 def numbers_of(texts: pa.StringArray) -> Parts:
@@ -59,7 +57,7 @@ def taken_apart(text: str) -> list[str]:
     """Return the numbers of one text, one to 500, as written but for labels behind them."""
     if _URI.search(text):
         return [text]
-    numbers = list(islice(_numbers(text), _MOST))
+    numbers = list(islice(_numbers(text), most_parts(text)))
     return [_unlabelled(number) for number in (numbers if len(numbers) > 1 else [text])]
 
 

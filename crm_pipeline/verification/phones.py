@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from crm_pipeline.verification.numbering_plans import known_regions
-from crm_pipeline.verification.parts import Parts, readable
+from crm_pipeline.verification.parts import readable
 from crm_pipeline.verification.phone_library import parsed_numbers
 from crm_pipeline.verification.phone_texts import numbers_of
 from crm_pipeline.verification.reasons import Flags, column, flagged, listed, no_flags, verdicts
@@ -26,6 +26,11 @@ _FICTION = (
     r"^\+1(?:[2-9]\d\d)?55501\d\d$|^\+44(?:2079460\d{3}|1632960\d{3}|7700900\d{3}|9098790\d{3}"
     r"|3069990\d{3}|1(?:13|14|15|16|17|18|21|31|41|51|61)4960\d{3}|1914980\d{3}|2896496\d{3}|2920180\d{3})$"
 )
+# Spaces that typography and Intl.NumberFormat write between digits, and characters that nobody sees. The library
+# knows few of the former, and takes the latter for the end of a number.
+_SPACES = r"[\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}]"
+_UNSEEN = r"[\x00-\x08\x0e-\x1f\x7f-\x{84}\x{86}-\x{9f}\x{ad}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{206f}\x{feff}]"
+_NOT_USUAL = r"[^\t-\r -~]"
 _LETTER_BY_DIGIT = r"[0-9]-?[A-Za-z]|[A-Za-z]-?[0-9]"
 _THREE_LETTERS = "[A-Za-z].*[A-Za-z].*[A-Za-z]"  # the fewest that the library takes for digits
 _WRITTEN_EXTENSION = r"(?i)[\s,;(]*(?:tel:|;?ext(?:\.|n\.?|ension)?|xtn\.?|x|int|anexo|durchwahl|dw)[.:=\s]*([0-9]{1,20})\W*$"
@@ -54,8 +59,9 @@ def judge_phones(
     parts = numbers_of(texts)
     region = parts.of(countries)
     supported = pc.if_else(pc.is_in(region, value_set=known_regions()), region, "")
-    numbers = parsed_numbers(parts.text, supported)
-    flags = _judged(parts, supported, numbers)
+    seen = _seen(parts.text)
+    numbers = parsed_numbers(seen, supported)
+    flags = _judged(seen, supported, numbers)
     return pa.table(
         {
             "value": parts.of(texts),
@@ -87,13 +93,32 @@ def with_shared(judged: pa.Table, is_shared: pa.Array | pa.ChunkedArray) -> pa.T
     return judged
 
 
-def _judged(parts: Parts, regions: pa.StringArray, numbers: pa.Table) -> Flags:
+def _seen(texts: pa.StringArray) -> pa.StringArray:
+    """Return numbers as a reader sees them: any space as a blank, without characters that show nothing."""
+    is_odd = pc.match_substring_regex(texts, _NOT_USUAL)
+    if not pc.any(is_odd).as_py():
+        return texts
+    odd = pc.replace_substring_regex(texts.filter(is_odd), _SPACES, " ")
+    return pc.replace_with_mask(texts, is_odd, pc.replace_substring_regex(odd, _UNSEEN, ""))
+
+
+def _digits(texts: pa.StringArray) -> pa.StringArray:
+    """Return the digits of numbers, those of all scripts as ASCII."""
+    digits = pc.replace_substring_regex(texts, r"[^0-9]", "")
+    if pc.all(pc.string_is_ascii(texts)).as_py():
+        return digits
+    foreign = pc.match_substring_regex(texts, r"[^\P{Nd}0-9]")
+    read = [phonenumbers.normalize_digits_only(text) for text in texts.filter(foreign).to_pylist()]
+    return pc.replace_with_mask(digits, foreign, pa.array(read, pa.string()))
+
+
+def _judged(texts: pa.StringArray, regions: pa.StringArray, numbers: pa.Table) -> Flags:
     """Return the reasons that hold for each number."""
     flags = no_flags(len(numbers), PHONE_RULE)
     problem = numbers["problem"].combine_chunks()
     for reason in PHONE_RULE:
         flags[:, column(reason, PHONE_RULE)] = _true(pc.equal(problem, str(reason)))
-    digits = pc.replace_substring_regex(parts.text, r"[^0-9]", "")
+    digits = _digits(texts)
     national = pc.coalesce(numbers["national"].combine_chunks(), digits)
     country = numbers["country"].combine_chunks()
     is_abroad = pc.and_(pc.not_equal(country, regions), pc.not_equal(country, "001"))
@@ -102,7 +127,7 @@ def _judged(parts: Parts, regions: pa.StringArray, numbers: pa.Table) -> Flags:
     found: Mapping[PhoneReason, NDArray[np.bool_]] = {
         PhoneReason.PLACEHOLDER: _matches(national, _PLACEHOLDER) | _matches(digits, _PLACEHOLDER),
         PhoneReason.FICTION: _matches(numbers["e164"].combine_chunks(), _FICTION) & ~is_free,
-        PhoneReason.LETTERS: _have_letters(parts.text),
+        PhoneReason.LETTERS: _have_letters(texts),
         PhoneReason.PREMIUM_RATE: _true(pc.equal(numbers["type"], str(PhoneType.PREMIUM_RATE))),
         PhoneReason.OTHER_COUNTRY: _true(pc.and_(is_abroad, pc.not_equal(regions, ""))),
         PhoneReason.NOT_CHECKED: np.logical_not(flags.any(axis=1)),

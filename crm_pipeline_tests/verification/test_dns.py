@@ -100,6 +100,38 @@ def test_a_failure_half_way_says_nothing(clock: FrozenClock) -> None:
         }
 
 
+def test_a_domain_that_is_there_for_one_question_only(clock: FrozenClock) -> None:
+    """A server that has a domain when asked for MX, and not when asked for addresses, says nothing."""
+
+    class Contradicting(Zone):
+        def found(self, name: str) -> Domain | None:
+            asked.append(name)
+            is_top = name == "org"
+            return Domain.TOP_LEVEL if is_top else (Domain.NOTHING if len(asked) == 1 else None)
+
+    asked: list[str] = []
+    with DnsServer(Contradicting({})) as running:
+        assert reasons(mail_servers(running, clock), "old.org") == {
+            "old.org": EmailReason.DNS_FAILED
+        }
+
+
+def test_a_zone_that_fails_does_not_keep_others_from_being_asked(
+    server: DnsServer, clock: FrozenClock
+) -> None:
+    """Domains of one broken zone fail in a row and end the run; in one of the next ones the others are asked all the same."""
+    broken = [f"d{i}.broken.org" for i in range(12)]
+    whole = [f"e{i}.org" for i in range(12)]
+    server.zone.faults |= dict.fromkeys(broken, Domain.SERVFAIL)
+    server.zone.domains |= dict.fromkeys(whole, Domain.MX)
+    servers = mail_servers(server, clock, max_failures=5, concurrency=1)
+    answers: dict[str, EmailReason] = {}
+    for _ in range(8):
+        answers |= reasons(servers, *broken, *whole)
+        clock.advance(3_600)
+    assert {answers.get(name) for name in whole} == {EmailReason.ACCEPTS_MAIL}
+
+
 def test_a_resolver_without_the_internet_says_nothing(clock: FrozenClock) -> None:
     """One that denies every name, top-level domains too, does not make all addresses undeliverable."""
     with DnsServer(Zone({"intranet": Domain.MX})) as running:

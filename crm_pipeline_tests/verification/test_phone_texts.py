@@ -58,3 +58,8 @@ def test_five_hundred_numbers_in_one_field() -> None:
     """As many as 500 are looked at; more would make a field of 10 kB a record of its own."""
     field = "; ".join(f"+49 30 {1_000_000 + i}" for i in range(800))
     assert len(taken_apart(field)) == 500
+
+
+def test_fewer_numbers_of_a_very_long_field() -> None:
+    """Each number has a row with the whole field: of a field of a megabyte they would be half a gigabyte."""
+    assert len(taken_apart("+49 30 1234567; " * 70_000)) == 8

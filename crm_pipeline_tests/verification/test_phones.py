@@ -9,6 +9,26 @@ _GERMAN, _US = "DE", "US"
 # The number as written and its country; number in E.164, type, verdict, and its reasons.
 CASES: dict[tuple[str, str | None], tuple[str | None, str | None, str, set[str]]] = {
     ("030 1234567", "DE"): ("+49301234567", "fixed_line", "unknown", {"not_checked"}),
+    **dict.fromkeys(
+        [
+            ("06\u202f12\u202f34\u202f56\u202f78", "FR"),
+            ("+33\u20096\u200912345678", "FR"),
+            ("\u2066+33 6\u200d12345678\u2069", None),
+            ("06\x0012345678", "FR"),
+        ],
+        ("+33612345678", "mobile", "unknown", {"not_checked"}),
+    ),
+    # Digits of two scripts are one number: its second half alone would be a placeholder.
+    ("\u09e6\u09e9\u09e6 1234567", "DE"): (
+        "+49301234567",
+        "fixed_line",
+        "unknown",
+        {"not_checked"},
+    ),
+    ("\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17", None): (
+        *(None, None, "risky"),
+        {"no_region", "placeholder"},
+    ),
     ("0171 1234567", "DE"): ("+491711234567", "mobile", "unknown", {"not_checked"}),
     ("(212) 456-0123", "US"): ("+12124560123", "fixed_line_or_mobile", "unknown", {"not_checked"}),
     ("0800 3301000", "DE"): ("+498003301000", "toll_free", "unknown", {"not_checked"}),

@@ -35,6 +35,8 @@ CODE_VERSION = 4
 """To be raised when the same records would give other rows."""
 _HISTORY = 10
 _UNSURE_FOR = timedelta(hours=1)
+_AHEAD = timedelta(days=1)
+"""A verdict from further ahead is of a clock that was wrong."""
 _POINTS = CONTACT_POINTS.name
 _NONE = ContractFolder()
 
@@ -180,7 +182,10 @@ class _Build:
     def run(self) -> Verified:
         """Build and commit the tables, if anything has changed."""
         expiry = Expiry(
-            self.now - self.choices.expires, self.verifiers.unsure, self.now - _UNSURE_FOR
+            self.now - self.choices.expires,
+            self.verifiers.unsure,
+            self.now - _UNSURE_FOR,
+            self.now + _AHEAD,
         )
         if not self.parents:
             if not self.sources and not any(self.current.values()):

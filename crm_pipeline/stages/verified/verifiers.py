@@ -1,16 +1,23 @@
 """Judge distinct values in batches, and load the verdicts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from crm_pipeline.model.names import literal, quoted
 from crm_pipeline.store.tables.engine import Engine
 
 BATCH_VALUES = 100_000
 """So many values are judged at a time, which bounds the memory."""
+_BATCH_BYTES = 1_500_000_000
+"""Arrow's arrays of texts end at 2 GiB."""
+_MOST_COPIES = 500
+_MOST_COPIED_BYTES = 40_000_000
+"""The most that the parts of one text copy of it, 4 bytes for a character; see `verification.parts`."""
 _READ_VALUES = 1_000_000
 """So many values are taken out of DuckDB at a time."""
 
@@ -45,24 +52,26 @@ class Expiry:
         before: the verdicts from before that time.
         unsure: reasons of verdicts that count for a shorter time.
         unsure_before: those from before that time.
+        after: verdicts from after that time are of a clock that was wrong; they would outlive all others.
     """
 
     before: datetime
     unsure: tuple[str, ...]
     unsure_before: datetime
+    after: datetime
 
     @property
     def condition(self) -> str:
         """SQL that is true for such a verdict."""
-        old, soon = (
-            f"{literal(at.isoformat())}::TIMESTAMPTZ" for at in (self.before, self.unsure_before)
+        old, soon, ahead = (
+            f"{literal(at.isoformat())}::TIMESTAMPTZ"
+            for at in (self.before, self.unsure_before, self.after)
         )
+        is_out = f"checked_at < {old} OR checked_at > {ahead}"
         if not self.unsure:
-            return f"(checked_at < {old})"
+            return f"({is_out})"
         listed = ", ".join(map(literal, self.unsure))
-        return (
-            f"(checked_at < {old} OR (checked_at < {soon} AND list_has_any(reasons, [{listed}])))"
-        )
+        return f"({is_out} OR (checked_at < {soon} AND list_has_any(reasons, [{listed}])))"
 
 
 def judged(  # noqa: PLR0917 - each argument is plain at the call
@@ -102,10 +111,23 @@ def judged(  # noqa: PLR0917 - each argument is plain at the call
     parts = -(-count // _READ_VALUES)
     for part in range(parts):
         rows = engine.arrow(f"FROM {values} WHERE hash({listed}) % {parts} = {part}")
-        for start in range(0, rows.num_rows, BATCH_VALUES):
-            batch = verdicts(rows.slice(start, BATCH_VALUES))
+        for values_at_once in _batches(rows):
+            batch = verdicts(values_at_once)
             engine.run(f"INSERT INTO {relation} BY NAME {batch}")
     return relation, count
+
+
+def _batches(rows: pa.Table) -> Iterator[pa.Table]:
+    """Yield values in batches of a limited number and, with the copies that parts of long texts have, of limited size."""
+    lengths = np.asarray(pc.fill_null(pc.binary_length(rows["value"]), 0), np.int64)
+    size = np.cumsum(np.maximum(lengths, np.minimum(lengths * _MOST_COPIES, _MOST_COPIED_BYTES)))
+    start = 0
+    while start < rows.num_rows:
+        limit = (size[start - 1] if start else 0) + _BATCH_BYTES
+        end = int(np.searchsorted(size, limit, "right"))
+        end = max(start + 1, min(end, start + BATCH_VALUES))
+        yield rows.slice(start, end - start)
+        start = end
 
 
 def regions(engine: Engine, countries: str, verifiers: Verifiers) -> str:

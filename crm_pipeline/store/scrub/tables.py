@@ -84,8 +84,10 @@ def _parts(folder: Path, cure: str, *, is_used: bool) -> Iterator[Check]:
 
 
 def _read_version(folder: Path, record: Mapping[str, Any]) -> str:
-    version = read_version(folder, record)
-    return "" if version.version == folder.name else "it is about another version"
+    if record["version"] != folder.name:
+        return "it is about another version"
+    read_version(folder, record)
+    return ""
 
 
 def _current(tables: Tables) -> Release | None:

@@ -81,7 +81,13 @@ def read_release(record: Mapping[str, Any]) -> Release:
 
 
 def read_version(folder: Path, record: Mapping[str, Any]) -> TableVersion:
-    """Return a version from its record and its folder."""
+    """Return a version from its record and its folder.
+
+    Raises:
+        ValueError: the record is of another version.
+    """
+    if record["version"] != folder.name:
+        raise ValueError(f"it is the record of version {record['version']}")
 
     def paths(part: Part) -> tuple[Path, ...]:
         return tuple(folder / name for name in record[part])

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline import verification
 from crm_pipeline.settings.verification import Verification
-from crm_pipeline.stages.verified import Choices, Verified, verify
+from crm_pipeline.stages.verified import Choices, Verified, verifiers, verify
 from crm_pipeline.stages.verified.library import library_verifiers
 from crm_pipeline.store.postgres.database import Database
 from crm_pipeline.store.tables import Tables
@@ -107,3 +108,63 @@ def test_switching_dns_on_judges_again(org: Org, dns: DnsServer, database: Datab
     settings = Verification(dns=True, resolver=dns.resolver)
     assert verified(org, settings, database).judged["email"] == 1
     assert rows(org, "verdict") == [("undeliverable",)]
+
+
+def test_what_was_judged_by_a_clock_that_was_ahead_is_judged_again(
+    org: Org, dns: DnsServer, database: Database
+) -> None:
+    """Answers and verdicts from a year ahead count no more once the clock is right; what replaces them is kept."""
+    settings = Verification(dns=True, resolver=dns.resolver)
+    landed(org, A="a@alive.org")
+    org.clock.advance(366 * 86_400)
+    verified(org, settings, database)
+    org.clock.advance(-366 * 86_400)
+    dns.zone.domains["alive.org"] = Domain.NULL_MX
+    assert verified(org, settings, database).judged["email"] == 1
+    assert rows(org, "verdict, checked_at") == [("undeliverable", org.clock.now())]
+    asked = dns.questions
+    landed(org, B="b@alive.org")
+    verified(org, settings, database)
+    assert dns.questions == asked
+
+
+def test_an_answer_that_dns_cannot_give_is_not_used(
+    org: Org, dns: DnsServer, database: Database
+) -> None:
+    """A row with a reason of something else, or of nothing, is replaced by what DNS says."""
+    names = ["alive.org", "mute.org"]
+    now, later = org.clock.now(), org.clock.now() + timedelta(days=9)
+    with database.transaction() as cursor:
+        cursor.execute(
+            "INSERT INTO crm_state.dns_answers SELECT unnest(%s), unnest(%s), %s, %s",
+            (names, ["typo", "\ufffd"], now, later),
+        )
+    landed(org, A="a@alive.org", B="b@mute.org")
+    verified(org, Verification(dns=True, resolver=dns.resolver), database)
+    assert rows(org, "value, verdict") == [
+        ("a@alive.org", "unknown"),
+        ("b@mute.org", "undeliverable"),
+    ]
+
+
+def test_values_are_judged_in_batches_that_fit_arrow(org: Org, monkeypatch: Any) -> None:
+    """However many parts long texts have, a batch with their copies stays below the end of Arrow's arrays."""
+    monkeypatch.setattr(verifiers, "_BATCH_BYTES", 2_000_000)
+    texts = {
+        name: ";".join(f"{name}{n}@x.org" for n in range(count))
+        for name, count in zip("ABCDE", (1, 120, 150, 1, 200), strict=True)
+    }
+    landed(org, **texts)
+    sizes: list[int] = []
+    judge = verification.judge_emails
+
+    def counted(values: Any) -> Any:
+        done = judge(values)
+        sizes.append(done["value"].nbytes)
+        return done
+
+    monkeypatch.setattr(verification, "judge_emails", counted)
+    verified(org, Verification())
+    assert max(sizes) < 2_000_000
+    expected = [(value, len(value.split(";"))) for value in sorted(texts.values())]
+    assert rows(org, "DISTINCT value, count(*) OVER (PARTITION BY value) AS position") == expected

@@ -104,6 +104,17 @@ def test_a_flipped_bit_in_the_record_of_a_version(tables: Tables, place: int) ->
     assert str(path) in caught.value.message
 
 
+def test_the_whole_record_of_another_version(tables: Tables) -> None:
+    """A record that a restore has put into another folder is damage: the text names it, and a new version replaces it."""
+    strange = commit(tables).base[0].with_name("version.json").read_bytes()
+    path = commit(tables).base[0].with_name("version.json")
+    path.unlink()
+    path.write_bytes(strange)
+    with pytest.raises(CorruptFile, match="is damaged or gone") as caught:
+        tables.version(NAME)
+    assert str(path) in caught.value.message
+
+
 def test_the_copy_of_the_newest_release_stands_in_for_it(tables: Tables) -> None:
     """A damaged release is read from `release.json`, and the next commit gets the next number."""
     first = commit(tables)
