@@ -142,6 +142,7 @@ def _of_purchases(bought: Bought | None, spent: Spending | None) -> dict[str, An
         "credits_spent_today": spent.day,
         "credits_spent_this_month": spent.month,
         "beyond_budget": bought.beyond_budget,
+        "credits_unexplained": bought.unexplained,
         **({} if rate is None else {"match_rate": round(rate, 4)}),
     }
 
@@ -159,10 +160,16 @@ def _budget(key: dg.AssetKey, bought: Bought | None) -> dg.AssetCheckResult:
         )
     else:
         text = f"{waiting:,} persons wait for the next budget."
+    unexplained = bought.unexplained if bought else 0
+    if unexplained:
+        text += (
+            f" The account lost {unexplained:,} credits more than its answers name: they count against the budget. "
+            "Prices may have changed, or others may use the account: compare the provider's statement."
+        )
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=BUDGET,
-        passed=not waiting and not underway and not stopped,
+        passed=not (waiting or underway or stopped or unexplained),
         severity=dg.AssetCheckSeverity.WARN,
         description=text,
         metadata={"persons_waiting": waiting, "persons_underway": underway},

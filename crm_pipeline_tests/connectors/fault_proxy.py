@@ -65,6 +65,7 @@ class FaultProxy(ThreadingHTTPServer):
         self._change: Change | None = None
         self._first = 0
         self._is_lasting = False
+        self._is_everywhere = False
 
     @property
     def url(self) -> str:
@@ -75,6 +76,12 @@ class FaultProxy(ThreadingHTTPServer):
         with self._lock:
             self.requests, self.applied = [], []
             self._change, self._first, self._is_lasting = change, nth, is_lasting
+            self._is_everywhere = False
+
+    def change_all(self, change: Change) -> None:
+        """Change every answer from now on."""
+        self.change(1, change)
+        self._is_everywhere = True
 
     def leave(self) -> None:
         """Change nothing from now on."""
@@ -86,7 +93,7 @@ class FaultProxy(ThreadingHTTPServer):
             self.requests.append(place)
             is_first = len(self.requests) == self._first
             is_later = self._is_lasting and len(self.requests) > self._first > 0
-            is_wanted = is_first or (is_later and place in self.applied)
+            is_wanted = is_first or (is_later and place in self.applied) or self._is_everywhere
             if self._change is None or not is_wanted:
                 return answer
             self.applied.append(place)

@@ -133,6 +133,27 @@ def test_the_losers_of_merges_are_no_ghosts(case: Case, alone: HarnessOf) -> Non
     assert not [one for one in harness.landing.windows("demo", case.object) if one.is_point]
 
 
+def test_a_restored_record_with_its_old_time_lives_again(case: Case, alone: HarnessOf) -> None:
+    """A deleted record comes back with the modification time of before: no refresh sees it. An audit finds it lost, reads it
+    by its id, and that is newer than the deletion, whose time is later; the next audit finds nothing."""
+    harness = alone(case, contacts=20)
+    read_once(harness)
+    there = harness.emulated()
+    key = min(there)
+    harness.emulator.delete(case.object, key)
+    harness.advance(60)
+    read_once(harness)
+    harness.emulator.restore(case.object, key)
+    stamp = there[key].modified_at
+    assert stamp is not None
+    harness.emulator.edit(case.object, key, stamp=stamp.isoformat(), **{case.text: "Back"})
+    read_once(harness)
+    audit(harness, is_deep=True)
+    assert key in alive(harness)
+    harness.advance(CADENCE_S)
+    assert {one.state for one in audit(harness, is_deep=True).results} == {"equal"}
+
+
 def test_one_audit_lists_several_objects(case: Case, alone: HarnessOf) -> None:
     """The list of one object does not keep back that of the next."""
     harness = alone(case, contacts=20)

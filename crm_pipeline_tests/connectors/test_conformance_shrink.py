@@ -2,13 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from crm_pipeline.connectors.base import ConfirmsDeleted
 from crm_pipeline.connectors.registry import connector
+from crm_pipeline.kernel.errors import CountMismatch, MalformedResponse
 from crm_pipeline.stages.normalized import normalize
 from crm_pipeline.store.tables import Tables
 from crm_pipeline.store.tables.engine import Engine
@@ -44,9 +46,25 @@ def emptied(value: Any) -> Any:
     return made
 
 
+def without(hidden: str, value: Any) -> Any:
+    """Return an answer without a record where it is one of several, and with a count that agrees."""
+    if not isinstance(value, dict):
+        return value
+    made = dict(value)
+    for key, one in made.items():
+        if key in LISTS and isinstance(one, list) and len(one) > 1:
+            made[key] = [row for row in one if str(row.get("Id", row.get("id"))) != hidden]
+        elif key in LISTS and isinstance(one, list) and one:
+            is_count = all(isinstance(n, int) for n in one[0].values())
+            made[key] = [{k: n - 1 for k, n in one[0].items()}] if is_count else one
+        elif key in COUNTS and isinstance(one, int) and one > 1:
+            made[key] = one - 1
+    return made
+
+
 @contextmanager
-def blind(harness: ConformanceHarness) -> Iterator[None]:
-    """Let the login see no record any more, without an error; what describes them stays in sight."""
+def answering(harness: ConformanceHarness, change: Callable[[Any], Any]) -> Iterator[None]:
+    """Change every answer but those that describe the objects."""
     emulator, handle = harness.emulator, harness.emulator.handle
 
     def handled(request: Request) -> Response:
@@ -57,13 +75,20 @@ def blind(harness: ConformanceHarness) -> Iterator[None]:
             body = json.loads(bytes(response.body))
         except ValueError:
             return response
-        return replace(response, body=json.dumps(emptied(body)).encode())
+        return replace(response, body=json.dumps(change(body)).encode())
 
     emulator.handle = handled
     try:
         yield
     finally:
         del emulator.handle
+
+
+@contextmanager
+def blind(harness: ConformanceHarness) -> Iterator[None]:
+    """Let the login see no record any more, without an error; what describes them stays in sight."""
+    with answering(harness, emptied):
+        yield
 
 
 def alive(harness: ConformanceHarness) -> set[str]:
@@ -115,3 +140,24 @@ def test_an_empty_list_is_not_a_deletion(case: Case, alone: HarnessOf) -> None:
         if "marks" not in case.lacks:
             with blind(harness):
                 assert account.confirm_deleted(case.object, gone[:3]) == set()
+
+
+def test_a_list_that_lacks_a_living_record_deletes_none(case: Case, alone: HarnessOf) -> None:
+    """For a while the lists lack a record, with a count that agrees: one is too few to be noticed by its number. The
+    vendor shows it by its id, so the read is not believed, or a page that ends early is refused; when the lists are whole
+    again, nothing is left of it."""
+    harness = alone(case)
+    harness.extract(whole=True)
+    there = alive(harness)
+    harness.advance(CADENCE_S)
+    with (
+        answering(harness, partial(without, min(there))),
+        suppress(CountMismatch, MalformedResponse),
+    ):
+        done = harness.extract(mode="refresh", whole=True)
+        assert done.shrink is not None
+        assert (done.shrink.missing, done.shrink.is_empty) == (1, False)
+    assert alive(harness) == there
+    harness.advance(CADENCE_S)
+    assert harness.extract(mode="refresh", whole=True).shrink is None
+    assert alive(harness) == there

@@ -33,6 +33,7 @@ from crm_pipeline.providers import (
     as_verifier,
     group_of,
 )
+from crm_pipeline.providers.prospeo.enrichment import identifier
 from crm_pipeline.providers.prospeo.search import FILTERS
 from crm_pipeline.ratelimit import RateLimiter
 from crm_pipeline.wire.retry import RetryPolicy
@@ -368,13 +369,23 @@ BULK: dict[str, tuple[Any, Counter[str], list[int]]] = {
         Counter(match=2),
         [0, 1],
     ),
-    "a cost that cannot be true": (
+    "a cost that cannot be true counts as ten times the most": (
         {
             "matched": [{"identifier": n, "person": {"full_name": n}} for n in ("r0", "r1")],
             "total_cost": 999_999_999,
         },
         Counter(match=2),
-        [1, 1],
+        [19, 1],
+    ),
+    "a cost without matches": (
+        {"matched": [], "not_matched": ["r0", "r1"], "total_cost": 2},
+        Counter(no_match=2),
+        [2, 0],
+    ),
+    "a match of another call": (
+        {"matched": [{"identifier": "r0x0", "person": {"full_name": "A"}}], "total_cost": 1},
+        Counter(error=2),
+        [1, 0],
     ),
 }
 
@@ -384,6 +395,8 @@ def test_odd_bulk_answers(providers: Providers, prospeo: Enricher, case: str) ->
     """Whatever a bulk call brings, each question gets one answer, and costs are what the provider says, within reason."""
     body, expected, costs = BULK[case]
     text = json.dumps({"error": False, **body})
+    for number in (0, 1):
+        text = text.replace(f'"r{number}"', f'"{identifier(number, NOBODY)}"')
     providers.prospeo.faults.order("status", status=200, body=text)
     answers = asked(prospeo, [Question("a", NOBODY), Question("b", NOBODY)])
     assert outcomes(answers) == expected

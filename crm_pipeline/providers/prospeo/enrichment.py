@@ -1,14 +1,16 @@
 """Enrichment of people and companies: bulk calls, or single ones, and one answer to each question."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
 
-from crm_pipeline.kernel.errors import Rejected
+from crm_pipeline.kernel.errors import MalformedResponse, Rejected, Retriable
 from crm_pipeline.providers.batches import Failure, asked_in_batches, require_different
 from crm_pipeline.providers.calls import Call, Calls, Lost
+from crm_pipeline.providers.identity import ANOTHER_PERSON, is_another
 from crm_pipeline.providers.prospeo.errors import INVALID_DATAPOINTS, NO_MATCH
 from crm_pipeline.providers.prospeo.parts import (
     company_facts,
@@ -23,6 +25,7 @@ from crm_pipeline.providers.values import Answer, Outcome, Question, Wanted
 
 ENRICH = "enrich"
 MATCH_UNITS, MOBILE_UNITS = 1, 10
+_BELIEVED_TIMES = 10
 _log = structlog.get_logger(__name__)
 
 
@@ -57,7 +60,10 @@ class BatchSizes:
 
     def shrink(self, asked: int) -> bool:
         """Ask for the credits of the account, and say whether they are enough for fewer questions."""
-        self._affordable = self._credits_left() // self._most
+        try:
+            self._affordable = self._credits_left() // self._most
+        except (Retriable, MalformedResponse):
+            return False  # that the credits are spent has been said
         return 0 < self._affordable < asked
 
 
@@ -138,7 +144,7 @@ class Enrichment:
             return Answer(
                 question.id, outcome, code=error.code, detail=detail, lost_units=lost.units
             )
-        answer = _matched(question.id, reply.content, wanted)
+        answer = _matched(question, reply.content, wanted)
         return replace(
             answer, billed_units=_cost(reply.content, wanted), lost_units=reply.lost_units
         )
@@ -146,14 +152,16 @@ class Enrichment:
     def _bulk(
         self, batch: Sequence[Question], kind: Kind, wanted: Wanted, lost: Lost
     ) -> list[Answer]:
-        names = {f"r{number}": question for number, question in enumerate(batch)}
+        names = {
+            identifier(number, question.subject): question for number, question in enumerate(batch)
+        }
         call = Call(
             "POST",
             f"/bulk-{kind.path}",
             ENRICH,
             "a bulk enrichment",
             Bulk,
-            lambda bulk: sum(shares(bulk, wanted, kind.most * len(batch))),
+            lambda bulk: charged(bulk, wanted, kind.most * len(batch)),
             most=kind.most * len(batch),
             records=len(batch),
             json={
@@ -166,13 +174,14 @@ class Enrichment:
         )
         reply = self._calls.make(call, lost)
         bulk, each_lost = reply.content, -(-reply.lost_units // len(batch))
-        costs = shares(bulk, wanted, kind.most * len(batch))
+        left = charged(bulk, wanted, kind.most * len(batch))
         answers: dict[str, Answer] = {}
-        for match, cost in zip(bulk.matched, costs, strict=True):
-            if match.identifier in names:
-                name = names[match.identifier].id
-                answer = replace(_matched(name, match, wanted), billed_units=cost)
-                answers.setdefault(match.identifier, answer)
+        for match in bulk.matched:
+            if match.identifier in names and match.identifier not in answers:
+                cost = min(_cost(match, wanted), left)
+                left -= cost
+                answer = _matched(names[match.identifier], match, wanted)
+                answers[match.identifier] = replace(answer, billed_units=cost)
         for name in identifiers(bulk.not_matched):
             if name in names:
                 answers.setdefault(name, Answer(names[name].id, Outcome.NO_MATCH, code=NO_MATCH))
@@ -187,6 +196,9 @@ class Enrichment:
                 code="UNANSWERED",
                 detail="the provider left this question of a bulk call out",
             )
+        if left:  # charged for no match that was asked for
+            odd = next((n for n in names if answers[n].outcome is Outcome.ERROR), next(iter(names)))
+            answers[odd] = replace(answers[odd], billed_units=answers[odd].billed_units + left)
         return [replace(answers[name], lost_units=each_lost) for name in names]
 
 
@@ -220,30 +232,27 @@ def datapoints(subject: Subject) -> dict[str, str]:
     return {**surest, **(name if subject.whole_name else {}), **employer}
 
 
-def shares(bulk: Bulk, wanted: Wanted, most: int) -> list[int]:
-    """Return the cost of each match; together they are what the provider says that it charged.
+def identifier(number: int, subject: Subject) -> str:
+    """Return how a bulk call names a question: a stored response to another call names none of its questions."""
+    said = "\n".join(f"{name}={value}" for name, value in sorted(datapoints(subject).items()))
+    return f"r{number}x{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
-    Where the matches do not say which of them were free, the first ones are taken to have cost something.
+
+def charged(bulk: Bulk, wanted: Wanted, most: int) -> int:
+    """Return what a bulk call has cost: what the provider says, else the price of its matches.
 
     Args:
         bulk: the response.
         wanted: what was asked for.
-        most: that the call can have cost; a larger total is not believed.
+        most: that the call can have cost by the price list. A larger total may be a new price, and counts; one that
+            is more than ten times as large is not believed, and counts as ten times.
     """
-    expected = [_cost(match, wanted) for match in bulk.matched]
     total = bulk.total_cost
-    if total is None or total == sum(expected):
-        return expected
+    if total is None:
+        return sum(_cost(match, wanted) for match in bulk.matched)
     if total > most:
-        _log.warning("the provider states a cost that cannot be true", total=total, most=most)
-        total = most
-    costs = []
-    for cost in expected:
-        costs.append(min(cost, total))
-        total -= costs[-1]
-    if costs:
-        costs[0] += total
-    return costs
+        _log.warning("the provider states a cost above its prices", total=total, most=most)
+    return min(total, most * _BELIEVED_TIMES)
 
 
 def _cost(match: Match, wanted: Wanted) -> int:
@@ -258,7 +267,8 @@ def _cost(match: Match, wanted: Wanted) -> int:
     return MATCH_UNITS
 
 
-def _matched(name: str, match: Match, wanted: Wanted) -> Answer:
+def _matched(question: Question, match: Match, wanted: Wanted) -> Answer:
+    name = question.id
     person, company = parts_of(match.person, match.company)
     facts = [
         *(person_facts(person) if person else ()),
@@ -267,6 +277,10 @@ def _matched(name: str, match: Match, wanted: Wanted) -> Answer:
     if not facts:
         detail = "the provider's match holds nothing that can be read"
         return Answer(name, Outcome.ERROR, code="EMPTY_MATCH", detail=detail)
+    if is_another(question.subject, facts):
+        detail = "the provider answered about another person"
+        _log.warning(detail, provider="prospeo")
+        return Answer(name, Outcome.NO_MATCH, code=ANOTHER_PERSON, detail=detail)
     outcome = Outcome.MATCH
     if person is not None:
         asked = [person.email, *([person.mobile] if wanted.with_mobile else [])]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from crm_pipeline.kernel.clock import Clock
 from crm_pipeline.kernel.errors import AuthFailed, NotPermitted
 from crm_pipeline.settings import Settings
 from crm_pipeline.settings.enrichment import Enrichment
+from crm_pipeline.stages.enriched.account_meter import AccountMeter
 from crm_pipeline.store.landing.tombstones import Tombstones, address_digest
 from crm_pipeline.store.purchases import Budget, Order, PurchaseLedger, Settlement
 from crm_pipeline.store.tokens.hash_key import HashKey
@@ -22,6 +23,8 @@ _PURPOSE = "purchase"
 _AT_ONCE = 200
 _SOON = timedelta(hours=1)
 _TOMORROW = timedelta(days=1)
+_FEW = 2
+"""So many answers about other persons are single mistakes of the provider."""
 _UNASKED = frozenset({"no_credit", "retry_later"})
 """Outcomes that end a run: whoever comes next would have the same one."""
 
@@ -45,6 +48,7 @@ class Bought:
         underway: wanted persons whom another run asks about, or one that ended early did; see `LEASE` of the ledger.
         erased: wanted persons who were erased, and were not asked about.
         beyond_budget: persons for whom no budget was left.
+        unexplained: credits that the provider's account lost beside those that were counted.
         stopped: why the run ended early; "" where it did not.
     """
 
@@ -54,6 +58,7 @@ class Bought:
     underway: int = 0
     erased: int = 0
     beyond_budget: int = 0
+    unexplained: int = 0
     stopped: str = ""
 
     @property
@@ -111,6 +116,10 @@ class Shop:
         """The most that one person may cost."""
         return self.enricher.most_cost(self.wanted)
 
+    def less(self, spent: int) -> "Shop":
+        """Return the shop with less to spend."""
+        return replace(self, budget=self.budget.less(spent)) if spent else self
+
     def is_erased(self, person: "Person") -> bool:
         """Say whether a person was erased, and must not be asked about."""
         digest = address_digest(self.key, person.email) if person.email else ""
@@ -147,7 +156,7 @@ def buy(shop: Shop, wanted: Iterable[Candidate]) -> Bought:
     Raises:
         AuthFailed, NotPermitted: the provider refuses the account; what was asked for and not answered is free again.
     """
-    done = Bought()
+    done, meter, uncounted = Bought(), AccountMeter(shop.enricher, shop.ledger), 0
     for chunk in _chunks(wanted, _AT_ONCE):
         orders = orders_of(shop, chunk)
         done.erased += sum(shop.is_erased(candidate.person) for candidate in chunk)
@@ -155,8 +164,16 @@ def buy(shop: Shop, wanted: Iterable[Candidate]) -> Bought:
         done.underway += underway
         start, asked = done.outcomes.total(), done.asked
         # Misses give back what was reserved for them, so there may be budget for more.
-        while (beyond := _buy(shop, orders, done)) and done.asked > asked and not done.stopped:
+        while (
+            (beyond := _buy(shop.less(uncounted), orders, done))
+            and done.asked > asked
+            and not done.stopped
+        ):
             asked = done.asked
+        unexplained = meter.settle(shop.run)
+        done.cost += unexplained.counted
+        done.unexplained += unexplained.credits - uncounted
+        uncounted = unexplained.uncounted
         done.known += len(orders) - underway - beyond - (done.outcomes.total() - start)
         if done.stopped or beyond:
             done.beyond_budget = beyond
@@ -197,6 +214,7 @@ def orders_of(shop: Shop, people: Iterable[Candidate]) -> dict[str, tuple[Order,
 def _buy(shop: Shop, orders: Mapping[str, tuple[Order, "Person"]], done: Bought) -> int:
     """Ask about those whom nobody has asked about, as far as the budget goes; return how many it does not reach."""
     from crm_pipeline.providers import Question
+    from crm_pipeline.providers.identity import ANOTHER_PERSON
 
     now = shop.clock.now()
     reserved = shop.ledger.reserve(
@@ -205,12 +223,16 @@ def _buy(shop: Shop, orders: Mapping[str, tuple[Order, "Person"]], done: Bought)
     waiting = {f"q{place}": order.subject for place, order in enumerate(reserved.orders)}
     questions = [Question(name, orders[subject][1]) for name, subject in waiting.items()]
     details: dict[str, str] = {}
+    dearest, others, matches = 0, 0, 0
     try:
         for answer in shop.enricher.enrich(questions, shop.wanted) if questions else ():
             subject = waiting.pop(answer.id)
             _settle(shop, [_settlement(subject, answer, shop)])
             done.outcomes[answer.outcome.value] += 1
             done.cost += answer.billed_units
+            others += answer.code == ANOTHER_PERSON
+            matches += answer.outcome.value == "match"
+            dearest = max(dearest, answer.billed_units)
             details[answer.outcome.value] = answer.detail
     except (AuthFailed, NotPermitted):
         # Questions without an answer were not charged.
@@ -218,6 +240,10 @@ def _buy(shop: Shop, orders: Mapping[str, tuple[Order, "Person"]], done: Bought)
         _settle(shop, [_put_off(subject, "retry_later", at) for subject in waiting.values()])
         raise
     done.stopped = _why_to_stop(details)
+    if others > max(matches, _FEW):
+        done.stopped = f"{shop.provider} answered about other persons {others:,} times"
+    if dearest > shop.most_each:
+        done.stopped = f"{shop.provider} charged {dearest:,} credits where {shop.most_each:,} are the most by its price list"
     return reserved.beyond_budget
 
 

@@ -42,7 +42,7 @@ from crm_pipeline.store.tables.replacement import write_replaced
 
 HISTORY = "history/"
 """Prefix of the names of tables with versions."""
-CODE_VERSION = 4
+CODE_VERSION = 5
 """To be raised when the same landed bytes would give other versions."""
 _AT_ONCE = 100_000
 """Records whose versions are computed in one go, when all are."""

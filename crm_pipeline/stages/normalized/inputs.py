@@ -64,6 +64,14 @@ class ObjectInput:
     ages: tuple[int, ...] = ()
     kept_out: tuple[str, ...] = ()
 
+    def is_confirmed(self, place: Place) -> bool:
+        """Say whether what lives in a batch lived when it was read: all records were read, or these by their ids."""
+        return place.is_complete or place.file in self._point_files
+
+    @cached_property
+    def _point_files(self) -> frozenset[str]:
+        return frozenset(batch.batch_id for batch in self.batches if batch.is_point)
+
     @property
     def object(self) -> str:
         """The vendor's name of the object."""

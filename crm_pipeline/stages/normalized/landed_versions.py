@@ -73,7 +73,7 @@ def places_of(engine: Engine, landed: ObjectInput) -> str:
                 "_committed_us": pa.array([p.committed_us for p in places], pa.int64()),
                 "_window_id": pa.array([p.window_id for p in places], pa.string()),
                 "_sequence": pa.array([p.sequence for p in places], pa.int64()),
-                "_is_whole": pa.array([p.is_complete for p in places], pa.bool_()),
+                "_is_whole": pa.array([landed.is_confirmed(p) for p in places], pa.bool_()),
             }
         ),
     )

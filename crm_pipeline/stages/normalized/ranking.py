@@ -2,8 +2,9 @@
 
 Versions are ordered by modification time, extraction time and batch sequence. A tombstone without a modification
 time states when we saw that the record was gone: it supersedes all earlier versions, and any later live version
-supersedes it. A tombstone with a modification time is superseded by a later complete read that has the record alive,
-because a restored record may come back with its earlier modification time. Only records that landed more than once
+supersedes it. A tombstone with a modification time is superseded by a later read of every record, or of this one by its
+id, that has it alive, because a restored record may come back with its earlier modification time, and the time of a
+deletion may lie in the future. Only records that landed more than once
 or that cannot be read are ranked. An unreadable version is set aside, and the last readable version before it counts.
 """
 
@@ -89,7 +90,7 @@ def repeated_ids(engine: Engine, landed: ObjectInput) -> str | None:
 def sequences(engine: Engine, landed: ObjectInput) -> str:
     """Define a relation with the position of each batch, and return its name.
 
-    It has `_batch_id`, `_sequence` and `_is_whole`, which is true for batches of a read of every record.
+    It has `_batch_id`, `_sequence` and `_is_whole`, which is true for batches of a read of every record, or by ids.
     """
     return engine.load(
         f"{landed.name} sequences",
@@ -97,7 +98,7 @@ def sequences(engine: Engine, landed: ObjectInput) -> str:
             {
                 "_batch_id": pa.array([place.batch_id for place in landed.places], pa.string()),
                 "_sequence": pa.array(range(len(landed.places)), pa.int64()),
-                "_is_whole": pa.array([p.is_complete for p in landed.places], pa.bool_()),
+                "_is_whole": pa.array([landed.is_confirmed(p) for p in landed.places], pa.bool_()),
             }
         ),
     )

@@ -87,7 +87,7 @@ from crm_pipeline.store.tables.compared_files import (
 from crm_pipeline.store.tables.corruption import damaged_version
 from crm_pipeline.store.tables.engine import Engine, parquet_files
 
-CODE_VERSION = 6
+CODE_VERSION = 7
 """To be raised when the same landed bytes would give other rows."""
 MADE_BY = "made_by"
 _log = structlog.get_logger("crm_pipeline.normalized")

@@ -1,8 +1,9 @@
 """Snapshots are objects that are read whole each time: compare a read with the earlier ones and decide whether to believe it.
 
-Records that are absent from a whole read are deleted. A read that lacks far more records than people delete
-needs further evidence, because a login that lost permissions gets the same list, with the same count.
-One of these counts as evidence:
+Records that are absent from a whole read are deleted. Before that the vendor is asked about some of them by their ids:
+a list that lacks a record which the vendor shows is not whole, however few it lacks. Such a read, and one that lacks
+far more records than people delete, needs further evidence, because a login that lost permissions gets the same list,
+with the same count. One of these counts as evidence:
 
 * the vendor confirms that the missing ids were deleted;
 * a read a cadence later lacks the same records, is not empty, and the login has the permissions that it had
@@ -141,10 +142,12 @@ def evaluate_snapshot(task: Task, plan: Plan, writer: WindowWriter, sight: str =
     before = [c for c in history.since if not (c.is_point and c.committed_at >= writer.started_at)]
     all_losses = _losses(task.landing, before, writer)
     lost = too_much(all_losses, task.bounds)
-    if not lost:
+    shown = "" if lost else _shown_by_vendor(task, plan, all_losses[0])
+    if not lost and not shown:
         return Verdict(sight=sight)
-    text = "; ".join(map(_loss_text, lost))
-    evidence = _confirmed_by_vendor(task, lost) or _confirmed_by_earlier_read(
+    lost = lost or [all_losses[0]]
+    text = "; ".join(map(_loss_text, lost)) + shown
+    evidence = ("" if shown else _confirmed_by_vendor(task, lost)) or _confirmed_by_earlier_read(
         task, plan, history, writer, lost=lost, sight=sight
     )
     if evidence:
@@ -178,6 +181,26 @@ def _losses(landing: Landing, before: Sequence[WindowCommit], writer: WindowWrit
         landing.places(writer.connection, writer.object, before),
     )
     return losses(alive, writer.manifests, landing.rejects(writer))
+
+
+def _shown_by_vendor(task: Task, plan: Plan, loss: Loss) -> str:
+    """Read some of the missing records by their ids; return how many are there, or "" where none is."""
+    asked = loss.sample(_SAMPLE)
+    if not asked:
+        return ""
+    shown = 0
+    try:
+        for page in task.account.read(task.obj.name, asked, plan.schema):
+            shown += sum(outcome.status == "read" for outcome in page.outcomes.values())
+    except CrmError as error:
+        # Not every object can be read by ids. What came before the error counts.
+        _log.info(
+            "missing records could not be read by their ids",
+            connection=task.connection,
+            object=task.obj.name,
+            reason=error.message,
+        )
+    return f", and the vendor shows {shown} of {len(asked)} by their ids" if shown else ""
 
 
 def _confirmed_by_vendor(task: Task, lost: Sequence[Loss]) -> str:

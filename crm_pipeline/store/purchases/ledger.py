@@ -70,6 +70,23 @@ FROM crm_state.purchases
 WHERE state IN ('settled', 'erased') AND settled_at IS NOT NULL AND revision > %s
 ORDER BY revision, provider, kind, subject
 """
+_CHARGED = """
+SELECT coalesce(sum(coalesce(cost, reserved)), 0) FROM crm_state.purchases
+WHERE provider = %s AND (revision > %s OR state = 'asked')
+"""
+_CORRECT = f"""
+UPDATE crm_state.purchases AS p SET cost = p.cost + c.added, revision = {_NEXT}
+FROM (
+    SELECT kind, subject, least(rest, %(credits)s - coalesce(sum(rest) OVER before, 0)) AS added
+    FROM (
+        SELECT kind, subject, revision, reserved - cost AS rest FROM crm_state.purchases
+        WHERE provider = %(provider)s AND run = %(run)s AND revision > %(after)s AND cost < reserved
+    ) AS cheaper
+    WINDOW before AS (ORDER BY revision, subject ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+) AS c
+WHERE p.provider = %(provider)s AND p.kind = c.kind AND p.subject = c.subject AND c.added > 0
+RETURNING c.added
+"""
 _COUNTS = """
 SELECT provider, kind, state, coalesce(outcome, ''), count(*), coalesce(sum(earlier_cost + coalesce(cost, reserved)), 0)
 FROM crm_state.purchases GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
@@ -123,6 +140,12 @@ class Budget:
         """Return the credits that are left; None where there is no bound."""
         rest = [bound - used for bound, used in self._pairs(spent) if bound is not None]
         return max(0, min(rest)) if rest else None
+
+    def less(self, unexplained: int) -> "Budget":
+        """Return what is left of the bounds after credits that no purchase accounts for."""
+        bounds = (self.per_run, self.per_day, self.per_month)
+        left = [None if bound is None else max(0, bound - unexplained) for bound in bounds]
+        return replace(self, per_run=left[0], per_day=left[1], per_month=left[2])
 
     def _pairs(self, spent: "Spending") -> tuple[tuple[int | None, int], ...]:
         return (
@@ -311,6 +334,34 @@ class PurchaseLedger:
         """Return the credits spent by a run, today and this month (UTC); see `Budget.renews_on`."""
         with self._database.transaction() as cursor:
             return _spent(cursor, provider, run, now, renews_on)
+
+    def revision(self) -> int:
+        """Return the number of the last change; 0 before the first."""
+        with self._database.transaction() as cursor:
+            cursor.execute("SELECT coalesce(max(revision), 0) FROM crm_state.purchases")
+            [revision] = cursor.fetchone() or (0,)
+        return int(revision)
+
+    def most_charged(self, provider: str, after: int) -> int:
+        """Return the most that a provider can have charged for purchases of all runs after a revision.
+
+        Purchases that are under way count with what they may cost.
+        """
+        with self._database.transaction() as cursor:
+            cursor.execute(_CHARGED, (provider, after))
+            [most] = cursor.fetchone() or (0,)
+        return int(most)
+
+    def correct(self, provider: str, run: str, after: int, unexplained: int) -> int:
+        """Count credits that no answer named with the purchases of a run after a revision; return how many were counted.
+
+        No purchase gets more than was reserved for it: what is beyond that may be of others who use the account.
+        """
+        wanted = {"provider": provider, "run": run, "after": after, "credits": unexplained}
+        with self._database.transaction() as cursor:
+            cursor.execute(_LOCK)
+            cursor.execute(_CORRECT, wanted)
+            return sum(int(added) for [added] in cursor.fetchall())
 
     def unknown(self, provider: str, kind: str, subjects: Sequence[str], now: datetime) -> int:
         """Return how many of some subjects may be asked for now."""

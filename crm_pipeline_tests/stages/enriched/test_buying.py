@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from crm_pipeline.kernel.errors import AuthFailed
-from crm_pipeline.providers import Answer, Enricher, Person, Question, Wanted
+from crm_pipeline.providers import Account, Answer, Enricher, Person, Question, Wanted
 from crm_pipeline.settings import Provider
 from crm_pipeline.settings.enrichment import Enrichment
 from crm_pipeline.stages.enriched import Candidate, Shop, buy, buying, outlook, shop_of
@@ -37,6 +37,9 @@ class Mortal:
 
     def most_cost(self, wanted: Wanted) -> int:
         return self._enricher.most_cost(wanted)
+
+    def account(self) -> Account:
+        return self._enricher.account()
 
     def enrich(self, questions: Sequence[Question], wanted: Wanted) -> Iterator[Answer]:
         for place, question in enumerate(questions):

@@ -272,6 +272,23 @@ def test_a_list_that_is_not_believed_deletes_nothing(
     assert {each.state for each in run.results if not each.month} <= {"unknown", "differs"}
 
 
+def test_months_that_lack_few_each_do_not_lack_many_together(tmp_path: Path) -> None:
+    """Lists, counts and reads by ids lack four records of each month, which is believed of a month. Of all together no more
+    than a fifth is, and the audit says why the others stay."""
+    pipeline = Pipeline(Crm.of(120), tmp_path)
+    pipeline.refresh()
+    pipeline.refresh()
+    months: dict[str, list[str]] = {}
+    for one, (at, _) in sorted(pipeline.crm.truth.items()):
+        months.setdefault(f"{at:%Y-%m}", []).append(one)
+    before = set(pipeline.here())
+    pipeline.crm.remove([one for ids in months.values() if len(ids) > 8 for one in ids[:4]])
+    run = pipeline.audit()
+    assert 4 <= len(before - set(pipeline.here())) < 120 / 5
+    assert any("together lack more records" in each.verdict for each in run.results)
+    assert not run.is_right
+
+
 def test_a_ghost_without_a_time_is_not_healed_while_it_lives(tmp_path: Path) -> None:
     """A record that has no modification time and stays alive, because the login sees less, is reported as open."""
     pipeline = Pipeline(Crm.of(30), tmp_path)

@@ -1,5 +1,6 @@
 """Whole reads that lack many records: the missing ones stay alive until there is evidence that lost permissions cannot give."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -126,6 +127,35 @@ def test_a_little_less_is_believed(org: Harness) -> None:
     org.advance()
     assert read(org).shrink is None
     assert alive(org) == left
+
+
+def test_a_list_that_lacks_what_the_vendor_shows_is_not_believed(org: Harness) -> None:
+    """Three records of sixty are left out for a while, and the counts agree. The vendor shows them by their ids, so they
+    stay alive; a cadence later the list has them again."""
+    read(org)
+    there, handle = alive(org), org.org.handle
+    hidden = {row["Id"] for row in org.org.rows("Contact")[:3]}
+
+    def handled(request: Request) -> Response:
+        response = handle(request)
+        if "/query" not in request.path:
+            return response
+        response = response.unpacked()
+        body = json.loads(bytes(response.body))
+        if "COUNT" in str(request.query) or len(body["records"]) > len(hidden):
+            body["totalSize"] -= len(hidden)
+        if len(body["records"]) > len(hidden):
+            body["records"] = [row for row in body["records"] if row["Id"] not in hidden]
+        return replace(response, body=json.dumps(body).encode())
+
+    org.org.handle = handled  # type: ignore[method-assign]
+    org.advance(CADENCE_S)
+    done = read(org)
+    del org.org.handle
+    assert done.shrink is not None
+    assert (done.shrink.missing, alive(org)) == (3, there)
+    org.advance(CADENCE_S)
+    assert (read(org).shrink, alive(org)) == (None, there)
 
 
 @pytest.mark.parametrize(

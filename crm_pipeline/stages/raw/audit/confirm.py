@@ -100,9 +100,14 @@ def confirmed(
     # What the list has is right, whatever else the login may see.
     if unknown and not setting.sees_the_same:
         found.doubts.append("the login sees other records than before, or nobody knows what it saw")
+    if unknown and _are_too_many_in_all(setting, len(unknown)):
+        found.doubts.append(
+            "the months of this audit together lack more records than people delete"
+        )
     merged = [one for one in found.ghosts if one in alive and answers.status(one) in _GONE]
     found.ghosts |= set(unknown)
     marked = [*merged, *([] if found.doubts else unknown)]
+    setting.marked += 0 if found.doubts else len(unknown)
     if marked:
         _mark(setting, marked)
         alive = _alive(setting, list(answers.outcomes))
@@ -153,6 +158,15 @@ def _is_plausible(setting: AuditSetting, difference: Difference, *, is_whole: bo
     if difference.in_crm == 0:
         return bool(lost < (1 if is_whole else bounds.rows))
     return not bounds.exceeded(lost, difference.with_us)
+
+
+def _are_too_many_in_all(setting: AuditSetting, lost: int) -> bool:
+    """Say whether the spans of an audit lack too many records together, each of which may lack few."""
+    if not setting.marked:
+        return False
+    with setting.engine() as engine:
+        before = setting.fold(engine).records + setting.marked
+    return setting.account.connection.shrink_bounds.exceeded(setting.marked + lost, before)
 
 
 def _sampled(

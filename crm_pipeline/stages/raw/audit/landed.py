@@ -153,7 +153,7 @@ def _ranked(keys: str, repeated: str) -> str:
     marked = (
         "SELECT *, _deleted AND _modified_at IS NULL AND "
         f"coalesce(_place > {alive.format('')}, true) AS _is_end, "
-        f"_deleted AND coalesce(_place < {alive.format(' AND _is_whole')}, false) AS _is_void, "
+        f"_deleted AND coalesce(_place < {alive.format(' AND (_is_whole OR _is_point)')}, false) AS _is_void, "
         f"_deleted AND _modified_at IS NULL AS _is_unstamped FROM ({placed})"
     )
     return (

@@ -35,6 +35,7 @@ class AuditSetting:
         sees_the_same: the login sees what it saw at the last audit, or there was none.
         allowed: what the audit of the object may cost, in the vendor's unit.
         extractions: the reads that the audit has made, for callers that show them.
+        marked: how many records this audit has marked as deleted because the CRM does not have them.
     """
 
     account: Account
@@ -46,6 +47,7 @@ class AuditSetting:
     sees_the_same: bool = True
     allowed: int = 0
     extractions: list[Extraction] = field(default_factory=list)
+    marked: int = 0
     _schema: Schema | None = None
     _merged: MergedAway | None = None
     _files: int = 0
