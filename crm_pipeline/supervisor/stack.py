@@ -18,6 +18,7 @@ from types import FrameType
 
 import yaml
 
+from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.kernel.identity import fingerprint, sortable_id
 from crm_pipeline.orchestration.instance import environment, opened_instance
@@ -33,6 +34,7 @@ from crm_pipeline.supervisor.health import (
     require_free,
 )
 from crm_pipeline.supervisor.hosts import AllowedHosts
+from crm_pipeline.supervisor.old_runs import remove_old_runs
 from crm_pipeline.supervisor.processes import (
     MARK_VARIABLE,
     ManagedProcess,
@@ -48,6 +50,8 @@ _MODULE = "crm_pipeline.definitions"
 _WEBSERVER = "crm_pipeline.supervisor.webserver"
 _LONGEST_SOCKET = 100  # the kernel allows 108 bytes
 _RESTARTS = 3
+_RESTARTS_WITHIN_S = 3600.0
+_TIDY_EVERY_S = 3600.0
 _LOOK_EVERY_S = 1.0
 _DATABASE_EVERY_S = 5.0
 
@@ -107,7 +111,7 @@ class Stack:
         self._folder = self.settings.data / "run"
         self._mark = sortable_id()
         self._processes: list[ManagedProcess] = []
-        self._restarts: dict[str, int] = {}
+        self._restarts: dict[str, list[float]] = {}
         self._cleanup = contextlib.ExitStack()
         self._stopping = threading.Event()
         self._report: Progress = lambda _: None
@@ -116,6 +120,7 @@ class Stack:
         self._is_alone = False
         self._owns_database = False
         self._next_database_check = 0.0
+        self._next_tidying = 0.0
 
     def start(self, progress: Progress | None = None) -> None:
         """Start everything and return when it works.
@@ -148,8 +153,8 @@ class Stack:
     def wait(self, progress: Progress | None = None) -> None:
         """Watch the programs until a stop is requested (Ctrl-C, SIGTERM, or `ask_to_stop`).
 
-        A program that ends by itself is started again, up to three times. The embedded PostgreSQL is
-        always started again.
+        A program that ends by itself is started again, up to three times in an hour. The embedded PostgreSQL
+        is always started again. Once an hour old runs are removed from Dagster's storage.
 
         Args:
             progress: gets the lines from now on, instead of the one that `start` was given.
@@ -163,6 +168,7 @@ class Stack:
             for process in self._processes:
                 if not process.is_running() and not self._stopping.is_set():
                     self._revive(process)
+            self._tidy()
 
     def ask_to_stop(self, *_: object) -> None:
         """Make `wait` return; safe in signal handlers."""
@@ -377,10 +383,28 @@ class Stack:
             self._write_records()
             self._report("PostgreSQL was stopped; this stack needs it, so it is there again")
 
+    def _tidy(self) -> None:
+        if self._stopping.is_set() or time.monotonic() < self._next_tidying:
+            return
+        self._next_tidying = time.monotonic() + _TIDY_EVERY_S
+        if not self.settings.retention.run_days:
+            return
+        try:
+            with opened_instance(self.settings, self._url) as instance:
+                remove_old_runs(instance, self._url, self.settings, SystemClock().now())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the programs have to be watched
+            self._report(
+                f"old runs were not removed ({type(error).__name__}); tried again in an hour"
+            )
+
     def _revive(self, process: ManagedProcess) -> None:
-        times = self._restarts[process.name] = self._restarts.get(process.name, 0) + 1
-        if times > _RESTARTS:
+        now = time.monotonic()
+        lately = [
+            at for at in self._restarts.get(process.name, []) if now - at < _RESTARTS_WITHIN_S
+        ]
+        if len(lately) >= _RESTARTS:
             raise _ended(process)
+        self._restarts[process.name] = [*lately, now]
         self._report(f"{process.name} ended by itself; starting it again")
         process.stop()
         if process.name == "code server":

@@ -11,7 +11,7 @@ from crm_pipeline.orchestration.instance import make_home
 from crm_pipeline.settings import Settings
 from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline.supervisor import stack as module
-from crm_pipeline.supervisor.processes import Records
+from crm_pipeline.supervisor.processes import ManagedProcess, Records
 from crm_pipeline.supervisor.stack import Service, Stack, StackOptions
 from crm_pipeline_tests.orchestration.projects import make_settings
 
@@ -108,3 +108,46 @@ def test_a_service_that_listens_is_used(tmp_path: Path, monkeypatch: pytest.Monk
     stack._start_services()
     assert stack.urls == {"mail of acme": "http://127.0.0.1:9"}
     assert stack._processes == []
+
+
+def test_programs_that_end_now_and_then_are_started_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three restarts in an hour are the most, and those of earlier hours do not count."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(ManagedProcess, "start", lambda _: None)
+    stack = Stack(settings)
+    monkeypatch.setattr(stack, "_write_records", lambda: None)
+    daemon = ManagedProcess("daemon", [], {}, settings.root, settings.data / "run" / "daemon.log")
+    for _ in range(3):
+        stack._revive(daemon)
+    now[0] += 3599
+    with pytest.raises(StoreError, match="daemon ended by itself"):
+        stack._revive(daemon)
+    now[0] += 1
+    stack._revive(daemon)
+
+
+def test_old_runs_are_removed_each_hour(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure is told and tried again an hour later: the programs are watched meanwhile."""
+    calls: list[str] = []
+
+    def failing(_: Settings, url: str) -> None:
+        calls.append(url)
+        raise StoreError("no database", cure="Start it.")
+
+    now = [10.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(module, "opened_instance", failing)
+    lines: list[str] = []
+    stack = Stack(settings)
+    stack._url = "postgresql://here"
+    stack._report = lines.append
+    for at in (10.0, 3609.0, 3610.0):
+        now[0] = at
+        stack._tidy()
+    assert calls == ["postgresql://here"] * 2
+    assert lines == ["old runs were not removed (StoreError); tried again in an hour"] * 2
