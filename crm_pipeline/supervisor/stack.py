@@ -39,6 +39,7 @@ from crm_pipeline.supervisor.processes import (
     MARK_VARIABLE,
     ManagedProcess,
     Records,
+    cut_log,
     end_all,
     write_records,
 )
@@ -54,6 +55,7 @@ _RESTARTS_WITHIN_S = 3600.0
 _TIDY_EVERY_S = 3600.0
 _LOOK_EVERY_S = 1.0
 _DATABASE_EVERY_S = 5.0
+_DATABASE_AGAIN_S = 30.0
 
 Progress = Callable[[str], None]
 
@@ -119,6 +121,7 @@ class Stack:
         self._is_up = False
         self._is_alone = False
         self._owns_database = False
+        self._has_database = True
         self._next_database_check = 0.0
         self._next_tidying = 0.0
 
@@ -154,7 +157,8 @@ class Stack:
         """Watch the programs until a stop is requested (Ctrl-C, SIGTERM, or `ask_to_stop`).
 
         A program that ends by itself is started again, up to three times in an hour. The embedded PostgreSQL
-        is always started again. Once an hour old runs are removed from Dagster's storage.
+        is always started again; while it cannot be, as on a full disk, it is tried again, and programs that ended
+        for lack of it do not count. Once an hour old runs are removed from Dagster's storage.
 
         Args:
             progress: gets the lines from now on, instead of the one that `start` was given.
@@ -164,10 +168,13 @@ class Stack:
         """
         self._report = progress or self._report
         while not self._stopping.wait(_LOOK_EVERY_S):
-            self._revive_database()
+            if not self._revive_database():
+                continue  # the programs cannot work without it
             for process in self._processes:
                 if not process.is_running() and not self._stopping.is_set():
                     self._revive(process)
+                with contextlib.suppress(OSError):  # on a full disk it is cut later
+                    cut_log(process.log)
             self._tidy()
 
     def ask_to_stop(self, *_: object) -> None:
@@ -368,20 +375,36 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
         }
 
-    def _revive_database(self) -> None:
+    def _revive_database(self) -> bool:
+        """Start the embedded server where it is gone; say whether it is there, as far as is known."""
         own_url = self.settings.environ.get(URL_VARIABLE, "").strip()
         if own_url or time.monotonic() < self._next_database_check:
-            return
+            return self._has_database
         self._next_database_check = time.monotonic() + _DATABASE_EVERY_S
         server = EmbeddedServer(self.settings.data)
-        if server.revive():
-            self._report("PostgreSQL was killed; it is there again")
-        elif not server.is_running() and not self._stopping.is_set():
-            server.start()
-            # It was stopped on purpose: it is stopped again with this stack.
-            self._owns_database = True
-            self._write_records()
-            self._report("PostgreSQL was stopped; this stack needs it, so it is there again")
+        try:
+            if not self._has_database:
+                server.start()  # `revive` goes by the log of the server that ended
+            elif server.revive():
+                self._report("PostgreSQL was killed; it is there again")
+            elif not server.is_running() and not self._stopping.is_set():
+                server.start()
+                # It was stopped on purpose: it is stopped again with this stack.
+                self._owns_database = True
+                self._write_records()
+                self._report("PostgreSQL was stopped; this stack needs it, so it is there again")
+        except (StoreError, OSError) as error:
+            if self._has_database:
+                again = f"It is tried again every {_DATABASE_AGAIN_S:.0f} s, and nothing runs until then"
+                self._report(f"PostgreSQL cannot be started: {error} {again}")
+            self._has_database = False
+            self._next_database_check = time.monotonic() + _DATABASE_AGAIN_S
+            return False
+        if not self._has_database:
+            self._has_database = True
+            self._restarts.clear()
+            self._report("PostgreSQL works again")
+        return True
 
     def _tidy(self) -> None:
         if self._stopping.is_set() or time.monotonic() < self._next_tidying:

@@ -9,6 +9,7 @@ from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.errors import ConfigError, StoreError
 from crm_pipeline.orchestration.instance import make_home
 from crm_pipeline.settings import Settings
+from crm_pipeline.store.files.disk import disk_full
 from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline.supervisor import stack as module
 from crm_pipeline.supervisor.processes import ManagedProcess, Records
@@ -151,3 +152,37 @@ def test_old_runs_are_removed_each_hour(
         stack._tidy()
     assert calls == ["postgresql://here"] * 2
     assert lines == ["old runs were not removed (StoreError); tried again in an hour"] * 2
+
+
+def test_a_full_disk_does_not_end_the_stack(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL is tried again each half minute and the failure told once; the restarts from before count no more."""
+    lines: list[str] = []
+    full = [True, False]
+    now = [100.0]
+
+    def start(server: EmbeddedServer) -> None:
+        if full.pop(0):
+            raise disk_full("PostgreSQL did not start", server.data)
+
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+
+    def revive(server: EmbeddedServer) -> bool:
+        raise disk_full("PostgreSQL ended", server.data)  # as long as its log ends so
+
+    monkeypatch.setattr(EmbeddedServer, "revive", revive)
+    monkeypatch.setattr(EmbeddedServer, "is_running", lambda _: False)
+    monkeypatch.setattr(EmbeddedServer, "start", start)
+    stack = Stack(settings)
+    monkeypatch.setattr(stack, "_write_records", lambda: None)
+    stack._report = lines.append
+    stack._restarts["daemon"] = [99.0] * 3
+    there = []
+    for at in (100.0, 129.0, 130.0, 160.0):
+        now[0] = at
+        there.append(stack._revive_database())
+    assert there == [False, False, False, True]
+    assert "free some space" in lines[0]
+    assert lines[1:] == ["PostgreSQL works again"]
+    assert stack._restarts == {}
