@@ -367,9 +367,11 @@ class Stack:
         write_records(self._records, self._mark, self._processes, owns_database=self._owns_database)
 
     def _environ(self) -> Mapping[str, str]:
+        # Programs read secrets of `.env` there when they need them: one that was renewed counts at once.
+        read_there = self.settings.secrets_in_file
         return {
             **os.environ,
-            **self.settings.environ,
+            **{k: v for k, v in self.settings.environ.items() if k not in read_there},
             **environment(self.settings, self._url),
             MARK_VARIABLE: self._mark,
             "PYTHONUNBUFFERED": "1",

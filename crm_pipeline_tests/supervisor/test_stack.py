@@ -1,5 +1,6 @@
 import fcntl
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_programs_that_end_now_and_then_are_started_again(
 ) -> None:
     """Three restarts in an hour are the most, and those of earlier hours do not count."""
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(ManagedProcess, "start", lambda _: None)
     stack = Stack(settings)
     monkeypatch.setattr(stack, "_write_records", lambda: None)
@@ -141,7 +142,7 @@ def test_old_runs_are_removed_each_hour(
         raise StoreError("no database", cure="Start it.")
 
     now = [10.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(module, "opened_instance", failing)
     lines: list[str] = []
     stack = Stack(settings)
@@ -166,7 +167,7 @@ def test_a_full_disk_does_not_end_the_stack(
         if full.pop(0):
             raise disk_full("PostgreSQL did not start", server.data)
 
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     def revive(server: EmbeddedServer) -> bool:
         raise disk_full("PostgreSQL ended", server.data)  # as long as its log ends so
@@ -186,3 +187,15 @@ def test_a_full_disk_does_not_end_the_stack(
     assert "free some space" in lines[0]
     assert lines[1:] == ["PostgreSQL works again"]
     assert stack._restarts == {}
+
+
+def test_secrets_of_dotenv_stay_there(tmp_path: Path) -> None:
+    """Programs get what else stands in `.env`: a secret in their environment would win over one that is renewed."""
+    make_settings(tmp_path)
+    (tmp_path / ".env").touch(mode=0o600)
+    (tmp_path / ".env").write_text("ACME_CLIENT_SECRET=old\nCRM_ALLOWED_HOSTS=crm.acme.com\n")
+    stack = Stack(load_settings(tmp_path, {"ACME_CLIENT_ID": "id"}))
+    environ = stack._environ()
+    assert "ACME_CLIENT_SECRET" not in environ
+    assert environ["CRM_ALLOWED_HOSTS"] == "crm.acme.com"
+    assert environ["ACME_CLIENT_ID"] == "id"
