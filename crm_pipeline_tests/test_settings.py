@@ -288,6 +288,18 @@ def test_secrets_come_from_the_environment_over_dotenv(tmp_path: Path) -> None:
     assert "from-environment" not in repr(settings)
 
 
+def test_a_renewed_secret_counts_at_once(tmp_path: Path) -> None:
+    """`.env` is read again at each use, so that programs that run for weeks need no restart; the environment still wins."""
+    (tmp_path / ".env").touch(mode=0o600)
+    (tmp_path / ".env").write_text("ACME_ID=from-file\n")
+    settings = load(tmp_path, GOOD, {"ACME_ID": "from-environment"})
+    acme = settings.connection("acme")
+    for value in ("added", "renewed"):
+        (tmp_path / ".env").write_text(f"ACME_ID=other\nACME_SECRET={value}\n")
+        assert settings.secret(acme, "client_secret").reveal() == value
+    assert settings.secret(acme, "client_id").reveal() == "from-environment"
+
+
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o602])
 def test_a_dotenv_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
     """Where others may read or change `.env` nothing starts, and the command that closes it is named."""

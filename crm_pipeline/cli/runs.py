@@ -192,8 +192,10 @@ def instance_of(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
     """Open Dagster's storage, starting the embedded PostgreSQL if needed."""
     from crm_pipeline.cli.console import working
     from crm_pipeline.cli.echoes import without_echoes
+    from crm_pipeline.kernel.clock import SystemClock
     from crm_pipeline.orchestration.instance import opened_instance
     from crm_pipeline.store.postgres.database import database_url, running_database
+    from crm_pipeline.supervisor.old_runs import remove_old_runs
     from crm_pipeline.supervisor.reconcile import Here, reconcile
 
     with ExitStack() as stack:
@@ -206,6 +208,7 @@ def instance_of(settings: "Settings") -> Iterator["dg.DagsterInstance"]:
             instance = stack.enter_context(opened_instance(settings, url))
             # A run that was killed would hold its slots in the pools for ever.
             reconcile(instance, Here.of(settings))
+            remove_old_runs(instance, url, settings, SystemClock().now())
         stack.enter_context(without_echoes())
         yield instance
 

@@ -29,8 +29,8 @@ from crm_pipeline.settings import Settings
 
 _KIND = re.compile(r"^crm_pipeline\.kernel\.errors\.\w+: ")
 HOST_TAG = "crm/host"
-_LOCATION_TAG = ".dagster/repository"
-_LOCATION = "__repository__@crm_pipeline"
+REPOSITORY_TAG = ".dagster/repository"
+REPOSITORY_VALUE = "__repository__@crm_pipeline"
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _run(
 ) -> RunSummary:
     job = build_defs(crm.settings, {"crm": crm}, job=name).resolve_job_def(name)
     # With the location's tag the web interface shows the run below its job.
-    marked = {**tags, HOST_TAG: os.uname().nodename, _LOCATION_TAG: _LOCATION}
+    marked = {**tags, HOST_TAG: os.uname().nodename, REPOSITORY_TAG: REPOSITORY_VALUE}
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with quick_events(), as_launched(instance), written_by_step(instance):
         result = job.execute_in_process(

@@ -13,6 +13,7 @@ from crm_pipeline.kernel.clock import Month
 from crm_pipeline.kernel.errors import ConfigError, SecretMissing, UnknownName
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings.bounds import Bounds
+from crm_pipeline.settings.dotenv_file import read_dotenv
 from crm_pipeline.settings.drift import DriftPolicies
 from crm_pipeline.settings.enrichment import Enrichment
 from crm_pipeline.settings.numbers import whole_number
@@ -148,6 +149,7 @@ class Settings:
         policies: what is done about rows that break a rule, by table, column or check.
         owners: who answers for the tables across connections, and for connections that name nobody.
         environ: `.env` and the environment, which wins; hidden from every text, as it holds secrets.
+        in_file: names of the variables that are from `.env`.
     """
 
     root: Path
@@ -158,6 +160,7 @@ class Settings:
     enrichment: Enrichment = field(default_factory=Enrichment)
     drift: DriftPolicies = field(default_factory=DriftPolicies)
     providers: Mapping[str, Provider] = field(default_factory=dict)
+    in_file: frozenset[str] = frozenset()
     policies: Mapping[str, Literal["block", "quarantine", "warn", "evolve"]] = field(
         default_factory=dict
     )
@@ -247,9 +250,18 @@ class Settings:
         """
         return self._secret(provider.key_variable, f"provider '{provider.name}'")
 
+    @property
+    def secrets_in_file(self) -> frozenset[str]:
+        """Names of the variables with secrets that are from `.env`."""
+        named = {name for one in self.connections.values() for name in one.auth.variables.values()}
+        named |= {one.key_variable for one in self.providers.values()}
+        return self.in_file & named
+
     def _secret(self, variable: str, owner: str) -> Secret:
-        value = self.environ.get(variable, "").strip()
-        file = self.root / ".env"
+        value, file = self.environ.get(variable, "").strip(), self.root / ".env"
+        if variable in self.in_file or variable not in self.environ:
+            # Read again, so that a renewed secret counts at once in programs that run for weeks.
+            value = read_dotenv(file).get(variable, "").strip()
         if not value and file.is_file() and not os.access(file, os.R_OK):
             raise ConfigError(
                 f"{owner} needs {variable}, and {file} is not readable for this user.",

@@ -4,18 +4,16 @@ Nothing else is read or written. No secret is needed: a missing one is an error 
 """
 
 import os
-import shlex
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings.auth import RETIRED_FIELDS, AuthModel
 from crm_pipeline.settings.connection import Settings
 from crm_pipeline.settings.document import Document
+from crm_pipeline.settings.dotenv_file import read_dotenv
 from crm_pipeline.settings.drift import DriftPolicies
 from crm_pipeline.settings.enrichment import EnrichmentModel
 from crm_pipeline.settings.faults import explained, location_of
@@ -56,7 +54,8 @@ def read_settings(
     """
     process = dict(os.environ if environ is None else environ)
     folder = _root(root, process)
-    merged = {**_dotenv(folder / ".env"), **process}
+    in_file = read_dotenv(folder / ".env")
+    merged = {**in_file, **process}
     if not (folder / _FILE).exists():
         raise ConfigError(
             f"{folder / _FILE} cannot be read: No such file or directory.",
@@ -75,6 +74,7 @@ def read_settings(
             name: entry.connection(name, port, owners) for name, entry in model.connections.items()
         },
         environ=merged,
+        in_file=frozenset(in_file.keys() - process.keys()),
         verification=model.verification.settings(),
         drift=DriftPolicies(model.drift),
         enrichment=model.enrichment.settings(),
@@ -169,31 +169,6 @@ def _root(root: Path | None, environ: Mapping[str, str]) -> Path:
         cure=f"Change into the folder that holds {_FILE}, or name it in the environment variable CRM_HOME; "
         "`crm-pipeline init DIR` makes a project.",
     )
-
-
-def _dotenv(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        # No interpolation: a secret may well contain a dollar sign.
-        values = dotenv_values(path, interpolate=False, encoding="utf-8")
-    except PermissionError:
-        # An analyst who shares the folder needs no secrets; a command that needs one names it.
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {type(error).__name__}.",
-            cure="Check its permissions, and that it is UTF-8 text.",
-        ) from None
-    if mode & 0o077:
-        raise ConfigError(
-            f"{path} has mode {mode:04o}: others on this machine may read the secrets in it, or change "
-            "them.",
-            cure=f"Run `chmod 600 {shlex.quote(str(path))}`; where the disk knows no modes, export the "
-            "variables instead. If others could read it for long, make new secrets.",
-        )
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _sandbox_port(environ: Mapping[str, str]) -> int | None:

@@ -27,6 +27,7 @@ class Retention:
         probe_days: for so many days each round of probes stays in `ops.probes`.
         landed_days: for so many days after a record's next version has landed a landed version stays, if its
             history is known; 0 for ever.
+        run_days: for so many days after its end a run stays in Dagster's storage; 0 for ever.
     """
 
     snapshots: int = 3
@@ -35,6 +36,7 @@ class Retention:
     parquet: str = DAILY
     probe_days: int = 7
     landed_days: int = 0
+    run_days: int = 30
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Retention":
@@ -58,6 +60,9 @@ class Retention:
                 environ, "CRM_KEEP_PROBE_DAYS", usual.probe_days, least=1, most=366
             ),
             landed_days=_landed_days(environ),
+            run_days=whole_number(
+                environ, "CRM_KEEP_RUN_DAYS", usual.run_days, least=0, most=_CENTURY_DAYS
+            ),
         )
 
 

@@ -8,6 +8,7 @@ after a `kill -9` the next start ends what is left, and nothing else.
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,8 +52,7 @@ class ManagedProcess:
             StoreError: the log cannot be written, or the program is not there.
         """
         try:
-            if self.log.exists() and self.log.stat().st_size > _LOG_KEPT_BYTES:
-                self.log.replace(self.log.with_suffix(".log.1"))
+            cut_log(self.log)
             self.log.touch(mode=0o600)
             with self.log.open("ab") as output:
                 self.process = subprocess.Popen(
@@ -107,6 +107,22 @@ class ManagedProcess:
             log.seek(max(0, self.log.stat().st_size - 20_000))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
         return ""
+
+
+def cut_log(log: Path) -> None:
+    """Move what a log has into `<log>.1` once it is long; the program that writes it goes on at its beginning.
+
+    Lines that are written meanwhile are lost. A log that programs append to has to be opened for appending.
+
+    Raises:
+        OSError: the log or the disk refuses.
+    """
+    if not log.exists() or log.stat().st_size <= _LOG_KEPT_BYTES:
+        return
+    kept = log.with_name(f"{log.name}.1")
+    kept.touch(mode=0o600)
+    shutil.copyfile(log, kept)
+    os.truncate(log, 0)
 
 
 def session_of(leader: int, mark: str) -> list[psutil.Process]:

@@ -18,6 +18,7 @@ from types import FrameType
 
 import yaml
 
+from crm_pipeline.kernel.clock import SystemClock
 from crm_pipeline.kernel.errors import StoreError
 from crm_pipeline.kernel.identity import fingerprint, sortable_id
 from crm_pipeline.orchestration.instance import environment, opened_instance
@@ -33,10 +34,12 @@ from crm_pipeline.supervisor.health import (
     require_free,
 )
 from crm_pipeline.supervisor.hosts import AllowedHosts
+from crm_pipeline.supervisor.old_runs import remove_old_runs
 from crm_pipeline.supervisor.processes import (
     MARK_VARIABLE,
     ManagedProcess,
     Records,
+    cut_log,
     end_all,
     write_records,
 )
@@ -48,8 +51,11 @@ _MODULE = "crm_pipeline.definitions"
 _WEBSERVER = "crm_pipeline.supervisor.webserver"
 _LONGEST_SOCKET = 100  # the kernel allows 108 bytes
 _RESTARTS = 3
+_RESTARTS_WITHIN_S = 3600.0
+_TIDY_EVERY_S = 3600.0
 _LOOK_EVERY_S = 1.0
 _DATABASE_EVERY_S = 5.0
+_DATABASE_AGAIN_S = 30.0
 
 Progress = Callable[[str], None]
 
@@ -107,7 +113,7 @@ class Stack:
         self._folder = self.settings.data / "run"
         self._mark = sortable_id()
         self._processes: list[ManagedProcess] = []
-        self._restarts: dict[str, int] = {}
+        self._restarts: dict[str, list[float]] = {}
         self._cleanup = contextlib.ExitStack()
         self._stopping = threading.Event()
         self._report: Progress = lambda _: None
@@ -115,7 +121,9 @@ class Stack:
         self._is_up = False
         self._is_alone = False
         self._owns_database = False
+        self._has_database = True
         self._next_database_check = 0.0
+        self._next_tidying = 0.0
 
     def start(self, progress: Progress | None = None) -> None:
         """Start everything and return when it works.
@@ -148,8 +156,9 @@ class Stack:
     def wait(self, progress: Progress | None = None) -> None:
         """Watch the programs until a stop is requested (Ctrl-C, SIGTERM, or `ask_to_stop`).
 
-        A program that ends by itself is started again, up to three times. The embedded PostgreSQL is
-        always started again.
+        A program that ends by itself is started again, up to three times in an hour. The embedded PostgreSQL
+        is always started again; while it cannot be, as on a full disk, it is tried again, and programs that ended
+        for lack of it do not count. Once an hour old runs are removed from Dagster's storage.
 
         Args:
             progress: gets the lines from now on, instead of the one that `start` was given.
@@ -159,10 +168,14 @@ class Stack:
         """
         self._report = progress or self._report
         while not self._stopping.wait(_LOOK_EVERY_S):
-            self._revive_database()
+            if not self._revive_database():
+                continue  # the programs cannot work without it
             for process in self._processes:
                 if not process.is_running() and not self._stopping.is_set():
                     self._revive(process)
+                with contextlib.suppress(OSError):  # on a full disk it is cut later
+                    cut_log(process.log)
+            self._tidy()
 
     def ask_to_stop(self, *_: object) -> None:
         """Make `wait` return; safe in signal handlers."""
@@ -354,33 +367,69 @@ class Stack:
         write_records(self._records, self._mark, self._processes, owns_database=self._owns_database)
 
     def _environ(self) -> Mapping[str, str]:
+        # Programs read secrets of `.env` there when they need them: one that was renewed counts at once.
+        read_there = self.settings.secrets_in_file
         return {
             **os.environ,
-            **self.settings.environ,
+            **{k: v for k, v in self.settings.environ.items() if k not in read_there},
             **environment(self.settings, self._url),
             MARK_VARIABLE: self._mark,
             "PYTHONUNBUFFERED": "1",
         }
 
-    def _revive_database(self) -> None:
+    def _revive_database(self) -> bool:
+        """Start the embedded server where it is gone; say whether it is there, as far as is known."""
         own_url = self.settings.environ.get(URL_VARIABLE, "").strip()
         if own_url or time.monotonic() < self._next_database_check:
-            return
+            return self._has_database
         self._next_database_check = time.monotonic() + _DATABASE_EVERY_S
         server = EmbeddedServer(self.settings.data)
-        if server.revive():
-            self._report("PostgreSQL was killed; it is there again")
-        elif not server.is_running() and not self._stopping.is_set():
-            server.start()
-            # It was stopped on purpose: it is stopped again with this stack.
-            self._owns_database = True
-            self._write_records()
-            self._report("PostgreSQL was stopped; this stack needs it, so it is there again")
+        try:
+            if not self._has_database:
+                server.start()  # `revive` goes by the log of the server that ended
+            elif server.revive():
+                self._report("PostgreSQL was killed; it is there again")
+            elif not server.is_running() and not self._stopping.is_set():
+                server.start()
+                # It was stopped on purpose: it is stopped again with this stack.
+                self._owns_database = True
+                self._write_records()
+                self._report("PostgreSQL was stopped; this stack needs it, so it is there again")
+        except (StoreError, OSError) as error:
+            if self._has_database:
+                again = f"It is tried again every {_DATABASE_AGAIN_S:.0f} s, and nothing runs until then"
+                self._report(f"PostgreSQL cannot be started: {error} {again}")
+            self._has_database = False
+            self._next_database_check = time.monotonic() + _DATABASE_AGAIN_S
+            return False
+        if not self._has_database:
+            self._has_database = True
+            self._restarts.clear()
+            self._report("PostgreSQL works again")
+        return True
+
+    def _tidy(self) -> None:
+        if self._stopping.is_set() or time.monotonic() < self._next_tidying:
+            return
+        self._next_tidying = time.monotonic() + _TIDY_EVERY_S
+        if not self.settings.retention.run_days:
+            return
+        try:
+            with opened_instance(self.settings, self._url) as instance:
+                remove_old_runs(instance, self._url, self.settings, SystemClock().now())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the programs have to be watched
+            self._report(
+                f"old runs were not removed ({type(error).__name__}); tried again in an hour"
+            )
 
     def _revive(self, process: ManagedProcess) -> None:
-        times = self._restarts[process.name] = self._restarts.get(process.name, 0) + 1
-        if times > _RESTARTS:
+        now = time.monotonic()
+        lately = [
+            at for at in self._restarts.get(process.name, []) if now - at < _RESTARTS_WITHIN_S
+        ]
+        if len(lately) >= _RESTARTS:
             raise _ended(process)
+        self._restarts[process.name] = [*lately, now]
         self._report(f"{process.name} ended by itself; starting it again")
         process.stop()
         if process.name == "code server":

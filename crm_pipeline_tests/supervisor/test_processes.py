@@ -9,7 +9,13 @@ import psutil
 import pytest
 
 from crm_pipeline.kernel.errors import StoreError
-from crm_pipeline.supervisor.processes import MARK_VARIABLE, ManagedProcess, Records, write_records
+from crm_pipeline.supervisor.processes import (
+    MARK_VARIABLE,
+    ManagedProcess,
+    Records,
+    cut_log,
+    write_records,
+)
 
 # A leader that starts a child of its own, says so, and waits for the end of its input.
 FAMILY = """
@@ -104,3 +110,17 @@ def test_the_log_of_a_dead_process(tmp_path: Path) -> None:
     assert not process.is_running()
     assert "last words" in process.log_tail()
     process.stop()
+
+
+def test_a_long_log_is_cut_while_it_is_written(tmp_path: Path) -> None:
+    """What it held is in `.log.1`; the program, which appends, goes on at the beginning of the file."""
+    log = tmp_path / "daemon.log"
+    with log.open("ab", buffering=0) as output:
+        output.write(b"x" * 5_000_001)
+        cut_log(log)
+        output.write(b"after")
+        cut_log(log)
+    assert log.read_bytes() == b"after"
+    kept = tmp_path / "daemon.log.1"
+    assert kept.stat().st_size == 5_000_001
+    assert kept.stat().st_mode & 0o777 == 0o600

@@ -1,5 +1,6 @@
 import fcntl
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.errors import ConfigError, StoreError
 from crm_pipeline.orchestration.instance import make_home
 from crm_pipeline.settings import Settings
+from crm_pipeline.store.files.disk import disk_full
 from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline.supervisor import stack as module
-from crm_pipeline.supervisor.processes import Records
+from crm_pipeline.supervisor.processes import ManagedProcess, Records
 from crm_pipeline.supervisor.stack import Service, Stack, StackOptions
 from crm_pipeline_tests.orchestration.projects import make_settings
 
@@ -108,3 +110,92 @@ def test_a_service_that_listens_is_used(tmp_path: Path, monkeypatch: pytest.Monk
     stack._start_services()
     assert stack.urls == {"mail of acme": "http://127.0.0.1:9"}
     assert stack._processes == []
+
+
+def test_programs_that_end_now_and_then_are_started_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three restarts in an hour are the most, and those of earlier hours do not count."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(ManagedProcess, "start", lambda _: None)
+    stack = Stack(settings)
+    monkeypatch.setattr(stack, "_write_records", lambda: None)
+    daemon = ManagedProcess("daemon", [], {}, settings.root, settings.data / "run" / "daemon.log")
+    for _ in range(3):
+        stack._revive(daemon)
+    now[0] += 3599
+    with pytest.raises(StoreError, match="daemon ended by itself"):
+        stack._revive(daemon)
+    now[0] += 1
+    stack._revive(daemon)
+
+
+def test_old_runs_are_removed_each_hour(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure is told and tried again an hour later: the programs are watched meanwhile."""
+    calls: list[str] = []
+
+    def failing(_: Settings, url: str) -> None:
+        calls.append(url)
+        raise StoreError("no database", cure="Start it.")
+
+    now = [10.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(module, "opened_instance", failing)
+    lines: list[str] = []
+    stack = Stack(settings)
+    stack._url = "postgresql://here"
+    stack._report = lines.append
+    for at in (10.0, 3609.0, 3610.0):
+        now[0] = at
+        stack._tidy()
+    assert calls == ["postgresql://here"] * 2
+    assert lines == ["old runs were not removed (StoreError); tried again in an hour"] * 2
+
+
+def test_a_full_disk_does_not_end_the_stack(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL is tried again each half minute and the failure told once; the restarts from before count no more."""
+    lines: list[str] = []
+    full = [True, False]
+    now = [100.0]
+
+    def start(server: EmbeddedServer) -> None:
+        if full.pop(0):
+            raise disk_full("PostgreSQL did not start", server.data)
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def revive(server: EmbeddedServer) -> bool:
+        raise disk_full("PostgreSQL ended", server.data)  # as long as its log ends so
+
+    monkeypatch.setattr(EmbeddedServer, "revive", revive)
+    monkeypatch.setattr(EmbeddedServer, "is_running", lambda _: False)
+    monkeypatch.setattr(EmbeddedServer, "start", start)
+    stack = Stack(settings)
+    monkeypatch.setattr(stack, "_write_records", lambda: None)
+    stack._report = lines.append
+    stack._restarts["daemon"] = [99.0] * 3
+    there = []
+    for at in (100.0, 129.0, 130.0, 160.0):
+        now[0] = at
+        there.append(stack._revive_database())
+    assert there == [False, False, False, True]
+    assert "free some space" in lines[0]
+    assert lines[1:] == ["PostgreSQL works again"]
+    assert stack._restarts == {}
+
+
+def test_secrets_of_dotenv_stay_there(tmp_path: Path) -> None:
+    """Programs get what else stands in `.env`: a secret in their environment would win over one that is renewed."""
+    make_settings(tmp_path)
+    (tmp_path / ".env").touch(mode=0o600)
+    (tmp_path / ".env").write_text("ACME_CLIENT_SECRET=old\nCRM_ALLOWED_HOSTS=crm.acme.com\n")
+    stack = Stack(load_settings(tmp_path, {"ACME_CLIENT_ID": "id"}))
+    environ = stack._environ()
+    assert "ACME_CLIENT_SECRET" not in environ
+    assert environ["CRM_ALLOWED_HOSTS"] == "crm.acme.com"
+    assert environ["ACME_CLIENT_ID"] == "id"

@@ -38,7 +38,7 @@ ONE = Operation("get")
 COUNT = Operation("count", kind=HEAVY)
 METADATA = Operation("metadata")
 SETUP = Operation("setup")
-# Requested before the limits are known, so they do not apply to it.
+# Requested before the limits are known, so they do not apply to it; `ZohoMeter.learn` counts its credit.
 ORG = Operation("org")
 DELETED = Operation("deleted")
 JOB = Operation("bulk", cost=50)
@@ -109,11 +109,17 @@ class ZohoMeter:
         self._reported: dict[str, int] = {}
 
     def learn(self, org: Organization) -> None:
-        """Take over the limits of the org's edition and licences."""
+        """Take over the limits of the org's edition and licences, and count the call that read them."""
         edition = edition_of(org)
         if edition is not None:
             self._reported[CREDITS] = credits_of(edition, org)
             self._reported[AT_ONCE] = edition.at_once
+        connection = self._connection
+        # The vendor has charged it, whether anything is left or not.
+        with self._limiter.try_reserve(
+            connection.limit_group, [self._credits], {CREDITS: ORG.cost}, member=connection.name
+        ):
+            pass
 
     @property
     def day(self) -> DayLimit:
@@ -133,7 +139,7 @@ class ZohoMeter:
         """Return the limits that apply to a call."""
         limits = [Limit(AT_ONCE, self._share(AT_ONCE), 1.0, "concurrency")]
         if operation != ORG:
-            limits.append(Limit(CREDITS, self._share(CREDITS), _DAY_S, "daily", unit="credits"))
+            limits.append(self._credits)
         if operation.kind == HEAVY:
             limits.append(Limit(HEAVY_AT_ONCE, self._share(HEAVY_AT_ONCE), 1.0, "concurrency"))
         return limits
@@ -164,6 +170,10 @@ class ZohoMeter:
         """Take over a limit of the org that is higher than the present one."""
         if reading.limit == CREDITS and reading.allowed > self.limit(CREDITS):
             self._reported[CREDITS] = reading.allowed
+
+    @property
+    def _credits(self) -> Limit:
+        return Limit(CREDITS, self._share(CREDITS), _DAY_S, "daily", unit="credits")
 
     def _share(self, name: str) -> int:
         return max(1, int(self.limit(name) * self._connection.share))

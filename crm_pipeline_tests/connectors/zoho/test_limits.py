@@ -62,7 +62,9 @@ def test_the_limiter_counts_credits(harness: ZohoHarness) -> None:
         account.vendor_now()
         remaining = account.plan(ObjectSettings("Contacts"), None).remaining
     assert done.cost == spent - 1  # `org` was asked before the extraction was counted
-    assert limits(harness)["daily_credits"].ceiling == 67_500
+    counted = limits(harness)["daily_credits"]
+    assert counted.ceiling == 67_500
+    assert counted.used == harness.emulator.apis["main"].meter.credits.used - before
     assert remaining is not None
     assert remaining <= 67_500 - spent
 
