@@ -50,9 +50,14 @@ def completed(
         missing.remove("login_url")
     if missing and not asker.asks:
         raise _not_interactive(missing)
+    if "login_url" in values:
+        values["login_url"] = _whole(values["login_url"])
     entry = Entry.blank(values.get("vendor") or vendors()[0])
     entry = replace(entry, sandbox=sandbox, variables=variables, **values)
     _refuse_unknown(entry)
+    if "name" in values:
+        # A name that is taken or malformed is refused before anything is asked.
+        draft.refuse(replace(Entry.blank(entry.vendor), name=entry.name))
     for key in missing:
         entry = _QUESTIONS[key](asker, draft, entry)
     if sandbox and "login_url" not in values:
@@ -101,8 +106,7 @@ def _ask_address(asker: Prompter, draft: Draft, entry: Entry) -> Entry:
     def placed(answer: str) -> Entry:
         if answer == _SANDBOX:
             return replace(entry, login_url=local, sandbox=True)
-        whole = answer if "://" in answer else f"https://{answer}"
-        return replace(entry, login_url=whole.rstrip("/"))
+        return replace(entry, login_url=_whole(answer))
 
     def accepted(answer: str) -> str:
         refused: ConfigError | None = None
@@ -116,7 +120,13 @@ def _ask_address(asker: Prompter, draft: Draft, entry: Entry) -> Entry:
         assert refused is not None  # every vendor has a login
         raise refused
 
-    return placed(asker.text("Address", "", accepted))
+    proposal = example if connector(entry.vendor).has_one_address else ""
+    return placed(asker.text("Address", proposal, accepted))
+
+
+def _whole(address: str) -> str:
+    whole = address if "://" in address else f"https://{address}"
+    return whole.rstrip("/")
 
 
 def _ask_kind(asker: Prompter, draft: Draft, entry: Entry) -> Entry:
@@ -159,7 +169,7 @@ def _with_variables(asker: Prompter, entry: Entry) -> Entry:
     names = entry.proposed(wanted)
     if names.keys() <= entry.variables.keys():
         return replace(entry, variables=names)
-    asker.say(f"Environment variables: {', '.join(names.values())}")
+    asker.say(f"It reads its secrets from environment variables: {', '.join(names.values())}")
     if asker.confirms("Should any of them have another name?", proposal=False):
 
         def accepted(answer: str) -> str:

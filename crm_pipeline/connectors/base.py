@@ -542,6 +542,7 @@ class Connector(Protocol):
         logins: its ways of logging in, the preferred one first.
         callback_url: where browsers are sent after a login, unless connections.yaml says otherwise.
         address_example: an example of `login_url`.
+        has_one_address: every account has the address of the example.
         keys: its rules for the keys of records.
     """
 
@@ -549,6 +550,7 @@ class Connector(Protocol):
     logins: tuple[LoginKind, ...]
     callback_url: str
     address_example: str
+    has_one_address: bool
     abilities: Abilities
     limits: VendorLimits
     mapping: tuple[ObjectMap, ...]

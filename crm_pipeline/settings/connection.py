@@ -4,7 +4,7 @@ Only `Settings.secret` gives a secret, as a `Secret`, at the moment of use.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -227,7 +227,9 @@ class Settings:
                 cure=f"Add '{key}_env: NAME_OF_THE_VARIABLE' under "
                 f"connections.{connection.name}.auth in {self.file}.",
             )
-        return self._secret(variable, f"connection '{connection.name}'")
+        # A refresh token may be stored instead; the other variables are needed if they are named.
+        named = [name for of, name in connection.auth.variables.items() if of != "refresh_token"]
+        return self._secret(variable, f"connection '{connection.name}'", named)
 
     def provider(self, name: str) -> Provider:
         """Return a provider of data by name.
@@ -247,8 +249,8 @@ class Settings:
         """
         return self._secret(provider.key_variable, f"provider '{provider.name}'")
 
-    def _secret(self, variable: str, owner: str) -> Secret:
-        value = self.environ.get(variable, "").strip()
+    def _secret(self, variable: str, owner: str, named: Sequence[str] = ()) -> Secret:
+        value = self._value(variable)
         file = self.root / ".env"
         if not value and file.is_file() and not os.access(file, os.R_OK):
             raise ConfigError(
@@ -256,5 +258,9 @@ class Settings:
                 cure=f"Run as the user that owns the file, or export {variable}.",
             )
         if not value:
-            raise SecretMissing(variable, owner=owner)
+            others = [name for name in named if name != variable and not self._value(name)]
+            raise SecretMissing(variable, *others, owner=owner)
         return Secret(value)
+
+    def _value(self, variable: str) -> str:
+        return self.environ.get(variable, "").strip()

@@ -3,6 +3,8 @@
 Nothing else is read or written. No secret is needed: a missing one is an error at its first use.
 """
 
+import io
+import logging
 import os
 import shlex
 import stat
@@ -10,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from crm_pipeline.kernel.errors import ConfigError, CrmError, UnknownName
@@ -31,6 +33,7 @@ from crm_pipeline.settings.schema import ConnectionModel, FileModel, ObjectModel
 from crm_pipeline.settings.vendors import VendorFacts
 from crm_pipeline.settings.verification import VerificationModel
 
+_LOGGER = logging.getLogger(__name__)
 _FILE = "connections.yaml"
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent
 _EXPECTED = {
@@ -169,14 +172,17 @@ def _dotenv(path: Path) -> dict[str, str]:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         # No interpolation: a secret may well contain a dollar sign.
-        values = dotenv_values(path, interpolate=False, encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except PermissionError:
         # An analyst who shares the folder needs no secrets; a command that needs one names it.
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
         raise ConfigError(
-            f"{path} cannot be read: {type(error).__name__}.",
-            cure="Check its permissions, and that it is UTF-8 text.",
+            f"{path} is not UTF-8 text.", cure="Save it as UTF-8; some editors offer UTF-16 first."
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {type(error).__name__}.", cure="Check its permissions."
         ) from None
     if mode & 0o077:
         raise ConfigError(
@@ -185,7 +191,18 @@ def _dotenv(path: Path) -> dict[str, str]:
             cure=f"Run `chmod 600 {shlex.quote(str(path))}`; where the disk knows no modes, export the "
             "variables instead. If others could read it for long, make new secrets.",
         )
-    return {name: value for name, value in values.items() if value is not None}
+    # Not by `dotenv_values`, which names neither the file nor what it expects where a line is wrong.
+    values = {}
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            _LOGGER.warning(
+                "%s:%d is left out: it is not NAME=value, or a quote is not closed. Correct the line.",
+                path,
+                binding.original.line,
+            )
+        elif binding.key is not None and binding.value is not None:
+            values[binding.key] = binding.value
+    return values
 
 
 def _sandbox_port(environ: Mapping[str, str]) -> int | None:

@@ -43,6 +43,7 @@ class PipedriveConnector:
     )
     callback_url = "http://localhost:8401/OauthRedirect"
     address_example = "https://acme.pipedrive.com"
+    has_one_address = False
     mapping: tuple[ObjectMap, ...] = MAPPING
     # Short lists without a filter by time are read completely each time; an absent record is deleted.
     snapshot_objects = SNAPSHOTS

@@ -49,6 +49,7 @@ class SalesforceConnector:
     )
     callback_url = "http://localhost:8401/OauthRedirect"
     address_example = "https://acme.my.salesforce.com"
+    has_one_address = False
     mapping: tuple[ObjectMap, ...] = MAPPING
     # Short lists without IsDeleted are read whole each time; absent records are deleted. The end of a rate is the
     # start of the next one, so it may change without a new modification time.

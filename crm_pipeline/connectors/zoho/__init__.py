@@ -48,6 +48,7 @@ class ZohoConnector:
     )
     callback_url = "http://localhost:8401/callback"
     address_example = "https://accounts.zoho.com"
+    has_one_address = False
     mapping: tuple[ObjectMap, ...] = MAPPING
     # These objects are not modules; the API lists them only as a whole.
     snapshot_objects = frozenset(

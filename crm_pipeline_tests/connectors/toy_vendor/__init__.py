@@ -207,6 +207,7 @@ class ToyConnector:
     logins = (LoginKind("token", "a token from the toy's settings"),)
     callback_url = "http://localhost:8401/"
     address_example = "https://toy.example"
+    has_one_address = True
     mapping = (
         ObjectMap(
             "People",
