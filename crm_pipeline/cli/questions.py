@@ -1,12 +1,15 @@
 """The questions of `add`; each answer is checked before the next question."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from crm_pipeline.cli.draft import Draft, Entry
 from crm_pipeline.cli.prompts import Prompter
 from crm_pipeline.connectors.registry import connector, vendors
 from crm_pipeline.kernel.errors import ConfigError, UnknownName
+from crm_pipeline.settings.load import read_dotenv
 from crm_pipeline.settings.variables import VARIABLE
 
 _SANDBOX = "sandbox"
@@ -62,7 +65,7 @@ def completed(
         entry = _QUESTIONS[key](asker, draft, entry)
     if sandbox and "login_url" not in values:
         entry = replace(entry, login_url=draft.sandbox_address(entry.vendor))
-    entry = _with_variables(asker, entry)
+    entry = _with_variables(asker, entry, _environ(draft.path.with_name(".env")))
     draft.refuse(entry)
     return entry
 
@@ -155,16 +158,26 @@ def _refuse_unknown(entry: Entry) -> None:
         raise UnknownName("kind of login", entry.kind, kinds)
 
 
-def _with_variables(asker: Prompter, entry: Entry) -> Entry:
+def _environ(file: Path) -> Mapping[str, str]:
+    """Return the names that the environment or .env has values for."""
+    return {name: value for name, value in {**read_dotenv(file), **os.environ}.items() if value}
+
+
+def _with_variables(asker: Prompter, entry: Entry, environ: Mapping[str, str]) -> Entry:
     for key in entry.variables:
         if key not in entry.rules.variables:
             raise UnknownName("variable", key, entry.rules.variables, where=f"kind {entry.kind}")
+    # Whoever has set an optional variable under its usual name means it to be used.
+    optional = entry.proposed(entry.rules.optional)
     wanted = tuple(
         key
         for key in entry.rules.optional
-        if key == "client_secret"
-        and key not in entry.variables
-        and asker.confirms("Does the app ask for its client secret as well?", proposal=True)
+        if optional[key] in environ
+        or (
+            key == "client_secret"
+            and key not in entry.variables
+            and asker.confirms("Does the app ask for its client secret as well?", proposal=True)
+        )
     )
     names = entry.proposed(wanted)
     if names.keys() <= entry.variables.keys():

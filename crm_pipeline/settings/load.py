@@ -69,7 +69,7 @@ def read_settings(
     """
     process = dict(os.environ if environ is None else environ)
     folder = _root(root, process)
-    merged = {**_dotenv(folder / ".env"), **process}
+    merged = {**read_dotenv(folder / ".env"), **process}
     if not (folder / _FILE).exists():
         raise ConfigError(
             f"{folder / _FILE} cannot be read: No such file or directory.",
@@ -166,7 +166,12 @@ def _root(root: Path | None, environ: Mapping[str, str]) -> Path:
     )
 
 
-def _dotenv(path: Path) -> dict[str, str]:
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Return the variables of a .env, none where there is no file or this user may not read it.
+
+    Raises:
+        ConfigError: it is no text, or others of the machine may read or change it.
+    """
     if not path.is_file():
         return {}
     try:

@@ -136,6 +136,23 @@ def test_a_given_name_is_refused_before_the_first_question(terminal: None, home:
         assert "connections.yaml:" not in result.stderr
 
 
+def test_what_is_set_is_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without questions, optional variables that are set under their usual names are in the entry."""
+    monkeypatch.setenv("ACME_CLIENT_SECRET", "hush")
+    save(home, {"ACME_REFRESH_TOKEN": Secret("hush")})
+    monkeypatch.setattr(crm_pipeline.cli.add, "_finish", lambda *_, **__: None)
+    options = ("--vendor", "zoho", "--login-url", "accounts.zoho.eu", "--kind", "refresh_token")
+    result = add("acme", *options, "--yes")
+    assert result.exit_code == 0, result.output
+    entry = yaml.safe_load((home / "connections.yaml").read_text())["connections"]["acme"]
+    assert entry["login_url"] == "https://accounts.zoho.eu"
+    names = ("client_id", "client_secret", "refresh_token")
+    assert entry["auth"] == {
+        "kind": "refresh_token",
+        **{f"{name}_env": f"ACME_{name.upper()}" for name in names},
+    }
+
+
 def test_one_address_for_all_is_proposed(terminal: None, home: Path) -> None:
     """HubSpot has one address: Enter takes it."""
     result = add("acme", "--vendor", "hubspot", replies=("", "token", "n", "", "n"))
