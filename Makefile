@@ -82,6 +82,7 @@ campaign: $(VENV)/.bench  ## The long figures of docs/benchmarks.md
 	@$(BIN)/python -m benchmarks --campaign $(ARGS)
 
 wheels: $(VENV)/.run  ## Build the wheels of product and sandbox into dist/, for `pip install --find-links dist`
+	@echo "Building two wheels: about half a minute"
 	@rm -rf build sandbox/build dist
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist ./sandbox .
 	@ls dist

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -87,17 +88,31 @@ def _has_pip(python: Path) -> bool:
 
 
 def _counted(output: Iterable[str]) -> list[str]:
-    """Read pip's output to the end; say now and then how far it is."""
+    """Read pip's output to the end; say every ten seconds how far it is, also while pip writes nothing."""
     lines: list[str] = []
-    found, said_s, started_s = 0, time.monotonic(), time.monotonic()
+    state = ["0 packages found so far"]
+    done, started_s = threading.Event(), time.monotonic()
+
+    def say() -> None:
+        print(f"  {time.monotonic() - started_s:.0f} s: {state[0]}", flush=True)
+
+    def repeat() -> None:
+        while not done.wait(_SAY_EVERY_S):
+            say()
+
+    ticker = threading.Thread(target=repeat, daemon=True)
+    ticker.start()
+    found, is_installing = 0, False
     for line in output:
         lines.append(line.rstrip())
         found += line.startswith("Collecting ")
-        is_late = time.monotonic() - said_s > _SAY_EVERY_S
-        if line.startswith("Installing collected packages") or is_late:
-            said_s = time.monotonic()
-            now = "installing" if line.startswith("Installing coll") else "found so far"
-            print(f"  {said_s - started_s:.0f} s: {found} packages {now}", flush=True)
+        if line.startswith("Installing collected packages"):
+            state[0], is_installing = f"installing {found} packages", True
+            say()
+        elif not is_installing:
+            state[0] = f"{found} packages found so far"
+    done.set()
+    ticker.join()
     return lines
 
 

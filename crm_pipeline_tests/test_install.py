@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -53,7 +55,7 @@ def test_without_uv_pip_installs_and_says_so(
     assert install.main([str(place / ".venv"), "-e", "."]) == 0
     assert "-c constraints.txt -e ." in (place / "log").read_text()
     shown = capfd.readouterr()
-    assert "1 packages installing" in shown.out
+    assert "installing 1 packages" in shown.out
     assert "WARNING" not in shown.out + shown.err
 
 
@@ -93,3 +95,18 @@ def test_a_folder_without_pip_is_made_again(
     lines = (place / "log").read_text().splitlines()
     assert lines[0] == f"-m venv --clear {folder}"
     assert lines[1].startswith("pip -m pip install")
+
+
+def test_a_silent_pip_is_not_a_silent_screen(
+    install: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """pip writes nothing while it installs; what it does is said meanwhile."""
+    monkeypatch.setattr(install, "_SAY_EVERY_S", 0.05)
+
+    def output() -> Iterator[str]:
+        yield "Collecting a\n"
+        yield "Installing collected packages: a\n"
+        time.sleep(0.2)
+
+    install._counted(output())
+    assert capsys.readouterr().out.count("installing 1 packages") > 1

@@ -300,6 +300,31 @@ def test_a_renewed_secret_counts_at_once(tmp_path: Path) -> None:
     assert settings.secret(acme, "client_id").reveal() == "from-environment"
 
 
+def test_a_dotenv_as_editors_leave_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A byte order mark, line ends of Windows and quotes are read; a wrong line is named, without its value."""
+    file = tmp_path / ".env"
+    file.touch(mode=0o600)
+    file.write_bytes(
+        b'\xef\xbb\xbfACME_ID="one two" # mine\r\nACME_KEY: hush-hush\r\nACME_SECRET=s \r\n'
+    )
+    settings = load(tmp_path, GOOD)
+    acme = settings.connection("acme")
+    assert settings.secret(acme, "client_id").reveal() == "one two"
+    assert settings.secret(acme, "client_secret").reveal() == "s"
+    assert f"{file}:2 is left out" in caplog.text
+    assert "hush-hush" not in caplog.text
+    file.write_bytes("ACME_ID=x".encode("utf-16"))
+    with pytest.raises(ConfigError, match="not UTF-8 text"):
+        load(tmp_path, GOOD)
+
+
+def test_all_missing_secrets_are_named_at_once(tmp_path: Path) -> None:
+    """Whoever sets one variable is not told of the next one afterwards."""
+    settings = load(tmp_path, GOOD)
+    with pytest.raises(SecretMissing, match="variables ACME_SECRET and ACME_ID, which are not set"):
+        settings.secret(settings.connection("acme"), "client_secret")
+
+
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o602])
 def test_a_dotenv_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
     """Where others may read or change `.env` nothing starts, and the command that closes it is named."""

@@ -100,24 +100,37 @@ def _finish(
     from crm_pipeline.cli.login import offer_of
     from crm_pipeline.cli.workspace import load_settings
 
-    typed = _typed(asker, load_settings(), entry)
-    settings = load_settings()
-    settings = replace(settings, environ={**settings.environ, **_revealed(typed)})
+    plain = load_settings()
+    if entry.sandbox and asker.asks:
+        asker.say("The sandbox's credentials are public: `crm-pipeline sandbox` prints them.")
+    typed = _typed(asker, plain, entry)
+    settings = replace(plain, environ={**plain.environ, **_revealed(typed)})
     chosen = settings.connection(entry.name)
-    if offer_of(settings, chosen) and not _logged_in(asker, settings, chosen):
-        asker.say(f"Next: crm-pipeline login {entry.name}")
-        return
-    if not _is_healthy(settings, entry.name):
+    if offer_of(settings, chosen):
+        _save(asker, plain, typed)
+        typed = {}
+        if not _logged_in(asker, settings, chosen):
+            asker.say(f"Next: crm-pipeline login {entry.name}")
+            return
+    is_healthy = _is_healthy(settings, entry.name)
+    # Nothing is in .env yet: a secret that was mistyped is typed again, and none is left behind.
+    while not is_healthy and typed and asker.confirms("Type the secrets again?", proposal=True):
+        typed = _typed(asker, plain, entry)
+        settings = replace(plain, environ={**plain.environ, **_revealed(typed)})
+        is_healthy = _is_healthy(settings, entry.name)
+    if not is_healthy:
         if asker.confirms("Take the entry out of connections.yaml again?", proposal=False):
             undone = draft.take_back(text)
             asker.say(
                 f"{draft.path} is as it was" if undone else "the file has changed since: left"
             )
         else:
+            _save(asker, plain, typed)
             if entry.sandbox and not _is_served(chosen):
                 asker.say("The sandbox is started by `crm-pipeline sandbox`, in another terminal.")
             asker.say(f"The entry stays. When it is corrected: crm-pipeline check {entry.name}")
         raise typer.Exit(1)
+    _save(asker, plain, typed)
     if discovers or asker.confirms("Fill in the objects that it holds?", proposal=True):
         from crm_pipeline.cli.accounts import discovered
 
@@ -140,14 +153,11 @@ def _say_cost(asker: "Prompter", settings: "Settings", name: str) -> None:
 
 
 def _typed(asker: "Prompter", settings: "Settings", entry: "Entry") -> "dict[str, Secret]":
-    """Ask for the secrets that are not set yet, and write them into .env if that is wanted."""
-    from crm_pipeline.cli.envfile import save
+    """Ask for the secrets that are not set yet."""
     from crm_pipeline.cli.questions import WORDS
     from crm_pipeline.kernel.secret import Secret
 
     typed: dict[str, Secret] = {}
-    if entry.sandbox and asker.asks:
-        asker.say("The sandbox's credentials are public: `crm-pipeline sandbox` prints them.")
     for key, variable in entry.variables.items():
         if settings.environ.get(variable, "").strip():
             asker.say(f"  [dim]{variable} is set already[/]")
@@ -157,8 +167,15 @@ def _typed(asker: "Prompter", settings: "Settings", entry: "Entry") -> "dict[str
         question = f"{WORDS[key]} ({how}Enter leaves {variable} for later)"
         if value := asker.value(question, hidden=hidden):
             typed[variable] = Secret(value)
+    return typed
+
+
+def _save(asker: "Prompter", settings: "Settings", typed: "Mapping[str, Secret]") -> None:
+    """Write typed secrets into .env if that is wanted."""
+    from crm_pipeline.cli.envfile import save
+
     if not typed:
-        return typed
+        return
     file = settings.root / ".env"
     if asker.confirms(f"Write {', '.join(typed)} into {file} (mode 0600)?", proposal=True):
         try:
@@ -169,7 +186,6 @@ def _typed(asker: "Prompter", settings: "Settings", entry: "Entry") -> "dict[str
             asker.complain(error.message, error.cure)
     else:
         asker.say(f"Kept for this check only. Export later: {', '.join(typed)}")
-    return typed
 
 
 def _revealed(secrets: "Mapping[str, Secret]") -> dict[str, str]:

@@ -154,9 +154,18 @@ class Draft:
             document = Document(self.path, text)
         except ConfigError:
             raise unsafe from None  # it names a line of the new text, which is in no file
-        after = dict(parse_connections(document))
+        try:
+            after = dict(parse_connections(document))
+        except ConfigError as error:
+            raise ConfigError(_without_line(error.message), cure=error.cure) from None
         added = after.pop(entry.name, None)
         if added is None or after != self.existing:
             raise unsafe
         connector(entry.vendor).vet(added.connection(entry.name, None))
         return text
+
+
+def _without_line(message: str) -> str:
+    """Remove file and line: the line is one of the new text, which is in no file."""
+    start, _, rest = message.partition(": ")
+    return rest if rest and "connections.yaml" in start else message

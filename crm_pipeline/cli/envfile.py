@@ -21,7 +21,7 @@ def save(root: Path, secrets: Mapping[str, Secret]) -> list[str]:
         StoreError: the file cannot be written; it is as it was.
     """
     path = (root / _NAME).resolve()
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    before = path.read_text(encoding="utf-8-sig") if path.exists() else ""
     existing = _values(path) if before else {}
     if taken := sorted(name for name in secrets if existing.get(name)):
         raise ConfigError(
@@ -82,4 +82,4 @@ def _quoted(secret: Secret) -> str:
 
 
 def _values(path: Path) -> dict[str, str | None]:
-    return dict(dotenv_values(path, interpolate=False, encoding="utf-8"))
+    return dict(dotenv_values(path, interpolate=False, encoding="utf-8-sig"))

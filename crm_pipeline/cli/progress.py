@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _LAST_LINES_S = 0.5
+_SAY_EVERY_S = 10.0
 
 
 class StepCallback(Protocol):
@@ -41,8 +42,20 @@ def progress(title: str, *, unit: str = "records") -> Iterator[StepCallback]:
             yield on_step
         return
     lines = _Lines(console, title, unit)
-    yield lines
+    over = threading.Event()
+    ticker = threading.Thread(target=_tick, args=(lines, over), daemon=True)
+    ticker.start()
+    try:
+        yield lines
+    finally:
+        over.set()
+        ticker.join()
     lines.end()
+
+
+def _tick(lines: "_Lines", over: threading.Event) -> None:
+    while not over.wait(_SAY_EVERY_S):
+        lines.say_if_silent()
 
 
 @contextmanager
@@ -118,6 +131,7 @@ class _Lines:
         self._started_s = time.monotonic()
         self._step = ""
         self._records = 0
+        self._said_s = self._started_s
         console.print(f"{title} ...")
 
     def __call__(self, step: str, records: int, expected: int | None) -> None:  # noqa: ARG002
@@ -131,4 +145,15 @@ class _Lines:
             elapsed_s = time.monotonic() - self._started_s
             records = f"{self._records:,} {self._unit}, " if self._records else ""
             self._console.print(f"  {self._step}: {records}{elapsed_s:.1f} s")
+            self._said_s = time.monotonic()
         self._step = ""
+
+    def say_if_silent(self) -> None:
+        """Say that the step still runs, if nothing was written for a while."""
+        now_s = time.monotonic()
+        if now_s - self._said_s < _SAY_EVERY_S:
+            return
+        self._said_s = now_s
+        records = f"{self._records:,} {self._unit}, " if self._records else ""
+        step = f"{self._step}: " if self._step else ""
+        self._console.print(f"  {step}{records}{now_s - self._started_s:.0f} s so far")

@@ -30,7 +30,7 @@ class Prompter:
             try:
                 return accepted(answer.strip())
             except ConfigError as error:
-                self.complain(_short(error.message), error.cure)
+                self.complain(error.message, error.cure)
 
     def choice(self, question: str, options: Mapping[str, str]) -> str:
         """Return one of the options, which are shown with their descriptions."""
@@ -78,9 +78,3 @@ class Prompter:
         return str(
             typer.prompt(question, default=proposal or None, show_default=bool(proposal), err=True)
         )
-
-
-def _short(message: str) -> str:
-    """Remove file and line: the wrong value has just been typed."""
-    start, _, rest = message.partition(": ")
-    return rest if rest and "connections.yaml" in start else message

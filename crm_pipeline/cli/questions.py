@@ -1,12 +1,15 @@
 """The questions of `add`; each answer is checked before the next question."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from crm_pipeline.cli.draft import Draft, Entry
 from crm_pipeline.cli.prompts import Prompter
 from crm_pipeline.connectors.registry import connector, vendors
 from crm_pipeline.kernel.errors import ConfigError, UnknownName
+from crm_pipeline.settings.dotenv_file import read_dotenv
 from crm_pipeline.settings.variables import VARIABLE
 
 _SANDBOX = "sandbox"
@@ -50,14 +53,19 @@ def completed(
         missing.remove("login_url")
     if missing and not asker.asks:
         raise _not_interactive(missing)
+    if "login_url" in values:
+        values["login_url"] = _whole(values["login_url"])
     entry = Entry.blank(values.get("vendor") or vendors()[0])
     entry = replace(entry, sandbox=sandbox, variables=variables, **values)
     _refuse_unknown(entry)
+    if "name" in values:
+        # A name that is taken or malformed is refused before anything is asked.
+        draft.refuse(replace(Entry.blank(entry.vendor), name=entry.name))
     for key in missing:
         entry = _QUESTIONS[key](asker, draft, entry)
     if sandbox and "login_url" not in values:
         entry = replace(entry, login_url=draft.sandbox_address(entry.vendor))
-    entry = _with_variables(asker, entry)
+    entry = _with_variables(asker, entry, _environ(draft.path.with_name(".env")))
     draft.refuse(entry)
     return entry
 
@@ -101,8 +109,7 @@ def _ask_address(asker: Prompter, draft: Draft, entry: Entry) -> Entry:
     def placed(answer: str) -> Entry:
         if answer == _SANDBOX:
             return replace(entry, login_url=local, sandbox=True)
-        whole = answer if "://" in answer else f"https://{answer}"
-        return replace(entry, login_url=whole.rstrip("/"))
+        return replace(entry, login_url=_whole(answer))
 
     def accepted(answer: str) -> str:
         refused: ConfigError | None = None
@@ -116,7 +123,13 @@ def _ask_address(asker: Prompter, draft: Draft, entry: Entry) -> Entry:
         assert refused is not None  # every vendor has a login
         raise refused
 
-    return placed(asker.text("Address", "", accepted))
+    proposal = example if getattr(connector(entry.vendor), "has_one_address", False) else ""
+    return placed(asker.text("Address", proposal, accepted))
+
+
+def _whole(address: str) -> str:
+    whole = address if "://" in address else f"https://{address}"
+    return whole.rstrip("/")
 
 
 def _ask_kind(asker: Prompter, draft: Draft, entry: Entry) -> Entry:
@@ -145,21 +158,31 @@ def _refuse_unknown(entry: Entry) -> None:
         raise UnknownName("kind of login", entry.kind, kinds)
 
 
-def _with_variables(asker: Prompter, entry: Entry) -> Entry:
+def _environ(file: Path) -> Mapping[str, str]:
+    """Return the names that the environment or .env has values for."""
+    return {name: value for name, value in {**read_dotenv(file), **os.environ}.items() if value}
+
+
+def _with_variables(asker: Prompter, entry: Entry, environ: Mapping[str, str]) -> Entry:
     for key in entry.variables:
         if key not in entry.rules.variables:
             raise UnknownName("variable", key, entry.rules.variables, where=f"kind {entry.kind}")
+    # Whoever has set an optional variable under its usual name means it to be used.
+    optional = entry.proposed(entry.rules.optional)
     wanted = tuple(
         key
         for key in entry.rules.optional
-        if key == "client_secret"
-        and key not in entry.variables
-        and asker.confirms("Does the app ask for its client secret as well?", proposal=True)
+        if optional[key] in environ
+        or (
+            key == "client_secret"
+            and key not in entry.variables
+            and asker.confirms("Does the app ask for its client secret as well?", proposal=True)
+        )
     )
     names = entry.proposed(wanted)
     if names.keys() <= entry.variables.keys():
         return replace(entry, variables=names)
-    asker.say(f"Environment variables: {', '.join(names.values())}")
+    asker.say(f"It reads its secrets from environment variables: {', '.join(names.values())}")
     if asker.confirms("Should any of them have another name?", proposal=False):
 
         def accepted(answer: str) -> str:

@@ -3,9 +3,12 @@
 import os
 from pathlib import Path
 
+from dotenv import dotenv_values
+
 from crm_pipeline import configuration
 from crm_pipeline.cli.logs import to_stderr
-from crm_pipeline.kernel.errors import StoreError
+from crm_pipeline.kernel.errors import CrmError, StoreError
+from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings import Settings
 from crm_pipeline.store import files
 from crm_pipeline.store.files.permissions import settle
@@ -52,13 +55,43 @@ def ready_data(settings: Settings) -> Path:
 
 
 def with_dotenv(settings: Settings) -> Settings:
-    """Copy .env.example to .env where there is none and a connection is the sandbox's."""
+    """Copy .env.example to .env where there is none and a connection is the sandbox's.
+
+    A .env without the sandbox's variables, such as one that `add` has made, gets those that are not set.
+    """
     target, example = settings.root / ".env", settings.root / ".env.example"
-    if not any(c.sandbox for c in settings.connections.values()):
+    if not any(c.sandbox for c in settings.connections.values()) or not example.is_file():
         return settings
-    if target.exists() or not example.is_file():
-        return settings
+    if target.exists():
+        if not (missing := _missing_of_the_sandbox(settings, example)):
+            return settings
+        from crm_pipeline.cli.console import say, verbatim
+        from crm_pipeline.cli.envfile import save
+
+        try:
+            done = save(settings.root, missing)
+        except CrmError as error:
+            # Only the sandbox's connections need them, and each of these says so.
+            say(verbatim(str(error)))
+            return settings
+        for line in (*done, f"added to {target}, from .env.example: {', '.join(missing)}"):
+            say(verbatim(line))
+        return configuration.load_settings(settings.root)
     with files.replacing(target) as temporary:
         temporary.touch(mode=0o600)
         temporary.write_bytes(example.read_bytes())
     return configuration.load_settings(settings.root)
+
+
+def _missing_of_the_sandbox(settings: Settings, example: Path) -> dict[str, Secret]:
+    """Return the public credentials of the sandbox that connections name and nothing sets."""
+    public = dotenv_values(example, interpolate=False, encoding="utf-8")
+    named = [
+        variable
+        for connection in settings.connections.values()
+        if connection.sandbox
+        for variable in connection.auth.variables.values()
+    ]
+    named += [p.key_variable for p in settings.providers.values() if p.sandbox]
+    values = {name: public.get(name) for name in named if not settings.environ.get(name, "")}
+    return {name: Secret(value) for name, value in values.items() if value}

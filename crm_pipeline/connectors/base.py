@@ -538,6 +538,8 @@ class LogsDeletions(Protocol):
 class Connector(Protocol):
     """One vendor.
 
+    A vendor whose accounts all have the address of the example may say so by a further attribute, `has_one_address`.
+
     Attributes:
         logins: its ways of logging in, the preferred one first.
         callback_url: where browsers are sent after a login, unless connections.yaml says otherwise.

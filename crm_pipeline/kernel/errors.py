@@ -80,12 +80,20 @@ class ConfigError(CrmError, ValueError):
 
 
 class SecretMissing(ConfigError):
-    """An environment variable that should hold a secret is not set."""
+    """An environment variable that should hold a secret is not set.
 
-    def __init__(self, variable: str, *, owner: str) -> None:
+    Args:
+        variable: the one that was asked for.
+        others: further variables of the same owner that are not set.
+        owner: what needs them.
+    """
+
+    def __init__(self, variable: str, *others: str, owner: str) -> None:
+        names = " and ".join((variable, *others))
+        noun, verb, them = ("variables", "are", "them") if others else ("variable", "is", "it")
         super().__init__(
-            f"{owner} needs the environment variable {variable}, which is not set.",
-            cure=f"Export {variable} or add it to the file .env beside connections.yaml.",
+            f"{owner} needs the environment {noun} {names}, which {verb} not set.",
+            cure=f"Export {names} or add {them} to the file .env beside connections.yaml.",
         )
         self.variable = variable
 

@@ -69,20 +69,20 @@ def raw_specs(key: dg.AssetKey, *, is_audited: bool = True) -> list[dg.AssetChec
         dg.AssetCheckSpec(
             ABSENCE,
             asset=key,
-            description="A read of the whole object holds about what there was. One that lost far more is "
-            "not believed: what it lacks stays alive until the vendor, a second read or a person confirms it.",
+            description="A read of the whole object has about as many records as the one before. If far more are missing, they "
+            "stay live until the vendor, a second read or a person confirms that they are deleted.",
         ),
         dg.AssetCheckSpec(
             QUARANTINE,
             asset=key,
-            description="Every record that was read could be read. One that could not is set aside with its bytes, and "
-            "is missing until a later read brings it.",
+            description="Every record that the vendor sent could be used. One that could not is kept in quarantine, as it was "
+            "sent, and is missing from the tables until a later read brings it.",
         ),
         dg.AssetCheckSpec(
             FRESHNESS,
             asset=key,
-            description="The object can be had, and was looked at when it was meant to be. Judged by each "
-            "run, and by the sensor of this name for what no run reads any more.",
+            description="The object can be read, and the CRM was asked about it on time. Judged by each run, and by the sensor "
+            "`freshness` for objects that no run reads any more.",
         ),
     ]
 
@@ -277,8 +277,8 @@ def normalized_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             ABSENCE,
             asset=key,
-            description="No read emptied the lists of many records at once. Where one did, the rows that were "
-            "made of them stay until a read has others or a person believes it.",
+            description="No read emptied the lists of many records at once, such as their links or line items. Where one did, the "
+            "rows made of those lists stay until a later read has lists again, or a person accepts that they are empty.",
         ),
         dg.AssetCheckSpec(
             MAPPING,

@@ -36,9 +36,9 @@ def freshness_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         FRESHNESS,
         asset=key,
-        description="Every object that feeds the table can be had and was looked at when it was meant to be, and no "
-        "account's rows stay as they were because a contract refused newer ones or they could not be built. A quiet account is fresh: what "
-        "counts is our last look, not the last change.",
+        description="The CRM was asked about every object that feeds the table, on time; and no account's rows are older because "
+        "a contract refused newer ones or they could not be built. An account without changes is fresh: the last time it was asked "
+        "counts, not its last change.",
     )
 
 

@@ -4,7 +4,7 @@ Only `Settings.secret` gives a secret, as a `Secret`, at the moment of use.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -230,7 +230,9 @@ class Settings:
                 cure=f"Add '{key}_env: NAME_OF_THE_VARIABLE' under "
                 f"connections.{connection.name}.auth in {self.file}.",
             )
-        return self._secret(variable, f"connection '{connection.name}'")
+        # A refresh token may be stored instead; the other variables are needed if they are named.
+        named = [name for of, name in connection.auth.variables.items() if of != "refresh_token"]
+        return self._secret(variable, f"connection '{connection.name}'", named)
 
     def provider(self, name: str) -> Provider:
         """Return a provider of data by name.
@@ -257,16 +259,20 @@ class Settings:
         named |= {one.key_variable for one in self.providers.values()}
         return self.in_file & named
 
-    def _secret(self, variable: str, owner: str) -> Secret:
-        value, file = self.environ.get(variable, "").strip(), self.root / ".env"
-        if variable in self.in_file or variable not in self.environ:
-            # Read again, so that a renewed secret counts at once in programs that run for weeks.
-            value = read_dotenv(file).get(variable, "").strip()
+    def _secret(self, variable: str, owner: str, named: Sequence[str] = ()) -> Secret:
+        value, file = self._value(variable), self.root / ".env"
         if not value and file.is_file() and not os.access(file, os.R_OK):
             raise ConfigError(
                 f"{owner} needs {variable}, and {file} is not readable for this user.",
                 cure=f"Run as the user that owns the file, or export {variable}.",
             )
         if not value:
-            raise SecretMissing(variable, owner=owner)
+            others = [name for name in named if name != variable and not self._value(name)]
+            raise SecretMissing(variable, *others, owner=owner)
         return Secret(value)
+
+    def _value(self, variable: str) -> str:
+        if variable in self.in_file or variable not in self.environ:
+            # Read again, so that a renewed secret counts at once in programs that run for weeks.
+            return read_dotenv(self.root / ".env").get(variable, "").strip()
+        return self.environ[variable].strip()

@@ -54,6 +54,7 @@ _RESTARTS = 3
 _RESTARTS_WITHIN_S = 3600.0
 _TIDY_EVERY_S = 3600.0
 _LOOK_EVERY_S = 1.0
+_SAY_EVERY_S = 10.0
 _DATABASE_EVERY_S = 5.0
 _DATABASE_AGAIN_S = 30.0
 
@@ -114,6 +115,7 @@ class Stack:
         self._mark = sortable_id()
         self._processes: list[ManagedProcess] = []
         self._restarts: dict[str, list[float]] = {}
+        self._borrowed: list[Service] = []
         self._cleanup = contextlib.ExitStack()
         self._stopping = threading.Event()
         self._report: Progress = lambda _: None
@@ -170,6 +172,7 @@ class Stack:
         while not self._stopping.wait(_LOOK_EVERY_S):
             if not self._revive_database():
                 continue  # the programs cannot work without it
+            self._replace_services()
             for process in self._processes:
                 if not process.is_running() and not self._stopping.is_set():
                     self._revive(process)
@@ -282,12 +285,24 @@ class Stack:
             self.urls[service.label] = service.url
             if is_listening(service.host, service.port):
                 self._report(f"using the {service.name} that listens on port {service.port}")
+                self._borrowed.append(service)
                 continue
-            self._report(f"starting the {service.name}")
-            process = self._process(service.name, list(service.arguments))
-            self._await(
-                partial(is_listening, service.host, service.port), [process], f"the {service.name}"
-            )
+            self._start_service(service)
+
+    def _start_service(self, service: Service) -> None:
+        self._report(f"starting the {service.name}")
+        process = self._process(service.name, list(service.arguments))
+        self._await(
+            partial(is_listening, service.host, service.port), [process], f"the {service.name}"
+        )
+
+    def _replace_services(self) -> None:
+        """Start the services that another program served and has stopped serving."""
+        for service in tuple(self._borrowed):
+            if not is_listening(service.host, service.port) and not self._stopping.is_set():
+                self._borrowed.remove(service)
+                self._report(f"the {service.name} on port {service.port} ended with its program")
+                self._start_service(service)
 
     def _start_dagster(self) -> None:
         self._make_socket_folder()
@@ -338,8 +353,12 @@ class Stack:
         self.urls["Dagster"] = url
 
     def _await(self, is_ready: Callable[[], bool], needed: list[ManagedProcess], name: str) -> None:
-        until = time.monotonic() + self.options.start_timeout_s
+        started = said = time.monotonic()
+        until = started + self.options.start_timeout_s
         while not is_ready():
+            if (now := time.monotonic()) > said + _SAY_EVERY_S:
+                said = now
+                self._report(f"waiting for {name}: {now - started:.0f} s")
             for process in needed:
                 if not process.is_running():
                     raise _ended(process)

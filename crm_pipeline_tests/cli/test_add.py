@@ -95,7 +95,7 @@ def test_a_newcomer(org: SandboxServer, terminal: None, home: Path) -> None:
 def test_a_failed_check_can_be_taken_back(org: SandboxServer, terminal: None, home: Path) -> None:
     """The findings of the check are shown; the entry stays or goes as chosen, and the exit code is 1."""
     typed = ("demo", "sandbox", "client_credentials", "n", "wrong", "wrong", "n")
-    kept = add(replies=(*typed, "n"))
+    kept = add(replies=(*typed, "n", "n"))
     assert kept.exit_code == 1
     assert "invalid_client_id" in kept.output
     assert "DEMO_CLIENT_ID" in kept.output
@@ -110,6 +110,54 @@ def test_a_failed_check_can_be_taken_back(org: SandboxServer, terminal: None, ho
     assert undone.exit_code == 1
     assert "already" in undone.stderr
     assert (home / "connections.yaml").read_text() == before
+
+
+def test_a_mistyped_secret_is_typed_again(org: SandboxServer, terminal: None, home: Path) -> None:
+    """A secret that the check refuses is asked for again at once, and only the right one is in .env."""
+    first = ("demo", "sandbox", "client_credentials", "n", credentials.CLIENT_ID, "wrong")
+    again = ("y", credentials.CLIENT_ID, credentials.CLIENT_SECRET, "y", "n")
+    result = add(replies=(*first, *again))
+    assert result.exit_code == 0, result.output
+    assert "wrong" not in (home / ".env").read_text()
+    settings = load_settings()
+    secret = settings.secret(settings.connection("demo"), "client_secret")
+    assert secret.reveal() == credentials.CLIENT_SECRET
+
+
+def test_a_given_name_is_refused_before_the_first_question(terminal: None, home: Path) -> None:
+    """A malformed name or a taken one costs no answers, and no line of the unchanged file is named."""
+    draft = Draft(home / "connections.yaml")
+    draft.write(Entry("acme", "salesforce", "https://acme.my.salesforce.com", "client_credentials"))
+    for name, words in (("Acme", "is no name"), ("acme", "already")):
+        result = add(name)
+        assert result.exit_code == 2
+        assert words in " ".join(result.stderr.split())
+        assert "Where does" not in result.stderr
+        assert "connections.yaml:" not in result.stderr
+
+
+def test_what_is_set_is_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without questions, optional variables that are set under their usual names are in the entry."""
+    monkeypatch.setenv("ACME_CLIENT_SECRET", "hush")
+    save(home, {"ACME_REFRESH_TOKEN": Secret("hush")})
+    monkeypatch.setattr(crm_pipeline.cli.add, "_finish", lambda *_, **__: None)
+    options = ("--vendor", "zoho", "--login-url", "accounts.zoho.eu", "--kind", "refresh_token")
+    result = add("acme", *options, "--yes")
+    assert result.exit_code == 0, result.output
+    entry = yaml.safe_load((home / "connections.yaml").read_text())["connections"]["acme"]
+    assert entry["login_url"] == "https://accounts.zoho.eu"
+    names = ("client_id", "client_secret", "refresh_token")
+    assert entry["auth"] == {
+        "kind": "refresh_token",
+        **{f"{name}_env": f"ACME_{name.upper()}" for name in names},
+    }
+
+
+def test_one_address_for_all_is_proposed(terminal: None, home: Path) -> None:
+    """HubSpot has one address: Enter takes it."""
+    result = add("acme", "--vendor", "hubspot", replies=("", "token", "n", "", "n"))
+    assert "[https://api.hubapi.com]" in result.stderr
+    assert load_settings().connection("acme").login_url == "https://api.hubapi.com"
 
 
 def test_an_interrupt_says_what_became_of_the_entry(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from dagster._core.execution.compute_logs import redirect_to_file
 
+from crm_pipeline.cli import progress as module
 from crm_pipeline.cli.progress import progress
 
 PATIENCE_S = 10
@@ -76,3 +77,14 @@ def test_other_lines_stand_above_the_bars() -> None:
             sys.stderr.write("the last\n")
         assert terminal.shows("the last")
         assert os.isatty(sys.stderr.fileno())
+
+
+def test_a_long_step_is_not_silent(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where there are lines instead of bars, a step that takes long says that it goes on."""
+    monkeypatch.setattr(module, "_SAY_EVERY_S", 0.05)
+    with progress("publish") as on_step:
+        on_step("publish", 0, None)
+        time.sleep(0.2)
+    assert "publish: 0 s so far" in capfd.readouterr().err

@@ -199,3 +199,35 @@ def test_secrets_of_dotenv_stay_there(tmp_path: Path) -> None:
     assert "ACME_CLIENT_SECRET" not in environ
     assert environ["CRM_ALLOWED_HOSTS"] == "crm.acme.com"
     assert environ["ACME_CLIENT_ID"] == "id"
+
+
+def test_a_service_whose_program_ended_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sandbox that another program served is replaced when it ends: a stack that is up keeps what it needs."""
+    make_settings(tmp_path)
+    listens = [True]
+    monkeypatch.setattr(module, "is_listening", lambda *_: listens[0])
+    service = Service("mail", "mail of acme", "http://127.0.0.1:9", "127.0.0.1", 9, ("-c", "1"))
+    stack = Stack(load_settings(tmp_path, {}), StackOptions(services=(service,)))
+    stack._start_services()
+    started: list[Service] = []
+    monkeypatch.setattr(stack, "_start_service", started.append)
+    stack._replace_services()
+    assert started == []
+    listens[0] = False
+    stack._replace_services()
+    stack._replace_services()
+    assert started == [service]
+
+
+def test_a_long_wait_is_not_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a program comes up, what is waited for is said again and again."""
+    make_settings(tmp_path)
+    monkeypatch.setattr(module, "_SAY_EVERY_S", 0.1)
+    said: list[str] = []
+    stack = Stack(load_settings(tmp_path, {}))
+    stack._report = said.append
+    answers = iter([False, False, False, True])
+    stack._await(lambda: next(answers), [], "Dagster")
+    assert "waiting for Dagster: 0 s" in said

@@ -44,7 +44,10 @@ SELECT 'window', connection, object,
 FROM ops.windows
 WHERE differs_by <> 0
 UNION ALL
-SELECT severity, connection, table_name, format('{}: {} of {} rows', rule, failures, rows)
+SELECT severity, connection, table_name,
+       -- Rules of contracts say what is wrong with a row, those between tables what should hold.
+       format(CASE kind WHEN 'consistency' THEN '{} of {} rows fail: {}' ELSE '{} of {} rows: {}' END,
+              failures, rows, rule)
 FROM ops.quality
 WHERE failures > 0 AND severity <> 'note'
 ORDER BY ALL;

@@ -47,6 +47,7 @@ class HubSpotConnector:
     )
     callback_url = "http://localhost:8401/OauthRedirect"
     address_example = "https://api.hubapi.com"
+    has_one_address = True
     mapping: tuple[ObjectMap, ...] = MAPPING
     # Objects without a search by the last change are read whole each time; absent records are deleted.
     snapshot_objects = SNAPSHOTS

@@ -57,7 +57,7 @@ class Api(VendorApi):
             limits,
             classify_response=ResponseClassifier(
                 connection.name,
-                by_token=self._by_token,
+                token_variable=connection.auth.variables.get("token", ""),
                 refusals=Refusals(context.clock.now, context.clock.monotonic),
             ),
             meter=self.pace,

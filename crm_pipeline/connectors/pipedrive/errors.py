@@ -45,9 +45,9 @@ _TEXTS = (
     ("unsupported grant", "unsupported_grant_type"),
     ("missing parameter", "invalid_request"),
 )
-KEY_CURE = (
-    "Copy the API token anew (Pipedrive: your picture, Personal preferences, API) into the environment "
-    "variable that connections.yaml names; a token belongs to one user of one company."
+_COPY_AGAIN = (
+    "Copy the API token again (Pipedrive: your picture, Personal preferences, API) into {variable}; "
+    "a token belongs to one user of one company."
 )
 
 
@@ -56,13 +56,13 @@ class ResponseClassifier:
 
     Args:
         owner: the connection's name.
-        by_token: the connection logs in with an API token.
+        token_variable: the environment variable with its API token; "" for a login of another kind.
         refusals: distinguishes the two kinds of 429.
     """
 
-    def __init__(self, owner: str, *, by_token: bool, refusals: Refusals) -> None:
+    def __init__(self, owner: str, *, token_variable: str, refusals: Refusals) -> None:
         self._owner = owner
-        self._by_token = by_token
+        self._token_variable = token_variable
         self._refusals = refusals
 
     def __call__(self, response: requests.Response) -> CrmError | None:
@@ -108,8 +108,9 @@ class ResponseClassifier:
         return None
 
     def _unauthorized(self, message: str, code: str) -> VendorError:
-        if self._by_token:
-            return AuthFailed(message, status=401, code=code, cure=KEY_CURE)
+        if variable := self._token_variable:
+            cure = _COPY_AGAIN.format(variable=variable)
+            return AuthFailed(message, status=401, code=code, cure=cure)
         return SessionExpired(
             message, status=401, code=code, cure="The login was renewed once and refused again."
         )

@@ -25,6 +25,7 @@ class SourceConnector:
     """Implements `connectors.base.Connector` for one source."""
 
     callback_url = "http://localhost:8401/"
+    has_one_address = True
     logins: tuple[LoginKind, ...] = (
         LoginKind(SOURCE, "as the source's file says, with the secrets that you name"),
     )

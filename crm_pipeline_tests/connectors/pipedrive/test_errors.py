@@ -255,7 +255,7 @@ def test_a_refused_token(harness: Harness) -> None:
     harness.settings.environ["PIPE_TOKEN"] = "0" * 40  # type: ignore[index]
     with harness.account() as account, pytest.raises(AuthFailed, match="401") as caught:
         account.describe("persons")
-    assert "Personal preferences, API" in caught.value.cure
+    assert "Personal preferences, API) into PIPE_TOKEN" in caught.value.cure
     assert "0" * 40 not in repr(caught.value) + str(caught.value)
 
 

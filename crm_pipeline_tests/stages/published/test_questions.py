@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ CREATE TABLE ops.freshness (connection VARCHAR, object VARCHAR, state VARCHAR, e
 CREATE TABLE ops.tables (connection VARCHAR, table_name VARCHAR, quarantined BIGINT);
 CREATE TABLE ops.quarantine (connection VARCHAR, object VARCHAR, table_name VARCHAR, stage VARCHAR, reason VARCHAR,
     records BIGINT, is_dropped BOOLEAN, since TIMESTAMPTZ, last_seen TIMESTAMPTZ);
-CREATE TABLE ops.quality (connection VARCHAR, table_name VARCHAR, rule VARCHAR, severity VARCHAR, failures BIGINT,
+CREATE TABLE ops.quality (connection VARCHAR, table_name VARCHAR, rule VARCHAR, kind VARCHAR, severity VARCHAR, failures BIGINT,
     rows BIGINT);
 """
 
@@ -385,12 +386,17 @@ def test_only_what_differs_is_doubted():
         for name, differs_by in windows.items():
             values = [name, 4, 1, 0, 6, 0, differs_by]
             file.execute("INSERT INTO ops.windows VALUES ('acme', ?, ?, ?, ?, ?, ?, ?)", values)
-        for severity in ("note", "warning"):
-            values = ["deals", "rule", severity, 1, 5]
-            file.execute("INSERT INTO ops.quality VALUES ('acme', ?, ?, ?, ?, ?)", values)
+        rules = {
+            "contract": "email is not an address",
+            "consistency": "owner_key is a record of users",
+        }
+        for severity, (kind, rule) in product(("note", "warning"), rules.items()):
+            values = ["deals", rule, kind, severity, 1, 5]
+            file.execute("INSERT INTO ops.quality VALUES ('acme', ?, ?, ?, ?, ?, ?)", values)
         rows = file.execute(text_of(TRUST)).fetchall()
     assert rows == [
-        ("warning", "acme", "deals", "rule: 1 of 5 rows"),
+        ("warning", "acme", "deals", "1 of 5 rows fail: owner_key is a record of users"),
+        ("warning", "acme", "deals", "1 of 5 rows: email is not an address"),
         ("window", "acme", "MISSED", "landed 5 of 6"),
     ]
 
