@@ -63,8 +63,19 @@ def demo(
     ready_data(settings)
     settings = with_dotenv(settings)
     world = choose_world(settings, contacts=contacts, seed=seed)
-    _fill(settings, names, world)
+    _fill(settings, _with_objects(settings, names), world)
     _show_query(settings)
+
+
+def _with_objects(settings: "Settings", names: list[str]) -> list[str]:
+    """Return the connections that have objects, and name the others: a run of no object would only publish."""
+    for name in names:
+        if not settings.connection(name).objects:
+            _say(
+                f"{name}: left out, it names no objects; "
+                f"`crm-pipeline discover {name} --write` fills them in"
+            )
+    return [name for name in names if settings.connection(name).objects]
 
 
 def _fill(settings: "Settings", names: list[str], world: "WorldChoice") -> None:

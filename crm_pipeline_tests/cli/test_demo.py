@@ -16,9 +16,12 @@ import duckdb
 import pytest
 import yaml
 
+from crm_pipeline.cli.demo import _with_objects
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.store.postgres.embedded import EmbeddedServer
 from crm_pipeline_tests.cli.conftest import Program, Run
 from crm_pipeline_tests.modes import open_to_others
+from crm_pipeline_tests.orchestration.projects import make_settings
 
 USAGE = "SELECT connection, sum(calls) FROM ops.api_usage GROUP BY ALL"
 FEW = {
@@ -39,6 +42,20 @@ def shipped(
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("CRM_SANDBOX_PORT", str(free.getsockname()[1]))
     return project
+
+
+def test_accounts_without_objects_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An account that `add` has just made names no objects: a run of it would only publish."""
+    make_settings(tmp_path)
+    file = tmp_path / "connections.yaml"
+    entries = yaml.safe_load(file.read_text())
+    name = next(iter(entries["connections"]))
+    entries["connections"]["empty"] = {**entries["connections"][name], "objects": []}
+    file.write_text(yaml.safe_dump(entries))
+    assert _with_objects(load_settings(tmp_path, {}), [name, "empty"]) == [name]
+    assert "crm-pipeline discover empty --write" in capsys.readouterr().err
 
 
 def test_every_shipped_account_is_healthy(program: Program, shipped: Path) -> None:
