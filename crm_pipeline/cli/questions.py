@@ -133,8 +133,10 @@ def _whole(address: str) -> str:
 
 
 def _ask_kind(asker: Prompter, draft: Draft, entry: Entry) -> Entry:
-    asker.say("How shall it log in? docs/connections.md says what to set up for each.")
     options = {login.kind: login.summary for login in connector(entry.vendor).logins}
+    if len(options) == 1:
+        return replace(entry, kind=next(iter(options)))
+    asker.say("How shall it log in? docs/connections.md says what to set up for each.")
     while True:
         chosen = replace(entry, kind=asker.choice("Kind of login", options))
         try:

@@ -29,11 +29,12 @@ def connector(vendor: str) -> Connector:
         from crm_pipeline.connectors.rest.connectors import connector_of
 
         return connector_of(path)
-    return _coded(vendor)
+    return coded(vendor)
 
 
 @cache
-def _coded(vendor: str) -> Connector:
+def coded(vendor: str) -> Connector:
+    """Return the connector of a vendor with code of its own; see `connector`."""
     if vendor not in vendors():
         raise UnknownName("vendor", vendor, vendors())
     if vendor_facts().has_folder(vendor):

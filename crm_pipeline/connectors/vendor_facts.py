@@ -15,6 +15,8 @@ import crm_pipeline.connectors
 from crm_pipeline.settings.vendors import VendorFacts
 
 _FILE = "limits.yaml"
+SOURCES = "sources"
+"""The folder of a project with the files of its sources."""
 
 
 class VendorFolders(Mapping[str, VendorFacts]):
@@ -39,9 +41,8 @@ class VendorFolders(Mapping[str, VendorFacts]):
         """The files of the project's sources, by name; without those that have a vendor's name."""
         if self._project is None:
             return {}
-        from crm_pipeline.connectors.rest.source_file import source_paths
-
-        return {k: path for k, path in source_paths(self._project).items() if k not in self._paths}
+        found = sorted((self._project / SOURCES).glob("*.yaml"))
+        return {path.stem: path for path in found if path.stem not in self._paths}
 
     def __getitem__(self, vendor: str) -> VendorFacts:
         if (source := self.sources.get(vendor)) is not None:

@@ -5,6 +5,7 @@ import shlex
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.kernel.secret import Secret
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.editing import with_connection
+from crm_pipeline.settings.load import settings_file
 from crm_pipeline_tests.cli.conftest import CONNECTIONS
+from crm_pipeline_tests.docs.blocks import of
 from crm_sandbox.salesforce import credentials
 from crm_sandbox.server import SandboxServer
 
@@ -413,6 +416,11 @@ def test_what_the_documents_show(org: SandboxServer, terminal: None, line: str) 
     """Each line is accepted as it stands: one for scripts leaves nothing to ask, and writes its entry."""
     asks = "--yes" not in line and "--discover" not in line
     arguments = shlex.split(line)
+    vendor = dict(pairwise(arguments)).get("--vendor", "salesforce")
+    for source in (block for block in of("yaml") if "resources:" in block.text):
+        path = settings_file().parent / "sources" / f"{yaml.safe_load(source.text)['name']}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(source.text)
     result = CliRunner().invoke(
         app,
         ["add", *arguments, *(() if asks else ("--yes",))],
@@ -420,7 +428,7 @@ def test_what_the_documents_show(org: SandboxServer, terminal: None, line: str) 
         input="sandbox\n" + "n\n" * 9 if asks else "",
     )
     assert result.exit_code != 2, result.output
-    assert load_settings().connection(arguments[0]).vendor == "salesforce"
+    assert load_settings().connection(arguments[0]).vendor == vendor
 
 
 def test_there_are_lines_to_try() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from crm_pipeline.cli.spreadsheet import harmless
 from crm_pipeline_tests.cli.conftest import Run
-from crm_pipeline_tests.cli.test_query import published  # noqa: F401 - a fixture
+from crm_pipeline_tests.cli.test_query import published, snapshot  # noqa: F401 - fixtures
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ from crm_pipeline.ratelimit.limiter import RateLimiter
 from crm_pipeline.stages.normalized import fold
 from crm_pipeline.stages.normalized.arrivals import Arrivals
 from crm_pipeline.stages.normalized.history import HistoryBuild
-from crm_pipeline.stages.raw import account
+from crm_pipeline.stages.normalized.inputs import ObjectInput
+from crm_pipeline.stages.raw import account, snapshot
 from crm_pipeline.stages.raw.audit import confirm, connection
 from crm_pipeline.stages.raw.audit.merged import MergedAway
 from crm_pipeline.stages.raw.audit.setting import AuditSetting
@@ -323,6 +324,14 @@ def edit_leaves_the_time_of_change(patch: pytest.MonkeyPatch) -> None:
 
 def live_records_are_marked_as_deleted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(keys, "is_deleted", lambda key, _: key.id % 2 == 0)
+
+
+def missing_records_are_not_asked_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(snapshot, "_shown_by_vendor", lambda *_: "")
+
+
+def reads_by_id_supersede_no_deletion(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ObjectInput, "is_confirmed", lambda _, place: place.is_complete)
 
 
 def empty_list_is_believed(patch: pytest.MonkeyPatch) -> None:

@@ -371,6 +371,19 @@ BREAKS = [
         broken.empty_list_is_believed,
     ),
     Break(
+        "test_a_list_that_lacks_a_living_record_deletes_none",
+        "what a list lacks is believed to be gone",
+        "assert done.shrink is not None",
+        broken.missing_records_are_not_asked_for,
+    ),
+    Break(
+        "test_a_restored_record_with_its_old_time_lives_again",
+        "a read by id counts by the time of change alone",
+        "assert key in alive(harness)",
+        broken.reads_by_id_supersede_no_deletion,
+        way="salesforce-rest",
+    ),
+    Break(
         "test_no_date_loses_an_edit",
         "the Date header is believed",
         "assert done.watermark <=",

@@ -33,7 +33,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     """Put a distribution on the path as pip does: a package, and a folder with its entry points."""
     site = tmp_path / "site"
     monkeypatch.syspath_prepend(site)
-    caches = (plugins.plugins, vendor_facts.vendor_facts, registry.connector)
+    caches = (plugins.plugins, vendor_facts.vendor_facts, registry.coded)
 
     def put(name: str = "crm-toys", vendor: str = "toy_vendor", package: str = "crm_toys") -> Path:
         info = site / f"{name.replace('-', '_')}-2.1.dist-info"

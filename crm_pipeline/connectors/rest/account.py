@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import msgspec
@@ -41,6 +41,7 @@ from crm_pipeline.model.account import AccountFacts
 from crm_pipeline.model.schema import Schema
 from crm_pipeline.settings import Connection, ObjectSettings
 from crm_pipeline.store.landing.checkpoint import Checkpoint
+from crm_pipeline.wire.decoding import decoded
 
 ROUTE = "pages"
 _ASSUMED_PAGES = 10
@@ -95,7 +96,7 @@ class SourceAccount(ApiAccount[SourceApi]):
         if not self._source.check.identity:
             self._ping()
             return f"{title} at {urlsplit(self.connection.login_url).netloc}"
-        value: Any = self._api.fetch(self._source.check.path, _CHECK, _decoded)
+        value: Any = self._api.fetch(self._source.check.path, _CHECK, self._decoded)
         for key in keys_of(self._source.check.identity):
             value = value.get(key) if isinstance(value, dict) else None
         return f"{value} ({title})"
@@ -280,7 +281,9 @@ class SourceAccount(ApiAccount[SourceApi]):
         resource = self._resource(obj)
         page = self._first_page(obj, None)
         schema = self._schema(obj, resource, page)
-        records = [msgspec.json.decode(text) for text in islice(page.texts, rows)]
+        records = [
+            msgspec.json.decode(text, type=dict[str, Any]) for text in islice(page.texts, rows)
+        ]
         return schema, [
             {field.name: _value(record, field.keys) for field in schema.fields}
             for record in records
@@ -295,7 +298,7 @@ class SourceAccount(ApiAccount[SourceApi]):
                 cure="Write it like /contacts?limit=5.",
             )
         found = self._api.fetch(
-            parts.path, Operation("query"), _decoded, params=dict(parse_qsl(parts.query))
+            parts.path, Operation("query"), self._decoded, params=dict(parse_qsl(parts.query))
         )
         listed = found if isinstance(found, list) else [found]
         return iter([one for one in listed if isinstance(one, dict)])
@@ -314,7 +317,7 @@ class SourceAccount(ApiAccount[SourceApi]):
             raise Rejected(
                 f"{self._owner(obj)}: there is no such record: {reason}.", code="not_found"
             )
-        found: dict[str, Any] = msgspec.json.decode(page.texts[0])
+        found: dict[str, Any] = msgspec.json.decode(page.texts[0], type=dict[str, Any])
         return found
 
     def upkeep(self, obj: ObjectSettings) -> Upkeep:
@@ -326,8 +329,12 @@ class SourceAccount(ApiAccount[SourceApi]):
         is_whole = is_read_whole(obj, self._snapshots)
         return Upkeep(0 if is_whole else resource.cost, resource.cost * lists)
 
+    def _decoded(self, response: requests.Response) -> dict[str, Any] | list[Any]:
+        kind = cast("type[dict[str, Any] | list[Any]]", dict[str, Any] | list[Any])
+        return decoded(response.content, kind, owner=self.connection.name, what="an answer")
+
     def _ping(self) -> None:
-        self._api.fetch(self._source.check.path, _CHECK, _decoded)
+        self._api.fetch(self._source.check.path, _CHECK, self._decoded)
 
     def _planned(self, obj: ObjectSettings, window: Window | None, *, keys_only: bool) -> Plan:
         resource = self._resource(obj.name)
@@ -498,13 +505,6 @@ def _any_id(text: str) -> str:
     if not text.strip() or len(text) > 200:
         raise ValueError("it is no id: ids have 1 to 200 characters")
     return text
-
-
-def _decoded(response: requests.Response) -> Any:
-    try:
-        return msgspec.json.decode(response.content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise MalformedResponse("the answer is no JSON.", status=response.status_code) from None
 
 
 def _value(record: Mapping[str, Any], keys: Sequence[str]) -> Any:

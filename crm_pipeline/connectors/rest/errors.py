@@ -137,7 +137,7 @@ class ResponseClassifier:
 
 def _body(response: requests.Response) -> object:
     try:
-        return msgspec.json.decode(response.content)
+        return msgspec.json.decode(response.content, type=dict[str, Any] | list[Any])
     except UNREADABLE:
         return _NO_BODY
 

@@ -1,6 +1,7 @@
 """The logins of a source: secrets that are sent as they are, and sessions."""
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 
@@ -113,7 +114,7 @@ class SessionLogin(RefreshLogin):
         value: object = header
         if not where.startswith("header:"):
             try:
-                value = msgspec.json.decode(body)
+                value = msgspec.json.decode(body, type=dict[str, Any] | list[Any])
             except UNREADABLE:
                 raise MalformedResponse(f"{owner}: the answer to the login is no JSON.") from None
             for key in keys_of(where):

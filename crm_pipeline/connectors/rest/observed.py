@@ -5,6 +5,7 @@ the notes of the last commit.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -37,9 +38,7 @@ def seen_in(texts: Iterable[bytes | memoryview], resource: Resource) -> dict[str
     below = keys_of(resource.custom_fields.source)
     parents = {one.keys[0] for one in _declared(resource) if len(one.keys) > 1}
     for text in texts:
-        record = msgspec.json.decode(text)
-        if not isinstance(record, dict):
-            continue
+        record = msgspec.json.decode(text, type=dict[str, Any])
         for key, value in record.items():
             if below and key == below[0]:
                 continue

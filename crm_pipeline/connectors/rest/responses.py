@@ -249,7 +249,7 @@ class ListPage:
 
     @cached_property
     def _around(self) -> Any:
-        return msgspec.json.decode(self._response.content)
+        return msgspec.json.decode(self._response.content, type=dict[str, Any] | list[Any])
 
 
 def record_keys(resource: Resource) -> RecordKeys:

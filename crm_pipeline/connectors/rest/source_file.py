@@ -1,27 +1,19 @@
 """Finds and reads the files of sources, and explains their faults."""
 
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ValidationError
 
-from crm_pipeline.connectors.rest.source import NAME, Source
+from crm_pipeline.connectors.rest.source import Source
 from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.faults import explained, location_of
 from crm_pipeline.settings.model import Model
 from crm_pipeline.settings.vendors import VendorFacts
-
-FOLDER = "sources"
-
-
-def source_paths(root: Path) -> Mapping[str, Path]:
-    """Return the files of a project's sources by name."""
-    found = sorted((root / FOLDER).glob("*.yaml"))
-    return {path.stem: path for path in found if NAME.match(path.stem)}
 
 
 def read_source(path: Path) -> Source:

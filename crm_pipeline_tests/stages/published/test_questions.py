@@ -435,7 +435,7 @@ def test_trust(published):
         ("late", "acme", "Lead", "26.0 h behind"),
         ("remark", "acme", "User", "2 records are missing."),
         ("unread", "acme", "Case", "nothing has been read"),
-        ("warning", "acme", "contacts", "email is not an address: 1 of 2 rows"),
+        ("warning", "acme", "contacts", "1 of 2 rows: email is not an address"),
     ]
     assert published.query(text_of(TRUST)) == expected
 

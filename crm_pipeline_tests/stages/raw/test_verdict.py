@@ -1,13 +1,14 @@
 """Whole reads compared with those before them: which are the same, which are believed, which are not."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from crm_pipeline.connectors.base import Page
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import CorruptFile
 from crm_pipeline.model.mapping import FieldMap, ObjectMap
@@ -56,6 +57,10 @@ class Login:
     def __init__(self, visible: str = "all") -> None:
         self.visible = visible
         self.asked = 0
+
+    def read(self, *_: Any) -> Iterator[Page]:
+        """Return no page: the vendor says nothing about single records."""
+        return iter(())
 
     def sight(self) -> str:
         self.asked += 1

@@ -95,6 +95,11 @@ class SessionStore:
             self._refresh[token] = self._clock.now()
         return token
 
+    def restore_refresh_token(self) -> None:
+        """Make the documented refresh token work again, as authorizing the app anew does."""
+        with self._lock:
+            self._refresh = {REFRESH_TOKEN: self._clock.now()}
+
     def knows_refresh(self, token: str) -> bool:
         """Tell whether a refresh token works."""
         with self._lock:
