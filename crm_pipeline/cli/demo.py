@@ -51,7 +51,7 @@ def demo(
 
     to_stderr()
     settings = load_settings()
-    names = [name for name, c in settings.connections.items() if c.sandbox]
+    names = [name for name, c in settings.connections.items() if c.is_emulated]
     if not names:
         raise ConfigError(
             f"no connection of {settings.file} is marked 'sandbox: true'; demo reads only those.",

@@ -11,7 +11,8 @@ from crm_pipeline.configuration import parse_connections
 from crm_pipeline.connectors.registry import connector
 from crm_pipeline.connectors.vendor_facts import vendor_facts
 from crm_pipeline.kernel.errors import ConfigError
-from crm_pipeline.settings.auth import KINDS, SOURCE, KindRules
+from crm_pipeline.settings.auth import KINDS, KindRules
+from crm_pipeline.settings.connection import SOURCE
 from crm_pipeline.settings.document import Document
 from crm_pipeline.settings.editing import with_connection
 
@@ -101,7 +102,7 @@ class Draft:
     def sandbox_address(self, vendor: str) -> str:
         """Return where the sandbox is, or will be, for a vendor."""
         for model in self.existing.values():
-            if model.sandbox:
+            if model.sandbox and model.auth.kind != SOURCE:
                 return f"{model.login_url.rpartition('/')[0]}/{vendor}"
         host, port = DEFAULT_ADDRESS
         return f"http://{host}:{port}/{vendor}"

@@ -51,7 +51,7 @@ def address(settings: Settings) -> tuple[str, int]:
     """
     addresses = {
         (url.hostname or DEFAULT_ADDRESS[0], url.port or 80)
-        for url in (urlsplit(c.login_url) for c in settings.connections.values() if c.sandbox)
+        for url in (urlsplit(c.login_url) for c in settings.connections.values() if c.is_emulated)
     }
     if len(addresses) > 1:
         listed = ", ".join(f"{host}:{port}" for host, port in sorted(addresses))
@@ -207,7 +207,7 @@ def _world(record: Mapping[str, Any]) -> WorldChoice:
 
 def _has_landed(settings: Settings) -> bool:
     landing = settings.data / "landing"
-    names = [name for name, c in settings.connections.items() if c.sandbox]
+    names = [name for name, c in settings.connections.items() if c.is_emulated]
     return any((landing / path_name(name)).is_dir() for name in names)
 
 

@@ -131,7 +131,7 @@ def _announce(
     width = max(len(label) for label, _ in lines)
     for label, value in lines:
         console.print(f"  {label:<{width}}  {value}")
-    pointing = [name for name, c in settings.connections.items() if c.sandbox]
+    pointing = [name for name, c in settings.connections.items() if c.is_emulated]
     if pointing:
         console.print(f"connections pointing here: {', '.join(pointing)}", style="dim")
 

@@ -72,8 +72,8 @@ def sandbox_services(settings: Settings, options: Sequence[str]) -> "tuple[Servi
 
 
 def sandbox_address(connection: Connection) -> tuple[str, int] | None:
-    """Return where the sandbox of a connection listens; None for real accounts."""
+    """Return where the sandbox of a connection listens; None for real accounts and CRMs from a file."""
     parts = urlsplit(connection.login_url)
-    if not connection.sandbox or parts.hostname not in _LOOPBACK or parts.port is None:
+    if not connection.is_emulated or parts.hostname not in _LOOPBACK or parts.port is None:
         return None
     return parts.hostname, parts.port

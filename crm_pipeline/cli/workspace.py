@@ -60,7 +60,7 @@ def with_dotenv(settings: Settings) -> Settings:
     A .env without the sandbox's variables, such as one that `add` has made, gets those that are not set.
     """
     target, example = settings.root / ".env", settings.root / ".env.example"
-    if not any(c.sandbox for c in settings.connections.values()) or not example.is_file():
+    if not any(c.is_emulated for c in settings.connections.values()) or not example.is_file():
         return settings
     if target.exists():
         if not (missing := _missing_of_the_sandbox(settings, example)):
@@ -89,7 +89,7 @@ def _missing_of_the_sandbox(settings: Settings, example: Path) -> dict[str, Secr
     named = [
         variable
         for connection in settings.connections.values()
-        if connection.sandbox
+        if connection.is_emulated
         for variable in connection.auth.variables.values()
     ]
     named += [p.key_variable for p in settings.providers.values() if p.sandbox]

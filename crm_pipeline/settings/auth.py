@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from crm_pipeline.settings.connection import AuthSettings
+from crm_pipeline.settings.connection import SOURCE, AuthSettings
 from crm_pipeline.settings.model import Model, problem
 from crm_pipeline.settings.variables import require_variable
 
@@ -36,8 +36,6 @@ class KindRules:
         return self.needed + self.one_of + self.optional
 
 
-SOURCE = "source"
-"""The kind of connections whose vendor is a file of the project; that file says how to log in."""
 KINDS: Mapping[str, KindRules] = {
     "token": KindRules(("token",)),
     "client_credentials": KindRules(("client_id", "client_secret")),

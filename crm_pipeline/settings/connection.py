@@ -24,6 +24,8 @@ from crm_pipeline.settings.shrinkage import ShrinkBounds
 from crm_pipeline.settings.verification import Verification
 
 AUTOMATION_VARIABLE = "CRM_AUTOMATION"
+SOURCE = "source"
+"""The kind of connections whose vendor is a file of the project; that file says how to log in."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,11 @@ class Connection:
     sweep_percent: float = 5.0
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether the sandbox serves it; a CRM from a file is served by something else on this machine."""
+        return self.sandbox and self.auth.kind != SOURCE
 
     @property
     def shrink_bounds(self) -> ShrinkBounds:

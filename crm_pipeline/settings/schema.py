@@ -24,7 +24,7 @@ from crm_pipeline.kernel.errors import UnknownName
 from crm_pipeline.settings.addresses import plain_url, require_https, with_port
 from crm_pipeline.settings.auth import AuthModel
 from crm_pipeline.settings.cadence import cron_problem
-from crm_pipeline.settings.connection import Connection, ObjectSettings
+from crm_pipeline.settings.connection import SOURCE, Connection, ObjectSettings
 from crm_pipeline.settings.document_bounds import (
     MOST_CONNECTIONS,
     MOST_FIELDS,
@@ -306,7 +306,7 @@ class ConnectionModel(Model):
             owners: of the whole file, where the connection names none of its own.
         """
         login_url = self.login_url
-        if self.sandbox and sandbox_port is not None:
+        if self.sandbox and self.auth.kind != SOURCE and sandbox_port is not None:
             login_url = with_port(login_url, sandbox_port)
         return Connection(
             name=name,

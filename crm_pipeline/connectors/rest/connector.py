@@ -16,7 +16,7 @@ from crm_pipeline.kernel.errors import ConfigError
 from crm_pipeline.model.mapping import FieldMap, ObjectMap
 from crm_pipeline.model.tables import custom_table_name
 from crm_pipeline.settings import Connection
-from crm_pipeline.settings.auth import SOURCE
+from crm_pipeline.settings.connection import SOURCE
 
 VERSION = "1"
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from crm_pipeline.cli.sandboxes import sandbox_address
+from crm_pipeline.configuration import load_settings
 from crm_pipeline.kernel.clock import Window
 from crm_pipeline.kernel.errors import AuthFailed, ConfigError, MalformedResponse, ProtocolError
 from crm_pipeline_tests.connectors.rest.acme_server import CAP, Acme, filled, local
@@ -135,3 +137,12 @@ def test_a_connection_that_lacks_a_secret(read_by: Any, acme: Acme) -> None:
     file.write_text(file.read_text().replace("secret.KEY", "secret.OTHER"))
     with pytest.raises(ConfigError, match="no environment variable for OTHER"), reader.account():
         pass
+
+
+def test_it_is_no_account_of_the_sandbox(read_by: Any) -> None:
+    """A CRM on this machine is read in plain HTTP, and the sandbox neither serves it nor moves its port."""
+    reader = read_by("http://127.0.0.1:9")
+    settings = load_settings(reader.settings.root, {"CRM_SANDBOX_PORT": "8765"})
+    connection = settings.connection("acme")
+    assert connection.login_url == "http://127.0.0.1:9"
+    assert sandbox_address(connection) is None
